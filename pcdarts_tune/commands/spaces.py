@@ -1,0 +1,60 @@
+"""`pcdarts-tune spaces`: the search spaces there are, and what one resolves to."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pcdarts_tune.options import json_option, verbosity_options
+
+if TYPE_CHECKING:
+    from pcdarts_tune.config import Space
+
+
+@click.command("spaces", short_help="List the search spaces, or show one.")
+@click.argument("name", required=False, metavar="[NAME|FILE]")
+@json_option
+@verbosity_options
+def command(name: str | None, as_json: bool) -> None:
+    """List the search spaces with what is tuned in each; with NAME or a YAML FILE, print that space as YAML with every
+    value filled in. A file with mistakes is refused with all of them.
+
+    \b
+    Example: copy a space, change it, check it, use it.
+      pcdarts-tune spaces quickstart > mine.yaml
+      pcdarts-tune spaces mine.yaml
+      pcdarts-tune sweep --space mine.yaml --trials 8
+    """
+    from pcdarts_tune.spaces import list_spaces, load_space
+
+    if name is not None:
+        space = load_space(name)
+        click.echo(json.dumps(space.model_dump(mode="json"), indent=2) if as_json else _yaml(space))
+        return
+    spaces = list_spaces()
+    if as_json:
+        click.echo(json.dumps([_summary(space) for space in spaces], indent=2))
+        return
+    width = max((len(space.name) for space in spaces), default=0)
+    for space in spaces:
+        click.echo(f"{space.name:<{width}}  {space.description}")
+        click.echo(f"{'':<{width}}  tuned: {', '.join(space.tune) or 'nothing'}")
+
+
+def _summary(space: Space) -> dict[str, Any]:
+    values = space.model_dump(mode="json")
+    return {key: values[key] for key in ("name", "description", "data", "tune")}
+
+
+def _yaml(space: Space) -> str:
+    """The whole space as YAML that can be read again, under what is worth knowing of it as comments."""
+    import yaml
+
+    from pcdarts_tune.spaces import describe
+
+    comments = [f"# {line}".rstrip() for line in describe(space).splitlines()]
+    values = space.model_dump(mode="json")
+    text = yaml.safe_dump(values, sort_keys=False, default_flow_style=None, width=110, allow_unicode=True)
+    return "\n".join([*comments, "", text.rstrip()])

@@ -1,0 +1,123 @@
+"""Augmentation per image: random crop, flip, normalisation, cutout, batched on the device that holds the images.
+
+    augment = Augmentation(crop_padding=4, flip=True, cutout=16)
+    draws = augment.draw(len(images), (32, 32), torch.Generator().manual_seed(0))  # once an epoch, a row per image
+    x = augment(images[batch], draws[batch], mean, std)                             # uint8 -> float32
+
+As published for CIFAR (DARTS, arXiv 1806.09055; PC-DARTS, arXiv 1907.05737): pad with zeros, crop at random, mirror with
+probability 1/2, normalise, then set a square to 0 (cutout, arXiv 1708.04552). Every image has its own draw: what happens
+to it depends on its row alone, not on its batch. The results equal torchvision's, image by image, bit for bit.
+
+Shape suffixes: N images, C channels, H height, W width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from PIL.Image import Image
+from torch import Tensor
+from torchvision.transforms import v2  # type: ignore[import-untyped]
+
+
+def channel_constants(values: tuple[float, ...], device: torch.device | str) -> Tensor:
+    """One float32 value a channel, shaped (C, 1, 1)."""
+    return torch.tensor(values, dtype=torch.float32, device=device).view(-1, 1, 1)
+
+
+def normalise(x_NCHW: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+    """uint8 (N, C, H, W), 0..255, to float32: (x / 255 - mean) / std, in torchvision's order of operations."""
+    return x_NCHW.to(torch.float32).div_(255).sub_(mean).div_(std)
+
+
+class Augmentation:
+    """Random crop, flip and cutout; an `Augmentation(0, False, 0)` only normalises.
+
+    Args:
+        crop_padding: pixels of zeros around the image, of which a window of the image's own size is cut.
+        flip: mirror left and right with probability 1/2.
+        cutout: side L in pixels of a square set to 0 after normalising: rows [y - L//2, y + L//2), columns likewise,
+            clipped at the borders, the centre uniform over the image.
+
+    Raises:
+        ValueError: a negative length.
+    """
+
+    def __init__(self, crop_padding: int = 4, flip: bool = True, cutout: int = 0) -> None:
+        if crop_padding < 0 or cutout < 0:
+            raise ValueError(
+                f"lengths in pixels are at least 0; got crop_padding={crop_padding}, cutout={cutout}"
+            )
+        self.crop_padding, self.flip, self.cutout = crop_padding, flip, cutout
+
+    def draw(self, count: int, image_size: tuple[int, int], generator: torch.Generator) -> Tensor:
+        """What happens to each of `count` images: int64 (count, 5), on the generator's device.
+
+        Columns: top and left corner of the crop in the padded image, flip (0 or 1), row and column of cutout's centre.
+        """
+        height, width = image_size
+        ends = (2 * self.crop_padding + 1, 2 * self.crop_padding + 1, 2 if self.flip else 1, height, width)
+        device = generator.device
+        return torch.stack(
+            [torch.randint(end, (count,), generator=generator, device=device) for end in ends], dim=1
+        )
+
+    def __call__(self, x_NCHW: Tensor, draws: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+        """uint8 (N, C, H, W) to float32 of the same shape, contiguous.
+
+        Args:
+            draws: (N, 5), from `draw`, on the same device.
+            mean, std: (C, 1, 1), in units of the full scale (0..1).
+        """
+        top, left, flip, row, column = draws.unbind(1)
+        if self.crop_padding:
+            x_NCHW = self._crop(x_NCHW, top, left)
+        if self.flip:
+            x_NCHW = torch.where(flip.bool()[:, None, None, None], x_NCHW.flip(-1), x_NCHW)
+        x_NCHW = normalise(x_NCHW, mean, std)
+        return self._cut(x_NCHW, row, column) if self.cutout else x_NCHW
+
+    def _crop(self, x_NCHW: Tensor, top: Tensor, left: Tensor) -> Tensor:
+        height, width = x_NCHW.shape[2:]
+        padded = F.pad(x_NCHW, (self.crop_padding,) * 4)
+        windows = padded.unfold(2, height, 1).unfold(3, width, 1)  # a view: (N, C, top, left, H, W)
+        return windows[torch.arange(len(top), device=top.device), :, top, left]
+
+    def _cut(self, x_NCHW: Tensor, row: Tensor, column: Tensor) -> Tensor:
+        half = self.cutout // 2
+        inside = [
+            (at >= centre[:, None] - half) & (at < centre[:, None] + half)
+            for at, centre in (
+                (torch.arange(x_NCHW.shape[2], device=row.device), row),
+                (torch.arange(x_NCHW.shape[3], device=row.device), column),
+            )
+        ]
+        return x_NCHW.masked_fill_((inside[0][:, :, None] & inside[1][:, None, :])[:, None], 0.0)
+
+
+def imagenet_transform(
+    image_size: tuple[int, int],
+    *,
+    train: bool,
+    flip: bool = True,
+    color_jitter: tuple[float, float, float, float] | None = None,
+) -> Callable[[Image], Image]:
+    """The ImageNet recipe for one PIL image (spec section 7), to be followed by normalisation.
+
+    Training: random resized crop, flip, then colour jitter (brightness, contrast, saturation, hue). Otherwise: the shorter
+    side to 256/224 of `image_size`, centre crop. Randomness is torch's global generator.
+    """
+    steps: list[Callable[[Image], Image]]
+    if train:
+        steps = [v2.RandomResizedCrop(image_size, antialias=True)]
+        if flip:
+            steps.append(v2.RandomHorizontalFlip())
+        if color_jitter is not None:
+            brightness, contrast, saturation, hue = color_jitter
+            steps.append(v2.ColorJitter(brightness, contrast, saturation, hue))
+    else:
+        steps = [v2.Resize(round(min(image_size) * 256 / 224), antialias=True), v2.CenterCrop(image_size)]
+    transform: Callable[[Image], Image] = v2.Compose(steps)
+    return transform

@@ -1,0 +1,191 @@
+"""The candidate operations (spec section 1; DARTS, section 3.1) and the registry that names them.
+
+Shapes: x (N, C, H, W) -> (N, C, H / stride, W / stride). No convolution has a bias; BatchNorm is PyTorch's default,
+affine in the evaluation network and not in the supernet. Modules are nested and named as in the published code, so
+that published weights load by name.
+
+    >>> OPERATIONS["sep_conv_3x3"](16, stride=2, affine=True)
+
+A new operation is one line; `Supernet(primitives=[..., "my_op"])` then searches over it:
+
+    >>> register_operation("my_op", lambda channels, stride, affine: MyOperation(channels, stride))
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable
+
+import torch
+from torch import Tensor, nn
+
+OperationFactory = Callable[[int, int, bool], nn.Module]
+"""(channels, stride, affine) -> module; stride is 1 or 2, affine says whether its BatchNorms learn scale and shift."""
+
+
+class ReLUConvBN(nn.Module):
+    """ReLU, convolution, BatchNorm: `c_in` to `c_out` channels."""
+
+    def __init__(self, c_in: int, c_out: int, kernel_size: int, stride: int, padding: int, affine: bool) -> None:
+        super().__init__()
+        self.op = nn.Sequential(
+            nn.ReLU(),
+            nn.Conv2d(c_in, c_out, kernel_size, stride, padding, bias=False),
+            nn.BatchNorm2d(c_out, affine=affine),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.op(x)  # type: ignore[no-any-return]
+
+
+class FactorizedReduce(nn.Module):
+    """Halve height and width: two 1x1 stride-2 convolutions, the second on `x[:, :, 1:, 1:]`, side by side."""
+
+    def __init__(self, c_in: int, c_out: int, affine: bool) -> None:
+        super().__init__()
+        if c_out % 2:
+            raise ValueError(f"FactorizedReduce makes two halves, so its output channels must be even; got {c_out}")
+        self.conv_1 = nn.Conv2d(c_in, c_out // 2, 1, stride=2, bias=False)
+        self.conv_2 = nn.Conv2d(c_in, c_out // 2, 1, stride=2, bias=False)
+        self.bn = nn.BatchNorm2d(c_out, affine=affine)
+
+    def forward(self, x: Tensor) -> Tensor:
+        require_even(x)
+        x = torch.relu(x)
+        return self.bn(torch.cat([self.conv_1(x), self.conv_2(x[:, :, 1:, 1:])], dim=1))  # type: ignore[no-any-return]
+
+
+class SepConv(nn.Module):
+    """Separable convolution: (ReLU, depthwise, pointwise, BatchNorm) twice, the stride in the first."""
+
+    def __init__(self, channels: int, kernel_size: int, stride: int, affine: bool) -> None:
+        super().__init__()
+
+        def half(step: int) -> list[nn.Module]:
+            return [
+                nn.ReLU(),
+                nn.Conv2d(channels, channels, kernel_size, step, kernel_size // 2, groups=channels, bias=False),
+                nn.Conv2d(channels, channels, 1, bias=False),
+                nn.BatchNorm2d(channels, affine=affine),
+            ]
+
+        self.op = nn.Sequential(*half(stride), *half(1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.op(x)  # type: ignore[no-any-return]
+
+
+class DilConv(nn.Module):
+    """Dilated separable convolution: ReLU, depthwise with dilation 2, pointwise, BatchNorm."""
+
+    def __init__(self, channels: int, kernel_size: int, stride: int, affine: bool) -> None:
+        super().__init__()
+        self.op = nn.Sequential(
+            nn.ReLU(),
+            nn.Conv2d(
+                channels, channels, kernel_size, stride, kernel_size - 1, dilation=2, groups=channels, bias=False
+            ),
+            nn.Conv2d(channels, channels, 1, bias=False),
+            nn.BatchNorm2d(channels, affine=affine),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.op(x)  # type: ignore[no-any-return]
+
+
+class Zero(nn.Module):
+    """`none`: zeros, of the size that the stride gives."""
+
+    def __init__(self, stride: int) -> None:
+        super().__init__()
+        self.stride = stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.zeros_like(x[:, :, :: self.stride, :: self.stride])
+
+
+def _conv_7x1_1x7(channels: int, stride: int, affine: bool) -> nn.Module:
+    return nn.Sequential(
+        nn.ReLU(),
+        nn.Conv2d(channels, channels, (1, 7), (1, stride), (0, 3), bias=False),
+        nn.Conv2d(channels, channels, (7, 1), (stride, 1), (3, 0), bias=False),
+        nn.BatchNorm2d(channels, affine=affine),
+    )
+
+
+def _skip_connect(channels: int, stride: int, affine: bool) -> nn.Module:
+    return nn.Identity() if stride == 1 else FactorizedReduce(channels, channels, affine)
+
+
+OPERATIONS: dict[str, OperationFactory] = {
+    "none": lambda channels, stride, affine: Zero(stride),
+    "max_pool_3x3": lambda channels, stride, affine: nn.MaxPool2d(3, stride, padding=1),
+    "avg_pool_3x3": lambda channels, stride, affine: nn.AvgPool2d(3, stride, padding=1, count_include_pad=False),
+    "skip_connect": _skip_connect,
+    "sep_conv_3x3": lambda channels, stride, affine: SepConv(channels, 3, stride, affine),
+    "sep_conv_5x5": lambda channels, stride, affine: SepConv(channels, 5, stride, affine),
+    "sep_conv_7x7": lambda channels, stride, affine: SepConv(channels, 7, stride, affine),
+    "dil_conv_3x3": lambda channels, stride, affine: DilConv(channels, 3, stride, affine),
+    "dil_conv_5x5": lambda channels, stride, affine: DilConv(channels, 5, stride, affine),
+    "conv_7x1_1x7": _conv_7x1_1x7,
+}
+"""Every operation by name. The eight of DARTS are `genotype.DARTS_PRIMITIVES`."""
+
+
+def register_operation(name: str, factory: OperationFactory) -> None:
+    """Add an operation to the registry.
+
+    Raises:
+        ValueError: when the name is taken: two meanings of one name would make genotypes ambiguous.
+    """
+    if name in OPERATIONS:
+        raise ValueError(f"the operation {name!r} is registered already; choose another name")
+    OPERATIONS[name] = factory
+
+
+def build_operation(name: str, channels: int, stride: int, affine: bool) -> nn.Module:
+    """Build a registered operation.
+
+    Raises:
+        ValueError: for an unknown name, listing the legal ones and the nearest.
+    """
+    if name not in OPERATIONS:
+        near = difflib.get_close_matches(name, OPERATIONS, 1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"unknown operation {name!r}; legal: {', '.join(sorted(OPERATIONS))}{hint}")
+    return OPERATIONS[name](channels, stride, affine)
+
+
+def build_search_operation(name: str, channels: int, stride: int) -> nn.Module:
+    """Build an operation as the supernet uses it: no affine BatchNorm, and one behind each pool."""
+    operation = build_operation(name, channels, stride, affine=False)
+    if "pool" in name:
+        return nn.Sequential(operation, nn.BatchNorm2d(channels, affine=False))
+    return operation
+
+
+def check_primitives(primitives: Iterable[str]) -> tuple[str, ...]:
+    """The names as a tuple, after checking that each is registered and none is listed twice.
+
+    Raises:
+        ValueError: saying which name is wrong and what is legal.
+    """
+    names = tuple(primitives)
+    for name in names:
+        if name not in OPERATIONS:
+            build_operation(name, 1, 1, False)
+    if len(set(names)) != len(names):
+        raise ValueError(f"each operation may be listed once; got {', '.join(names)}")
+    if not set(names) - {"none"}:
+        raise ValueError("primitives must name at least one operation other than 'none'")
+    return names
+
+
+def require_even(x: Tensor) -> None:
+    """Halving needs an even height and width: the shifted half of FactorizedReduce would be smaller otherwise."""
+    height, width = x.shape[-2:]
+    if height % 2 or width % 2:
+        raise ValueError(
+            f"a reduction halves height and width, so both must be even there; got {height}x{width}: "
+            "choose image sizes divisible by 4 (CIFAR stem) or 32 (ImageNet stem)"
+        )

@@ -1,0 +1,72 @@
+"""Which cell goes where: the macro-architecture that the supernets and the evaluation network share.
+
+Reduction cells stand at layers // 3 and 2 * layers // 3 and double the channels (spec section 3).
+
+    >>> [cell.reduction for cell in plan_cells(channels=16, layers=8, stem_channels=48, outputs=(4, 4))]
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+STEMS = ("cifar", "imagenet")
+
+
+@dataclass(frozen=True)
+class CellPlan:
+    """One cell: input channels of c_{k-2} and c_{k-1}, its own channels, and what kind it and its predecessor are."""
+
+    c_prev_prev: int
+    c_prev: int
+    channels: int
+    reduction: bool
+    reduction_prev: bool
+
+
+def plan_cells(
+    channels: int, layers: int, stem_channels: int, outputs: tuple[int, int], *, reduction_prev: bool = False
+) -> list[CellPlan]:
+    """Lay out the cells.
+
+    Args:
+        channels: C of the first cell.
+        layers: number of cells.
+        stem_channels: channels of both inputs of the first cell.
+        outputs: how many states a (normal, reduction) cell concatenates.
+        reduction_prev: whether cell 0 counts as following a reduction (ImageNet stems).
+    """
+    plans = []
+    c_prev_prev = c_prev = stem_channels
+    for index in range(layers):
+        reduction = index in reduction_layers(layers)
+        if reduction:
+            channels *= 2
+        plans.append(CellPlan(c_prev_prev, c_prev, channels, reduction, reduction_prev))
+        reduction_prev = reduction
+        c_prev_prev, c_prev = c_prev, outputs[reduction] * channels
+    return plans
+
+
+def reduction_layers(layers: int) -> tuple[int, int]:
+    """Positions of the reduction cells."""
+    return layers // 3, 2 * layers // 3
+
+
+def check_sizes(channels: int, layers: int, num_classes: int, stem: str, in_channels: int, nodes: int = 4) -> None:
+    """Refuse sizes for which no network of cells is defined.
+
+    Raises:
+        ValueError: naming the argument, its value and what is legal.
+    """
+    for name, value, least in (
+        ("channels", channels, 1),
+        ("layers", layers, 3),
+        ("num_classes", num_classes, 2),
+        ("in_channels", in_channels, 1),
+        ("nodes", nodes, 1),
+    ):
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            why = "; with fewer no normal or no reduction cell would exist" if name == "layers" else ""
+            raise ValueError(f"{name} must be a whole number of at least {least}; got {value!r}{why}")
+    if stem not in STEMS:
+        raise ValueError(f"stem must be one of {', '.join(STEMS)}; got {stem!r}")

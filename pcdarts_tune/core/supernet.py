@@ -1,0 +1,174 @@
+"""The supernet: every candidate operation on every edge, mixed by alphas and betas, on 1/K of the channels.
+
+    y_node = sum over edges of softmax(beta) * [ sum over o of softmax(alpha)_o * o(S x) ; (1 - S) x ]
+                                                                            (PC-DARTS, eq. 1, 3 and 5; S takes C/K channels)
+
+    >>> net = Supernet(channels=16, layers=8, k=4, num_classes=10)
+    >>> net(torch.randn(2, 3, 32, 32)).shape        # (2, 10)
+    >>> net.genotype()
+
+This is the fast form: equal to `textbook.TextbookSupernet` in outputs, gradients and running statistics, several
+times as fast (`cell.py` says how). Weights of published runs come in by their published names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from pcdarts_tune.core import architecture
+from pcdarts_tune.core.cell import FastCell
+from pcdarts_tune.core.genotype import DARTS_PRIMITIVES, Genotype, derive_genotype
+from pcdarts_tune.core.plan import plan_cells
+from pcdarts_tune.core.rounds import RoundWeights, round_weights
+from pcdarts_tune.core.textbook import TextbookSupernet, add_stem, apply_stem, check_supernet
+
+
+class Supernet(nn.Module):
+    """A supernet of `layers` cells (spec sections 2 and 3).
+
+    Args:
+        channels: C of the first cell; 16 in the paper.
+        layers: number of cells, at least 3; reductions at layers // 3 and 2 * layers // 3.
+        k: candidates see C/k channels; must divide `channels`; 1 is DARTS.
+        num_classes: outputs.
+        stem: "cifar" (full resolution) or "imagenet" (three stride-2 convolutions).
+        edge_normalization: whether edges are weighted by softmax(beta).
+        in_channels: channels of the images.
+        nodes: nodes a cell; node i has 2 + i predecessors.
+        primitives: candidate operations by registered name, in the order of alpha's columns.
+        mixing: what keeps the bypassed channels moving: "shuffle" (published), "shift" (rotate by C/k) or "random"
+            (each source samples its C/k channels anew in every training pass).
+
+    Raises:
+        ValueError: before anything is built, naming the argument, its value and what is legal.
+    """
+
+    alpha_normal: nn.Parameter
+    alpha_reduce: nn.Parameter
+    beta_normal: nn.Parameter | None
+    beta_reduce: nn.Parameter | None
+    batches_tracked: Tensor
+
+    def __init__(
+        self,
+        channels: int = 16,
+        layers: int = 8,
+        k: int = 4,
+        num_classes: int = 10,
+        stem: str = "cifar",
+        edge_normalization: bool = True,
+        in_channels: int = 3,
+        nodes: int = 4,
+        primitives: Sequence[str] = DARTS_PRIMITIVES,
+        mixing: str = "shuffle",
+    ) -> None:
+        super().__init__()
+        self.primitives = check_supernet(channels, layers, k, num_classes, stem, in_channels, nodes, primitives, mixing)
+        self.arguments = {
+            "channels": channels,
+            "layers": layers,
+            "k": k,
+            "num_classes": num_classes,
+            "stem": stem,
+            "edge_normalization": edge_normalization,
+            "in_channels": in_channels,
+            "nodes": nodes,
+            "primitives": self.primitives,
+            "mixing": mixing,
+        }
+        add_stem(self, stem, in_channels, 3 * channels)
+        plans = plan_cells(channels, layers, 3 * channels, (nodes, nodes), reduction_prev=stem == "imagenet")
+        self.cells = nn.ModuleList(FastCell(plan, nodes, k, self.primitives, mixing) for plan in plans)
+        self.classifier = nn.Linear(nodes * plans[-1].channels, num_classes)
+        architecture.add_architecture(self, nodes, len(self.primitives), edge_normalization)
+        self.register_buffer("batches_tracked", torch.zeros((), dtype=torch.int64))
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images (N, in_channels, H, W) to logits (N, num_classes)."""
+        if self.training:
+            self.batches_tracked += 1
+        s0, s1 = apply_stem(self, images.contiguous(memory_format=torch.channels_last))
+        same = s0 is s1
+        s0 = torch.relu(s0)
+        s1 = s0 if same else torch.relu(s1)
+        weights = self._weights()
+        last = len(self.cells) - 1
+        for index, cell in enumerate(self.cells):
+            out = cell(s0, s1, weights[cell.reduction, cell.active])
+            # both readers of a cell's output begin with a ReLU, so one serves them
+            s0, s1 = s1, out if index == last else torch.relu_(out)
+        return self.classifier(s1.mean(dim=(2, 3)))  # type: ignore[no-any-return]
+
+    def _weights(self) -> dict[tuple[bool, int], list[RoundWeights]]:
+        """The mixing matrices, once for all cells of one kind and width."""
+        raw = {False: (self.alpha_normal, self.beta_normal), True: (self.alpha_reduce, self.beta_reduce)}
+        by_kind = {kind: architecture.mixing_weights(alpha, beta) for kind, (alpha, beta) in raw.items()}
+        return {
+            (cell.reduction, cell.active): round_weights(
+                cell.rounds, self.primitives, *by_kind[cell.reduction], channels=cell.active
+            )
+            for cell in {(c.reduction, c.active): c for c in self.cells}.values()
+        }
+
+    def weight_parameters(self) -> list[nn.Parameter]:
+        """Every parameter but alphas and betas."""
+        return architecture.weight_parameters(self)
+
+    def arch_parameters(self) -> list[nn.Parameter]:
+        """alpha_normal, alpha_reduce and, with edge normalisation, beta_normal, beta_reduce."""
+        return architecture.arch_parameters(self)
+
+    def genotype(self) -> Genotype:
+        """The genotype that the alphas and betas give now."""
+        return derive_genotype(
+            self.alpha_normal, self.alpha_reduce, self.beta_normal, self.beta_reduce, primitives=self.primitives
+        )
+
+    def published_state(self) -> dict[str, Tensor]:
+        """Weights and running statistics (no alphas, no betas) by the published code's names, shapes and order."""
+        views = self._views()
+        return {
+            name: (views[name] if name in views else self.batches_tracked).detach().clone()
+            for name in self._published_shapes()
+        }
+
+    def load_published_state(self, mapping: Mapping[str, Tensor]) -> None:
+        """Take over weights and running statistics given by their published names.
+
+        Running statistics and counters may be left out, all together or one by one; weights may not.
+
+        Raises:
+            ValueError: listing missing and unknown names and wrong shapes; nothing is loaded then.
+        """
+        views, shapes = self._views(), self._published_shapes()
+        optional = ("running_mean", "running_var", "num_batches_tracked")
+        problems = [f"missing: {n}" for n in shapes if n not in mapping and not n.endswith(optional)]
+        problems += [f"unknown: {n}" for n in mapping if n not in shapes]
+        for name, value in mapping.items():
+            if name in shapes and tuple(value.shape) != shapes[name]:
+                problems.append(f"{name}: shape {tuple(value.shape)}, expected {shapes[name]}")
+        if problems:
+            more = f"\n  ... and {len(problems) - 10} more" if len(problems) > 10 else ""
+            raise ValueError("these weights fit another supernet:\n  " + "\n  ".join(problems[:10]) + more)
+        with torch.no_grad():
+            for name, value in mapping.items():
+                views.get(name, self.batches_tracked).copy_(value)
+
+    def _published_shapes(self) -> dict[str, tuple[int, ...]]:
+        with torch.device("meta"):
+            textbook = TextbookSupernet(**self.arguments)  # type: ignore[arg-type]
+        return {name: tuple(value.shape) for name, value in textbook.weight_state().items()}
+
+    def _views(self) -> dict[str, Tensor]:
+        views = {
+            name: value
+            for name, value in self.state_dict(keep_vars=True).items()
+            if name.startswith(("stem", "classifier"))
+        }
+        for index, cell in enumerate(self.cells):
+            views.update((f"cells.{index}.{name}", value) for name, value in cell.published())
+        return views

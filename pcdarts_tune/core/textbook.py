@@ -1,0 +1,211 @@
+"""The supernet as the paper draws it: one module per edge and operation (spec sections 2 and 3).
+
+This is what the fast `supernet.Supernet` is proven equal to and timed against, and its modules carry the published
+code's names, so `weight_state` is the published state dict. Written plainly, not slowed.
+
+    >>> net = TextbookSupernet(channels=16, layers=8, k=4, num_classes=10)
+    >>> net(torch.randn(2, 3, 32, 32)).shape        # (2, 10)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from pcdarts_tune.core import architecture
+from pcdarts_tune.core.genotype import DARTS_PRIMITIVES, Genotype, derive_genotype
+from pcdarts_tune.core.ops import FactorizedReduce, ReLUConvBN, build_search_operation, check_primitives
+from pcdarts_tune.core.plan import CellPlan, check_sizes, plan_cells
+
+MIXINGS = ("shuffle", "shift", "random")
+
+
+def channel_shuffle(x: Tensor, groups: int) -> Tensor:
+    """out[c] = in[(c mod K) * C/K + c // K] along the channels of (N, C, H, W), K = groups."""
+    n, c, h, w = x.shape
+    return x.view(n, groups, c // groups, h, w).transpose(1, 2).reshape(n, c, h, w)
+
+
+def mix_channels(mixed: Tensor, bypassed: Tensor, k: int, mixing: str) -> Tensor:
+    """Put the operated C/K channels and the bypassed rest back together, so that the next edge sees others.
+
+    `shuffle` interleaves K groups (published), `shift` rotates by C/K: the operated channels come last.
+    """
+    if mixing == "shift":
+        return torch.cat([bypassed, mixed], dim=1)
+    return channel_shuffle(torch.cat([mixed, bypassed], dim=1), k)
+
+
+class MixedOp(nn.Module):
+    """All candidates on C/K channels, summed with weights; the rest bypasses, max-pooled where the stride is 2."""
+
+    def __init__(self, channels: int, stride: int, k: int, primitives: Sequence[str], mixing: str) -> None:
+        super().__init__()
+        self.k, self.mixing, self.stride = k, mixing, stride
+        self.active = channels // k
+        self._ops = nn.ModuleList(build_search_operation(name, self.active, stride) for name in primitives)
+
+    def forward(self, x: Tensor, weights_O: Tensor) -> Tensor:
+        order = None
+        if self.mixing == "random" and self.training:
+            order = torch.randperm(x.shape[1], device=x.device)
+            x = x[:, order]
+        active, bypassed = x[:, : self.active], x[:, self.active :]
+        mixed = sum(w * op(active) for w, op in zip(weights_O, self._ops, strict=True))
+        assert isinstance(mixed, Tensor)
+        if self.k == 1:
+            return mixed
+        if self.stride == 2:
+            bypassed = torch.max_pool2d(bypassed, 2, 2)
+        if self.mixing == "random":
+            whole = torch.cat([mixed, bypassed], dim=1)
+            return whole if order is None else whole[:, torch.argsort(order)]
+        return mix_channels(mixed, bypassed, self.k, self.mixing)
+
+
+class Cell(nn.Module):
+    """A directed graph of `nodes` nodes over two inputs; the output concatenates the nodes."""
+
+    def __init__(self, plan: CellPlan, nodes: int, k: int, primitives: Sequence[str], mixing: str) -> None:
+        super().__init__()
+        self.nodes = nodes
+        self.preprocess0: nn.Module = (
+            FactorizedReduce(plan.c_prev_prev, plan.channels, affine=False)
+            if plan.reduction_prev
+            else ReLUConvBN(plan.c_prev_prev, plan.channels, 1, 1, 0, affine=False)
+        )
+        self.preprocess1 = ReLUConvBN(plan.c_prev, plan.channels, 1, 1, 0, affine=False)
+        self._ops = nn.ModuleList(
+            MixedOp(plan.channels, 2 if plan.reduction and source < 2 else 1, k, primitives, mixing)
+            for node in range(nodes)
+            for source in range(node + 2)
+        )
+
+    def forward(self, s0: Tensor, s1: Tensor, alphas_EO: Tensor, betas_E: Tensor | None) -> Tensor:
+        states = [self.preprocess0(s0), self.preprocess1(s1)]
+        edge = 0
+        for _ in range(self.nodes):
+            total: Tensor | int = 0
+            for state in states:
+                y = self._ops[edge](state, alphas_EO[edge])
+                total = total + (y if betas_E is None else betas_E[edge] * y)
+                edge += 1
+            assert isinstance(total, Tensor)
+            states.append(total)
+        return torch.cat(states[2:], dim=1)
+
+
+class TextbookSupernet(nn.Module):
+    """See `supernet.Supernet` for the arguments: both forms take the same and compute the same."""
+
+    alpha_normal: nn.Parameter
+    alpha_reduce: nn.Parameter
+    beta_normal: nn.Parameter | None
+    beta_reduce: nn.Parameter | None
+
+    def __init__(
+        self,
+        channels: int = 16,
+        layers: int = 8,
+        k: int = 4,
+        num_classes: int = 10,
+        stem: str = "cifar",
+        edge_normalization: bool = True,
+        in_channels: int = 3,
+        nodes: int = 4,
+        primitives: Sequence[str] = DARTS_PRIMITIVES,
+        mixing: str = "shuffle",
+    ) -> None:
+        super().__init__()
+        self.primitives = check_supernet(channels, layers, k, num_classes, stem, in_channels, nodes, primitives, mixing)
+        self.stem_kind = stem
+        add_stem(self, stem, in_channels, 3 * channels)
+        plans = plan_cells(channels, layers, 3 * channels, (nodes, nodes), reduction_prev=stem == "imagenet")
+        self.reductions = [plan.reduction for plan in plans]
+        self.cells = nn.ModuleList(Cell(plan, nodes, k, self.primitives, mixing) for plan in plans)
+        self.classifier = nn.Linear(nodes * plans[-1].channels, num_classes)
+        architecture.add_architecture(self, nodes, len(self.primitives), edge_normalization)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images (N, in_channels, H, W) to logits (N, num_classes)."""
+        s0, s1 = apply_stem(self, images)
+        for reduction, cell in zip(self.reductions, self.cells, strict=True):
+            alpha_EO = torch.softmax(self.alpha_reduce if reduction else self.alpha_normal, dim=-1)
+            beta_E = self.beta_reduce if reduction else self.beta_normal
+            s0, s1 = s1, cell(s0, s1, alpha_EO, None if beta_E is None else architecture.softmax_per_node(beta_E))
+        return self.classifier(s1.mean(dim=(2, 3)))  # type: ignore[no-any-return]
+
+    def weight_parameters(self) -> list[nn.Parameter]:
+        return architecture.weight_parameters(self)
+
+    def arch_parameters(self) -> list[nn.Parameter]:
+        return architecture.arch_parameters(self)
+
+    def genotype(self) -> Genotype:
+        return derive_genotype(
+            self.alpha_normal, self.alpha_reduce, self.beta_normal, self.beta_reduce, primitives=self.primitives
+        )
+
+    def weight_state(self) -> dict[str, Tensor]:
+        """The state without alphas and betas: the published code's names, shapes and order."""
+        return {k: v for k, v in self.state_dict().items() if k not in architecture.ARCHITECTURE_NAMES}
+
+
+def check_supernet(
+    channels: int,
+    layers: int,
+    k: int,
+    num_classes: int,
+    stem: str,
+    in_channels: int,
+    nodes: int,
+    primitives: Sequence[str],
+    mixing: str,
+) -> tuple[str, ...]:
+    """Refuse a supernet that is not defined, before anything is built; returns the primitives as a tuple.
+
+    Raises:
+        ValueError: naming the argument, its value and what is legal.
+    """
+    check_sizes(channels, layers, num_classes, stem, in_channels, nodes)
+    if isinstance(k, bool) or not isinstance(k, int) or k < 1 or channels % k:
+        legal = ", ".join(str(d) for d in range(1, channels + 1) if channels % d == 0)
+        raise ValueError(f"k={k!r} must divide channels={channels}: legal values are {legal}")
+    if stem == "imagenet" and 3 * channels % 2:
+        raise ValueError(f"the ImageNet stem halves 3 * channels, so channels must be even; got {channels}")
+    if mixing not in MIXINGS:
+        raise ValueError(f"mixing must be one of {', '.join(MIXINGS)}; got {mixing!r}")
+    return check_primitives(primitives)
+
+
+def add_stem(net: nn.Module, stem: str, in_channels: int, out_channels: int) -> None:
+    """The convolutions before the first cell, under the published names `stem` or `stem0` and `stem1`."""
+    if stem == "cifar":
+        net.stem = nn.Sequential(
+            nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False), nn.BatchNorm2d(out_channels)
+        )
+        return
+    half = out_channels // 2
+    net.stem0 = nn.Sequential(
+        nn.Conv2d(in_channels, half, 3, stride=2, padding=1, bias=False),
+        nn.BatchNorm2d(half),
+        nn.ReLU(),
+        nn.Conv2d(half, out_channels, 3, stride=2, padding=1, bias=False),
+        nn.BatchNorm2d(out_channels),
+    )
+    net.stem1 = nn.Sequential(
+        nn.ReLU(),
+        nn.Conv2d(out_channels, out_channels, 3, stride=2, padding=1, bias=False),
+        nn.BatchNorm2d(out_channels),
+    )
+
+
+def apply_stem(net: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
+    """The two inputs of the first cell."""
+    if hasattr(net, "stem"):
+        s = net.stem(images)
+        return s, s
+    s0 = net.stem0(images)
+    return s0, net.stem1(s0)

@@ -1,0 +1,208 @@
+"""Genotypes as pictures: the normal and the reduction cell as SVG, PNG or DOT, without the graphviz program.
+
+An operation stands just left of the node that it feeds; colour says its kind. Equal genotypes give equal bytes.
+
+    >>> draw_genotype(PUBLISHED["PC_DARTS_cifar"], "cells.svg")
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Literal
+
+from pcdarts_tune.cellpicture import KINDS, OUTPUT_WIRE, operation_kind, padded, short_name, stack
+from pcdarts_tune.core.genotype import Genotype
+from pcdarts_tune.errors import UserError, nearest
+from pcdarts_tune.geometry import Edge
+from pcdarts_tune.layout import layout, layout_edges
+from pcdarts_tune.picture import Picture
+
+Which = Literal["both", "normal", "reduce"]
+SUFFIXES = (".svg", ".png", ".dot")
+
+_HEADINGS = {"normal": "Normal cell", "reduce": "Reduction cell"}
+
+
+def draw_genotype(genotype: Genotype, path: str | os.PathLike[str], *, which: Which = "both") -> Path:
+    """Write the cells to `path`, whose suffix says how; a file that was there is replaced whole or not at all.
+
+    Raises:
+        UserError: for an unknown suffix or cell, or a folder that cannot be written to.
+    """
+    target = Path(path)
+    _cells(genotype, which)
+    suffix = target.suffix.lower()
+    if suffix == ".svg":
+        content = cell_svg(genotype, which=which).encode()
+    elif suffix == ".png":
+        content = cell_png(genotype, which=which)
+    elif suffix == ".dot":
+        content = cell_dot(genotype, which=which).encode()
+    else:
+        message = f"cannot tell from {target.name!r} what to draw; the name must end in {', '.join(SUFFIXES)}"
+        raise UserError(message + nearest(suffix, SUFFIXES), hint=f"try {target.with_suffix('.svg').name}")
+    write_whole(target, content)
+    return target
+
+
+def cell_svg(genotype: Genotype, *, which: Which = "both", title: str | None = None) -> str:
+    """One self-contained <svg> element with a title and a description in words; fit for a file or an HTML page."""
+    return _picture(genotype, which, title).svg()
+
+
+def cell_png(
+    genotype: Genotype, *, which: Which = "both", title: str | None = None, scale: float = 2.0
+) -> bytes:
+    """The same picture as `cell_svg`, with `scale` pixels for each of its units."""
+    return _picture(genotype, which, title).png(scale=scale)
+
+
+def cells_png(genotype: Genotype, *, title: str | None = None) -> bytes:
+    """Both cells in a nearly square picture with short operation names, readable on a small card (1200 pixels wide)."""
+    spreads = (1.0, 1.3, 1.6, 2.0, 2.5, 3.0, 3.6)
+    pictures = [_picture(genotype, "both", title, short=short_name, spread=spread) for spread in spreads]
+    best = min(pictures, key=lambda p: abs(p.height - p.width))
+    side = max(best.width, 0.94 * best.height)
+    return padded(best, side, max(best.height, 0.94 * side)).png(scale=1200 / side)
+
+
+def cell_dot(genotype: Genotype, *, which: Which = "both") -> str:
+    """The cells in the DOT language, for those who have graphviz or want to edit the graph."""
+    lines = [
+        "digraph genotype {",
+        "  rankdir=LR;",
+        '  node [shape=box, style="rounded,filled", fillcolor="#ffffff"];',
+    ]
+    lines += ['  node [fontname="Helvetica"];', '  edge [fontname="Helvetica"];']
+    for kind, cell, concat in _cells(genotype, which):
+        nodes = len(cell) // 2
+        states = [
+            "<<I>c</I><SUB>k-2</SUB>>",
+            "<<I>c</I><SUB>k-1</SUB>>",
+            *(f'"{i}"' for i in range(nodes)),
+            "<<I>c</I><SUB>k</SUB>>",
+        ]
+        lines += [f"  subgraph cluster_{kind} {{", f'    label="{_HEADINGS[kind]}"; color="#ffffff";']
+        lines += [f"    {kind}_{i} [label={label}];" for i, label in enumerate(states)]
+        for edge in sorted(_edges(cell, ()), key=lambda e: (e.target, e.source, str(e.operation))):
+            name = str(edge.operation).replace("\\", "\\\\").replace('"', '\\"')
+            colour = KINDS[operation_kind(str(edge.operation))][0]
+            lines.append(
+                f'    {kind}_{edge.source} -> {kind}_{edge.target} [label="{name}", color="{colour}"];'
+            )
+        lines += [f'    {kind}_{i} -> {kind}_{nodes + 2} [color="{OUTPUT_WIRE}"];' for i in sorted(concat)]
+        lines.append("  }")
+    return "\n".join([*lines, "}"]) + "\n"
+
+
+def genotype_diff_svg(a: Genotype, b: Genotype, *, names: tuple[str, str] = ("A", "B")) -> str:
+    """Both genotypes in one drawing: edges only in `a` dashed blue, only in `b` solid orange, in both grey."""
+    styles = {
+        "both": ("#8b949e", "#f3f4f6", "in both"),
+        "a": ("#0072b2", "#e3f0f8", f"only in {names[0]}"),
+        "b": ("#d55e00", "#fcebdf", f"only in {names[1]}"),
+    }
+    parts, words = [], []
+    for (kind, cell_a, concat_a), (_, cell_b, concat_b) in zip(
+        _cells(a, "both"), _cells(b, "both"), strict=True
+    ):
+        nodes = max(len(cell_a), len(cell_b)) // 2
+        in_a = Counter(_edges(cell_a, concat_a, nodes))
+        in_b = Counter(_edges(cell_b, concat_b, nodes))
+        groups = {"both": in_a & in_b, "a": in_a - in_b, "b": in_b - in_a}
+        edges = [
+            Edge(e.operation, e.source, e.target, mark)
+            for mark, group in groups.items()
+            for e in group.elements()
+        ]
+        counts = {
+            m: sum(n for e, n in group.items() if e.operation is not None) for m, group in groups.items()
+        }
+        count = ", ".join(f"{counts[mark]} {style[2]}" for mark, style in styles.items())
+        parts.append((f"{_HEADINGS[kind]}: {count}", layout_edges(edges, nodes)))
+        words.append(f"{_HEADINGS[kind]}: {count} edges.")
+    picture = stack(
+        f"Difference of {names[0]} and {names[1]}",
+        " ".join(words),
+        None,
+        parts,
+        lambda e: styles[e.mark],
+        list(styles.values()),
+    )
+    return picture.svg()
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all.
+
+    Raises:
+        UserError: when the folder is missing or cannot be written to.
+    """
+    temporary = ""
+    try:
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+            temporary = file.name
+            file.write(content)
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except OSError as error:
+        if temporary:
+            Path(temporary).unlink(missing_ok=True)
+        raise UserError(
+            f"cannot write {path}: {error.strerror or error}",
+            hint="name a file in a folder that exists and is yours to write to",
+        ) from error
+
+
+def _cells(genotype: Genotype, which: str) -> list[tuple[str, tuple[tuple[str, int], ...], tuple[int, ...]]]:
+    cells = [
+        ("normal", genotype.normal, genotype.normal_concat),
+        ("reduce", genotype.reduce, genotype.reduce_concat),
+    ]
+    legal = ("both", "normal", "reduce")
+    if which not in legal:
+        raise UserError(f"unknown cell {which!r}; legal: {', '.join(legal)}{nearest(which, legal)}")
+    return [cell for cell in cells if which in ("both", cell[0])]
+
+
+def _edges(cell: Sequence[tuple[str, int]], concat: Sequence[int], nodes: int | None = None) -> list[Edge]:
+    output = (len(cell) // 2 if nodes is None else nodes) + 2
+    return [Edge(name, source, i // 2 + 2) for i, (name, source) in enumerate(cell)] + [
+        Edge(None, i, output) for i in concat
+    ]
+
+
+def _picture(
+    genotype: Genotype,
+    which: str,
+    title: str | None,
+    *,
+    short: Callable[[str], str] = str,
+    spread: float = 1.0,
+) -> Picture:
+    cells = _cells(genotype, which)
+    parts = [
+        (_HEADINGS[kind], layout(cell, concat, short=short, spread=spread)) for kind, cell, concat in cells
+    ]
+    used = {operation_kind(name) for _, cell, _ in cells for name, _ in cell}
+    return stack(
+        title or " and ".join(heading.lower() for heading, _ in parts).capitalize(),
+        " ".join(_in_words(*cell) for cell in cells),
+        title,
+        parts,
+        lambda edge: KINDS[operation_kind(edge.operation or "")],
+        [style for kind, style in KINDS.items() if kind in used],
+    )
+
+
+def _in_words(kind: str, cell: Sequence[tuple[str, int]], concat: Sequence[int]) -> str:
+    states = ["c_{k-2}", "c_{k-1}", *(f"node {i}" for i in range(len(cell) // 2))]
+    sums = []
+    for node in range(len(cell) // 2):
+        pair = sorted(cell[2 * node : 2 * node + 2], key=lambda edge: (edge[1], edge[0]))
+        sums.append(f"node {node} = " + " + ".join(f"{name}({states[source]})" for name, source in pair))
+    return f"{_HEADINGS[kind]}: {'; '.join(sums)}; c_{{k}} = concat({', '.join(states[i] for i in sorted(concat))})."

@@ -1,0 +1,33 @@
+"""What the user can fix, said so that they can fix it. The command line prints these; nothing else catches them."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(Exception):
+    """Wrong usage or input: exit code 2.
+
+    Args:
+        message: what is wrong, where, and what is legal.
+        hint: what to try next, printed on a line of its own.
+    """
+
+    exit_code = 2
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class WorkFailed(UserError):
+    """The input was right and the work failed all the same: exit code 1."""
+
+    exit_code = 1
+
+
+def nearest(word: str, legal: Iterable[str]) -> str:
+    """`" (did you mean 'x'?)"` for the nearest legal name, or nothing when none is near."""
+    close = difflib.get_close_matches(word, list(legal), 1, cutoff=0.6)
+    return f" (did you mean {close[0]!r}?)" if close else ""

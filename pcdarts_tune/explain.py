@@ -1,0 +1,84 @@
+"""What went wrong, in one message on stderr and an exit code: 1 the work failed, 2 wrong usage or input, 130 interrupted.
+
+A `UserError`, and a `ValueError` that this package raised itself, are for the user to fix: message and hint. Anything
+else is a failure: a short message, and the traceback in a file (on stderr with -v).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+import tempfile
+import traceback
+from types import TracebackType
+
+import click
+
+from pcdarts_tune.errors import UserError
+
+
+def explain(error: BaseException, *, verbose: bool = False) -> int:
+    """Print what a person needs to know about `error`; return the exit code."""
+    if isinstance(error, KeyboardInterrupt | click.exceptions.Abort):
+        _say("Interrupted.")
+        return 130
+    if isinstance(error, SystemExit):
+        return error.code if isinstance(error.code, int) else int(error.code is not None)
+    if isinstance(error, BrokenPipeError) or (isinstance(error, OSError) and error.errno == errno.EPIPE):
+        # whoever read our output has gone; nothing may be flushed into the closed pipe at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    if isinstance(error, click.ClickException):
+        error.show()
+        return error.exit_code
+    if verbose:
+        traceback.print_exception(error, file=sys.stderr)
+    if isinstance(error, UserError):
+        _say(f"Error: {error}", f"Hint: {error.hint}" if error.hint else "")
+        return error.exit_code
+    if isinstance(error, ArithmeticError) and _raised_here(error.__traceback__):
+        _say(f"Error: {error}")
+        return 1
+    if isinstance(error, ValueError) and _raised_here(error.__traceback__):
+        _say(f"Error: {error}")
+        return 2
+    return _failure(error, verbose)
+
+
+def _failure(error: BaseException, verbose: bool) -> int:
+    first_line = (str(error).strip().splitlines() or [""])[0]
+    if type(error).__name__ == "OutOfMemoryError":
+        message = f"Error: out of memory: {first_line}"
+        advice = "Hint: a smaller batch (--set search.batch_size=…, --set retrain.batch_size=…) or a larger K."
+    elif isinstance(error, OSError):
+        # the message names the file
+        message, advice = f"Error: {error}", ""
+    else:
+        message = f"Error: {type(error).__name__}: {first_line}" if first_line else f"Error: {type(error).__name__}"
+        advice = ""
+    where = "" if verbose else _keep_traceback(error)
+    _say(message, advice, where)
+    return 1
+
+
+def _keep_traceback(error: BaseException) -> str:
+    try:
+        handle, path = tempfile.mkstemp(prefix="pcdarts-tune-", suffix=".log")
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            traceback.print_exception(error, file=file)
+    except OSError:
+        return "Run it again with -v to see the traceback."
+    return f"The traceback is in {path}; -v shows it here."
+
+
+def _raised_here(trace: TracebackType | None) -> bool:
+    """Whether the exception was raised by a line of this package, and not by a library that it called."""
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    module = trace.tb_frame.f_globals.get("__name__", "") if trace is not None else ""
+    return module == "pcdarts_tune" or module.startswith("pcdarts_tune.")
+
+
+def _say(*lines: str) -> None:
+    click.echo("\n".join(line for line in lines if line), err=True)

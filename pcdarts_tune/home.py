@@ -1,0 +1,203 @@
+"""What lies where: the home folder, a sweep's folder, its record, its lock, and writing files whole or not at all.
+
+    HOME/mlflow.db  HOME/mlartifacts/             MLflow's store, when no server is named
+    HOME/sweeps/NAME/sweep.json                   the resolved space, seed, data, versions: written once
+    HOME/sweeps/NAME/study.db                     the Optuna study: the truth about trials
+    HOME/sweeps/NAME/trials/<number>/             checkpoint.pt while it runs, result.json and genotype.json when it ended
+    HOME/sweeps/NAME/evaluations/                 what evaluated genotypes scored
+    HOME/sweeps/NAME/ray/                         Ray's own files: disposable
+    HOME/sweeps/NAME/lock                         held by the process that runs the sweep
+
+    >>> SweepFolder.of(Path("pcdarts-home"), "first").study_url
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+from pcdarts_tune.errors import UserError, nearest
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
+
+
+def default_tracking_uri(home: Path) -> str:
+    """MLflow's store beside the sweeps, as an absolute URI: a relative one would follow the working directory."""
+    return f"sqlite:///{home.absolute()}/mlflow.db"
+
+
+def artifact_root(home: Path) -> Path:
+    """Where MLflow keeps files when its store is the one of this home."""
+    return home.absolute() / "mlartifacts"
+
+
+@dataclass(frozen=True)
+class SweepFolder:
+    """The folder of one sweep; `storage` is where trials leave files when that must be another place (shared by nodes)."""
+
+    path: Path
+    storage: Path | None = None
+
+    @classmethod
+    def of(cls, home: Path, name: str) -> SweepFolder:
+        """The folder of the sweep called `name`.
+
+        Raises:
+            UserError: when the name cannot be a folder's.
+        """
+        if not NAME.fullmatch(name):
+            raise UserError(
+                f"{name!r} cannot name a sweep: letters, digits, '_', '.' and '-', a letter or digit first, at most 100",
+                hint="a name such as --name first-sweep",
+            )
+        return cls(home.absolute() / "sweeps" / name)
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    @property
+    def record_file(self) -> Path:
+        return self.path / "sweep.json"
+
+    @property
+    def study_url(self) -> str:
+        return f"sqlite:///{self.path}/study.db"
+
+    @property
+    def ray(self) -> Path:
+        return self.path / "ray"
+
+    @property
+    def evaluations(self) -> Path:
+        return (self.storage or self.path) / "evaluations"
+
+    def trial(self, number: int) -> Path:
+        """The folder of one trial."""
+        return (self.storage or self.path) / "trials" / str(number)
+
+
+def sweep_names(home: Path) -> list[str]:
+    """The sweeps in `home`, oldest first."""
+    files = sorted((home / "sweeps").glob("*/sweep.json"), key=lambda file: file.stat().st_mtime)
+    return [file.parent.name for file in files]
+
+
+def find_sweep(home: Path, name: str) -> SweepFolder:
+    """The folder of a sweep that exists.
+
+    Raises:
+        UserError: naming the sweeps there are.
+    """
+    folder = SweepFolder.of(home, name)
+    if folder.record_file.is_file():
+        return folder
+    names = sweep_names(home)
+    there = f"it has {', '.join(names[-10:])}" if names else "it has none"
+    raise UserError(
+        f"no sweep named {name!r} in {home}{nearest(name, names)}; {there}",
+        hint="pcdarts-tune sweep --space quickstart --trials 4, or --home where the sweep is",
+    )
+
+
+def free_name(home: Path, stem: str) -> str:
+    """`stem-1`, or the first number that no sweep has."""
+    number = 1
+    while (home / "sweeps" / f"{stem}-{number}").exists():
+        number += 1
+    return f"{stem}-{number}"
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write `path` so that a reader sees the old content or the new one, never a part."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_json(path: Path, value: Any) -> None:
+    """`write_whole` of a JSON value."""
+    write_whole(path, json.dumps(value, indent=1) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """The JSON value in `path`.
+
+    Raises:
+        UserError: when the file is not there or is not JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist") from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read: {error}") from None
+
+
+class SweepLock:
+    """Held by the one process that runs a sweep; the system lets go of it when that process ends, however it ends.
+
+    Raises:
+        UserError: on entering, when another process holds it, with its process id and host.
+    """
+
+    def __init__(self, folder: SweepFolder) -> None:
+        self.folder = folder
+        self._file: IO[str] | None = None
+
+    def __enter__(self) -> SweepLock:
+        import fcntl
+
+        file = (self.folder.path / "lock").open("a+", encoding="utf-8")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            file.seek(0)
+            holder = file.read().strip() or "another process"
+            file.close()
+            raise UserError(
+                f"sweep {self.folder.name!r} is already being run, by {holder}",
+                hint=f"pcdarts-tune status {self.folder.name}, or wait for it, or stop that process",
+            ) from None
+        file.seek(0)
+        file.truncate()
+        file.write(f"process {os.getpid()} on {socket.gethostname()} since {time.strftime('%Y-%m-%d %H:%M:%S')}\n")
+        file.flush()
+        self._file = file
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+
+def is_running(folder: SweepFolder) -> bool:
+    """Whether a process holds the sweep's lock."""
+    import fcntl
+
+    try:
+        with (folder.path / "lock").open("a+", encoding="utf-8") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return False

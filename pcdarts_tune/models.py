@@ -1,0 +1,189 @@
+"""A retrained network as a folder and as an MLflow model: everything that predicting needs, and no pickle.
+
+    model.safetensors   weights and running statistics
+    genotype.json       the cells, in the published form
+    model.json          sizes of the network, class names, preprocessing, where it came from
+
+    >>> model = load_model(Path("my-model"))
+    >>> model.predict([Path("cat.png")])
+    [Prediction(image=..., class_name='cat', probability=0.98)]
+
+From MLflow's registry, in three lines (uint8 images (N, H, W, C) of any height and width in, probabilities out):
+
+    >>> import mlflow
+    >>> model = mlflow.pyfunc.load_model("models:/NAME@champion")
+    >>> probabilities_NK = model.predict(images_NHWC)
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from pcdarts_tune.core.genotype import Genotype
+from pcdarts_tune.core.network import EvaluationNetwork
+from pcdarts_tune.errors import UserError
+
+FORMAT = 1
+"""Of model.json; counts up when a reader must know."""
+
+WEIGHTS, GENOTYPE, DESCRIPTION = "model.safetensors", "genotype.json", "model.json"
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model says about one image."""
+
+    image: str
+    class_name: str
+    probability: float
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"image": self.image, "class": self.class_name, "probability": self.probability}
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A network ready to predict, and what belongs to it."""
+
+    network: EvaluationNetwork
+    genotype: Genotype
+    classes: tuple[str, ...]
+    preprocessing: dict[str, Any]
+    description: dict[str, Any]
+
+    def probabilities(self, images_NCHW: Tensor, batch_size: int = 256) -> Tensor:
+        """(N, K) probabilities of preprocessed images (N, C, H, W)."""
+        device = next(self.network.parameters()).device
+        with torch.inference_mode():
+            parts = [self.network(part.to(device))[0].softmax(dim=1).cpu() for part in images_NCHW.split(batch_size)]
+        return torch.cat(parts) if parts else torch.empty(0, len(self.classes))
+
+    def predict(self, paths: Sequence[Path]) -> list[Prediction]:
+        """The likeliest class of each image file.
+
+        Raises:
+            UserError: naming the first file that is not a readable image.
+        """
+        from pcdarts_tune.datasets import read_image
+
+        if not paths:
+            return []
+        images_NCHW = torch.stack([read_image(path, self.preprocessing) for path in paths])
+        best = self.probabilities(images_NCHW).max(dim=1)
+        return [
+            Prediction(str(path), self.classes[index], probability)
+            for path, index, probability in zip(paths, best.indices.tolist(), best.values.tolist(), strict=True)
+        ]
+
+    def predict_array(self, images_NHWC: NDArray[Any]) -> NDArray[np.float32]:
+        """(N, K) float32 probabilities of uint8 images (N, H, W, C) as they come from a file.
+
+        Raises:
+            ValueError: saying which shape and type is expected.
+        """
+        images_NCHW = prepare_array(images_NHWC, self.preprocessing)
+        result: NDArray[np.float32] = self.probabilities(images_NCHW).numpy().astype(np.float32)
+        return result
+
+
+def prepare_array(images_NHWC: NDArray[Any], preprocessing: Mapping[str, Any]) -> Tensor:
+    """uint8 images (N, H, W, C), all of one size, as the network takes them: resized, normalised, (N, C, H, W).
+
+    Raises:
+        ValueError: saying which shape and type is expected.
+    """
+    channels = int(preprocessing["channels"])
+    images = np.asarray(images_NHWC)
+    if images.ndim != 4 or images.shape[-1] != channels or images.dtype != np.uint8:
+        raise ValueError(
+            f"images must be uint8 (N, H, W, {channels}), values 0..255; got {images.dtype} {tuple(images.shape)}"
+        )
+    x_NCHW = torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2)
+    return normalise(resize(x_NCHW, preprocessing), preprocessing)
+
+
+def save_model(
+    folder: Path,
+    network: EvaluationNetwork,
+    genotype: Genotype,
+    network_args: Mapping[str, Any],
+    classes: Sequence[str],
+    preprocessing: Mapping[str, Any],
+    *,
+    origin: Mapping[str, Any] | None = None,
+) -> Path:
+    """Write the model folder whole, or leave what was there.
+
+    Args:
+        network_args: what `EvaluationNetwork` was built with, without the genotype.
+        preprocessing: as `datasets.read_image` takes it.
+        origin: where the model came from (sweep, trial, data, accuracy); JSON-able.
+    """
+    folder = folder.absolute()
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    part = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        tensors = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
+        save_file(tensors, part / WEIGHTS, metadata={"genotype": json.dumps(genotype.to_dict())})
+        description = {
+            "format": FORMAT,
+            "network": dict(network_args),
+            "classes": list(classes),
+            "preprocessing": dict(preprocessing),
+            "origin": dict(origin or {}),
+        }
+        for name, content in ((GENOTYPE, genotype.to_dict()), (DESCRIPTION, description)):
+            (part / name).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        part.chmod(0o755)  # mkdtemp's is for its owner alone
+        _replace(part, folder)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return folder
+
+
+def load_model(folder: Path, device: torch.device | str = "cpu") -> LoadedModel:
+    """Read a model folder; nothing in it is executed or unpickled.
+
+    Raises:
+        UserError: saying which file is missing or does not fit the others.
+    """
+    missing = [name for name in (WEIGHTS, GENOTYPE, DESCRIPTION) if not (folder / name).is_file()]
+    if missing:
+        raise UserError(
+            f"{folder} is no model: {', '.join(missing)} missing",
+            hint="give the folder that `pcdarts-tune retrain -o FOLDER` wrote, or the name of a registered model",
+        )
+    try:
+        description = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
+        genotype = Genotype.from_dict(json.loads((folder / GENOTYPE).read_text(encoding="utf-8")))
+        if description["format"] > FORMAT:
+            raise UserError(f"{folder / DESCRIPTION} was written by a newer pcdarts-tune", hint="upgrade pcdarts-tune")
+        network = EvaluationNetwork(genotype, **description["network"])
+        network.load_state_dict(load_file(folder / WEIGHTS))
+        classes, preprocessing = tuple(description["classes"]), dict(description["preprocessing"])
+    except (KeyError, TypeError, ValueError, RuntimeError, safetensors.SafetensorError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise UserError(f"{folder} cannot be read as a model: {type(error).__name__}: {reason}") from error
+    return LoadedModel(network.to(device).eval(), genotype, classes, preprocessing, description)
+
+
+def _replace(part: Path, folder: Path) -> None:
+    old = part.with_name(f"{part.name}.old")
+    if folder.exists():
+        os.rename(folder, old)
+    os.rename(part, folder)
+    shutil.rmtree(old, ignore_errors=True)

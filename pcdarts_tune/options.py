@@ -1,0 +1,142 @@
+"""Options that several subcommands share, so that each is spelt, explained and checked in one place.
+
+    @click.command()
+    @home_option
+    @json_option
+    @verbosity_options
+    def command(home: Path, as_json: bool) -> None: ...
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from pcdarts_tune.errors import UserError, nearest
+
+if TYPE_CHECKING:
+    import torch
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+VERBOSITY = "pcdarts_tune.verbosity"
+"""Key in click's `ctx.meta`: 1 and more with -v, -1 and less with -q."""
+
+
+class NearestChoice(click.Choice[str]):
+    """A choice whose error names the nearest legal value."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter as error:
+            error.message += nearest(str(value), [str(choice) for choice in self.choices])
+            raise
+
+
+def _home(ctx: click.Context, param: click.Parameter, value: Path) -> Path:
+    return value.expanduser().absolute()
+
+
+def _data(ctx: click.Context, param: click.Parameter, value: Path | None) -> Path | None:
+    return None if value is None else value.expanduser().absolute()
+
+
+home_option = click.option(
+    "--home",
+    type=click.Path(file_okay=False, path_type=Path),
+    envvar="PCDARTS_TUNE_HOME",
+    default=Path("pcdarts-home"),
+    show_default="./pcdarts-home",
+    show_envvar=True,
+    callback=_home,
+    help="Folder that holds everything a sweep leaves.",
+)
+tracking_uri_option = click.option(
+    "--tracking-uri",
+    metavar="URI",
+    envvar="PCDARTS_TUNE_TRACKING_URI",
+    show_envvar=True,
+    help="MLflow server or store.  [default: SQLite in --home]",
+)
+data_option = click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    callback=_data,
+    help="Folder with train/ and test/ or with class folders, a parquet file, a folder of train/test parquet files; "
+    "or the root of a torchvision data set that the space names.",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
+device_option = click.option(
+    "--device",
+    type=NearestChoice(["auto", "cpu", "cuda"]),
+    default="auto",
+    show_default=True,
+    help="Where to compute; auto takes a GPU when there is one.",
+)
+seed_option = click.option(
+    "--seed", type=click.IntRange(min=0), help="Seed of all randomness.  [default: the space's]"
+)
+set_option = click.option(
+    "--set",
+    "settings",
+    metavar="KEY=VALUE",
+    multiple=True,
+    help="Change a value of the space, such as search.epochs=3; may be given again.",
+)
+
+
+def space_option(default: str) -> Callable[[F], F]:
+    """`--space NAME|FILE`, each command with its own default."""
+    return click.option(
+        "--space",
+        metavar="NAME|FILE",
+        default=default,
+        show_default=True,
+        help="Search space: a name that `pcdarts-tune spaces` lists, or a YAML file.",
+    )
+
+
+def verbosity_options(function: F) -> F:
+    """`-v` and `-q`; what they add up to is `verbosity()`."""
+
+    def count(ctx: click.Context, param: click.Parameter, value: int) -> None:
+        ctx.meta[VERBOSITY] = ctx.meta.get(VERBOSITY, 0) + (value if param.name == "verbose" else -value)
+
+    common: dict[str, Any] = {"count": True, "expose_value": False, "callback": count}
+    function = click.option("-q", "--quiet", help="No progress, only results and errors.", **common)(function)
+    return click.option("-v", "--verbose", help="Say more; show tracebacks.", **common)(function)
+
+
+def verbosity() -> int:
+    """0, more with -v, less with -q."""
+    ctx = click.get_current_context(silent=True)
+    return 0 if ctx is None else int(ctx.meta.get(VERBOSITY, 0))
+
+
+def say(message: str) -> None:
+    """A line for the person on stderr; nothing with -q."""
+    if verbosity() >= 0:
+        click.echo(message, err=True)
+
+
+def choose_device(name: str) -> torch.device:
+    """The device that `--device` names.
+
+    Raises:
+        UserError: when CUDA is asked for and PyTorch finds none.
+    """
+    import torch
+
+    from pcdarts_tune.build import default_device
+
+    if name == "auto":
+        return default_device()
+    if name == "cuda" and not torch.cuda.is_available():
+        raise UserError(
+            "--device cuda: PyTorch finds no GPU here", hint="--device cpu, or check the driver with nvidia-smi"
+        )
+    return torch.device(name)

@@ -1,0 +1,121 @@
+"""An ordered queue of deliveries, done by one thread, tried again until they succeed.
+
+A store that is away for a minute costs nothing: deliveries wait in order and follow. Whoever puts one in never waits, and
+an error in a delivery never reaches them.
+
+    outbox = Outbox()
+    outbox.put(lambda: client.log_metric(...))
+    left = outbox.close(timeout=60)         # how many could not be delivered
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+
+log = logging.getLogger(__name__)
+
+Delivery = Callable[[], None]
+
+
+class Outbox:
+    """Deliveries in order.
+
+    Args:
+        on_trouble: called before a delivery is tried again, so that it may look what the failed attempt left.
+        patience: seconds that a delivery is tried for again and again; after that it is dropped and counted, unless the
+            store as a whole is away (nothing succeeded in the meantime), which is waited for however long it takes.
+        longest_pause: seconds between attempts, at most.
+    """
+
+    def __init__(
+        self, on_trouble: Callable[[Exception], None] | None = None, *, patience: float = 60.0, longest_pause: float = 10.0
+    ) -> None:
+        self._on_trouble, self._patience, self._longest_pause = on_trouble, patience, longest_pause
+        self._waiting: deque[Delivery] = deque()
+        self._changed = threading.Condition()
+        self._closing = False
+        self._deadline: float | None = None
+        self._thread: threading.Thread | None = None
+        self.dropped = 0
+        self.last_error: str | None = None
+
+    def put(self, delivery: Delivery) -> None:
+        """Queue a delivery; returns at once."""
+        with self._changed:
+            self._waiting.append(delivery)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._work, name="outbox", daemon=True)
+                self._thread.start()
+            self._changed.notify_all()
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def close(self, timeout: float) -> int:
+        """Wait until everything is delivered, `timeout` seconds at most; how many deliveries are left or were dropped."""
+        with self._changed:
+            self._closing = True
+            self._deadline = time.monotonic() + timeout
+            self._changed.notify_all()
+        if self._thread is not None:
+            self._thread.join(timeout + self._longest_pause)
+        return len(self._waiting) + self.dropped
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                while not self._waiting and not self._closing:
+                    self._changed.wait()
+                if not self._waiting:
+                    return
+                delivery = self._waiting[0]
+            if not self._deliver(delivery):
+                return
+            with self._changed:
+                self._waiting.popleft()
+
+    def _deliver(self, delivery: Delivery) -> bool:
+        """Try until it succeeds or is hopeless; False when the time to close is over."""
+        begun, pause = time.monotonic(), 0.5
+        while True:
+            try:
+                delivery()
+                return True
+            except Exception as error:  # whatever a store may raise: the sweep goes on
+                self.last_error = " ".join(str(error).split())[:300] or type(error).__name__
+                log.debug("a delivery failed", exc_info=True)
+                if time.monotonic() - begun > self._patience and not self._away(error):
+                    self.dropped += 1
+                    return True
+                if self._over(pause):
+                    return False
+                pause = min(2 * pause, self._longest_pause)
+                self._look(error)
+
+    def _look(self, error: Exception) -> None:
+        if self._on_trouble is not None:
+            try:
+                self._on_trouble(error)
+            except Exception:  # the store is still away
+                log.debug("after a failed delivery", exc_info=True)
+
+    def _over(self, pause: float) -> bool:
+        """Pause; whether the time to close ran out meanwhile."""
+        end = time.monotonic() + pause
+        with self._changed:
+            while time.monotonic() < end:
+                if self._deadline is not None and time.monotonic() >= self._deadline:
+                    return True
+                self._changed.wait(min(0.2, end - time.monotonic()) if self._deadline else end - time.monotonic())
+        return False
+
+    @staticmethod
+    def _away(error: Exception) -> bool:
+        """Whether the store cannot be reached, as against refusing this one delivery."""
+        text = f"{type(error).__name__} {error}".lower()
+        signs = ("connection", "timed out", "timeout", "max retries", "unavailable", "502", "503", "504", "locked", "full")
+        return any(sign in text for sign in signs)

@@ -1,0 +1,44 @@
+"""Where a result comes from: versions, git revision, machine. Recorded with every sweep and every run."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+PACKAGES = ("pcdarts-tune", "torch", "torchvision", "ray", "optuna", "mlflow", "numpy")
+
+
+@cache
+def versions() -> dict[str, str]:
+    """Python and the packages that decide a result, by name; a package that is not installed is left out."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+@cache
+def git_revision() -> str | None:
+    """The commit of the checkout this package runs from, with `-dirty` when it was changed; None outside of one."""
+    folder = Path(__file__).resolve().parent
+    git = ["git", "-C", str(folder)]
+    try:
+        # a wheel in a virtual environment inside someone's repository is not that repository's revision
+        known = subprocess.run([*git, "ls-files", "--error-unmatch", __file__], capture_output=True, timeout=5)
+        if known.returncode != 0:
+            return None
+        revision = subprocess.run(
+            [*git, "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"],
+            capture_output=True,
+            text=True,
+            timeout=5,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return revision.stdout.strip() or None if revision.returncode == 0 else None

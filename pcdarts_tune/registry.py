@@ -1,0 +1,225 @@
+"""MLflow's model registry: log a model folder, register it, move `champion`, fetch a model by name.
+
+    uri, model_id = log_model(folder, run_id=run_id, tracking_uri=uri)
+    version = register(client, "first", uri, model_id, run_id, {"pcdarts.validation_accuracy": "0.97"})
+    folder = fetch_model("first@champion", tracking_uri=uri)
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pcdarts_tune.errors import UserError, nearest
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
+
+CHAMPION = "champion"
+REQUIREMENTS = ("torch", "numpy", "safetensors")
+"""What a logged model needs to predict arrays, MLflow itself aside."""
+
+_CODE = ("__init__.py", "errors.py", "models.py", "core/*.py")
+_ARTIFACT = "model"
+
+
+@dataclass(frozen=True)
+class ModelName:
+    """`name`, `name@alias` or `name/version`; a bare name means its champion."""
+
+    name: str
+    alias: str = CHAMPION
+    version: int | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> ModelName:
+        """
+        Raises:
+            UserError: when the text is none of the three.
+        """
+        match = re.fullmatch(r"(?:models:/)?([^@/:]+)(?:@([A-Za-z][\w-]*)|/(\d+))?", text)
+        if match is None:
+            raise UserError(
+                f"{text!r} names no model: a registered model's name, name@alias or name/version, or a folder"
+            )
+        name, alias, version = match.groups()
+        return cls(name, alias or CHAMPION, int(version) if version else None)
+
+
+def log_model(folder: Path, *, run_id: str, tracking_uri: str) -> tuple[str, str]:
+    """Log a model folder to a run as an MLflow model with a signature; nothing in it is pickled.
+
+    Returns:
+        The model's URI and its id.
+    """
+    import mlflow
+    import numpy as np
+    from mlflow.models import ModelSignature
+    from mlflow.types import Schema, TensorSpec
+
+    from pcdarts_tune import served_model
+    from pcdarts_tune.models import load_model
+
+    model = load_model(folder)
+    channels, size = int(model.preprocessing["channels"]), int(model.preprocessing["image_size"])
+    inputs = TensorSpec(np.dtype("uint8"), (-1, -1, -1, channels), name=None)
+    outputs = TensorSpec(np.dtype("float32"), (-1, len(model.classes)), name=None)
+    # any size will do, and the example is kept as text
+    example = np.zeros((1, min(size, 32), min(size, 32), channels), np.uint8)
+    with _quiet(), tempfile.TemporaryDirectory() as scratch, _on(tracking_uri), mlflow.start_run(run_id=run_id):
+        info = mlflow.pyfunc.log_model(
+            name=_ARTIFACT,
+            python_model=str(Path(served_model.__file__)),
+            artifacts={"model": str(folder), "code": str(_copy_code(Path(scratch)))},
+            signature=ModelSignature(inputs=Schema([inputs]), outputs=Schema([outputs])),
+            input_example=example,
+            pip_requirements=[_pinned(name) for name in REQUIREMENTS],
+            metadata={
+                "input": f"uint8 images (N, H, W, {channels}), values 0..255, any height and width",
+                "output": "float32 probabilities (N, classes)",
+                "classes": list(model.classes),
+                "genotype_hash": model.genotype.canonical_hash(),
+            },
+        )
+    assert info.model_id is not None, "MLflow 3 gives every logged model an id"
+    return str(info.model_uri), str(info.model_id)
+
+
+def register(
+    client: MlflowClient, name: str, model_uri: str, model_id: str, run_id: str, tags: Mapping[str, str]
+) -> ModelVersion:
+    """Register a logged model as the next version of `name`, which is created when it is new."""
+    from mlflow.exceptions import MlflowException
+
+    with _quiet():
+        try:
+            client.get_registered_model(name)
+        except MlflowException:
+            client.create_registered_model(name)
+        return client.create_model_version(name, model_uri, run_id, tags=dict(tags), model_id=model_id)
+
+
+def aliased(client: MlflowClient, name: str, alias: str = CHAMPION) -> ModelVersion | None:
+    """The version that holds an alias, or None."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return client.get_model_version_by_alias(name, alias)
+    except MlflowException:
+        return None
+
+
+def fetch_model(text: str, *, tracking_uri: str) -> Path:
+    """The folder of a registered model, downloaded when the store is elsewhere.
+
+    Args:
+        text: `name` (its champion), `name@alias` or `name/version`.
+
+    Raises:
+        UserError: listing what is registered, and the nearest name.
+    """
+    import mlflow
+
+    wanted = ModelName.parse(text)
+    client = mlflow.MlflowClient(tracking_uri, tracking_uri)
+    version = _find(client, wanted)
+    with _quiet(), _on(tracking_uri):
+        folder = mlflow.artifacts.download_artifacts(f"models:/{wanted.name}/{version}", tracking_uri=tracking_uri)
+    for description in sorted(Path(folder).glob("artifacts/*/model.json")):
+        return description.parent
+    raise UserError(
+        f"version {version} of {wanted.name!r} was not logged by pcdarts-tune", hint="promote a sweep to make one"
+    )
+
+
+def _find(client: MlflowClient, wanted: ModelName) -> int:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        model = client.get_registered_model(wanted.name)
+    except MlflowException:
+        names = [model.name for model in client.search_registered_models()]
+        listing = f"registered: {', '.join(names)}" if names else "none is registered yet"
+        raise UserError(
+            f"no registered model {wanted.name!r}{nearest(wanted.name, names)}; {listing}",
+            hint="pcdarts-tune promote SWEEP registers one; a folder is given as a path",
+        ) from None
+    versions = sorted(int(v.version) for v in client.search_model_versions(f"name='{wanted.name}'"))
+    if wanted.version is not None:
+        if wanted.version not in versions:
+            raise UserError(f"{wanted.name!r} has no version {wanted.version}; versions: {', '.join(map(str, versions))}")
+        return wanted.version
+    aliases = {alias: int(version) for alias, version in model.aliases.items()}
+    if wanted.alias not in aliases:
+        listing = ", ".join(f"{alias} (version {version})" for alias, version in aliases.items()) or "none"
+        raise UserError(
+            f"{wanted.name!r} has no alias {wanted.alias!r}{nearest(wanted.alias, aliases)}; aliases: {listing}; "
+            f"versions: {', '.join(map(str, versions)) or 'none'}",
+            hint=f"name a version: {wanted.name}/{versions[-1]}" if versions else None,
+        )
+    return aliases[wanted.alias]
+
+
+def _copy_code(scratch: Path) -> Path:
+    """The part of this package that predicting needs, as `code/pcdarts_tune`."""
+    package, copy = Path(__file__).parent, scratch / "code"
+    for pattern in _CODE:
+        for source in sorted(package.glob(pattern)):
+            target = copy / package.name / source.relative_to(package)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, target)
+    return copy
+
+
+def _pinned(distribution: str) -> str:
+    from importlib.metadata import version
+
+    return f"{distribution}=={version(distribution).partition('+')[0]}"
+
+
+@contextmanager
+def _on(tracking_uri: str) -> Iterator[None]:
+    """Point MLflow's module-level functions at a store, and leave no trace of it in this process."""
+    import mlflow
+
+    names = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")
+    environment = {name: os.environ.get(name) for name in names}
+    before = mlflow.get_tracking_uri(), mlflow.get_registry_uri()
+    mlflow.set_tracking_uri(tracking_uri)
+    mlflow.set_registry_uri(tracking_uri)
+    try:
+        yield
+    finally:
+        mlflow.set_tracking_uri(before[0])
+        mlflow.set_registry_uri(before[1])
+        for name, value in environment.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """MLflow's notes on pip, schemas and downloads are not for the person who promotes."""
+    logger = logging.getLogger("mlflow")
+    level, bar = logger.level, os.environ.get("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR")
+    logger.setLevel(logging.ERROR)
+    os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+        if bar is None:
+            os.environ.pop("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", None)
+        else:
+            os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = bar

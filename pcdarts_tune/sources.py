@@ -1,0 +1,127 @@
+"""What an argument may name: GENOTYPE is a JSON file, a published name or an MLflow run; MODEL a folder or a registered name.
+
+    >>> read_genotype("PC_DARTS_cifar", home=Path("pcdarts-home")).genotype
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pcdarts_tune.core.genotype import PUBLISHED, Genotype
+from pcdarts_tune.errors import UserError, nearest
+from pcdarts_tune.home import default_tracking_uri
+
+if TYPE_CHECKING:
+    from pcdarts_tune.config import Space
+
+_RUN_ID = re.compile(r"[0-9a-f]{32}")
+
+
+@dataclass(frozen=True)
+class GenotypeSource:
+    """A genotype and where it was read: a file, a published name, or a run."""
+
+    genotype: Genotype
+    origin: str
+    run_id: str | None = None
+
+
+def read_space(text: str, settings: Iterable[str] = ()) -> Space:
+    """The space that SPACE names, changed by the environment (PCDARTS_TUNE_SET) and then by `--set`."""
+    from pcdarts_tune.spaces import from_environment, load_space, override
+
+    space = from_environment(load_space(text))
+    settings = tuple(settings)
+    return override(space, settings) if settings else space
+
+
+def read_genotype(text: str, *, home: Path, tracking_uri: str | None = None) -> GenotypeSource:
+    """Read what GENOTYPE names.
+
+    Raises:
+        UserError: saying what was looked for, and the nearest published name.
+    """
+    if text in PUBLISHED:
+        return GenotypeSource(PUBLISHED[text], text)
+    path = Path(text).expanduser()
+    if path.is_file():
+        return GenotypeSource(_from_file(path), path.name)
+    if _RUN_ID.fullmatch(text):
+        return GenotypeSource(_from_run(text, store_uri(home, tracking_uri)), f"run {text}", text)
+    raise UserError(
+        f"{text!r} is no genotype{nearest(text, PUBLISHED)}: neither a JSON file, nor an MLflow run id (32 hexadecimal "
+        f"digits), nor published ({', '.join(PUBLISHED)})"
+    )
+
+
+def find_model(text: str, *, home: Path, tracking_uri: str | None = None) -> Path:
+    """The folder of what MODEL names: a folder, or a model from the registry.
+
+    Raises:
+        UserError: saying what is there instead.
+    """
+    path = Path(text).expanduser()
+    if path.is_dir():
+        return path
+    if "/" in text and not re.search(r"/\d+$", text) and not text.startswith("models:/"):
+        raise UserError(f"no such model folder: {text}", hint="or the name of a registered model, without a slash")
+    from pcdarts_tune.registry import fetch_model
+
+    return fetch_model(text, tracking_uri=store_uri(home, tracking_uri))
+
+
+def store_uri(home: Path, tracking_uri: str | None) -> str:
+    """MLflow's store for reading.
+
+    Raises:
+        UserError: when it is the home's own and nothing was ever recorded there: reading must not create one.
+    """
+    if tracking_uri:
+        return tracking_uri
+    if not (home / "mlflow.db").is_file():
+        raise UserError(
+            f"nothing is recorded in {home} yet",
+            hint="pcdarts-tune sweep --space quickstart --trials 4, or --home where the sweeps are",
+        )
+    return default_tracking_uri(home)
+
+
+def _from_file(path: Path) -> Genotype:
+    try:
+        value: Any = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise UserError(f"{path} cannot be read as JSON: {error}") from error
+    return _parse(value, str(path))
+
+
+def _from_run(run_id: str, tracking_uri: str) -> Genotype:
+    import mlflow
+    from mlflow.exceptions import MlflowException
+
+    try:
+        value = mlflow.MlflowClient(tracking_uri, tracking_uri).get_run(run_id)
+    except MlflowException as error:
+        raise UserError(f"MLflow has no run {run_id}: {str(error).splitlines()[0]}") from None
+    try:
+        uri = f"{value.info.artifact_uri}/genotype.json"
+        return _parse(mlflow.artifacts.load_dict(uri), f"run {run_id}")
+    except MlflowException:
+        name = value.info.run_name
+        raise UserError(
+            f"run {run_id} ({name}) has no genotype.json", hint="name a trial's run: `pcdarts-tune leaderboard SWEEP --json`"
+        ) from None
+
+
+def _parse(value: Any, where: str) -> Genotype:
+    # what `search --json` and `leaderboard --json` print holds the genotype one level down
+    if isinstance(value, dict) and isinstance(value.get("genotype"), dict):
+        value = value["genotype"]
+    try:
+        return Genotype.from_dict(value)
+    except ValueError as error:
+        raise UserError(f"{where}: {error}") from None
