@@ -127,3 +127,10 @@ def to_tensor(image: Image.Image) -> Tensor:
     width, height = image.size
     pixels = torch.frombuffer(bytearray(image.tobytes()), dtype=torch.uint8)
     return pixels.view(height, width, len(image.getbands())).permute(2, 0, 1).contiguous()
+
+
+def to_image(x_CHW: Tensor) -> Image.Image:
+    """uint8 (C, H, W) as a PIL image, mode L or RGB."""
+    channels, height, width = x_CHW.shape
+    pixels = x_CHW.permute(1, 2, 0).contiguous().numpy().tobytes()
+    return Image.frombytes("L" if channels == 1 else "RGB", (width, height), pixels)

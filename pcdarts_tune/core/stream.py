@@ -23,7 +23,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from pcdarts_tune.core.augment import Augmentation, channel_constants, normalise
 from pcdarts_tune.core.data import batch_ends, check_constants, check_labels, epoch_order, seeded_generator
-from pcdarts_tune.core.decode import UnreadableImage, decode_image, fit, to_tensor
+from pcdarts_tune.core.decode import UnreadableImage, decode_image, fit, to_image, to_tensor
 
 
 class ImageSource(Protocol):
@@ -36,6 +36,26 @@ class ImageSource(Protocol):
         ...
 
     def name(self, row: int) -> str:
+        """What to call it in a message."""
+        ...
+
+
+class Decodable(Protocol):
+    """Images that can be decoded one by one."""
+
+    @property
+    def image_size(self) -> tuple[int, int]: ...
+
+    @property
+    def channels(self) -> int: ...
+
+    def __len__(self) -> int: ...
+
+    def decode(self, index: int, *, resize: bool) -> Image:
+        """A PIL image, brought to `image_size` or as large as it comes; an UnreadableImage where there is none."""
+        ...
+
+    def name(self, index: int) -> str:
         """What to call it in a message."""
         ...
 
@@ -122,7 +142,7 @@ class StreamBatches:
 
     def __init__(
         self,
-        images: StreamImages,
+        images: Decodable,
         labels: Tensor,
         *,
         num_classes: int,
@@ -196,9 +216,7 @@ _Sample = tuple[int, Tensor | str]
 
 
 class _Decoding(Dataset[_Sample]):
-    def __init__(
-        self, images: StreamImages, transform: Callable[[Image], Image] | None, keys: Tensor
-    ) -> None:
+    def __init__(self, images: Decodable, transform: Callable[[Image], Image] | None, keys: Tensor) -> None:
         self.images, self.transform, self.keys = images, transform, keys
 
     def __getitem__(self, index: int) -> _Sample:
@@ -219,3 +237,24 @@ def _collate(samples: list[_Sample]) -> tuple[Tensor, Tensor, list[tuple[int, st
     damaged = [(index, reason) for index, reason in samples if isinstance(reason, str)]
     pixels = torch.stack([x for _, x in decoded]) if decoded else torch.empty(0, dtype=torch.uint8)
     return pixels, torch.tensor([index for index, _ in decoded], dtype=torch.int64), damaged
+
+
+class TensorImages:
+    """Images in memory, decoded one by one: for transforms that work on one PIL image, such as `imagenet_transform`.
+
+    Args:
+        images: uint8 (N, C, H, W), C 1 or 3.
+    """
+
+    def __init__(self, images: Tensor) -> None:
+        self.images, self.channels = images, images.shape[1]
+        self.image_size = (images.shape[2], images.shape[3])
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def decode(self, index: int, *, resize: bool) -> Image:
+        return to_image(self.images[index])
+
+    def name(self, index: int) -> str:
+        return f"image {index}"

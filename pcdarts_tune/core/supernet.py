@@ -23,7 +23,8 @@ from pcdarts_tune.core.cell import FastCell
 from pcdarts_tune.core.genotype import DARTS_PRIMITIVES, Genotype, derive_genotype
 from pcdarts_tune.core.plan import plan_cells
 from pcdarts_tune.core.rounds import RoundWeights, round_weights
-from pcdarts_tune.core.textbook import TextbookSupernet, add_stem, apply_stem, check_supernet
+from pcdarts_tune.core.stem import add_stem, apply_stem
+from pcdarts_tune.core.textbook import TextbookSupernet, check_supernet
 
 
 class Supernet(nn.Module):

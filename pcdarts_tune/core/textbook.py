@@ -18,6 +18,7 @@ from pcdarts_tune.core import architecture
 from pcdarts_tune.core.genotype import DARTS_PRIMITIVES, Genotype, derive_genotype
 from pcdarts_tune.core.ops import FactorizedReduce, ReLUConvBN, build_search_operation, check_primitives
 from pcdarts_tune.core.plan import CellPlan, check_sizes, plan_cells
+from pcdarts_tune.core.stem import add_stem, apply_stem
 
 MIXINGS = ("shuffle", "shift", "random")
 
@@ -178,34 +179,3 @@ def check_supernet(
     if mixing not in MIXINGS:
         raise ValueError(f"mixing must be one of {', '.join(MIXINGS)}; got {mixing!r}")
     return check_primitives(primitives)
-
-
-def add_stem(net: nn.Module, stem: str, in_channels: int, out_channels: int) -> None:
-    """The convolutions before the first cell, under the published names `stem` or `stem0` and `stem1`."""
-    if stem == "cifar":
-        net.stem = nn.Sequential(
-            nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False), nn.BatchNorm2d(out_channels)
-        )
-        return
-    half = out_channels // 2
-    net.stem0 = nn.Sequential(
-        nn.Conv2d(in_channels, half, 3, stride=2, padding=1, bias=False),
-        nn.BatchNorm2d(half),
-        nn.ReLU(),
-        nn.Conv2d(half, out_channels, 3, stride=2, padding=1, bias=False),
-        nn.BatchNorm2d(out_channels),
-    )
-    net.stem1 = nn.Sequential(
-        nn.ReLU(),
-        nn.Conv2d(out_channels, out_channels, 3, stride=2, padding=1, bias=False),
-        nn.BatchNorm2d(out_channels),
-    )
-
-
-def apply_stem(net: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
-    """The two inputs of the first cell."""
-    if hasattr(net, "stem"):
-        s = net.stem(images)
-        return s, s
-    s0 = net.stem0(images)
-    return s0, net.stem1(s0)

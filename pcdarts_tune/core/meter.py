@@ -1,0 +1,69 @@
+"""What an epoch measured: losses and accuracies summed on the device, read once at its end; time and memory.
+
+    >>> meter = Meter(device)
+    >>> meter.add(loss, logits, labels)         # as often as there are batches, without waiting for the device
+    >>> meter.read()                            # (mean loss, accuracy)
+"""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+
+import torch
+from torch import Tensor
+
+
+class NonFiniteLoss(ArithmeticError):
+    """The loss became NaN or infinite: the recipe diverges with these hyperparameters."""
+
+
+class Meter:
+    """Mean loss and accuracy over the images of an epoch."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.sums = torch.zeros(2, dtype=torch.float64, device=device)
+        self.count = 0
+
+    def add(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
+        """loss: mean over the batch; logits (N, classes), labels (N,)."""
+        correct = (logits.argmax(dim=1) == labels).sum()
+        self.sums += torch.stack([loss.detach().double() * len(labels), correct.double()])
+        self.count += len(labels)
+
+    def read(self) -> tuple[float, float]:
+        """(mean loss, accuracy in 0..1); (nan, nan) where nothing was added. Waits for the device."""
+        if not self.count:
+            return float("nan"), float("nan")
+        loss, correct = (self.sums / self.count).tolist()
+        return loss, correct
+
+
+class Stopwatch:
+    """Seconds and peak memory since it was made."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+            torch.cuda.reset_peak_memory_stats(device)
+        self.begun = time.perf_counter()
+
+    def seconds(self) -> float:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        return time.perf_counter() - self.begun
+
+    def peak_memory_bytes(self) -> int:
+        """On CUDA the peak allocated on the device; on a CPU the process's peak so far, everything in it included."""
+        if self.device.type == "cuda":
+            return int(torch.cuda.max_memory_allocated(self.device))
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak if sys.platform == "darwin" else peak * 1024
+
+
+def require_finite(loss: float, what: str, epoch: int, advice: str) -> None:
+    """Raise NonFiniteLoss unless `loss` is a number."""
+    if loss != loss or loss in (float("inf"), float("-inf")):
+        raise NonFiniteLoss(f"the {what} became {loss} in epoch {epoch + 1}: {advice}")

@@ -1,0 +1,166 @@
+"""The evaluation network: a derived genotype as an ordinary network, trained from scratch (spec section 7).
+
+    >>> net = EvaluationNetwork(PUBLISHED["PC_DARTS_cifar"], channels=36, layers=20, num_classes=10)
+    >>> net.drop_path = 0.2
+    >>> logits, auxiliary_logits = net(torch.randn(2, 3, 32, 32))       # auxiliary logits are None in evaluation
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pcdarts_tune.core.genotype import Edge, Genotype
+from pcdarts_tune.core.ops import FactorizedReduce, ReLUConvBN, build_operation, require_even
+from pcdarts_tune.core.plan import CellPlan, check_sizes, plan_cells
+from pcdarts_tune.core.stem import add_stem, apply_stem
+
+
+class DerivedCell(nn.Module):
+    """A cell with the two edges a node that the genotype kept."""
+
+    def __init__(self, edges: Sequence[Edge], concat: Sequence[int], plan: CellPlan) -> None:
+        super().__init__()
+        self.preprocess0: nn.Module = (
+            FactorizedReduce(plan.c_prev_prev, plan.channels, affine=True)
+            if plan.reduction_prev
+            else ReLUConvBN(plan.c_prev_prev, plan.channels, 1, 1, 0, affine=True)
+        )
+        self.preprocess1 = ReLUConvBN(plan.c_prev, plan.channels, 1, 1, 0, affine=True)
+        self.concat, self.reduction = tuple(concat), plan.reduction
+        self.sources = tuple(source for _, source in edges)
+        self._ops = nn.ModuleList(
+            build_operation(name, plan.channels, 2 if plan.reduction and source < 2 else 1, affine=True)
+            for name, source in edges
+        )
+
+    def forward(self, s0: Tensor, s1: Tensor, keep: Tensor | None) -> Tensor:
+        """`keep`: the probability that a sample's path survives, or None where nothing is dropped."""
+        states = [self.preprocess0(s0), self.preprocess1(s1)]
+        if self.reduction:
+            require_even(states[0])
+        for node in range(len(self.sources) // 2):
+            first, second = (self._edge(2 * node + side, states, keep) for side in (0, 1))
+            states.append(first + second)
+        return torch.cat([states[index] for index in self.concat], dim=1)
+
+    def _edge(self, index: int, states: list[Tensor], keep: Tensor | None) -> Tensor:
+        operation = self._ops[index]
+        h = operation(states[self.sources[index]])
+        if keep is None or isinstance(operation, nn.Identity):
+            return h  # type: ignore[no-any-return]
+        return drop_path(h, keep)
+
+
+class EvaluationNetwork(nn.Module):
+    """A network of derived cells.
+
+    Args:
+        genotype: the two cells.
+        channels, layers: C of the first cell and the number of cells, at least 3; published: 36 and 20 for CIFAR, 48
+            and 14 for ImageNet.
+        num_classes, in_channels: of the data.
+        stem: "cifar" or "imagenet".
+        auxiliary: whether an auxiliary head follows cell 2 * layers // 3 in training.
+
+    Raises:
+        ValueError: naming the argument, its value and what is legal.
+    """
+
+    def __init__(
+        self,
+        genotype: Genotype,
+        channels: int = 36,
+        layers: int = 20,
+        num_classes: int = 10,
+        stem: str = "cifar",
+        auxiliary: bool = True,
+        in_channels: int = 3,
+    ) -> None:
+        super().__init__()
+        check_sizes(channels, layers, num_classes, stem, in_channels)
+        self.genotype = genotype
+        self.arguments = {
+            "channels": channels,
+            "layers": layers,
+            "num_classes": num_classes,
+            "stem": stem,
+            "auxiliary": auxiliary,
+            "in_channels": in_channels,
+        }
+        stem_channels = 3 * channels if stem == "cifar" else channels
+        add_stem(self, stem, in_channels, stem_channels)
+        outputs = (len(genotype.normal_concat), len(genotype.reduce_concat))
+        plans = plan_cells(channels, layers, stem_channels, outputs, reduction_prev=stem == "imagenet")
+        kinds = ((genotype.normal, genotype.normal_concat), (genotype.reduce, genotype.reduce_concat))
+        self.cells = nn.ModuleList(DerivedCell(*kinds[plan.reduction], plan) for plan in plans)
+        widths = [outputs[plan.reduction] * plan.channels for plan in plans]
+        self.auxiliary_position = 2 * layers // 3
+        self.auxiliary_head = (
+            AuxiliaryHead(widths[self.auxiliary_position], num_classes, stem) if auxiliary else None
+        )
+        self.classifier = nn.Linear(widths[-1], num_classes)
+        self.keep: Tensor
+        self.register_buffer("keep", torch.ones(()), persistent=False)
+        self._drop_path = 0.0
+
+    @property
+    def drop_path(self) -> float:
+        """Probability that an operation's output is dropped for a sample, in training; set it every epoch."""
+        return self._drop_path
+
+    @drop_path.setter
+    def drop_path(self, probability: float) -> None:
+        if not 0 <= probability < 1:
+            raise ValueError(f"drop_path must be in [0, 1); got {probability!r}")
+        self._drop_path = probability
+        self.keep.fill_(1 - probability)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Images (N, in_channels, H, W) to logits (N, num_classes) and, in training, auxiliary logits."""
+        keep = self.keep if self.training and self._drop_path > 0 else None
+        auxiliary = None
+        s0, s1 = apply_stem(self, images)
+        for index, cell in enumerate(self.cells):
+            s0, s1 = s1, cell(s0, s1, keep)
+            if index == self.auxiliary_position and self.auxiliary_head is not None and self.training:
+                auxiliary = self.auxiliary_head(s1)
+        return self.classifier(s1.mean(dim=(2, 3))), auxiliary
+
+
+class AuxiliaryHead(nn.Module):
+    """A second classifier part-way up, whose loss counts `auxiliary_weight` (published: 0.4).
+
+    At the published resolutions (8x8 features on CIFAR, 7x7 on ImageNet) the pooling is the published one; at others
+    it averages to 2x2, so that the head fits whatever comes.
+    """
+
+    def __init__(self, channels: int, num_classes: int, stem: str) -> None:
+        super().__init__()
+        self.size, stride = (8, 3) if stem == "cifar" else (7, 2)
+        second_norm = [nn.BatchNorm2d(768)] if stem == "cifar" else []  # the published ImageNet head has none
+        self.features = nn.Sequential(
+            nn.ReLU(),
+            nn.AvgPool2d(5, stride=stride, padding=0, count_include_pad=False),
+            nn.Conv2d(channels, 128, 1, bias=False),
+            nn.BatchNorm2d(128),
+            nn.ReLU(),
+            nn.Conv2d(128, 768, 2, bias=False),
+            *second_norm,
+            nn.ReLU(),
+        )
+        self.classifier = nn.Linear(768, num_classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.features[0](x)
+        x = self.features[1](x) if x.shape[-2:] == (self.size, self.size) else F.adaptive_avg_pool2d(x, 2)
+        return self.classifier(self.features[2:](x).flatten(1))  # type: ignore[no-any-return]
+
+
+def drop_path(x: Tensor, keep: Tensor) -> Tensor:
+    """Zero whole samples of x (N, C, H, W) with probability 1 - keep, and divide the others by keep."""
+    mask = torch.rand(x.shape[0], 1, 1, 1, device=x.device, dtype=x.dtype) < keep
+    return x * (mask / keep).to(x.dtype)

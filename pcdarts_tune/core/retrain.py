@@ -1,0 +1,203 @@
+"""One training of a derived network from scratch: a trial's evaluation and the final retraining alike (spec section 7).
+
+    >>> training = Training(EvaluationNetwork(genotype), train, valid, epochs=600, batch_size=96)
+    >>> for epoch in training:
+    ...     print(epoch.epoch, epoch.valid_accuracy)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pcdarts_tune.core.data import Batches
+from pcdarts_tune.core.meter import Meter, Stopwatch, require_finite
+from pcdarts_tune.core.network import EvaluationNetwork
+from pcdarts_tune.core.schedules import drop_path_probability
+from pcdarts_tune.core.schedules import learning_rate as scheduled_rate
+from pcdarts_tune.core.state import seeded
+
+
+@dataclass(frozen=True)
+class TrainEpoch:
+    """What one epoch of a training gave.
+
+    Attributes:
+        epoch, epochs: this epoch, from 0, and how many there are.
+        train_loss, train_accuracy: on augmented images with drop path; the loss includes the auxiliary head's.
+        valid_loss, valid_accuracy: in evaluation mode on held-out images; None where there are none.
+        learning_rate, drop_path: in this epoch.
+        seconds, images_per_second: of training, validation apart.
+        peak_memory_bytes: see `meter.Stopwatch`.
+    """
+
+    epoch: int
+    epochs: int
+    train_loss: float
+    train_accuracy: float
+    valid_loss: float | None
+    valid_accuracy: float | None
+    learning_rate: float
+    drop_path: float
+    seconds: float
+    images_per_second: float
+    peak_memory_bytes: int
+
+    def metrics(self, prefix: str) -> dict[str, float]:
+        """The numbers by the names that MLflow shows, below `prefix`; what was not measured is left out."""
+        named = {
+            "loss_train": self.train_loss,
+            "acc_train": self.train_accuracy,
+            "loss_held_out": self.valid_loss,
+            "acc_held_out": self.valid_accuracy,
+            "learning_rate": self.learning_rate,
+            "drop_path": self.drop_path,
+            "seconds": self.seconds,
+            "images_per_second": self.images_per_second,
+            "peak_memory_bytes": float(self.peak_memory_bytes),
+        }
+        return {f"{prefix}/{name}": value for name, value in named.items() if value is not None}
+
+
+class Training:
+    """A training that can be stopped after any epoch and go on elsewhere.
+
+    Args:
+        network: on the device of the data.
+        train: training images; valid: images to score after every epoch, or None.
+        epochs, batch_size: of the training.
+        learning_rate, learning_rate_min, lr_warmup_epochs, schedule: see `schedules.learning_rate`.
+        momentum, weight_decay, grad_clip: of SGD.
+        drop_path: probability that the last epoch comes close to.
+        auxiliary_weight: what the auxiliary head's loss counts, where the network has one.
+        label_smoothing: of the training loss.
+        seed: of the order and augmentation of the data, and of drop path.
+    """
+
+    def __init__(
+        self,
+        network: EvaluationNetwork,
+        train: Batches,
+        valid: Batches | None = None,
+        *,
+        epochs: int = 600,
+        batch_size: int = 96,
+        learning_rate: float = 0.025,
+        learning_rate_min: float = 0.0,
+        lr_warmup_epochs: int = 0,
+        schedule: str = "cosine",
+        momentum: float = 0.9,
+        weight_decay: float = 3e-4,
+        grad_clip: float = 5.0,
+        drop_path: float = 0.3,
+        auxiliary_weight: float = 0.4,
+        label_smoothing: float = 0.0,
+        seed: int = 0,
+    ) -> None:
+        self.network, self.train, self.valid = network, train, valid
+        self.epochs, self.batch_size, self.seed = epochs, batch_size, seed
+        self.learning_rate, self.learning_rate_min = learning_rate, learning_rate_min
+        self.lr_warmup_epochs, self.schedule = lr_warmup_epochs, schedule
+        self.grad_clip, self.drop_path = grad_clip, drop_path
+        self.auxiliary_weight, self.label_smoothing = auxiliary_weight, label_smoothing
+        self.device = next(network.parameters()).device
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.optimizer = torch.optim.SGD(
+            network.parameters(), lr=learning_rate, momentum=momentum, weight_decay=weight_decay
+        )
+        self.epoch = 0
+
+    def __iter__(self) -> Iterator[TrainEpoch]:
+        """Run the epochs that are left.
+
+        Raises:
+            NonFiniteLoss: when the training loss is NaN or infinite at the end of an epoch.
+        """
+        while self.epoch < self.epochs:
+            with seeded(self.device, self.seed, "training", self.epoch):
+                record = self._run_epoch(self.epoch)
+            self.epoch += 1
+            yield record
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the rest of the training depends on: randomness is keyed by seed and epoch."""
+        return {
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "epoch": self.epoch,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from `state_dict()`."""
+        self.network.load_state_dict(state["network"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.epoch = state["epoch"]
+
+    def _run_epoch(self, epoch: int) -> TrainEpoch:
+        watch = Stopwatch(self.device)
+        rate = scheduled_rate(
+            self.schedule,
+            epoch,
+            self.epochs,
+            self.learning_rate,
+            minimum=self.learning_rate_min,
+            warmup=self.lr_warmup_epochs,
+        )
+        self.optimizer.param_groups[0]["lr"] = rate
+        self.network.drop_path = drop_path_probability(epoch, self.epochs, self.drop_path)
+        self.network.train()
+        meter = Meter(self.device)
+        for images, labels in self.train.epoch(self.batch_size, epoch=epoch, seed=self.seed):
+            meter.add(*self.step(images, labels), labels)
+        train_loss, train_accuracy = meter.read()
+        seconds = watch.seconds()
+        require_finite(train_loss, "training loss", epoch, "lower the recipe's learning_rate")
+        valid_loss = valid_accuracy = None
+        if self.valid is not None:
+            valid_loss, valid_accuracy = evaluate(self.network, self.valid, self.batch_size)
+        return TrainEpoch(
+            epoch=epoch,
+            epochs=self.epochs,
+            train_loss=train_loss,
+            train_accuracy=train_accuracy,
+            valid_loss=valid_loss,
+            valid_accuracy=valid_accuracy,
+            learning_rate=rate,
+            drop_path=self.network.drop_path,
+            seconds=seconds,
+            images_per_second=meter.count / seconds,
+            peak_memory_bytes=watch.peak_memory_bytes(),
+        )
+
+    def step(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """One SGD step; returns loss and logits, detached."""
+        logits, auxiliary = self.network(images.contiguous(memory_format=torch.channels_last))
+        loss = F.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
+        if auxiliary is not None:
+            loss = loss + self.auxiliary_weight * F.cross_entropy(
+                auxiliary, labels, label_smoothing=self.label_smoothing
+            )
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self.network.parameters(), self.grad_clip)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        return loss.detach(), logits.detach()
+
+
+@torch.no_grad()
+def evaluate(network: nn.Module, batches: Batches, batch_size: int) -> tuple[float, float]:
+    """(mean loss, accuracy in 0..1) in evaluation mode over every image once, in order; the mode is put back."""
+    training = network.training
+    network.eval()
+    meter = Meter(next(network.parameters()).device)
+    for images, labels in batches.epoch(batch_size, epoch=0, seed=0, shuffle=False):
+        output = network(images.contiguous(memory_format=torch.channels_last))
+        logits = output[0] if isinstance(output, tuple) else output
+        meter.add(F.cross_entropy(logits, labels), logits, labels)
+    network.train(training)
+    return meter.read()

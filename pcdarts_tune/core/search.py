@@ -1,0 +1,277 @@
+"""One search: weights and architecture trained in turn, each on its own half of the data (spec section 5).
+
+    >>> search = Search(net, weights_half, alphas_half, epochs=50, batch_size=256)
+    >>> for epoch in search:
+    ...     print(epoch.epoch, epoch.train_accuracy, epoch.genotype)
+
+Every step: an architecture step on a batch of the alphas half, then a weight step on a batch of the weights half.
+The architecture is frozen for the first epochs. The genotype is derived after every epoch, the last included.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pcdarts_tune.core.architect import Architect, only
+from pcdarts_tune.core.architecture import softmax_per_node
+from pcdarts_tune.core.data import Batches
+from pcdarts_tune.core.genotype import Genotype
+from pcdarts_tune.core.meter import Meter, Stopwatch, require_finite
+from pcdarts_tune.core.retrain import evaluate
+from pcdarts_tune.core.schedules import learning_rate as scheduled_rate
+from pcdarts_tune.core.state import derive_seed, seeded
+from pcdarts_tune.core.supernet import Supernet
+
+Table = tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True)
+class SearchEpoch:
+    """What one epoch of a search gave.
+
+    Attributes:
+        epoch, epochs: this epoch, from 0, and how many there are.
+        genotype: derived after this epoch.
+        train_loss, train_accuracy: supernet on the weights half, augmented.
+        arch_loss, arch_accuracy: supernet on the alphas half, before each architecture step; None while frozen.
+        valid_loss, valid_accuracy: supernet in evaluation mode on held-out images; None where none were given. It does
+            not rank the derived cells (spec section 8, trap 9).
+        alpha_entropy_normal, alpha_entropy_reduce: mean entropy of softmax(alpha) over the edges, in nats.
+        skip_connections: in the normal cell of `genotype`.
+        learning_rate: of the weights in this epoch.
+        seconds, images_per_second: images count once for each half they train.
+        peak_memory_bytes: see `meter.Stopwatch`.
+        alpha_normal, alpha_reduce: softmaxed, (E, O); beta_normal, beta_reduce: softmaxed per node, (E,), or None.
+    """
+
+    epoch: int
+    epochs: int
+    genotype: Genotype
+    train_loss: float
+    train_accuracy: float
+    arch_loss: float | None
+    arch_accuracy: float | None
+    valid_loss: float | None
+    valid_accuracy: float | None
+    alpha_entropy_normal: float
+    alpha_entropy_reduce: float
+    skip_connections: int
+    learning_rate: float
+    seconds: float
+    images_per_second: float
+    peak_memory_bytes: int
+    alpha_normal: Table = field(repr=False)
+    alpha_reduce: Table = field(repr=False)
+    beta_normal: tuple[float, ...] | None = field(repr=False)
+    beta_reduce: tuple[float, ...] | None = field(repr=False)
+
+    def metrics(self) -> dict[str, float]:
+        """The numbers by the names that MLflow shows; what was not measured is left out."""
+        named = {
+            "search/loss_train": self.train_loss,
+            "search/acc_train": self.train_accuracy,
+            "search/loss_arch": self.arch_loss,
+            "search/acc_arch": self.arch_accuracy,
+            "search/loss_held_out": self.valid_loss,
+            "search/acc_held_out": self.valid_accuracy,
+            "search/learning_rate": self.learning_rate,
+            "search/seconds": self.seconds,
+            "search/images_per_second": self.images_per_second,
+            "search/peak_memory_bytes": float(self.peak_memory_bytes),
+            "arch/alpha_entropy_normal": self.alpha_entropy_normal,
+            "arch/alpha_entropy_reduce": self.alpha_entropy_reduce,
+            "arch/skip_connections": float(self.skip_connections),
+        }
+        return {name: value for name, value in named.items() if value is not None}
+
+
+class Search:
+    """A search that can be stopped after any epoch and go on elsewhere.
+
+    Args:
+        supernet: on the device of the data.
+        weights, alphas: the two halves of the training images.
+        epochs, batch_size: of both halves.
+        learning_rate, learning_rate_min, lr_warmup_epochs: of SGD, annealed by a cosine each epoch.
+        momentum, weight_decay, grad_clip: of SGD; gradients are clipped at this norm, alphas and betas apart.
+        arch_learning_rate, arch_betas, arch_weight_decay, arch_grad_clip: of Adam on alphas and betas.
+        arch_warmup_epochs: epochs before alphas and betas move.
+        order, hessian: see `architect.Architect`.
+        seed: of the order and augmentation of the data, and of random mixing.
+        validate: images on which the supernet is scored after every epoch, for the record only.
+    """
+
+    def __init__(
+        self,
+        supernet: Supernet,
+        weights: Batches,
+        alphas: Batches,
+        *,
+        epochs: int = 50,
+        batch_size: int = 256,
+        learning_rate: float = 0.1,
+        learning_rate_min: float = 0.0,
+        lr_warmup_epochs: int = 0,
+        momentum: float = 0.9,
+        weight_decay: float = 3e-4,
+        grad_clip: float = 5.0,
+        arch_learning_rate: float = 6e-4,
+        arch_betas: tuple[float, float] = (0.5, 0.999),
+        arch_weight_decay: float = 1e-3,
+        arch_grad_clip: float | None = None,
+        arch_warmup_epochs: int = 15,
+        order: int = 1,
+        hessian: str = "finite_difference",
+        seed: int = 0,
+        validate: Batches | None = None,
+    ) -> None:
+        self.supernet, self.weights, self.alphas, self.validate = supernet, weights, alphas, validate
+        self.epochs, self.batch_size, self.seed = epochs, batch_size, seed
+        self.learning_rate, self.learning_rate_min = learning_rate, learning_rate_min
+        self.lr_warmup_epochs, self.arch_warmup_epochs = lr_warmup_epochs, arch_warmup_epochs
+        self.grad_clip = grad_clip
+        self.device = next(supernet.parameters()).device
+        self.optimizer = torch.optim.SGD(
+            supernet.weight_parameters(), lr=learning_rate, momentum=momentum, weight_decay=weight_decay
+        )
+        self.architect = Architect(
+            supernet,
+            learning_rate=arch_learning_rate,
+            betas=arch_betas,
+            weight_decay=arch_weight_decay,
+            grad_clip=arch_grad_clip,
+            order=order,
+            hessian=hessian,
+        )
+        self.epoch = 0
+        self._alphas_pass, self._alphas_batch = 0, 0  # position in the alphas half
+
+    def __iter__(self) -> Iterator[SearchEpoch]:
+        """Run the epochs that are left.
+
+        Raises:
+            NonFiniteLoss: when a loss is NaN or infinite at the end of an epoch.
+        """
+        while self.epoch < self.epochs:
+            with seeded(self.device, self.seed, "search", self.epoch):
+                record = self._run_epoch(self.epoch)
+            self.epoch += 1
+            yield record
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the rest of the search depends on: randomness is keyed by seed and epoch."""
+        return {
+            "supernet": self.supernet.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "architect": self.architect.optimizer.state_dict(),
+            "epoch": self.epoch,
+            "alphas_position": [self._alphas_pass, self._alphas_batch],
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from `state_dict()`."""
+        self.supernet.load_state_dict(state["supernet"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.architect.optimizer.load_state_dict(state["architect"])
+        self.epoch = state["epoch"]
+        self._alphas_pass, self._alphas_batch = state["alphas_position"]
+
+    def _run_epoch(self, epoch: int) -> SearchEpoch:
+        watch = Stopwatch(self.device)
+        rate = scheduled_rate(
+            "cosine",
+            epoch,
+            self.epochs,
+            self.learning_rate,
+            minimum=self.learning_rate_min,
+            warmup=self.lr_warmup_epochs,
+        )
+        self.optimizer.param_groups[0]["lr"] = rate
+        moving = epoch >= self.arch_warmup_epochs
+        trained, searched = Meter(self.device), Meter(self.device)
+        self.supernet.train()
+        alphas_batches = self._alphas_batches() if moving else None
+        for images, labels in self.weights.epoch(self.batch_size, epoch=epoch, seed=self.seed):
+            if alphas_batches is not None:
+                valid_images, valid_labels = next(alphas_batches)
+                loss, logits = self.architect.step(
+                    valid_images, valid_labels, images, labels, weight_optimizer=self.optimizer
+                )
+                searched.add(loss, logits, valid_labels)
+            trained.add(*self.weight_step(images, labels), labels)
+        train_loss, train_accuracy = trained.read()
+        arch_loss, arch_accuracy = searched.read() if moving else (None, None)
+        seconds = watch.seconds()
+        advice = "lower search.learning_rate or search.arch_learning_rate"
+        require_finite(train_loss, "search's training loss", epoch, advice)
+        if arch_loss is not None:
+            require_finite(arch_loss, "search's architecture loss", epoch, advice)
+        valid_loss = valid_accuracy = None
+        if self.validate is not None:
+            valid_loss, valid_accuracy = evaluate(self.supernet, self.validate, self.batch_size)
+        net, genotype = self.supernet, self.supernet.genotype()
+        return SearchEpoch(
+            epoch=epoch,
+            epochs=self.epochs,
+            genotype=genotype,
+            train_loss=train_loss,
+            train_accuracy=train_accuracy,
+            arch_loss=arch_loss,
+            arch_accuracy=arch_accuracy,
+            valid_loss=valid_loss,
+            valid_accuracy=valid_accuracy,
+            alpha_entropy_normal=_entropy(net.alpha_normal),
+            alpha_entropy_reduce=_entropy(net.alpha_reduce),
+            skip_connections=genotype.skip_connections,
+            learning_rate=rate,
+            seconds=seconds,
+            images_per_second=(trained.count + searched.count) / seconds,
+            peak_memory_bytes=watch.peak_memory_bytes(),
+            alpha_normal=_table(net.alpha_normal),
+            alpha_reduce=_table(net.alpha_reduce),
+            beta_normal=_row(net.beta_normal),
+            beta_reduce=_row(net.beta_reduce),
+        )
+
+    def weight_step(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """One SGD step of the weights; alphas and betas get no gradient. Returns loss and logits, detached."""
+        weights = self.supernet.weight_parameters()
+        with only(weights, self.supernet.arch_parameters()):
+            logits = self.supernet(images)
+            loss = F.cross_entropy(logits, labels)
+            loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(weights, self.grad_clip)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        return loss.detach(), logits.detach()
+
+    def _alphas_batches(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """The alphas half, over and over, from where the last epoch left it."""
+        seed = derive_seed(self.seed, "alphas")  # or both halves would be shuffled alike
+        while True:
+            batches = self.alphas.epoch(self.batch_size, epoch=self._alphas_pass, seed=seed)
+            for batch in islice(batches, self._alphas_batch, None):
+                self._alphas_batch += 1
+                yield batch
+            self._alphas_pass, self._alphas_batch = self._alphas_pass + 1, 0
+
+
+def _table(alpha_EO: Tensor) -> Table:
+    return tuple(tuple(row) for row in torch.softmax(alpha_EO.detach(), dim=-1).tolist())
+
+
+def _row(beta_E: Tensor | None) -> tuple[float, ...] | None:
+    return None if beta_E is None else tuple(softmax_per_node(beta_E.detach()).tolist())
+
+
+def _entropy(alpha_EO: Tensor) -> float:
+    rows = _table(alpha_EO)
+    return sum(-p * math.log(p) for row in rows for p in row if p > 0) / len(rows)
