@@ -1,4 +1,4 @@
-"""Launcher for a checkout: `python cli.py --help`, or `ray job submit ... -- python cli.py sweep ...`. Not in the wheel."""
+"""Launcher for a checkout, not in the wheel: `ray job submit ... -- python cli.py sweep ... --home /shared/...`."""
 
 from pcdarts_tune.cli import main
 

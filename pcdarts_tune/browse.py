@@ -1,7 +1,7 @@
 """Start MLflow's server on a home's store, on loopback alone, and say where to look.
 
-The experiments page opens in another view unless its address says `workflowType=machine_learning`, and shows nested runs
-collapsed unless a filter asks for the trials: so the addresses printed here say both.
+The experiments page opens in another view unless its address says `workflowType=machine_learning`, and shows nested
+runs collapsed unless a filter asks for the trials: so the addresses printed here say both.
 """
 
 from __future__ import annotations
@@ -24,9 +24,10 @@ from urllib.parse import quote
 import click
 
 from pcdarts_tune.errors import UserError, WorkFailed
-from pcdarts_tune.home import artifact_root, sweep_names
+from pcdarts_tune.home import artifact_root
 from pcdarts_tune.options import say
 from pcdarts_tune.sources import store_uri
+from pcdarts_tune.tracking import OBJECTIVE, MlflowStore
 
 HOST = "127.0.0.1"
 STARTS_WITHIN = 90.0
@@ -44,6 +45,7 @@ def browse(home: Path, tracking_uri: str | None, *, port: int, open_browser: boo
     if uri.startswith(("http://", "https://")):
         _announce(uri.rstrip("/"), uri, home, open_browser)
         return
+    say("starting MLflow...")
     with serving(uri, home, port) as (address, server):
         _announce(address, uri, home, open_browser)
         say("Ctrl-C ends it.")
@@ -86,7 +88,9 @@ def _announce(address: str, uri: str, home: Path, open_browser: bool) -> None:
 def _wait(server: subprocess.Popen[bytes], address: str, log: IO[bytes]) -> str:
     """The address, once the server answers there."""
     end = time.monotonic() + STARTS_WITHIN
-    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # loopback is never a proxy's business
+    direct = urllib.request.build_opener(
+        urllib.request.ProxyHandler({})
+    )  # loopback is never a proxy's business
     while time.monotonic() < end and server.poll() is None:
         try:
             with direct.open(f"{address}/health", timeout=5):
@@ -120,7 +124,8 @@ def _free_port(port: int) -> int:
             probe.bind((HOST, port))
         except OSError as error:
             raise UserError(
-                f"port {port} is not free here: {error.strerror}", hint=f"--port {port + 1}, or --port 0 for a free one"
+                f"port {port} is not free here: {error.strerror}",
+                hint=f"--port {port + 1}, or --port 0 for a free one",
             ) from None
         free: int = probe.getsockname()[1]
         return free
@@ -128,17 +133,29 @@ def _free_port(port: int) -> int:
 
 def _has_display() -> bool:
     """Whether a browser opens a window; on a bare terminal, Python would start a text browser in the way."""
-    return sys.platform in ("darwin", "win32") or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+    return sys.platform in ("darwin", "win32") or bool(
+        os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    )
 
 
-def trials_link(address: str, experiment_id: str, sweep: str, order_by: str) -> str:
+def trials_link(address: str, experiment_id: str, sweep: str) -> str:
     """The page that shows a sweep's trials side by side, best first: flat, as charts."""
     query = {
         "workflowType": "machine_learning",
         "searchFilter": f"tags.\"pcdarts.sweep\"='{sweep}' and tags.\"pcdarts.kind\"='trial'",
-        "orderByKey": f"metrics.`{order_by}`",
+        "orderByKey": f"metrics.`{OBJECTIVE}`",
         "orderByAsc": "false",
         "compareRunsMode": "CHART",
     }
     encoded = "&".join(f"{key}={quote(value, safe='')}" for key, value in query.items())
     return f"{address}/#/experiments/{experiment_id}/runs?{encoded}"
+
+
+def _sweeps(uri: str) -> list[tuple[str, str]]:
+    """The sweeps that MLflow knows, oldest first: name and the experiment that holds the runs."""
+    client = MlflowStore(uri).client
+    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+    runs = client.search_runs(
+        experiments, "tags.`pcdarts.kind` = 'sweep'", order_by=["attributes.start_time ASC"]
+    )
+    return [(run.data.tags["pcdarts.sweep"], run.info.experiment_id) for run in runs]

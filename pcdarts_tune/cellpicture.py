@@ -10,36 +10,38 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass
+from typing import Any
 
-from pcdarts_tune.geometry import CellLayout, Edge, text_width
-from pcdarts_tune.picture import INK, Curve, Picture, Polygon, Rectangle, Shape, Text
+from pcdarts_tune.geometry import Box, CellLayout, Edge, text_width
+from pcdarts_tune.picture import INK, Curve, Picture, Polygon, Rectangle, Shape, Text, moved
 
-# (colour, tint for the label, name in the legend)
-Style = tuple[str, str, str]
-KINDS: dict[str, Style] = {
-    "separable": ("#0072b2", "#e3f0f8", "separable convolution"),
-    "dilated": ("#d55e00", "#fcebdf", "dilated convolution"),
-    "pooling": ("#009e73", "#e0f3ed", "pooling"),
-    "skip": ("#d39200", "#fdf3dc", "skip connection"),
-    "other": ("#a8568a", "#f7eaf2", "other operation"),
+
+@dataclass(frozen=True)
+class Style:
+    """How an edge and its label are painted, and what the legend calls that."""
+
+    colour: str
+    tint: str
+    name: str
+    dashed: bool = False
+
+
+KINDS = {
+    "separable": Style("#0072b2", "#e3f0f8", "separable convolution"),
+    "dilated": Style("#d55e00", "#fcebdf", "dilated convolution"),
+    "pooling": Style("#009e73", "#e0f3ed", "pooling"),
+    "skip": Style("#d39200", "#fdf3dc", "skip connection"),
+    "other": Style("#a8568a", "#f7eaf2", "other operation"),
 }
-OUTPUT_WIRE = "#a3a8ae"
-_MARGIN, _HEADING, _LEGEND, _LINE = 16.0, 34.0, 12.0, 22.0
+OUTPUT = Style("#a3a8ae", "#ffffff", "concatenated into the output")
+_SIGNS = {"sep_": "separable", "dil_": "dilated", "pool": "pooling", "skip": "skip", "identity": "skip"}
+_MARGIN, _HEADING, _LINE = 16.0, 34.0, 22.0
 
 
 def operation_kind(operation: str) -> str:
-    """What colour an operation gets: separable, dilated, pooling, skip or other."""
-    for kind, sign in (
-        ("separable", "sep_"),
-        ("dilated", "dil_"),
-        ("pooling", "pool"),
-        ("skip", "skip"),
-        ("skip", "identity"),
-    ):
-        if sign in operation:
-            return kind
-    return "other"
+    """What an operation is coloured as, by its name: separable, dilated, pooling, skip or other."""
+    return next((kind for sign, kind in _SIGNS.items() if sign in operation), "other")
 
 
 def short_name(operation: str) -> str:
@@ -61,82 +63,54 @@ def stack(
     legend: Sequence[Style],
 ) -> Picture:
     """Cells one above the other, each under its heading, and the legend below."""
-    inner = max([cell.width for _, cell in parts] + [text_width(text, 15) * 1.1 for text, _ in parts])
-    inner = max(
-        [inner, *(text_width(entry[2], 12) + 30 for entry in legend), text_width(heading or "", 17) * 1.1]
-    )
+    bold = 1.18  # how much wider than text_width
+    widths = [cell.width for _, cell in parts] + [bold * text_width(text, 15) for text, _ in parts]
+    widths += [bold * text_width(heading or "", 17)] + [30 + text_width(entry.name, 12) for entry in legend]
+    inner, y = max(widths), _MARGIN
     shapes: list[Shape] = []
-    y = _MARGIN
     if heading:
         shapes.append(Text(_MARGIN, y + 10, heading, 17, "start", bold=True))
         y += _HEADING
     for text, cell in parts:
         shapes.append(Text(_MARGIN, y + 9, text, 15, "start", bold=True))
         y += _HEADING
-        shapes += _cell_shapes(cell, _MARGIN + (inner - cell.width) / 2, y, style)
+        shapes += moved(_cell_shapes(cell, style), _MARGIN + (inner - cell.width) / 2, y)
         y += cell.height + _LINE
     x = _MARGIN
-    for colour, tint, name in legend:
-        width = 30 + text_width(name, 12)
+    for entry in legend:
+        width = 30 + text_width(entry.name, 12)
         if x > _MARGIN and x + width > _MARGIN + inner:
             x, y = _MARGIN, y + _LINE
-        shapes.append(Rectangle(x, y - 6, 20, 12, tint, colour, radius=4))
-        shapes.append(Text(x + 26, y, name, 12, "start"))
+        shapes.append(Rectangle(x, y - 6, 20, 12, entry.tint, entry.colour, radius=4, dashed=entry.dashed))
+        shapes.append(Text(x + 26, y, entry.name, 12, "start"))
         x += width + 16
-    return Picture(inner + 2 * _MARGIN, y + _LEGEND + _MARGIN, title, description, shapes)
+    return Picture(inner + 2 * _MARGIN, y + 6 + _MARGIN, title, description, shapes)
 
 
-def _cell_shapes(cell: CellLayout, dx: float, dy: float, style: Callable[[Edge], Style]) -> list[Shape]:
+def _cell_shapes(cell: CellLayout, style: Callable[[Edge], Style]) -> list[Shape]:
     shapes: list[Shape] = []
     for wire in sorted(cell.wires, key=lambda w: w.edge.operation is not None):
-        points = [(x + dx, y + dy) for x, y in wire.points]
-        concatenated = wire.edge.operation is None
-        marked = concatenated and wire.edge.mark == ""
-        colour = OUTPUT_WIRE if marked else style(wire.edge)[0]
-        (x, y), length, half = (
-            points[-1],
-            (6.5, 3.2)[0] if concatenated else 8.0,
-            3.0 if concatenated else 3.8,
-        )
+        paint = style(wire.edge)
+        line, length, half = (1.8, 8.0, 3.8) if wire.edge.operation else (1.3, 6.5, 3.0)
+        x, y = wire.points[-1]
         # the line ends inside its arrowhead, so that the tip stays sharp
-        points[-2:] = [(px - length + 1, py) for px, py in points[-2:]]
-        dashed = wire.edge.mark == "a"
-        shapes.append(Curve(tuple(points), colour, 1.3 if concatenated else 1.8, dashed))
-        shapes.append(Polygon(((x, y), (x - length, y - half), (x - length, y + half)), colour))
+        shortened = tuple((px - length + 1, py) for px, py in wire.points[-2:])
+        shapes.append(Curve((*wire.points[:-2], *shortened), paint.colour, line, paint.dashed))
+        shapes.append(Polygon(((x, y), (x - length, y - half), (x - length, y + half)), paint.colour))
     for wire in cell.wires:
         if wire.label is not None:
-            box, (colour, tint, _) = wire.label, style(wire.edge)
-            shapes.append(
-                Rectangle(
-                    box.x + dx, box.y + dy, box.width, box.height, tint, colour, 1.4, 7, wire.edge.mark == "a"
-                )
+            paint = style(wire.edge)
+            shapes += _box(
+                wire.label, 13, paint.tint, paint.colour, line_width=1.4, radius=7, dashed=paint.dashed
             )
-            shapes.append(Text(box.centre[0] + dx, box.centre[1] + dy, box.text))
-    last = len(cell.states) - 1
     for state, box in enumerate(cell.states):
-        fill = "#ffffff" if 2 <= state < last else "#e9ecef"
-        shapes.append(
-            Rectangle(
-                box.x + dx, box.y + dy, box.width, box.height, fill, INK, 1.5, 9 if 2 <= state < last else 5
-            )
+        node = 2 <= state < len(cell.states) - 1
+        shapes += _box(
+            box, 15, "#ffffff" if node else "#e9ecef", INK, line_width=1.5, radius=9 if node else 5
         )
-        shapes.append(Text(box.centre[0] + dx, box.centre[1] + dy, box.text, 15))
     return shapes
 
 
-def padded(picture: Picture, width: float, height: float) -> Picture:
-    """The picture in the middle of a larger one."""
-    dx, dy = (width - picture.width) / 2, (height - picture.height) / 2
-    moved: list[Shape] = []
-    for shape in picture.shapes:
-        if isinstance(shape, Curve):
-            moved.append(
-                Curve(
-                    tuple((x + dx, y + dy) for x, y in shape.points), shape.colour, shape.width, shape.dashed
-                )
-            )
-        elif isinstance(shape, Polygon):
-            moved.append(Polygon(tuple((x + dx, y + dy) for x, y in shape.points), shape.fill))
-        else:
-            moved.append(replace(shape, x=shape.x + dx, y=shape.y + dy))
-    return Picture(width, height, picture.title, picture.description, moved)
+def _box(box: Box, size: float, fill: str, stroke: str, **line: Any) -> list[Shape]:
+    x, y = box.centre
+    return [Rectangle(box.x, box.y, box.width, box.height, fill, stroke, **line), Text(x, y, box.text, size)]

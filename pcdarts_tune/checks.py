@@ -1,13 +1,12 @@
-"""Rules that join several fields of a space, asked of every combination that its ranges can reach.
+"""What a space must hold beyond its fields: the rules of rules.py, and ranges that fit the fields they tune.
 
-A rule names the keys it joins and says what is wrong with their values, or None. `check` asks it of the space as it
-stands and of every combination that `tune` can draw: of all values where the rule says `every`, else of the ends.
+Every rule is asked of the space as it stands and of every combination that `tune` can draw: of all values where the rule
+says `every`, else of the ends of each range.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -16,107 +15,12 @@ from pydantic import BaseModel, ValidationError
 from pcdarts_tune.errors import nearest
 from pcdarts_tune.mistakes import Mistake, as_error, field_at, mistakes_of, section
 from pcdarts_tune.ranges import ConditionalRange, Range, assignments, label, ordered
+from pcdarts_tune.rules import RULES, Rule
 
 if TYPE_CHECKING:
     from pcdarts_tune.config import Space
 
 MOST_COMBINATIONS = 20_000
-
-
-@dataclass(frozen=True)
-class Rule:
-    keys: tuple[str, ...]
-    wrong: Callable[..., str | None]
-    every: bool = False
-
-
-def _k_divides(k: int, channels: int) -> str | None:
-    if channels % k == 0:
-        return None
-    legal = [str(n) for n in range(1, channels + 1) if channels % n == 0]
-    return f"K = {k} does not divide channels = {channels}; legal for {channels}: {', '.join(legal)}"
-
-
-def _below(name: str, other: str, *, equal: bool = False) -> Callable[[float, float], str | None]:
-    def wrong(value: float, limit: float) -> str | None:
-        if value < limit or (equal and value == limit):
-            return None
-        return f"{name} = {label(value)} must be {'at most' if equal else 'below'} {other} = {label(limit)}; set both"
-
-    return wrong
-
-
-def _even(stem: str, channels: int) -> str | None:
-    odd = stem == "imagenet" and channels % 2
-    return (
-        f"channels = {channels} must be even with stem: imagenet, which starts with half of them"
-        if odd
-        else None
-    )
-
-
-def _sized(kind: str, size: int | None) -> str | None:
-    missing = kind == "imagenet" and size is None
-    return (
-        "kind: imagenet crops to data.image_size, which is null; set it (224: the mobile setting)"
-        if missing
-        else None
-    )
-
-
-def _auxiliary(auxiliary: bool, layers: int) -> str | None:
-    if not auxiliary or layers >= 3:
-        return None
-    return f"auxiliary: true needs at least 3 layers, not {layers}: set it false or take more layers"
-
-
-def _held_out(split: str, tuned: bool) -> str | None:
-    if split == "tuning" or not tuned:
-        return None
-    return "split: published holds nothing out, so a sweep has nothing to maximise; take split: tuning, or leave tune out"
-
-
-def _shares(weights: float | None, alphas: float | None, held_out: float, split: str) -> str | None:
-    if weights is None and alphas is None:
-        return None
-    if weights is None or alphas is None:
-        return "weights_fraction and alphas_fraction go together: set both, or neither"
-    held = held_out if split == "tuning" and isinstance(held_out, float) else 0.0
-    total = weights + alphas + held
-    return (
-        f"weights_fraction, alphas_fraction and held_out make {total:g}; at most 1"
-        if total > 1 + 1e-9
-        else None
-    )
-
-
-def _recipe(name: str) -> list[Rule]:
-    return [
-        Rule((f"{name}.lr_warmup_epochs", f"{name}.epochs"), _below("lr_warmup_epochs", "epochs")),
-        Rule((f"{name}.learning_rate_min", f"{name}.learning_rate"), _below("learning_rate_min", "learning_rate", equal=True)),
-        Rule((f"{name}.augment.kind", "data.image_size"), _sized),
-    ]  # fmt: skip
-
-
-def _network(name: str) -> list[Rule]:
-    return [
-        Rule((f"{name}.auxiliary", f"{name}.layers"), _auxiliary),
-        Rule((f"{name}.stem", f"{name}.channels"), _even),
-    ]
-
-
-RULES = (
-    Rule(("supernet.k", "supernet.channels"), _k_divides, every=True),
-    Rule(("supernet.stem", "supernet.channels"), _even, every=True),
-    Rule(("search.arch_warmup_epochs", "search.epochs"), _below("arch_warmup_epochs", "epochs")),
-    *_recipe("search"),
-    *_recipe("evaluation"),
-    *_network("evaluation"),
-    *_recipe("retrain"),
-    *_network("retrain"),
-    Rule(("data.split", "tune"), _held_out),
-    Rule(("data.weights_fraction", "data.alphas_fraction", "data.held_out", "data.split"), _shares),
-)
 
 
 def check(space: Space) -> dict[str, Range]:
@@ -178,13 +82,13 @@ def _untunable(root: type[BaseModel], key: str, legal: list[str]) -> str:
     part = key.split(".")[0]
     model, field = field_at(root, tuple(key.split(".")))
     if part in ("evaluation", "retrain"):
-        return f"not tuned: {part} is the same for all trials by design, so that they stay comparable; only supernet.* and search.* are"
+        why = f"{part} is the same for all trials by design, so that they stay comparable"
+        return f"not tuned: {why}; only supernet.* and search.* are"
     if part in root.model_fields and part not in ("supernet", "search"):
-        return (
-            "not tuned: every trial sees the same data and objective; only supernet.* and search.* are tuned"
-        )
+        return "not tuned: every trial sees the same data and objective; only supernet.* and search.* are"
     if model is not None:
-        return f"a section, not a value: tune one of {', '.join(name for name in legal if name.startswith(key + '.'))}"
+        inside = [name for name in legal if name.startswith(f"{key}.")]
+        return f"a section, not a value: tune one of {', '.join(inside)}"
     if field is not None:
         return "a list, not one value: lists are not tuned"
     return f"unknown key{nearest(key, legal)}; legal: {', '.join(legal)}"
@@ -207,33 +111,33 @@ def _misfits(root: type[BaseModel], key: str, item: Range) -> list[str]:
 
 def _conditions(space: Space, tune: dict[str, Range], found: list[Mistake]) -> dict[str, Range]:
     """Ranges that depend on a fixed key become the one for its value; those on a tuned key must cover its values."""
-    fixed = [key for key in leaves(type(space))]
     out: dict[str, Range] = {}
     for key in ordered(tune):
         item = tune[key]
-        if isinstance(item, ConditionalRange):
-            wrong: str | None = None
-            if item.by in out:
-                wrong = _uncovered(out, item)
-            elif item.by in space.tune:
-                continue  # the other key is wrong, and reported
-            elif item.by not in fixed:
-                wrong = f"by: {item.by!r} is no key of a space{nearest(item.by, fixed)}"
-            elif (value := label(lookup(space, item.by))) in item.ranges:
-                item = item.ranges[value]
+        if not isinstance(item, ConditionalRange):
+            out[key] = item
+        elif item.by in out:
+            if wrong := _uncovered(out, item):
+                found.append(Mistake(("tune", key), wrong, frozenset({key, item.by})))
             else:
-                wrong = f"no range for {item.by} = {value}; there are ranges for {', '.join(item.ranges)}"
-            if wrong:
-                found.append(
-                    Mistake(
-                        ("tune", key),
-                        wrong,
-                        frozenset({key, item.by if isinstance(item, ConditionalRange) else key}),
-                    )
-                )
-                continue
-        out[key] = item
+                out[key] = item
+        elif item.by not in space.tune:  # else the other key is wrong, and reported
+            try:
+                out[key] = _settled(space, item)
+            except ValueError as error:
+                found.append(Mistake(("tune", key), str(error), frozenset({key, item.by})))
     return {key: out[key] for key in tune if key in out}
+
+
+def _settled(space: Space, item: ConditionalRange) -> Range:
+    """The range for the value that the key it depends on has in the space. Raises ValueError where there is none."""
+    legal = list(leaves(type(space)))
+    if item.by not in legal:
+        raise ValueError(f"by: {item.by!r} is no key of a space{nearest(item.by, legal)}")
+    value = label(lookup(space, item.by))
+    if value not in item.ranges:
+        raise ValueError(f"no range for {item.by} = {value}; there are ranges for {', '.join(item.ranges)}")
+    return item.ranges[value]
 
 
 def _uncovered(tune: Mapping[str, Range], item: ConditionalRange) -> str | None:

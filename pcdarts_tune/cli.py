@@ -1,7 +1,7 @@
 """The command line: one lazy group, one way to fail.
 
-A subcommand is imported when it is used, so `pcdarts-tune --help` needs neither torch nor ray nor mlflow; its line in the
-help is in `COMMANDS` below. Whatever goes wrong ends as one message on stderr and an exit code: 0 done, 1 the work
+A subcommand is imported when it is used, so `pcdarts-tune --help` needs neither torch nor ray nor mlflow; its line in
+the help is in `COMMANDS` below. Whatever goes wrong ends as one message on stderr and an exit code: 0 done, 1 the work
 failed, 2 wrong usage or input, 130 interrupted.
 
     $ pcdarts-tune sweep --space quickstart --trials 4
@@ -75,7 +75,9 @@ class LazyGroup(click.Group):
         from click.shell_completion import CompletionItem
 
         lines = {name: line for section in COMMANDS.values() for name, line in section.items()}
-        items = [CompletionItem(name, help=line) for name, line in lines.items() if name.startswith(incomplete)]
+        items = [
+            CompletionItem(name, help=line) for name, line in lines.items() if name.startswith(incomplete)
+        ]
         # past click.Group's own, which would import every subcommand for its help
         return items + click.Command.shell_complete(self, ctx, incomplete)
 
@@ -96,7 +98,14 @@ def _show_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
     epilog="Each subcommand's --help has a worked example.",
 )
-@click.option("--version", is_flag=True, expose_value=False, is_eager=True, callback=_show_version, help="Show the version.")
+@click.option(
+    "--version",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=_show_version,
+    help="Show the version.",
+)
 def cli() -> None:
     """PC-DARTS architecture search as Ray Tune trials: Optuna proposes, MLflow records, the best genotype is
     retrained and registered.

@@ -7,14 +7,16 @@ An operation stands just left of the node that it feeds; colour says its kind. E
 
 from __future__ import annotations
 
+import contextlib
 import os
-import tempfile
+import secrets
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from pcdarts_tune.cellpicture import KINDS, OUTPUT_WIRE, operation_kind, padded, short_name, stack
+from pcdarts_tune.cellpicture import KINDS, OUTPUT, Style, operation_kind, short_name, stack
 from pcdarts_tune.core.genotype import Genotype
 from pcdarts_tune.errors import UserError, nearest
 from pcdarts_tune.geometry import Edge
@@ -24,6 +26,7 @@ from pcdarts_tune.picture import Picture
 Which = Literal["both", "normal", "reduce"]
 SUFFIXES = (".svg", ".png", ".dot")
 
+_Cell = tuple[str, tuple[tuple[str, int], ...], tuple[int, ...]]
 _HEADINGS = {"normal": "Normal cell", "reduce": "Reduction cell"}
 
 
@@ -67,34 +70,31 @@ def cells_png(genotype: Genotype, *, title: str | None = None) -> bytes:
     pictures = [_picture(genotype, "both", title, short=short_name, spread=spread) for spread in spreads]
     best = min(pictures, key=lambda p: abs(p.height - p.width))
     side = max(best.width, 0.94 * best.height)
-    return padded(best, side, max(best.height, 0.94 * side)).png(scale=1200 / side)
+    return best.padded(side, max(best.height, 0.94 * side)).png(scale=1200 / side)
 
 
 def cell_dot(genotype: Genotype, *, which: Which = "both") -> str:
     """The cells in the DOT language, for those who have graphviz or want to edit the graph."""
-    lines = [
-        "digraph genotype {",
-        "  rankdir=LR;",
-        '  node [shape=box, style="rounded,filled", fillcolor="#ffffff"];',
-    ]
-    lines += ['  node [fontname="Helvetica"];', '  edge [fontname="Helvetica"];']
+    lines = ["digraph genotype {", "  rankdir=LR;", '  edge [fontname="Helvetica"];']
+    lines += ['  node [shape=box, style="rounded,filled", fillcolor="#ffffff", fontname="Helvetica"];']
     for kind, cell, concat in _cells(genotype, which):
         nodes = len(cell) // 2
-        states = [
+        names = [
             "<<I>c</I><SUB>k-2</SUB>>",
             "<<I>c</I><SUB>k-1</SUB>>",
-            *(f'"{i}"' for i in range(nodes)),
+            *map(str, range(nodes)),
             "<<I>c</I><SUB>k</SUB>>",
         ]
         lines += [f"  subgraph cluster_{kind} {{", f'    label="{_HEADINGS[kind]}"; color="#ffffff";']
-        lines += [f"    {kind}_{i} [label={label}];" for i, label in enumerate(states)]
-        for edge in sorted(_edges(cell, ()), key=lambda e: (e.target, e.source, str(e.operation))):
-            name = str(edge.operation).replace("\\", "\\\\").replace('"', '\\"')
-            colour = KINDS[operation_kind(str(edge.operation))][0]
-            lines.append(
-                f'    {kind}_{edge.source} -> {kind}_{edge.target} [label="{name}", color="{colour}"];'
-            )
-        lines += [f'    {kind}_{i} -> {kind}_{nodes + 2} [color="{OUTPUT_WIRE}"];' for i in sorted(concat)]
+        lines += [f"    {kind}_{i} [label={name}];" for i, name in enumerate(names)]
+        for edge in sorted(
+            _edges(cell, concat, nodes), key=lambda e: (e.target, e.source, e.operation or "")
+        ):
+            look = f'color="{OUTPUT.colour}"'
+            if edge.operation:
+                name = edge.operation.replace("\\", "\\\\").replace('"', '\\"')
+                look = f'label="{name}", color="{KINDS[operation_kind(edge.operation)].colour}"'
+            lines.append(f"    {kind}_{edge.source} -> {kind}_{edge.target} [{look}];")
         lines.append("  }")
     return "\n".join([*lines, "}"]) + "\n"
 
@@ -102,38 +102,24 @@ def cell_dot(genotype: Genotype, *, which: Which = "both") -> str:
 def genotype_diff_svg(a: Genotype, b: Genotype, *, names: tuple[str, str] = ("A", "B")) -> str:
     """Both genotypes in one drawing: edges only in `a` dashed blue, only in `b` solid orange, in both grey."""
     styles = {
-        "both": ("#8b949e", "#f3f4f6", "in both"),
-        "a": ("#0072b2", "#e3f0f8", f"only in {names[0]}"),
-        "b": ("#d55e00", "#fcebdf", f"only in {names[1]}"),
+        "both": Style("#8b949e", "#f3f4f6", "in both"),
+        "a": Style("#0072b2", "#e3f0f8", f"only in {names[0]}", dashed=True),
+        "b": Style("#d55e00", "#fcebdf", f"only in {names[1]}"),
     }
-    parts, words = [], []
-    for (kind, cell_a, concat_a), (_, cell_b, concat_b) in zip(
-        _cells(a, "both"), _cells(b, "both"), strict=True
-    ):
+    parts = []
+    for (kind, cell_a, concat_a), (_, cell_b, concat_b) in zip(_cells(a), _cells(b), strict=True):
         nodes = max(len(cell_a), len(cell_b)) // 2
-        in_a = Counter(_edges(cell_a, concat_a, nodes))
-        in_b = Counter(_edges(cell_b, concat_b, nodes))
-        groups = {"both": in_a & in_b, "a": in_a - in_b, "b": in_b - in_a}
-        edges = [
-            Edge(e.operation, e.source, e.target, mark)
-            for mark, group in groups.items()
-            for e in group.elements()
-        ]
-        counts = {
-            m: sum(n for e, n in group.items() if e.operation is not None) for m, group in groups.items()
-        }
-        count = ", ".join(f"{counts[mark]} {style[2]}" for mark, style in styles.items())
-        parts.append((f"{_HEADINGS[kind]}: {count}", layout_edges(edges, nodes)))
-        words.append(f"{_HEADINGS[kind]}: {count} edges.")
-    picture = stack(
-        f"Difference of {names[0]} and {names[1]}",
-        " ".join(words),
-        None,
-        parts,
-        lambda e: styles[e.mark],
-        list(styles.values()),
-    )
-    return picture.svg()
+        in_a, in_b = (
+            Counter(_edges(cell, concat, nodes)) for cell, concat in ((cell_a, concat_a), (cell_b, concat_b))
+        )
+        marked = {"both": in_a & in_b, "a": in_a - in_b, "b": in_b - in_a}
+        edges = [replace(edge, mark=mark) for mark, group in marked.items() for edge in group.elements()]
+        counts = Counter(edge.mark for edge in edges if edge.operation)
+        summary = ", ".join(f"{counts[mark]} {style.name}" for mark, style in styles.items())
+        parts.append((f"{_HEADINGS[kind]}: {summary}", layout_edges(edges, nodes)))
+    title = f"Difference of {names[0]} and {names[1]}"
+    words = ". ".join(text for text, _ in parts) + "."
+    return stack(title, words, None, parts, lambda edge: styles[edge.mark], list(styles.values())).svg()
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -142,38 +128,31 @@ def write_whole(path: Path, content: bytes) -> None:
     Raises:
         UserError: when the folder is missing or cannot be written to.
     """
-    temporary = ""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-            temporary = file.name
-            file.write(content)
-        os.chmod(temporary, 0o644)
+        temporary.write_bytes(content)
         os.replace(temporary, path)
     except OSError as error:
-        if temporary:
-            Path(temporary).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink()
         raise UserError(
             f"cannot write {path}: {error.strerror or error}",
             hint="name a file in a folder that exists and is yours to write to",
         ) from error
 
 
-def _cells(genotype: Genotype, which: str) -> list[tuple[str, tuple[tuple[str, int], ...], tuple[int, ...]]]:
-    cells = [
-        ("normal", genotype.normal, genotype.normal_concat),
-        ("reduce", genotype.reduce, genotype.reduce_concat),
-    ]
+def _cells(genotype: Genotype, which: str = "both") -> list[_Cell]:
     legal = ("both", "normal", "reduce")
     if which not in legal:
         raise UserError(f"unknown cell {which!r}; legal: {', '.join(legal)}{nearest(which, legal)}")
-    return [cell for cell in cells if which in ("both", cell[0])]
+    normal: _Cell = ("normal", genotype.normal, genotype.normal_concat)
+    reduce: _Cell = ("reduce", genotype.reduce, genotype.reduce_concat)
+    return [cell for cell in (normal, reduce) if which in ("both", cell[0])]
 
 
-def _edges(cell: Sequence[tuple[str, int]], concat: Sequence[int], nodes: int | None = None) -> list[Edge]:
-    output = (len(cell) // 2 if nodes is None else nodes) + 2
-    return [Edge(name, source, i // 2 + 2) for i, (name, source) in enumerate(cell)] + [
-        Edge(None, i, output) for i in concat
-    ]
+def _edges(cell: Sequence[tuple[str, int]], concat: Sequence[int], nodes: int) -> list[Edge]:
+    operations = [Edge(name, source, i // 2 + 2) for i, (name, source) in enumerate(cell)]
+    return operations + [Edge(None, state, nodes + 2) for state in concat]
 
 
 def _picture(
@@ -194,7 +173,7 @@ def _picture(
         " ".join(_in_words(*cell) for cell in cells),
         title,
         parts,
-        lambda edge: KINDS[operation_kind(edge.operation or "")],
+        lambda edge: KINDS[operation_kind(edge.operation)] if edge.operation else OUTPUT,
         [style for kind, style in KINDS.items() if kind in used],
     )
 

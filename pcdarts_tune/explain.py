@@ -1,4 +1,4 @@
-"""What went wrong, in one message on stderr and an exit code: 1 the work failed, 2 wrong usage or input, 130 interrupted.
+"""What went wrong, in one message on stderr and an exit code: 1 work failed, 2 wrong usage or input, 130 interrupted.
 
 A `UserError`, and a `ValueError` that this package raised itself, are for the user to fix: message and hint. Anything
 else is a failure: a short message, and the traceback in a file (on stderr with -v).
@@ -50,12 +50,16 @@ def _failure(error: BaseException, verbose: bool) -> int:
     first_line = (str(error).strip().splitlines() or [""])[0]
     if type(error).__name__ == "OutOfMemoryError":
         message = f"Error: out of memory: {first_line}"
-        advice = "Hint: a smaller batch (--set search.batch_size=…, --set retrain.batch_size=…) or a larger K."
+        advice = (
+            "Hint: a smaller batch (--set search.batch_size=…, --set retrain.batch_size=…) or a larger K."
+        )
     elif isinstance(error, OSError):
         # the message names the file
         message, advice = f"Error: {error}", ""
     else:
-        message = f"Error: {type(error).__name__}: {first_line}" if first_line else f"Error: {type(error).__name__}"
+        message = (
+            f"Error: {type(error).__name__}: {first_line}" if first_line else f"Error: {type(error).__name__}"
+        )
         advice = ""
     where = "" if verbose else _keep_traceback(error)
     _say(message, advice, where)

@@ -38,7 +38,7 @@ def text_width(text: str, size: float) -> float:
 
 @dataclass(frozen=True)
 class Edge:
-    """One edge of a drawn cell; `source` and `target` are states: 0, 1 the inputs, i + 2 node i, the last the output."""
+    """One edge of a drawn cell, from state to state: 0 and 1 are the inputs, i + 2 node i, the last the output."""
 
     operation: str | None
     """None on the edges that are concatenated into the output."""

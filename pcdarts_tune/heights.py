@@ -5,7 +5,7 @@
 solved column by column, each exactly, as an isotonic regression; then the passages of each long wire are pulled
 straight within the room that their neighbours leave.
 
-    >>> y = heights([[0], [1, 2]], [(0, 1, 1.0), (0, 2, 1.0)], lambda above, below: 20.0)
+    >>> heights([[0], [1, 2]], [(0, 1, 1.0), (0, 2, 1.0)], lambda above, below: 20.0)
     [0.0, -10.0, 10.0]
 """
 

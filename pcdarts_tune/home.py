@@ -1,14 +1,14 @@
 """What lies where: the home folder, a sweep's folder, its record, its lock, and writing files whole or not at all.
 
-    HOME/mlflow.db  HOME/mlartifacts/             MLflow's store, when no server is named
-    HOME/sweeps/NAME/sweep.json                   the resolved space, seed, data, versions: written once
-    HOME/sweeps/NAME/study.db                     the Optuna study: the truth about trials
-    HOME/sweeps/NAME/trials/<number>/             checkpoint.pt while it runs, result.json and genotype.json when it ended
-    HOME/sweeps/NAME/evaluations/                 what evaluated genotypes scored
-    HOME/sweeps/NAME/ray/                         Ray's own files: disposable
-    HOME/sweeps/NAME/lock                         held by the process that runs the sweep
+HOME/mlflow.db  HOME/mlartifacts/             MLflow's store, when no server is named
+HOME/sweeps/NAME/sweep.json                   the resolved space, seed, data, versions: written once
+HOME/sweeps/NAME/study.db                     the Optuna study: the truth about trials
+HOME/sweeps/NAME/trials/<number>/             checkpoint.pt while it runs, result.json and genotype.json when it ended
+HOME/sweeps/NAME/evaluations/                 what evaluated genotypes scored
+HOME/sweeps/NAME/ray/                         Ray's own files: disposable
+HOME/sweeps/NAME/lock                         held by the process that runs the sweep
 
-    >>> SweepFolder.of(Path("pcdarts-home"), "first").study_url
+>>> SweepFolder.of(Path("pcdarts-home"), "first").study_url
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any
+from typing import IO, Any, Self
 
 from pcdarts_tune.errors import UserError, nearest
 
@@ -160,7 +160,7 @@ class SweepLock:
         self.folder = folder
         self._file: IO[str] | None = None
 
-    def __enter__(self) -> SweepLock:
+    def __enter__(self) -> Self:
         import fcntl
 
         file = (self.folder.path / "lock").open("a+", encoding="utf-8")
@@ -176,7 +176,9 @@ class SweepLock:
             ) from None
         file.seek(0)
         file.truncate()
-        file.write(f"process {os.getpid()} on {socket.gethostname()} since {time.strftime('%Y-%m-%d %H:%M:%S')}\n")
+        file.write(
+            f"process {os.getpid()} on {socket.gethostname()} since {time.strftime('%Y-%m-%d %H:%M:%S')}\n"
+        )
         file.flush()
         self._file = file
         return self

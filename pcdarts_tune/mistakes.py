@@ -27,7 +27,8 @@ class Mistake:
 
     @property
     def key(self) -> str:
-        return ".".join(str(part) if str(part).isprintable() else repr(part) for part in self.path)
+        parts = (str(part) if str(part).isprintable() else repr(part) for part in self.path)
+        return ".".join(part if len(part) <= 60 else part[:57] + "..." for part in parts)
 
 
 def as_error(mistakes: Iterable[Mistake]) -> PydanticCustomError:
@@ -75,18 +76,15 @@ def _path(loc: Path, data: Any) -> Path:
     """The part of pydantic's location that is in the data: unions add names of their own."""
     path: list[str | int] = []
     for part in loc:
-        if isinstance(data, Mapping) and part in data:
+        listed = isinstance(data, (list, tuple)) and isinstance(part, int) and part < len(data)
+        if listed or (isinstance(data, Mapping) and part in data):
             data = data[part]
-        elif isinstance(data, (list, tuple)) and isinstance(part, int) and part < len(data):
-            data = data[part]
-        else:
-            continue
-        path.append(part)
+            path.append(part)
     return tuple(path)
 
 
 def _worded(path: Path, details: list[ErrorDetails], root: type[BaseModel]) -> Iterator[Mistake]:
-    model, field = field_at(root, path)
+    field = field_at(root, path)[1]
     for detail in [detail for detail in details if detail["type"] == "missing"]:
         yield Mistake(path, f"{detail['loc'][-1]!r} is missing")
     details = [detail for detail in details if detail["type"] != "missing"]
@@ -121,7 +119,7 @@ def _worded(path: Path, details: list[ErrorDetails], root: type[BaseModel]) -> I
 def _range_keys(loc: Path) -> list[str]:
     from pcdarts_tune.ranges import CategoricalRange, ConditionalRange, FloatRange, IntRange
 
-    kinds = {
+    kinds: dict[str | int, type[BaseModel]] = {
         "float": FloatRange,
         "int": IntRange,
         "categorical": CategoricalRange,
@@ -133,12 +131,8 @@ def _range_keys(loc: Path) -> list[str]:
 
 def _words(detail: ErrorDetails) -> list[str]:
     context = detail.get("ctx", {})
-    return (
-        str(context.get("expected") or context.get("expected_tags") or "")
-        .replace("'", "")
-        .replace(" or ", ", ")
-        .split(", ")
-    )
+    expected = str(context.get("expected") or context.get("expected_tags") or "")
+    return expected.replace("'", "").replace(" or ", ", ").split(", ")
 
 
 def _need(detail: ErrorDetails) -> str:

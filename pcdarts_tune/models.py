@@ -69,7 +69,10 @@ class LoadedModel:
         """(N, K) probabilities of preprocessed images (N, C, H, W)."""
         device = next(self.network.parameters()).device
         with torch.inference_mode():
-            parts = [self.network(part.to(device))[0].softmax(dim=1).cpu() for part in images_NCHW.split(batch_size)]
+            parts = [
+                self.network(part.to(device))[0].softmax(dim=1).cpu()
+                for part in torch.split(images_NCHW, batch_size)
+            ]
         return torch.cat(parts) if parts else torch.empty(0, len(self.classes))
 
     def predict(self, paths: Sequence[Path]) -> list[Prediction]:
@@ -86,7 +89,9 @@ class LoadedModel:
         best = self.probabilities(images_NCHW).max(dim=1)
         return [
             Prediction(str(path), self.classes[index], probability)
-            for path, index, probability in zip(paths, best.indices.tolist(), best.values.tolist(), strict=True)
+            for path, index, probability in zip(
+                paths, best.indices.tolist(), best.values.tolist(), strict=True
+            )
         ]
 
     def predict_array(self, images_NHWC: NDArray[Any]) -> NDArray[np.float32]:
@@ -106,14 +111,26 @@ def prepare_array(images_NHWC: NDArray[Any], preprocessing: Mapping[str, Any]) -
     Raises:
         ValueError: saying which shape and type is expected.
     """
-    channels = int(preprocessing["channels"])
+    from PIL import Image
+
+    from pcdarts_tune.core.augment import channel_constants, normalise
+    from pcdarts_tune.core.decode import fit, to_tensor
+
+    channels, size = int(preprocessing["channels"]), preprocessing["image_size"]
+    image_size = (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))
     images = np.asarray(images_NHWC)
     if images.ndim != 4 or images.shape[-1] != channels or images.dtype != np.uint8:
         raise ValueError(
             f"images must be uint8 (N, H, W, {channels}), values 0..255; got {images.dtype} {tuple(images.shape)}"
         )
-    x_NCHW = torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2)
-    return normalise(resize(x_NCHW, preprocessing), preprocessing)
+    if images.shape[1:3] == image_size or not len(images):
+        x_NCHW = torch.tensor(images).permute(0, 3, 1, 2)
+    else:
+        # as files are resized, so that an image and its array are classified alike
+        squeezed = images[..., 0] if channels == 1 else images
+        x_NCHW = torch.stack([to_tensor(fit(Image.fromarray(image), image_size)) for image in squeezed])
+    mean, std = (channel_constants(tuple(preprocessing[key]), "cpu") for key in ("mean", "std"))
+    return normalise(x_NCHW, mean, std)
 
 
 def save_model(
@@ -171,7 +188,9 @@ def load_model(folder: Path, device: torch.device | str = "cpu") -> LoadedModel:
         description = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
         genotype = Genotype.from_dict(json.loads((folder / GENOTYPE).read_text(encoding="utf-8")))
         if description["format"] > FORMAT:
-            raise UserError(f"{folder / DESCRIPTION} was written by a newer pcdarts-tune", hint="upgrade pcdarts-tune")
+            raise UserError(
+                f"{folder / DESCRIPTION} was written by a newer pcdarts-tune", hint="upgrade pcdarts-tune"
+            )
         network = EvaluationNetwork(genotype, **description["network"])
         network.load_state_dict(load_file(folder / WEIGHTS))
         classes, preprocessing = tuple(description["classes"]), dict(description["preprocessing"])

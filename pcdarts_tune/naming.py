@@ -1,6 +1,6 @@
 """What things are called where people read them: a trial's run in MLflow, a setting in a table.
 
-    run_name(5, {"supernet.k": 4, "search.learning_rate": 0.1243}, 0.9634)      # "t05 K=4 lr=.124 acc=.963"
+run_name(5, {"supernet.k": 4, "search.learning_rate": 0.1243}, 0.9634)      # "t05 K=4 lr=.124 acc=.963"
 """
 
 from __future__ import annotations
@@ -54,11 +54,15 @@ def ordered_keys(keys: Iterable[str]) -> list[str]:
 
 def settings(hyperparameters: Mapping[str, Any], most: int | None = None) -> str:
     """`K=4 lr=.124 b=256`: the settings of a trial in a few words."""
-    parts = [f"{short_name(key)}={short_value(hyperparameters[key])}" for key in ordered_keys(hyperparameters)]
+    parts = [
+        f"{short_name(key)}={short_value(hyperparameters[key])}" for key in ordered_keys(hyperparameters)
+    ]
     return " ".join(parts[:most])
 
 
-def run_name(number: int, hyperparameters: Mapping[str, Any], objective: float | None = None, state: str = "") -> str:
+def run_name(
+    number: int, hyperparameters: Mapping[str, Any], objective: float | None = None, state: str = ""
+) -> str:
     """A trial's run: number, settings, and what came of it."""
     end = f"acc={short_value(float(objective))}" if objective is not None else state
     return " ".join(part for part in (f"t{number:02d}", settings(hyperparameters, 5), end) if part)

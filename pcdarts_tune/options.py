@@ -1,14 +1,16 @@
 """Options that several subcommands share, so that each is spelt, explained and checked in one place.
 
-    @click.command()
-    @home_option
-    @json_option
-    @verbosity_options
-    def command(home: Path, as_json: bool) -> None: ...
+@click.command()
+@home_option
+@json_option
+@verbosity_options
+def command(home: Path, as_json: bool) -> None: ...
 """
 
 from __future__ import annotations
 
+import os
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -33,8 +35,8 @@ class NearestChoice(click.Choice[str]):
         try:
             return super().convert(value, param, ctx)
         except click.BadParameter as error:
-            error.message += nearest(str(value), [str(choice) for choice in self.choices])
-            raise
+            near = nearest(str(value), [str(choice) for choice in self.choices])
+            raise click.BadParameter(error.message + near, ctx, param) from None
 
 
 def _home(ctx: click.Context, param: click.Parameter, value: Path) -> Path:
@@ -123,6 +125,12 @@ def say(message: str) -> None:
         click.echo(message, err=True)
 
 
+def home_flag(home: Path) -> str:
+    """` --home DIR` where a command that is suggested needs it to find this home."""
+    default = Path(os.environ.get("PCDARTS_TUNE_HOME") or "pcdarts-home").expanduser().absolute()
+    return "" if home == default else f" --home {shlex.quote(str(home))}"
+
+
 def choose_device(name: str) -> torch.device:
     """The device that `--device` names.
 
@@ -131,12 +139,14 @@ def choose_device(name: str) -> torch.device:
     """
     import torch
 
-    from pcdarts_tune.build import default_device
+    from pcdarts_tune.build import default_device, set_threads
 
+    set_threads(torch.get_num_threads())
     if name == "auto":
         return default_device()
     if name == "cuda" and not torch.cuda.is_available():
         raise UserError(
-            "--device cuda: PyTorch finds no GPU here", hint="--device cpu, or check the driver with nvidia-smi"
+            "--device cuda: PyTorch finds no GPU here",
+            hint="--device cpu, or check the driver with nvidia-smi",
         )
     return torch.device(name)

@@ -1,7 +1,8 @@
 """Order within the columns of a layered drawing: which one crosses the fewest wires.
 
 A wire runs from column to column through one item in each (Sugiyama, Tagawa and Toda 1981), so wires can cross only
-between columns, never on an item. Sifting (Matuszewski, Schönfeld and Molitor 1999) from several starts; no chance in it.
+between columns, never on an item. Items are sifted (Matuszewski, Schönfeld and Molitor 1999) from several starts;
+there is no chance in it.
 
     >>> fewest_crossings([[0, 1], [2, 3]], [(0, 3), (1, 2)], [1, 1])
     [[[0, 1], [3, 2]]]

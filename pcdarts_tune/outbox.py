@@ -27,14 +27,18 @@ class Outbox:
     Args:
         on_trouble: called before a delivery is tried again, so that it may look what the failed attempt left.
         patience: seconds that a delivery is tried for again and again; after that it is dropped and counted, unless the
-            store as a whole is away (nothing succeeded in the meantime), which is waited for however long it takes.
+            store cannot be reached, which is waited for however long it takes. A defect is dropped at once.
         longest_pause: seconds between attempts, at most.
     """
 
     def __init__(
-        self, on_trouble: Callable[[Exception], None] | None = None, *, patience: float = 60.0, longest_pause: float = 10.0
+        self,
+        on_trouble: Callable[[Exception], None] | None = None,
+        *,
+        patience: float = 60.0,
+        longest_pause: float = 10.0,
     ) -> None:
-        self._on_trouble, self._patience, self._longest_pause = on_trouble, patience, longest_pause
+        self._on_trouble, self._patience, self._longest_pause = (on_trouble, patience, longest_pause)
         self._waiting: deque[Delivery] = deque()
         self._changed = threading.Condition()
         self._closing = False
@@ -88,7 +92,8 @@ class Outbox:
             except Exception as error:  # whatever a store may raise: the sweep goes on
                 self.last_error = " ".join(str(error).split())[:300] or type(error).__name__
                 log.debug("a delivery failed", exc_info=True)
-                if time.monotonic() - begun > self._patience and not self._away(error):
+                spent = time.monotonic() - begun
+                if _defect(error) or (spent > self._patience and not _away(error)):
                     self.dropped += 1
                     return True
                 if self._over(pause):
@@ -110,12 +115,34 @@ class Outbox:
             while time.monotonic() < end:
                 if self._deadline is not None and time.monotonic() >= self._deadline:
                     return True
-                self._changed.wait(min(0.2, end - time.monotonic()) if self._deadline else end - time.monotonic())
+                self._changed.wait(
+                    min(0.2, end - time.monotonic()) if self._deadline else end - time.monotonic()
+                )
         return False
 
-    @staticmethod
-    def _away(error: Exception) -> bool:
-        """Whether the store cannot be reached, as against refusing this one delivery."""
-        text = f"{type(error).__name__} {error}".lower()
-        signs = ("connection", "timed out", "timeout", "max retries", "unavailable", "502", "503", "504", "locked", "full")
-        return any(sign in text for sign in signs)
+
+def _away(error: Exception) -> bool:
+    """Whether the store cannot be reached, as against refusing this one delivery."""
+    text = f"{type(error).__name__} {error}".lower()
+    signs = (
+        "connection",
+        "timed out",
+        "timeout",
+        "max retries",
+        "unavailable",
+        "502",
+        "503",
+        "504",
+        "locked",
+        "full",
+    )
+    return any(sign in text for sign in signs)
+
+
+def _defect(error: Exception) -> bool:
+    """Whether it is a mistake of ours: trying again would only hold the others up."""
+    if isinstance(error, OSError):  # requests' errors, some of which are ValueErrors too
+        return False
+    return isinstance(
+        error, ValueError | TypeError | LookupError | AttributeError | AssertionError | ImportError
+    )

@@ -26,7 +26,7 @@ class TrialTask:
         hyperparameters: dotted key -> value, laid over `space`.
         space: the sweep's space as JSON.
         folder: where it keeps its checkpoint and result. `evaluations`: where evaluated genotypes are kept.
-        threads: CPU threads it may use.
+        threads: CPU threads it may use. `gpus`: GPUs, 0.25 for a quarter of one, 0 for none.
     """
 
     number: int
@@ -37,6 +37,7 @@ class TrialTask:
     folder: str
     evaluations: str
     threads: int = 1
+    gpus: float = 0.0
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))

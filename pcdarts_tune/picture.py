@@ -13,7 +13,7 @@ import io
 import re
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pcdarts_tune.geometry import Point
@@ -22,6 +22,7 @@ INK = "#1f2328"
 _FONTS = "'DejaVu Sans', Verdana, Arial, Helvetica, sans-serif"
 _SUBSCRIPT = re.compile(r"(.*)_\{(.*)\}")
 _UNPRINTABLE = re.compile(r"[^\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_BASELINE = 0.36  # em from the middle of a line of text down to its baseline: half the height of capitals
 _LARGEST_PNG = 12000  # pixels; Agg draws up to 65535
 
 
@@ -33,7 +34,7 @@ class Rectangle:
     height: float
     fill: str
     stroke: str = "none"
-    stroke_width: float = 1.4
+    line_width: float = 1.4
     radius: float = 0.0
     dashed: bool = False
 
@@ -44,7 +45,7 @@ class Curve:
 
     points: tuple[Point, ...]
     colour: str
-    width: float
+    line_width: float
     dashed: bool = False
 
 
@@ -70,6 +71,16 @@ class Text:
 Shape = Rectangle | Curve | Polygon | Text
 
 
+def moved(shapes: Sequence[Shape], dx: float, dy: float) -> list[Shape]:
+    """The shapes, further right and further down."""
+    return [
+        replace(shape, points=tuple((x + dx, y + dy) for x, y in shape.points))
+        if isinstance(shape, Curve | Polygon)
+        else replace(shape, x=shape.x + dx, y=shape.y + dy)
+        for shape in shapes
+    ]
+
+
 @dataclass(frozen=True)
 class Picture:
     """Shapes, drawn in order on white; `title` and `description` are what a screen reader says."""
@@ -79,6 +90,11 @@ class Picture:
     title: str
     description: str
     shapes: Sequence[Shape]
+
+    def padded(self, width: float, height: float) -> Picture:
+        """The same in the middle of a larger picture."""
+        dx, dy = (width - self.width) / 2, (height - self.height) / 2
+        return Picture(width, height, self.title, self.description, moved(self.shapes, dx, dy))
 
     def svg(self) -> str:
         """One self-contained <svg> element, fit for a file and for the inside of an HTML page."""
@@ -125,32 +141,40 @@ def _number(value: float) -> str:
 
 
 def _escape(text: str) -> str:
-    return html.escape(_UNPRINTABLE.sub("\ufffd", text))
+    return html.escape(_printable(text))
+
+
+def _printable(text: str) -> str:
+    return _UNPRINTABLE.sub("\ufffd", text)
 
 
 def _svg_shape(shape: Shape) -> str:
-    dash = ' stroke-dasharray="5 3"' if isinstance(shape, Rectangle | Curve) and shape.dashed else ""
     match shape:
         case Rectangle():
-            place = " ".join(
-                f'{name}="{_number(getattr(shape, name))}"' for name in ("x", "y", "width", "height")
-            )
-            line = (
-                f' stroke="{shape.stroke}" stroke-width="{shape.stroke_width}"{dash}'
-                if shape.stroke != "none"
-                else ""
-            )
-            return f'<rect {place} rx="{_number(shape.radius)}" fill="{shape.fill}"{line}/>'
+            numbers = {
+                "x": shape.x,
+                "y": shape.y,
+                "width": shape.width,
+                "height": shape.height,
+                "rx": shape.radius,
+            }
+            place = " ".join(f'{name}="{_number(value)}"' for name, value in numbers.items())
+            return f'<rect {place} fill="{shape.fill}"{_svg_line(shape, shape.stroke)}/>'
         case Curve():
-            return f'<path d="{_path(shape.points)}" fill="none" stroke="{shape.colour}" stroke-width="{shape.width}"{dash}/>'
+            return f'<path d="{_path(shape.points)}" fill="none"{_svg_line(shape, shape.colour)}/>'
         case Polygon():
             points = " ".join(f"{_number(x)},{_number(y)}" for x, y in shape.points)
             return f'<polygon points="{points}" fill="{shape.fill}"/>'
         case Text():
-            # 0.35 em below the centre: half the height of capitals, which every renderer understands
-            place = f'x="{_number(shape.x)}" y="{_number(shape.y + 0.35 * shape.size)}" font-size="{_number(shape.size)}"'
+            numbers = {"x": shape.x, "y": shape.y + _BASELINE * shape.size, "font-size": shape.size}
+            place = " ".join(f'{name}="{_number(value)}"' for name, value in numbers.items())
             weight = ' font-weight="bold"' if shape.bold else ""
             return f'<text {place} text-anchor="{shape.anchor}" fill="{shape.colour}"{weight}>{_svg_text(shape)}</text>'
+
+
+def _svg_line(shape: Rectangle | Curve, colour: str) -> str:
+    dash = ' stroke-dasharray="5 3"' if shape.dashed else ""
+    return f' stroke="{colour}" stroke-width="{shape.line_width}"{dash}' if colour != "none" else ""
 
 
 def _path(points: tuple[Point, ...]) -> str:
@@ -161,11 +185,11 @@ def _path(points: tuple[Point, ...]) -> str:
 def _svg_text(shape: Text) -> str:
     if (parts := _SUBSCRIPT.fullmatch(shape.text)) is None:
         return _escape(shape.text)
-    letter, index = parts.groups()
-    small = _number(0.72 * shape.size)
+    (letter, index), small = parts.groups(), _number(0.72 * shape.size)
     return (
         f'<tspan font-style="italic">{_escape(letter)}</tspan>'
-        f'<tspan font-size="{small}" dy="{_number(0.22 * shape.size)}">{_escape(index.replace("-", "−"))}</tspan>'
+        f'<tspan font-size="{small}" dy="{_number(0.22 * shape.size)}">'
+        f'<tspan font-style="italic">{_escape(index[:1])}</tspan>{_escape(index[1:].replace("-", "−"))}</tspan>'
     )
 
 
@@ -176,37 +200,35 @@ def _agg_shape(axes: Any, shape: Shape, order: int) -> None:
     point = 0.72  # points a pixel, at 100 pixels an inch
     match shape:
         case Rectangle():
-            line = {
-                "linewidth": point * shape.stroke_width,
-                "linestyle": (0, (3.5, 2.2)) if shape.dashed else "-",
-            }
-            colours: dict[str, Any] = {"facecolor": shape.fill, "edgecolor": shape.stroke}
             box = f"round,pad=0,rounding_size={shape.radius}" if shape.radius else "square,pad=0"
+            paint: dict[str, Any] = {"facecolor": shape.fill, "edgecolor": shape.stroke, "zorder": order}
+            paint |= {"linewidth": point * shape.line_width, "linestyle": _agg_dash(shape)}
             corner = (shape.x, shape.y)
-            patch: patches.Patch = patches.FancyBboxPatch(
-                corner, shape.width, shape.height, boxstyle=box, zorder=order, **colours, **line
-            )
-            axes.add_patch(patch)
+            axes.add_patch(patches.FancyBboxPatch(corner, shape.width, shape.height, boxstyle=box, **paint))
         case Curve():
             path = Path(shape.points, [Path.MOVETO, *[Path.CURVE4] * (len(shape.points) - 1)])
-            line = {"linewidth": point * shape.width, "linestyle": (0, (3.0, 1.8)) if shape.dashed else "-"}
-            patch = patches.PathPatch(
-                path, facecolor="none", edgecolor=shape.colour, capstyle="butt", zorder=order, **line
-            )
-            axes.add_patch(patch)
+            paint = {"facecolor": "none", "edgecolor": shape.colour, "capstyle": "butt", "zorder": order}
+            paint |= {"linewidth": point * shape.line_width, "linestyle": _agg_dash(shape)}
+            axes.add_patch(patches.PathPatch(path, **paint))
         case Polygon():
             axes.add_patch(
-                patches.Polygon(shape.points, closed=True, facecolor=shape.fill, linewidth=0, zorder=order)
+                patches.Polygon(shape.points, closed=True, color=shape.fill, linewidth=0, zorder=order)
             )
         case Text():
             found = _SUBSCRIPT.fullmatch(shape.text)
-            text = f"${found[1]}_{{{found[2]}}}$" if found else _UNPRINTABLE.sub("\ufffd", shape.text)
-            align = {"start": "left", "middle": "center", "end": "right"}[shape.anchor]
-            font = {
-                "fontsize": point * shape.size,
+            text = f"${found[1]}_{{{found[2]}}}$" if found else _printable(shape.text)
+            paint = {
+                "size": point * shape.size,
                 "weight": "bold" if shape.bold else "normal",
                 "color": shape.colour,
             }
-            # on the same baseline as in the SVG, whatever ink this text has
-            place = {"ha": align, "va": "baseline", "parse_math": found is not None, "zorder": order}
-            axes.text(shape.x, shape.y + 0.35 * shape.size, text, **font, **place)
+            paint |= {
+                "ha": {"start": "left", "middle": "center", "end": "right"}[shape.anchor],
+                "va": "baseline",
+            }
+            y = shape.y + _BASELINE * shape.size
+            axes.text(shape.x, y, text, parse_math=found is not None, zorder=order, **paint)
+
+
+def _agg_dash(shape: Rectangle | Curve) -> str | tuple[int, tuple[float, float]]:
+    return (0, (5 / shape.line_width, 3 / shape.line_width)) if shape.dashed else "-"

@@ -1,8 +1,8 @@
 """Progress of long work on stderr: a bar with the time left on a terminal, plain lines when it is not one.
 
-    with Progress("retraining", total=600, start=120) as progress:
-        for epoch in training:
-            progress.update(epoch.epoch + 1, f"accuracy {epoch.valid_accuracy:.3f}")
+with Progress("retraining", total=600, start=120) as progress:
+    for epoch in training:
+        progress.update(epoch.epoch + 1, f"accuracy {epoch.valid_accuracy:.3f}")
 """
 
 from __future__ import annotations

@@ -30,12 +30,14 @@ def git_revision() -> str | None:
     git = ["git", "-C", str(folder)]
     try:
         # a wheel in a virtual environment inside someone's repository is not that repository's revision
-        known = subprocess.run([*git, "ls-files", "--error-unmatch", __file__], capture_output=True, timeout=5)
+        listed = [*git, "ls-files", "--error-unmatch", __file__]
+        known = subprocess.run(listed, capture_output=True, check=False, timeout=5)
         if known.returncode != 0:
             return None
         revision = subprocess.run(
             [*git, "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"],
             capture_output=True,
+            check=False,
             text=True,
             timeout=5,
         )

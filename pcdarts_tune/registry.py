@@ -1,8 +1,8 @@
 """MLflow's model registry: log a model folder, register it, move `champion`, fetch a model by name.
 
-    uri, model_id = log_model(folder, run_id=run_id, tracking_uri=uri)
-    version = register(client, "first", uri, model_id, run_id, {"pcdarts.validation_accuracy": "0.97"})
-    folder = fetch_model("first@champion", tracking_uri=uri)
+uri, model_id = log_model(folder, run_id=run_id, tracking_uri=uri)
+version = register(client, "first", uri, model_id, run_id, {"pcdarts.validation_accuracy": "0.97"})
+folder = fetch_model("first@champion", tracking_uri=uri)
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
 CHAMPION = "champion"
-REQUIREMENTS = ("torch", "numpy", "safetensors")
-"""What a logged model needs to predict arrays, MLflow itself aside."""
+REQUIREMENTS = ("torch", "torchvision", "numpy", "pillow", "safetensors")
+"""What a logged model needs to predict, MLflow itself aside."""
 
 _CODE = ("__init__.py", "errors.py", "models.py", "core/*.py")
 _ARTIFACT = "model"
@@ -70,12 +70,17 @@ def log_model(folder: Path, *, run_id: str, tracking_uri: str) -> tuple[str, str
     from pcdarts_tune.models import load_model
 
     model = load_model(folder)
-    channels, size = int(model.preprocessing["channels"]), int(model.preprocessing["image_size"])
+    channels = int(model.preprocessing["channels"])
     inputs = TensorSpec(np.dtype("uint8"), (-1, -1, -1, channels), name=None)
     outputs = TensorSpec(np.dtype("float32"), (-1, len(model.classes)), name=None)
-    # any size will do, and the example is kept as text
-    example = np.zeros((1, min(size, 32), min(size, 32), channels), np.uint8)
-    with _quiet(), tempfile.TemporaryDirectory() as scratch, _on(tracking_uri), mlflow.start_run(run_id=run_id):
+    # any size will do; the example is kept as text, and tried out
+    example = np.zeros((1, 8, 8, channels), np.uint8)
+    with (
+        _quiet(),
+        tempfile.TemporaryDirectory() as scratch,
+        _on(tracking_uri),
+        mlflow.start_run(run_id=run_id),
+    ):
         info = mlflow.pyfunc.log_model(
             name=_ARTIFACT,
             python_model=str(Path(served_model.__file__)),
@@ -100,7 +105,8 @@ def register(
     """Register a logged model as the next version of `name`, which is created when it is new."""
     from mlflow.exceptions import MlflowException
 
-    with _quiet():
+    # the registry looks the model up in the store that the process points at
+    with _quiet(), _on(client.tracking_uri):
         try:
             client.get_registered_model(name)
         except MlflowException:
@@ -133,11 +139,14 @@ def fetch_model(text: str, *, tracking_uri: str) -> Path:
     client = mlflow.MlflowClient(tracking_uri, tracking_uri)
     version = _find(client, wanted)
     with _quiet(), _on(tracking_uri):
-        folder = mlflow.artifacts.download_artifacts(f"models:/{wanted.name}/{version}", tracking_uri=tracking_uri)
+        folder = mlflow.artifacts.download_artifacts(
+            f"models:/{wanted.name}/{version}", tracking_uri=tracking_uri
+        )
     for description in sorted(Path(folder).glob("artifacts/*/model.json")):
         return description.parent
     raise UserError(
-        f"version {version} of {wanted.name!r} was not logged by pcdarts-tune", hint="promote a sweep to make one"
+        f"version {version} of {wanted.name!r} was not logged by pcdarts-tune",
+        hint="promote a sweep to make one",
     )
 
 
@@ -156,7 +165,9 @@ def _find(client: MlflowClient, wanted: ModelName) -> int:
     versions = sorted(int(v.version) for v in client.search_model_versions(f"name='{wanted.name}'"))
     if wanted.version is not None:
         if wanted.version not in versions:
-            raise UserError(f"{wanted.name!r} has no version {wanted.version}; versions: {', '.join(map(str, versions))}")
+            raise UserError(
+                f"{wanted.name!r} has no version {wanted.version}; versions: {', '.join(map(str, versions))}"
+            )
         return wanted.version
     aliases = {alias: int(version) for alias, version in model.aliases.items()}
     if wanted.alias not in aliases:

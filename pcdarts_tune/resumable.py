@@ -1,9 +1,9 @@
 """Long work that goes on where it stopped: every epoch's state and record are written whole to one checkpoint.
 
-    work = Resumable(training, folder / "checkpoint.pt", digest({"space": ..., "seed": 0}), record)
-    for entry in work:                  # the epochs that are left
-        ...
-    work.history[-1]                    # also those of the interrupted run
+work = Resumable(training, folder / "checkpoint.pt", digest({"space": ..., "seed": 0}), record)
+for entry in work:                  # the epochs that are left
+    ...
+work.history[-1]                    # also those of the interrupted run
 """
 
 from __future__ import annotations
@@ -41,7 +41,9 @@ class Resumable(Generic[E]):
         UserError: when the checkpoint belongs to another recipe or cannot be read.
     """
 
-    def __init__(self, job: Job[E], checkpoint: Path | None, recipe: str, record: Callable[[E], dict[str, Any]]) -> None:
+    def __init__(
+        self, job: Job[E], checkpoint: Path | None, recipe: str, record: Callable[[E], dict[str, Any]]
+    ) -> None:
         self.job, self.checkpoint, self.recipe, self.record = job, checkpoint, recipe, record
         self.history: list[dict[str, Any]] = []
         if checkpoint is not None and checkpoint.exists():
@@ -72,7 +74,9 @@ class Resumable(Generic[E]):
             saved = load_checkpoint(checkpoint)
             recipe, history, state = saved["recipe"], saved["history"], saved["job"]
         except Exception as error:  # torch raises many kinds for a damaged file
-            raise UserError(f"the checkpoint {checkpoint} cannot be read: {type(error).__name__}", hint=advice) from error
+            raise UserError(
+                f"the checkpoint {checkpoint} cannot be read: {type(error).__name__}", hint=advice
+            ) from error
         if recipe != self.recipe:
             raise UserError(
                 f"{checkpoint} was left by another recipe, genotype, seed or data set, so this cannot go on from it",

@@ -32,7 +32,9 @@ def sampler(name: str, seed: int, finished: int) -> optuna.samplers.BaseSampler:
         UserError: naming the samplers there are.
     """
     if name not in SAMPLERS:
-        raise UserError(f"no sampler named {name!r}{nearest(name, SAMPLERS)}; there are {', '.join(SAMPLERS)}")
+        raise UserError(
+            f"no sampler named {name!r}{nearest(name, SAMPLERS)}; there are {', '.join(SAMPLERS)}"
+        )
     return SAMPLERS[name](seed, finished)
 
 

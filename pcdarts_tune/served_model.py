@@ -1,7 +1,7 @@
 """The code that MLflow keeps with a logged model (models from code: a file, no pickle).
 
 The model takes uint8 images (N, H, W, C) of one size, as they come from a file; resizing and normalising happen here.
-It answers float32 probabilities (N, K). Where pcdarts-tune is not installed, the copy that travels with the model serves.
+It answers float32 probabilities (N, K). Where pcdarts-tune is not installed, the copy that comes with the model serves.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from mlflow.models import set_model
-from mlflow.pyfunc import PythonModel
+from mlflow.pyfunc.model import PythonModel
 
 if TYPE_CHECKING:
     from pcdarts_tune.models import LoadedModel
 
-with warnings.catch_warnings():
-    # MLflow asks for type hints of its own kinds; none of them means an array, and the signature says it all
-    warnings.simplefilter("ignore")
+# MLflow asks for type hints of its own kinds; none of them means an array, and the signature says it all. It also
+# undoes filters, so what it says is recorded and forgotten.
+with warnings.catch_warnings(record=True):
 
-    class ImageClassifier(PythonModel):  # type: ignore[misc]
+    class ImageClassifier(PythonModel):
         """Probabilities of the classes for a batch of images."""
 
         model: LoadedModel
@@ -36,7 +36,7 @@ with warnings.catch_warnings():
                 from pcdarts_tune.models import load_model
             self.model = load_model(Path(context.artifacts["model"]))
 
-        def predict(self, context: Any, model_input: Any, params: dict[str, Any] | None = None) -> Any:
+        def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]
             return self.model.predict_array(model_input)
 
 

@@ -1,6 +1,6 @@
-"""What an argument may name: GENOTYPE is a JSON file, a published name or an MLflow run; MODEL a folder or a registered name.
+"""What arguments name: GENOTYPE a JSON file, a published name or an MLflow run; MODEL a folder or a registered name.
 
-    >>> read_genotype("PC_DARTS_cifar", home=Path("pcdarts-home")).genotype
+>>> read_genotype("PC_DARTS_cifar", home=Path("pcdarts-home")).genotype
 """
 
 from __future__ import annotations
@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Any
 from pcdarts_tune.core.genotype import PUBLISHED, Genotype
 from pcdarts_tune.errors import UserError, nearest
 from pcdarts_tune.home import default_tracking_uri
+from pcdarts_tune.options import say
 
 if TYPE_CHECKING:
     from pcdarts_tune.config import Space
+    from pcdarts_tune.datasets import DataSet
 
 _RUN_ID = re.compile(r"[0-9a-f]{32}")
 
@@ -38,6 +40,33 @@ def read_space(text: str, settings: Iterable[str] = ()) -> Space:
     space = from_environment(load_space(text))
     settings = tuple(settings)
     return override(space, settings) if settings else space
+
+
+def load_images(space: Space, root: Path | None, home: Path, *, quiet: bool = False) -> DataSet:
+    """The images of a space, decoded ones kept in the home; on stderr what there is to know of them.
+
+    Args:
+        root: `--data`, or None.
+    """
+    from pcdarts_tune.datasets import load_dataset
+    from pcdarts_tune.progress import Progress
+
+    bar: list[Progress] = []
+
+    def progress(done: int, total: int) -> None:
+        if not bar:
+            bar.append(Progress("reading images", total, quiet=quiet).__enter__())
+        bar[0].update(done)
+
+    try:
+        images = load_dataset(space.data, root, cache_dir=home / "cache", progress=progress)
+    finally:
+        for shown in bar:
+            shown.__exit__(None, None, None)
+    if not quiet:
+        for note in images.notes:
+            say(f"note: {note}")
+    return images
 
 
 def read_genotype(text: str, *, home: Path, tracking_uri: str | None = None) -> GenotypeSource:
@@ -69,7 +98,9 @@ def find_model(text: str, *, home: Path, tracking_uri: str | None = None) -> Pat
     if path.is_dir():
         return path
     if "/" in text and not re.search(r"/\d+$", text) and not text.startswith("models:/"):
-        raise UserError(f"no such model folder: {text}", hint="or the name of a registered model, without a slash")
+        raise UserError(
+            f"no such model folder: {text}", hint="or the name of a registered model, without a slash"
+        )
     from pcdarts_tune.registry import fetch_model
 
     return fetch_model(text, tracking_uri=store_uri(home, tracking_uri))
@@ -113,7 +144,8 @@ def _from_run(run_id: str, tracking_uri: str) -> Genotype:
     except MlflowException:
         name = value.info.run_name
         raise UserError(
-            f"run {run_id} ({name}) has no genotype.json", hint="name a trial's run: `pcdarts-tune leaderboard SWEEP --json`"
+            f"run {run_id} ({name}) has no genotype.json",
+            hint="name a trial's run: `pcdarts-tune leaderboard SWEEP --json`",
         ) from None
 
 

@@ -10,31 +10,36 @@ File < environment (PCDARTS_TUNE_SET) < --set. Spaces of other packages are foun
 
 from __future__ import annotations
 
-import copy
-import functools
 import importlib.metadata
 import importlib.resources
-import itertools
 import logging
 import os
-import shlex
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from pcdarts_tune import yaml_lines
-from pcdarts_tune.checks import leaves, lookup
+from pcdarts_tune.checks import lookup
 from pcdarts_tune.config import Space
 from pcdarts_tune.errors import UserError, nearest
-from pcdarts_tune.mistakes import Mistake, field_at, mistakes_of, section
 from pcdarts_tune.ranges import encode, label
+from pcdarts_tune.settings import apply, from_environment, override
+from pcdarts_tune.validation import validate
+
+__all__ = [
+    "apply",
+    "constants",
+    "describe",
+    "from_environment",
+    "list_spaces",
+    "load_space",
+    "override",
+    "space_names",
+    "starting_point",
+]
 
 GROUP = "pcdarts_tune.search_spaces"
-VARIABLE = "PCDARTS_TUNE_SET"
-MOST_SHOWN = 40
 log = logging.getLogger(__name__)
 
 
@@ -65,77 +70,12 @@ def list_spaces() -> list[Space]:
     """Every space that has a name. One of another package that cannot be read is left out, with a warning in the log."""
     shipped, plugged = _shipped(), _plugged()
     spaces = [_read(file, f"{name}.yaml") for name, file in shipped.items()]
-    for name in plugged.keys() - shipped.keys():
+    for name in (name for name in plugged if name not in shipped):
         try:
             spaces.append(_from_plugin(plugged[name]))
         except UserError as error:
             log.warning("search space %s is left out: %s", name, error)
     return spaces
-
-
-def apply(space: Space, values: Mapping[str, Any]) -> Space:
-    """The space with these dotted keys set, and no longer tuned; checked again. Raises UserError with every mistake."""
-    return _changed(space, values, "")
-
-
-def override(space: Space, settings: Iterable[str]) -> Space:
-    """The space with `KEY=VALUE` settings, values written as in YAML: `search.epochs=3`, `tune.supernet.k=null`.
-
-    A tuned key that is set is no longer tuned; `tune.KEY={type: …}` gives a key a range, `tune.KEY=null` takes it away.
-    """
-    values: dict[str, Any] = {}
-    for setting in settings:
-        key, equals, text = setting.partition("=")
-        key = key.strip()
-        if not equals or not key:
-            raise UserError(f"--set {setting}: not KEY=VALUE", hint="For example: --set search.epochs=10")
-        if key in values:
-            raise UserError(f"--set {setting}: {key} is set twice")
-        data, _ = yaml_lines.read_yaml(text.strip().encode("utf-8", "replace") or b"null", f"--set {setting}")
-        values[key] = data
-    return _changed(space, values, "--set ")
-
-
-def from_environment(space: Space, environment: Mapping[str, str] = os.environ) -> Space:
-    """The space with the settings in PCDARTS_TUNE_SET, separated by blanks and quoted as in a shell."""
-    try:
-        settings = shlex.split(environment.get(VARIABLE, ""))
-    except ValueError as error:
-        raise UserError(f"{VARIABLE}: {error}: settings are KEY=VALUE, separated by blanks") from None
-    return override(space, settings) if settings else space
-
-
-def validate(data: Any, place: Callable[[tuple[str | int, ...]], tuple[int, str]]) -> Space:
-    """A space from plain data. Raises one UserError with a line for every mistake.
-
-    `place` gives where a path stands: a number to sort by, and the text that begins the line, such as `mine.yaml:12`.
-
-    What is wrong is taken out and the rest validated again, so that one mistake does not hide those found later.
-    """
-    data = copy.deepcopy(data)
-    if not isinstance(data, dict):
-        raise UserError(
-            f"{place(())[1]}: a search space is a mapping of keys, such as `search:`; legal: {', '.join(Space.model_fields)}"
-        )
-    mistakes: list[Mistake] = []
-    dropped: set[str] = set()
-    while True:
-        try:
-            space = Space.model_validate(data)
-            break
-        except ValidationError as error:
-            found = mistakes_of(error, data, Space)
-            mistakes += [mistake for mistake in found if not _follows(mistake, dropped)]
-            if not any([_drop(data, mistake, dropped) for mistake in found]):
-                break
-    if mistakes:
-        mistakes.sort(key=lambda mistake: place(mistake.path)[0])
-        lines = list(
-            dict.fromkeys(f"{place(m.path)[1]}: {m.key + ': ' if m.path else ''}{m.text}" for m in mistakes)
-        )
-        more = [f"and {len(lines) - MOST_SHOWN} more"] if len(lines) > MOST_SHOWN else []
-        raise UserError("\n".join([*lines[:MOST_SHOWN], *more]))
-    return space
 
 
 def starting_point(space: Space) -> dict[str, Any] | None:
@@ -229,7 +169,7 @@ def _read(file: Traversable, shown: str) -> Space:
             content = stream.read(yaml_lines.LARGEST + 1)
     except OSError as error:
         raise UserError(f"{shown}: cannot be read: {error.strerror}") from None
-    data, lines = yaml_lines.read_yaml(content, Path(shown).name if file.name in shown else shown)
+    data, lines = yaml_lines.read_yaml(content, shown)
     if isinstance(data, dict):
         data.setdefault("name", Path(file.name).stem)
 
@@ -239,92 +179,3 @@ def _read(file: Traversable, shown: str) -> Space:
         return lines[path], f"{shown}:{lines[path]}"
 
     return validate(data, place)
-
-
-def _changed(space: Space, values: Mapping[str, Any], origin: str) -> Space:
-    data = space.model_dump()
-    mistakes: list[str] = []
-    for key, value in values.items():
-        error = _set(data, key, value)
-        mistakes += [f"{origin}{key}: {error}"] if error else []
-    if mistakes:
-        raise UserError("\n".join(mistakes))
-
-    def place(path: tuple[str | int, ...]) -> tuple[int, str]:
-        key = ".".join(map(str, path))
-        given = next((name for name in values if key == name or key.startswith(name + ".")), None)
-        return (0, f"{origin}{given}={_shown(values[given])}") if given else (1, f"space {space.name}")
-
-    return validate(data, place)
-
-
-@functools.cache
-def _keys() -> tuple[str, ...]:
-    return tuple(leaves(Space))
-
-
-def _shown(value: Any) -> str:
-    return label(value) if value is None or isinstance(value, (bool, int, float, str)) else str(value)
-
-
-def _set(data: dict[str, Any], key: str, value: Any) -> str | None:
-    """Set a dotted key in a space's plain data; what is wrong with the key, if it cannot be."""
-    if key.startswith("tune."):
-        if value is None:
-            known = data["tune"].pop(key.removeprefix("tune."), None)
-            return None if known else f"not tuned; tuned are {', '.join(data['tune']) or 'none'}"
-        data["tune"][key.removeprefix("tune.")] = value
-        return None
-    if key == "tune" and value == {}:
-        data["tune"] = {}
-        return None
-    model, field = field_at(Space, tuple(key.split(".")))
-    if field is None:
-        return f"unknown key{nearest(key, _keys())}; {_siblings(key)}"
-    if model is not None or key == "tune":
-        return f"a section, not a value; set one of its keys: {_siblings(key)}"
-    *parents, name = key.split(".")
-    at = data
-    for parent in parents:
-        at = at[parent]
-    at[name] = value
-    data["tune"].pop(key, None)
-    return None
-
-
-def _siblings(key: str) -> str:
-    """The legal keys beside the one that is not: those of the deepest section that exists."""
-    parts = key.split(".")
-    while parts and field_at(Space, tuple(parts))[0] is None:
-        parts.pop()
-    model = field_at(Space, tuple(parts))[0] or Space
-    prefix = "".join(f"{part}." for part in parts)
-    return "legal: " + ", ".join(
-        prefix + name + (".…" if section(field) else "") for name, field in model.model_fields.items()
-    )
-
-
-def _follows(mistake: Mistake, dropped: set[str]) -> bool:
-    """Whether a mistake may only come of what was taken out before."""
-    return any(key == gone or key.startswith(gone + ".") for key in mistake.about for gone in dropped)
-
-
-def _drop(data: dict[str, Any], mistake: Mistake, dropped: set[str]) -> bool:
-    """Take out what is wrong (a list or a range as a whole); whether there was anything to take out."""
-    path = [str(part) for part in itertools.takewhile(lambda part: isinstance(part, str), mistake.path)]
-    if path[:1] == ["tune"] and not mistake.unknown:
-        path = path[:2]
-    if not path:
-        return False
-    *parents, name = path
-    for part in parents:
-        data = data.get(part, {})
-    if name not in data:
-        return False
-    if path == ["name"]:
-        data["name"] = "unnamed"  # the one key that has no default
-    else:
-        del data[name]
-    if not mistake.unknown:
-        dropped.add(".".join(path[1:] if path[0] == "tune" else path))
-    return True

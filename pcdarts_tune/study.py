@@ -92,7 +92,9 @@ class SweepStudy:
         try:
             study = optuna.load_study(study_name=STUDY_NAME, storage=_storage(url))
         except KeyError:
-            raise UserError(f"{_shown(url)} holds no sweep", hint="a sweep that was not fully created: delete it") from None
+            raise UserError(
+                f"{_shown(url)} holds no sweep", hint="a sweep that was not fully created: delete it"
+            ) from None
         return cls(study, **settings)
 
     def __len__(self) -> int:
@@ -110,7 +112,9 @@ class SweepStudy:
             self._study.enqueue_trial(fixed)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what Optuna calls experimental is no user's business
-            self._study.sampler = sampler(self._sampler, derived_seed(self._seed, "proposal", number), finished)
+            self._study.sampler = sampler(
+                self._sampler, derived_seed(self._seed, "proposal", number), finished
+            )
             return self._describe(self._study.ask())
 
     def unfinished(self) -> list[Proposal]:
@@ -171,7 +175,7 @@ class SweepStudy:
             return self._describe(asked)
 
     def _describe(self, trial: optuna.Trial) -> Proposal:
-        values = propose(self._tune, trial)  # type: ignore[arg-type]  # optuna.Trial has the three methods of Suggest
+        values = propose(self._tune, trial)
         seed = derived_seed(self._seed, "trial", trial.number)
         trial.set_user_attr("seed", seed)
         trial.set_user_attr("hyperparameters", values)
@@ -184,7 +188,9 @@ class SweepStudy:
         if not combinations:
             return None
         tried = {_key(trial.user_attrs.get("hyperparameters", {})) for trial in self._trials()}
-        return next((encode(self._tune, values) for values in combinations if _key(values) not in tried), None)
+        return next(
+            (encode(self._tune, values) for values in combinations if _key(values) not in tried), None
+        )
 
 
 def _key(values: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:

@@ -46,11 +46,11 @@ class MlflowStore:
     def client(self) -> MlflowClient:
         """MLflow's client; importing MLflow takes seconds, a new database as long again."""
         if self._client is None:
-            # both announce themselves, and every migration of a new database, on stderr
-            for name in ("mlflow", "alembic"):
-                logging.getLogger(name).setLevel(logging.ERROR)
             from mlflow import MlflowClient
 
+            # both announce every migration of a new database on stderr
+            for name in ("mlflow", "alembic"):
+                logging.getLogger(name).setLevel(logging.ERROR)
             self._client = MlflowClient(self.uri, self.uri)
         return self._client
 
@@ -88,17 +88,18 @@ class MlflowStore:
             all_tags["mlflow.parentRunId"] = parent
         return self.client.create_run(experiment_id, tags=all_tags, run_name=name).info.run_id, True
 
-    def last_step(self, run_id: str, metric: str) -> int:
-        """The last step logged of a metric, -1 where there is none."""
-        steps = [entry.step for entry in self.client.get_metric_history(run_id, metric)]
-        return max(steps, default=-1)
+    def steps(self, run_id: str, metric: str) -> set[int]:
+        """The steps logged of a metric."""
+        return {entry.step for entry in self.client.get_metric_history(run_id, metric)}
 
     def log_epoch(self, run_id: str, metrics: Mapping[str, float], step: int) -> None:
         """All numbers of one epoch in one call; those that are not finite are left out."""
         from mlflow.entities import Metric
 
         now = int(time.time() * 1000)
-        entries = [Metric(key, float(value), now, step) for key, value in metrics.items() if math.isfinite(value)]
+        entries = [
+            Metric(key, float(value), now, step) for key, value in metrics.items() if math.isfinite(value)
+        ]
         self.client.log_batch(run_id, metrics=entries)
 
     def log_parameters(self, run_id: str, values: Mapping[str, str]) -> None:

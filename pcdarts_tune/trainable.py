@@ -23,6 +23,8 @@ from pcdarts_tune.outcome import Outcome, TrialTask
 from pcdarts_tune.trialstate import TrialState
 
 if TYPE_CHECKING:
+    import torch
+
     from pcdarts_tune.config import Space
     from pcdarts_tune.core.genotype import Genotype
 
@@ -60,21 +62,23 @@ def run_trial(task: TrialTask, data: Any, report: Report) -> Outcome:
     Raises:
         ValueError, ArithmeticError, MemoryError, torch.OutOfMemoryError: what ends this trial alone, see failing.py.
     """
-    from pcdarts_tune.build import set_threads
     from pcdarts_tune.config import Space
     from pcdarts_tune.evaluations import EvaluationCache
     from pcdarts_tune.spaces import apply
 
-    set_threads(task.threads)
+    device = take_share(task)
     space = apply(Space.model_validate_json(task.space), task.hyperparameters)
     log = TrialLog(TrialState.open(task.folder), report)
     if log.state.outcome is not None:
         return log.state.outcome
-    genotype, found = derive(log, space, data, seed=task.seed)
+    genotype, found = derive(log, space, data, device=device, seed=task.seed)
     cache = EvaluationCache.of(task, space, genotype, data.digest)
     known = cache.read()
     if known is None:
-        known = {"trial": task.number, **evaluate(log, space, genotype, data, seed=task.evaluation_seed)}
+        known = {
+            "trial": task.number,
+            **evaluate(log, space, genotype, data, device=device, seed=task.evaluation_seed),
+        }
         cache.write(known)
     outcome = Outcome(
         "complete",
@@ -89,6 +93,21 @@ def run_trial(task: TrialTask, data: Any, report: Report) -> Outcome:
     )
     log.state.finish(outcome)
     return outcome
+
+
+def take_share(task: TrialTask) -> torch.device:
+    """Keep to what the trial may use of its machine: threads, and memory of a GPU that it shares; its device."""
+    import torch
+
+    from pcdarts_tune.build import default_device, set_threads
+
+    set_threads(task.threads)
+    device = default_device() if task.gpus else torch.device("cpu")
+    if device.type == "cuda":
+        torch.cuda.empty_cache()  # what the trial before it left in this process
+        # a trial that wants more than its share runs out of memory alone, and takes no neighbour with it
+        torch.cuda.set_per_process_memory_fraction(min(1.0, task.gpus))
+    return device
 
 
 class TrialLog:
@@ -116,14 +135,17 @@ class TrialLog:
         return dict(of_stage[-1]) if of_stage else {}
 
 
-def derive(log: TrialLog, space: Space, data: Any, *, seed: int) -> tuple[Genotype, dict[str, Any]]:
+def derive(
+    log: TrialLog, space: Space, data: Any, *, device: torch.device, seed: int
+) -> tuple[Genotype, dict[str, Any]]:
     """Search (what is left of it) and derive: the genotype, and the record that says so."""
-    from pcdarts_tune.build import build_search, default_device
+    from pcdarts_tune.build import build_search
     from pcdarts_tune.core.genotype import Genotype
+    from pcdarts_tune.measures import retraining_cost, search_record
 
     found = next((record for record in log.state.history if record["kind"] == "derived"), None)
     if found is None:
-        search = build_search(space, data, device=default_device(), seed=seed)
+        search = build_search(space, data, device=device, seed=seed)
         if log.state.part is not None:
             search.load_state_dict(log.state.part)
         for epoch in search:
@@ -142,16 +164,17 @@ def derive(log: TrialLog, space: Space, data: Any, *, seed: int) -> tuple[Genoty
     return Genotype.from_dict(found["genotype"]), found
 
 
-def evaluate(log: TrialLog, space: Space, genotype: Genotype, data: Any, *, seed: int) -> dict[str, Any]:
+def evaluate(
+    log: TrialLog, space: Space, genotype: Genotype, data: Any, *, device: torch.device, seed: int
+) -> dict[str, Any]:
     """Train the derived network from scratch: its accuracy on the held-out images after the last epoch."""
-    from pcdarts_tune.build import build_evaluation, default_device
+    from pcdarts_tune.build import build_evaluation
+    from pcdarts_tune.measures import evaluation_record
 
-    training = build_evaluation(space, genotype, data, device=default_device(), seed=seed)
+    training = build_evaluation(space, genotype, data, device=device, seed=seed)
     if log.state.part is not None:
         training.load_state_dict(log.state.part)
     for epoch in training:
-        record = {"kind": "epoch", "stage": "evaluation", "epoch": epoch.epoch, "epochs": epoch.epochs}
-        record |= {"accuracy": epoch.valid_accuracy, "metrics": {**epoch.metrics("evaluation"), **system_metrics()}}
-        log.add(record, training.state_dict)
+        log.add(evaluation_record(epoch), training.state_dict)
     last = [record for record in log.state.history if record.get("stage") == "evaluation"][-1]
     return {"objective": last["accuracy"], "metrics": last["metrics"]}

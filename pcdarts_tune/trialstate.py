@@ -1,9 +1,9 @@
 """A trial's folder: how far it is, written whole after every epoch, and its result when it has ended.
 
-    state = TrialState.open(folder)     # an earlier start's, or a new one
-    state.history                       # the records reported so far, those of an interrupted start too
-    state.save(part=search.state_dict, seconds=12.5)
-    state.finish(outcome)               # result.json and genotype.json stay, the checkpoint goes
+state = TrialState.open(folder)     # an earlier start's, or a new one
+state.history                       # the records reported so far, those of an interrupted start too
+state.save(part=search.state_dict, seconds=12.5)
+state.finish(outcome)               # result.json and genotype.json stay, the checkpoint goes
 """
 
 from __future__ import annotations

@@ -45,15 +45,14 @@ def plain(text: str) -> bool | int | float | str | None:
     if INTEGER.fullmatch(text):
         return int(text, 0) if text[:2] in ("0o", "0x") else int(text)
     if FLOAT.fullmatch(text):
-        return float(text.replace(".inf", "inf").replace(".Inf", "inf").replace(".INF", "inf").replace(".n", "n", 1)
-                     if text.lower().endswith(("inf", "nan")) else text)  # fmt: skip
+        return float(text.replace(".", "", 1) if text[-1] in "fFnN" else text)
     return text
 
 
-def read_yaml(content: bytes, name: str) -> tuple[Any, dict[Path, int]]:
+def read_yaml(content: bytes, name: str, *, numbered: bool = True) -> tuple[Any, dict[Path, int]]:
     """The data in `content`, and the line (from 1) of every key and list item; `()` is the document's own.
 
-    Raises UserError, naming `name` and the line, on anything that is not one plain YAML document in UTF-8.
+    Raises UserError, with `name` and (where `numbered`) the line, on anything but one plain YAML document in UTF-8.
     """
     if len(content) > LARGEST:
         raise UserError(f"{name}: larger than {LARGEST:,} bytes: no search space is")
@@ -62,26 +61,29 @@ def read_yaml(content: bytes, name: str) -> tuple[Any, dict[Path, int]]:
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise UserError(f"{name}:{line}: not UTF-8 text: save the file as UTF-8") from None
-    return _Reader(text, name).document()
+    return _Reader(text, name, numbered).document()
 
 
 class _Reader:
     """One document's events, taken one by one."""
 
-    def __init__(self, text: str, name: str) -> None:
-        self.text, self.name = text, name
+    def __init__(self, text: str, name: str, numbered: bool) -> None:
+        self.text, self.name, self.numbered = text, name, numbered
         self.lines: dict[Path, int] = {}
         self.at = 1
         self.events = self._checked()
 
     def wrong(self, text: str, line: int | None = None) -> UserError:
-        return UserError(f"{self.name}:{self.at if line is None else line}: {text}")
+        return UserError(
+            f"{self.name}:{line or self.at}: {text}" if self.numbered else f"{self.name}: {text}"
+        )
 
     def _checked(self) -> Iterator[Event]:
         """The parser's events, its errors made ours, and everything refused that could build an object or refer."""
         try:
             for event in yaml.parse(self.text, Loader=yaml.SafeLoader):
-                self.at = event.start_mark.line + 1
+                if event.start_mark is not None:
+                    self.at = event.start_mark.line + 1
                 if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
                     raise self.wrong("anchors (&) and aliases (*) are not read here: write the value out")
                 if getattr(event, "tag", None):
@@ -93,16 +95,14 @@ class _Reader:
             where = error.position if isinstance(error.position, int) else 0
             raise self.wrong("not text: a control character", self.text.count("\n", 0, where) + 1) from None
         except yaml.MarkedYAMLError as error:
-            mark = error.problem_mark or error.context_mark
+            mark = error.problem_mark
             problem = error.problem or error.context or "not understood"
             if "'\\t'" in problem:
                 problem = "a tab: YAML is indented with spaces"
-            raise self.wrong(f"not valid YAML: {problem}", mark.line + 1 if mark else None) from None
-        except (
-            yaml.YAMLError,
-            ValueError,
-            OverflowError,
-        ) as error:  # PyYAML lets an escape out of range through
+            line = mark.line + 1 if mark is not None else None
+            raise self.wrong(f"not valid YAML: {problem}", line) from None
+        except (yaml.YAMLError, ValueError, OverflowError) as error:
+            # PyYAML lets an escape such as "\\UFFFFFFFF" through to chr()
             raise self.wrong(f"not valid YAML: {error}") from None
 
     def document(self) -> tuple[Any, dict[Path, int]]:

@@ -13,20 +13,30 @@ import click
 import pytest
 
 from pcdarts_tune import cli
-from pcdarts_tune.core.search import NonFiniteLoss
+from pcdarts_tune.core.meter import NonFiniteLoss
 from pcdarts_tune.errors import UserError, WorkFailed
 from pcdarts_tune.explain import explain
 
 CHECKOUT = Path(__file__).resolve().parent.parent
-HEAVY = ("torch", "ray", "mlflow", "optuna", "torchvision", "numpy", "pydantic", "sklearn", "matplotlib", "rich")
+HEAVY = (
+    "torch",
+    "ray",
+    "mlflow",
+    "optuna",
+    "torchvision",
+    "numpy",
+    "pydantic",
+    "sklearn",
+    "matplotlib",
+    "rich",
+)
 
 
-def program(*arguments: str, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
+def program(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "pcdarts_tune", *arguments],
         capture_output=True,
         text=True,
-        cwd=cwd,
         env={**os.environ, **environment},
         timeout=120,
     )
@@ -148,7 +158,11 @@ def caught(function: Callable[[], None]) -> BaseException:
 @pytest.mark.parametrize(
     ("function", "code", "said"),
     [
-        (fail_with(UserError("no such thing", hint="another thing")), 2, "Error: no such thing\nHint: another thing\n"),
+        (
+            fail_with(UserError("no such thing", hint="another thing")),
+            2,
+            "Error: no such thing\nHint: another thing\n",
+        ),
         (fail_with(WorkFailed("all trials failed")), 1, "Error: all trials failed\n"),
         (raised_in_core, 2, "Error: a genotype has the fields"),
         (fail_with(KeyboardInterrupt()), 130, "Interrupted."),
@@ -188,9 +202,12 @@ def test_verbose_shows_the_traceback(capsys: pytest.CaptureFixture[str]) -> None
 
 def test_reader_that_went_away_is_no_failure_worth_a_word() -> None:
     with subprocess.Popen(
-        [sys.executable, "-m", "pcdarts_tune", "spaces", "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [sys.executable, "-m", "pcdarts_tune", "spaces", "--json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     ) as process:
-        assert process.stdout is not None and process.stderr is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
         process.stdout.close()
         said = process.stderr.read().decode()
     assert said == ""

@@ -30,7 +30,11 @@ from pcdarts_tune.options import NearestChoice, home_option, say, tracking_uri_o
 @tracking_uri_option
 @verbosity_options
 def command(
-    genotype: str, output: Path, cell: Literal["both", "normal", "reduce"], home: Path, tracking_uri: str | None
+    genotype: str,
+    output: Path,
+    cell: Literal["both", "normal", "reduce"],
+    home: Path,
+    tracking_uri: str | None,
 ) -> None:
     """Draw the cells of GENOTYPE: a JSON file, a published name such as PC_DARTS_cifar, or an MLflow run id.
 

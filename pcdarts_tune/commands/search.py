@@ -12,6 +12,7 @@ from pcdarts_tune.options import (
     choose_device,
     data_option,
     device_option,
+    home_option,
     json_option,
     say,
     seed_option,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     help="Write the genotype here. An interrupted search goes on from FILE.checkpoint.",
 )
 @device_option
+@home_option
 @json_option
 @verbosity_options
 def command(
@@ -46,6 +48,7 @@ def command(
     seed: int | None,
     output: Path | None,
     device: str,
+    home: Path,
     as_json: bool,
 ) -> None:
     """Search once, with the space's own values for what it would tune, and print the genotype as JSON.
@@ -59,18 +62,19 @@ def command(
     """
     from pcdarts_tune.build import build_search
     from pcdarts_tune.core.genotype import Genotype
-    from pcdarts_tune.datasets import load_dataset
     from pcdarts_tune.home import write_json
     from pcdarts_tune.progress import Progress
     from pcdarts_tune.resumable import Resumable, digest
-    from pcdarts_tune.sources import read_space
+    from pcdarts_tune.sources import load_images, read_space
 
     resolved = read_space(space, settings)
     seed = resolved.seed if seed is None else seed
     where = choose_device(device)
-    images = load_dataset(resolved.data, data)
+    images = load_images(resolved, data, home, quiet=verbosity() < 0)
     values = resolved.model_dump(mode="json")
-    recipe = digest({"seed": seed, "data": images.digest} | {key: values[key] for key in ("data", "supernet", "search")})
+    recipe = digest(
+        {"seed": seed, "data": images.digest} | {key: values[key] for key in ("data", "supernet", "search")}
+    )
     checkpoint = None if output is None else output.with_name(f"{output.name}.checkpoint").absolute()
     work = Resumable(build_search(resolved, images, device=where, seed=seed), checkpoint, recipe, _record)
     total = resolved.search.epochs

@@ -4,9 +4,10 @@
     draws = augment.draw(len(images), (32, 32), torch.Generator().manual_seed(0))  # once an epoch, a row per image
     x = augment(images[batch], draws[batch], mean, std)                             # uint8 -> float32
 
-As published for CIFAR (DARTS, arXiv 1806.09055; PC-DARTS, arXiv 1907.05737): pad with zeros, crop at random, mirror with
-probability 1/2, normalise, then set a square to 0 (cutout, arXiv 1708.04552). Every image has its own draw: what happens
-to it depends on its row alone, not on its batch. The results equal torchvision's, image by image, bit for bit.
+As published for CIFAR (DARTS, arXiv 1806.09055; PC-DARTS, arXiv 1907.05737): pad with zeros, crop at random, mirror
+with probability 1/2, normalise, then set a square to 0 (cutout, arXiv 1708.04552). Every image has its own draw: what
+happens to it depends on its row alone, not on its batch. With the same draws the results are, bit for bit, those of
+torchvision's operations on one PIL image after the other.
 
 Shape suffixes: N images, C channels, H height, W width.
 """
@@ -19,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from PIL.Image import Image
 from torch import Tensor
-from torchvision.transforms import v2  # type: ignore[import-untyped]
+from torchvision.transforms import v2
 
 
 def channel_constants(values: tuple[float, ...], device: torch.device | str) -> Tensor:
@@ -72,29 +73,43 @@ class Augmentation:
             mean, std: (C, 1, 1), in units of the full scale (0..1).
         """
         top, left, flip, row, column = draws.unbind(1)
-        if self.crop_padding:
-            x_NCHW = self._crop(x_NCHW, top, left)
-        if self.flip:
-            x_NCHW = torch.where(flip.bool()[:, None, None, None], x_NCHW.flip(-1), x_NCHW)
+        if self.crop_padding or self.flip:
+            x_NCHW = self._crop_and_flip(x_NCHW, top, left, flip)
         x_NCHW = normalise(x_NCHW, mean, std)
-        return self._cut(x_NCHW, row, column) if self.cutout else x_NCHW
+        return x_NCHW.mul_(self._kept(x_NCHW, row, column)) if self.cutout else x_NCHW
 
-    def _crop(self, x_NCHW: Tensor, top: Tensor, left: Tensor) -> Tensor:
-        height, width = x_NCHW.shape[2:]
-        padded = F.pad(x_NCHW, (self.crop_padding,) * 4)
-        windows = padded.unfold(2, height, 1).unfold(3, width, 1)  # a view: (N, C, top, left, H, W)
-        return windows[torch.arange(len(top), device=top.device), :, top, left]
+    def _crop_and_flip(self, x_NCHW: Tensor, top: Tensor, left: Tensor, flip: Tensor) -> Tensor:
+        """Copy each image's window, row by row, from the padded images and their mirror images laid end to end."""
+        count, channels, height, width = x_NCHW.shape
+        padded = F.pad(x_NCHW, (self.crop_padding,) * 4) if self.crop_padding else x_NCHW
+        image = torch.arange(count, device=top.device)
+        if self.flip:  # the window's mirror image begins as far from the other side
+            padded = torch.cat([padded, padded.flip(-1)])
+            image = image + count * flip
+            left = torch.where(flip.bool(), 2 * self.crop_padding - left, left)
+        row, plane = padded.shape[3], padded.shape[2] * padded.shape[3]
+        starts = (
+            (image * channels * plane + top * row + left)[:, None, None]
+            + torch.arange(0, channels * plane, plane, device=top.device)[None, :, None]
+            + torch.arange(0, height * row, row, device=top.device)
+        )
+        padded = padded.contiguous()
+        every_run = padded.as_strided(
+            (padded.numel() - width + 1, width), (1, 1)
+        )  # a view: `width` pixels from anywhere
+        return every_run.index_select(0, starts.flatten()).view(x_NCHW.shape)
 
-    def _cut(self, x_NCHW: Tensor, row: Tensor, column: Tensor) -> Tensor:
+    def _kept(self, x_NCHW: Tensor, row: Tensor, column: Tensor) -> Tensor:
+        """float32 (N, 1, H, W): 0 inside the square, 1 elsewhere."""
         half = self.cutout // 2
-        inside = [
+        rows, columns = (
             (at >= centre[:, None] - half) & (at < centre[:, None] + half)
             for at, centre in (
                 (torch.arange(x_NCHW.shape[2], device=row.device), row),
                 (torch.arange(x_NCHW.shape[3], device=row.device), column),
             )
-        ]
-        return x_NCHW.masked_fill_((inside[0][:, :, None] & inside[1][:, None, :])[:, None], 0.0)
+        )
+        return (~(rows[:, :, None] & columns[:, None, :]))[:, None].to(torch.float32)
 
 
 def imagenet_transform(
@@ -106,8 +121,8 @@ def imagenet_transform(
 ) -> Callable[[Image], Image]:
     """The ImageNet recipe for one PIL image (spec section 7), to be followed by normalisation.
 
-    Training: random resized crop, flip, then colour jitter (brightness, contrast, saturation, hue). Otherwise: the shorter
-    side to 256/224 of `image_size`, centre crop. Randomness is torch's global generator.
+    Training: random resized crop, flip, then colour jitter (brightness, contrast, saturation, hue). Otherwise: the
+    shorter side to 256/224 of `image_size`, centre crop. Randomness is torch's global generator.
     """
     steps: list[Callable[[Image], Image]]
     if train:

@@ -25,7 +25,7 @@ from pcdarts_tune.core.ops import FactorizedReduce, ReLUConvBN, build_search_ope
 from pcdarts_tune.core.plan import CellPlan
 from pcdarts_tune.core.rounds import Round, RoundWeights, plan_rounds
 from pcdarts_tune.core.stacked import Kernels, StackedConv, StackedNorm, StackedReduce, published_norm
-from pcdarts_tune.core.textbook import mix_channels
+from pcdarts_tune.core.textbook import mix_channels, sample_order
 
 SEPARABLE = {f"sep_conv_{k}x{k}": k for k in (3, 5, 7)}
 DILATED = {f"dil_conv_{k}x{k}": k for k in (3, 5)}
@@ -40,9 +40,10 @@ class FastCell(nn.Module):
     def __init__(self, plan: CellPlan, nodes: int, k: int, primitives: Sequence[str], mixing: str) -> None:
         super().__init__()
         self.k, self.mixing, self.reduction = k, mixing, plan.reduction
+        self.sampled = mixing == "random" and k > 1
         self.active = plan.channels // k
         self.primitives = tuple(primitives)
-        self.rounds = plan_rounds(nodes, join_inputs=mixing != "random")
+        self.rounds = plan_rounds(nodes, join_inputs=not self.sampled)
         edges = self.rounds[-1].rows.stop
         self.preprocess0: nn.Module = (
             FactorizedReduce(plan.c_prev_prev, plan.channels, affine=False)
@@ -80,7 +81,7 @@ class FastCell(nn.Module):
         bypassed: list[Tensor | None] = [None] * len(self.rounds[0].targets)
         for r, w in zip(self.rounds, weights, strict=True):
             sources = [states[s] for s in r.sources]
-            order = self._sample(sources[0])
+            order = sample_order(sources[0], self.training) if self.sampled else None
             if order is not None:
                 sources = [source[:, order] for source in sources]
             active = torch.cat([source[:, : self.active] for source in sources], dim=1)
@@ -102,14 +103,6 @@ class FastCell(nn.Module):
             complete, mixed = mixed[..., : self.active], mixed[..., self.active :]
             states.append(self._arrange(complete.permute(0, 3, 1, 2), bypassed[r.targets[0]]))
         return torch.cat(states[2:], dim=1)
-
-    def _sample(self, x: Tensor) -> Tensor | None:
-        """The order in which `random` mixing takes the channels of a source; evaluation takes the first C/K."""
-        if self.mixing != "random" or self.k == 1:
-            return None
-        if not self.training:
-            return torch.arange(x.shape[1], device=x.device)
-        return torch.randperm(x.shape[1], device=x.device)
 
     def _halve(self, r: Round, x: Tensor) -> Tensor:
         return F.max_pool2d(x, 2, 2) if self._stride(r) == 2 else x

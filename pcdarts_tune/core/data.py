@@ -4,8 +4,8 @@
     for x, y in batches.epoch(64, epoch=3, seed=0):
         ...                                                   # x float32 (N, C, H, W), y int64 (N,)
 
-All randomness is keyed by (seed, epoch, sample): order and augmentation of an epoch are drawn at its start, one row per
-sample, on the CPU. So an epoch is the same on every device, with any batch size, and when a run continues in the middle.
+All randomness is keyed by (seed, epoch, sample): order and augmentation of an epoch are drawn at its start, one row
+per sample, on the CPU. So an epoch is the same on every device and with any batch size, and when it is gone through again.
 
 Shape suffixes: N images, C channels, H height, W width.
 """
@@ -119,7 +119,7 @@ class MemoryBatches:
     def epoch(
         self, batch_size: int, *, epoch: int, seed: int, shuffle: bool = True, drop_last: bool = False
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """See `Batches.epoch`. No host synchronisation after the epoch's start. Batches may share memory: copy to keep."""
+        """See `Batches.epoch`. After its start nothing waits for the device. Batches may share memory: copy to keep."""
         used = batch_ends(len(self), batch_size, drop_last)
         order = epoch_order(len(self), epoch=epoch, seed=seed, shuffle=shuffle).to(self.device)
         draws = None
@@ -130,7 +130,7 @@ class MemoryBatches:
         chunk = batch_size * (max(1, GPU_CHUNK // per_batch) if self.device.type == "cuda" else 1)
         for start in range(0, used, chunk):
             rows = order[start : min(start + chunk, used)]
-            x, y = self.images[rows], self.labels[rows]
+            x, y = self.images.index_select(0, rows), self.labels[rows]
             if self.augment is None or draws is None:
                 x = normalise(x, self.mean, self.std)
             else:

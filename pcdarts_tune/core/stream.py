@@ -183,6 +183,7 @@ class StreamBatches:
             num_workers=self.workers,
             collate_fn=_collate,
             pin_memory=on_gpu,
+            generator=seeded_generator("workers", seed, epoch),  # or it would draw from the global one
         )
         with warnings.catch_warnings():
             warnings.simplefilter(

@@ -39,6 +39,15 @@ def mix_channels(mixed: Tensor, bypassed: Tensor, k: int, mixing: str) -> Tensor
     return channel_shuffle(torch.cat([mixed, bypassed], dim=1), k)
 
 
+def sample_order(x: Tensor, training: bool) -> Tensor:
+    """The order in which `random` mixing takes the channels of a state (N, C, H, W): anew for each state and pass.
+
+    The first C/K are operated on, and each keeps its own place. Evaluation takes the channels in their order.
+    """
+    channels = x.shape[1]
+    return torch.randperm(channels, device=x.device) if training else torch.arange(channels, device=x.device)
+
+
 class MixedOp(nn.Module):
     """All candidates on C/K channels, summed with weights; the rest bypasses, max-pooled where the stride is 2."""
 
@@ -48,10 +57,9 @@ class MixedOp(nn.Module):
         self.active = channels // k
         self._ops = nn.ModuleList(build_search_operation(name, self.active, stride) for name in primitives)
 
-    def forward(self, x: Tensor, weights_O: Tensor) -> Tensor:
-        order = None
-        if self.mixing == "random" and self.training:
-            order = torch.randperm(x.shape[1], device=x.device)
+    def forward(self, x: Tensor, weights_O: Tensor, order: Tensor | None) -> Tensor:
+        """`order`: the channels as random mixing takes them, the operated ones first."""
+        if order is not None:
             x = x[:, order]
         active, bypassed = x[:, : self.active], x[:, self.active :]
         mixed = sum(w * op(active) for w, op in zip(weights_O, self._ops, strict=True))
@@ -60,9 +68,8 @@ class MixedOp(nn.Module):
             return mixed
         if self.stride == 2:
             bypassed = torch.max_pool2d(bypassed, 2, 2)
-        if self.mixing == "random":
-            whole = torch.cat([mixed, bypassed], dim=1)
-            return whole if order is None else whole[:, torch.argsort(order)]
+        if order is not None:
+            return torch.cat([mixed, bypassed], dim=1)[:, torch.argsort(order)]
         return mix_channels(mixed, bypassed, self.k, self.mixing)
 
 
@@ -71,7 +78,7 @@ class Cell(nn.Module):
 
     def __init__(self, plan: CellPlan, nodes: int, k: int, primitives: Sequence[str], mixing: str) -> None:
         super().__init__()
-        self.nodes = nodes
+        self.nodes, self.sampled = nodes, mixing == "random" and k > 1
         self.preprocess0: nn.Module = (
             FactorizedReduce(plan.c_prev_prev, plan.channels, affine=False)
             if plan.reduction_prev
@@ -86,16 +93,21 @@ class Cell(nn.Module):
 
     def forward(self, s0: Tensor, s1: Tensor, alphas_EO: Tensor, betas_E: Tensor | None) -> Tensor:
         states = [self.preprocess0(s0), self.preprocess1(s1)]
+        orders = [self._sample(state) for state in states]
         edge = 0
-        for _ in range(self.nodes):
+        for node in range(self.nodes):
             total: Tensor | int = 0
-            for state in states:
-                y = self._ops[edge](state, alphas_EO[edge])
+            for state, order in zip(states, orders, strict=True):
+                y = self._ops[edge](state, alphas_EO[edge], order)
                 total = total + (y if betas_E is None else betas_E[edge] * y)
                 edge += 1
             assert isinstance(total, Tensor)
             states.append(total)
+            orders.append(self._sample(total) if node < self.nodes - 1 else None)
         return torch.cat(states[2:], dim=1)
+
+    def _sample(self, state: Tensor) -> Tensor | None:
+        return sample_order(state, self.training) if self.sampled else None
 
 
 class TextbookSupernet(nn.Module):

@@ -1,0 +1,38 @@
+"""`pcdarts-tune resume`: go on with a sweep that was interrupted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from pcdarts_tune.options import data_option, home_option, json_option, tracking_uri_option, verbosity_options
+from pcdarts_tune.sweep_options import RunOptions, run_options
+
+
+@click.command("resume", short_help="Go on with a sweep that was interrupted.")
+@click.argument("sweep")
+@data_option
+@run_options
+@home_option
+@tracking_uri_option
+@json_option
+@verbosity_options
+def command(
+    sweep: str, data: Path | None, run: RunOptions, home: Path, tracking_uri: str | None, as_json: bool
+) -> int:
+    """Go on with SWEEP after Ctrl-C, a crash, a reboot or a spent time budget: trials that ended stay, those that ran
+    go on from their checkpoints, in the same MLflow runs, and the rest is run.
+
+    \b
+    Example:
+      pcdarts-tune resume first
+      pcdarts-tune resume first --time-budget 8h
+    """
+    from pcdarts_tune import launch
+    from pcdarts_tune.sweep import open_sweep
+
+    handle = open_sweep(home, sweep, tracking_uri)
+    images = launch.load_images_of(handle, data)
+    launch.check_before(home, run.settings())
+    return launch.run_to_the_end(handle, run.settings(), images, as_json=as_json)

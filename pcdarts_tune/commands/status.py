@@ -1,0 +1,58 @@
+"""`pcdarts-tune status`: how far a sweep is."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from pcdarts_tune.options import home_option, json_option, verbosity_options
+
+
+@click.command("status", short_help="How far a sweep is.")
+@click.argument("sweep")
+@home_option
+@json_option
+@verbosity_options
+def command(sweep: str, home: Path, as_json: bool) -> None:
+    """How far SWEEP is: its trials by state, the best so far, whether a process runs it, and what to do next.
+
+    With --json, one object: {"sweep", "space", "running", "trials", "states", "best"}.
+
+    \b
+    Example:
+      pcdarts-tune status first
+    """
+    from pcdarts_tune import naming
+    from pcdarts_tune.home import is_running
+    from pcdarts_tune.sweep import counts, open_sweep
+
+    handle = open_sweep(home, sweep)
+    records, target, running = (handle.records(), handle.target, is_running(handle.folder))
+    states = counts(records)
+    best = records[0] if records and records[0].objective is not None else None
+    if as_json:
+        state = {
+            "sweep": handle.name,
+            "space": handle.space.name,
+            "running": running,
+            "trials": target,
+            "states": states,
+            "best": None if best is None else best.to_dict(),
+        }
+        click.echo(json.dumps(state))
+        return
+    ended = sum(states.get(state, 0) for state in ("complete", "pruned", "failed"))
+    listing = ", ".join(f"{number} {state}" for state, number in states.items()) or "none started"
+    click.echo(f"{handle.name} (space {handle.space.name}): {ended} of {target} trials ended; {listing}")
+    if best is not None:
+        click.echo(
+            f"best: trial {best.trial}, accuracy {best.objective:.4f}  {naming.settings(best.hyperparameters)}"
+        )
+    if running:
+        click.echo("it is being run now")
+    elif ended < target:
+        click.echo(f"nobody runs it; to go on: pcdarts-tune resume {handle.name}")
+    elif best is not None:
+        click.echo(f"next: pcdarts-tune promote {handle.name}")

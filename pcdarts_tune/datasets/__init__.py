@@ -1,0 +1,26 @@
+"""Images and labels from their names or from the user's own files, their splits, and batches of them.
+
+    data = DataConfig(dataset="folder", held_out=0.15)
+    ds = load_dataset(data, Path("flowers"), cache_dir=home / "cache")
+    splits = split_dataset(ds, data)
+    weights = make_batches(ds.train_images[splits.weights], ds.train_labels[splits.weights], ds, augment=True, ...)
+
+A loader of one's own is one line: `register_dataset("mine", loader)`; see `load.Loader`.
+"""
+
+from pcdarts_tune.datasets.batches import make_batches, preprocessing, read_image
+from pcdarts_tune.datasets.dataset import DataSet, Images
+from pcdarts_tune.datasets.load import load_dataset, register_dataset
+from pcdarts_tune.datasets.splits import Splits, split_dataset
+
+__all__ = [
+    "DataSet",
+    "Images",
+    "Splits",
+    "load_dataset",
+    "make_batches",
+    "preprocessing",
+    "read_image",
+    "register_dataset",
+    "split_dataset",
+]

@@ -1,0 +1,100 @@
+"""From images and a recipe to batches; and the same preprocessing for one image file.
+
+batches = make_batches(images, labels, ds, augment=True, config=space.search.augment, device=device)
+x_CHW = read_image(Path("cat.jpg"), preprocessing(ds))
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from pcdarts_tune.core.augment import Augmentation, channel_constants, imagenet_transform, normalise
+from pcdarts_tune.core.data import Batches, MemoryBatches
+from pcdarts_tune.core.decode import UnreadableImage, decode_image, fit, to_tensor
+from pcdarts_tune.core.stream import StreamBatches, TensorImages
+from pcdarts_tune.errors import UserError
+
+if TYPE_CHECKING:
+    from pcdarts_tune.config import AugmentConfig
+    from pcdarts_tune.datasets.dataset import DataSet, Images
+
+
+def make_batches(
+    images: Images,
+    labels: Tensor,
+    ds: DataSet,
+    *,
+    augment: bool,
+    config: AugmentConfig,
+    device: torch.device | str,
+    workers: int | None = None,
+) -> Batches:
+    """Batches of some images of a data set, in memory on the device or streamed from disk.
+
+    Args:
+        images, labels: rows of `ds`: `ds.train_images[rows]`, `ds.train_labels[rows]`.
+        augment: False only brings to size and normalises.
+        workers: processes that decode streamed images; by default as many as torch has threads.
+    """
+    known: dict[str, Any] = {"num_classes": ds.num_classes, "mean": ds.mean, "std": ds.std, "device": device}
+    if config.color_jitter is not None and config.kind != "imagenet":
+        raise UserError(
+            f"augment.color_jitter belongs to augment.kind imagenet; it is {config.kind}",
+            hint="set kind: imagenet, or color_jitter: null",
+        )
+    recipe: Augmentation | None = None
+    if augment and config.kind == "cifar":
+        recipe = Augmentation(config.crop_padding, config.flip, config.cutout)
+    elif augment and config.kind == "imagenet" and config.cutout:
+        recipe = Augmentation(0, False, config.cutout)
+    if isinstance(images, Tensor) and not (augment and config.kind == "imagenet"):
+        return MemoryBatches(images, labels, augment=recipe, **known)
+    transform = None
+    if config.kind == "imagenet":
+        transform = imagenet_transform(
+            ds.image_size, train=augment, flip=config.flip, color_jitter=config.color_jitter
+        )
+    if workers is None:
+        workers = min(torch.get_num_threads(), os.cpu_count() or 1)
+    source = TensorImages(images) if isinstance(images, Tensor) else images
+    return StreamBatches(source, labels, transform=transform, augment=recipe, workers=workers, **known)
+
+
+def preprocessing(ds: DataSet) -> dict[str, Any]:
+    """What `read_image` needs, as JSON can keep it; `image_size` is one number where images are square."""
+    height, width = ds.image_size
+    return {
+        "image_size": height if height == width else [height, width],
+        "channels": ds.in_channels,
+        "mean": list(ds.mean),
+        "std": list(ds.std),
+        "resize": "fit",  # cover the size, bilinear with antialiasing, then crop the centre
+    }
+
+
+def read_image(path: Path, preprocessing: Mapping[str, Any]) -> Tensor:
+    """One image file as the network takes it: float32 (C, H, W), resized and normalised as in training.
+
+    Raises:
+        UserError: the file is missing or is no image.
+    """
+    size = preprocessing["image_size"]
+    height, width = (size, size) if isinstance(size, int) else size
+    try:
+        image = decode_image(
+            Path(path).read_bytes(), int(preprocessing["channels"]), at_least=(height, width)
+        )
+    except OSError as error:
+        raise UserError(
+            f"cannot read {path}: {error.strerror or error}", hint="give the path of an image file"
+        ) from error
+    except UnreadableImage as error:
+        raise UserError(f"{path} is no readable image: {error}") from error
+    mean, std = (channel_constants(tuple(preprocessing[key]), "cpu") for key in ("mean", "std"))
+    return normalise(to_tensor(fit(image, (height, width)))[None], mean, std)[0]

@@ -1,0 +1,174 @@
+"""A data set: training and test images, their labels, and what is needed to normalise and to name them.
+
+Shape suffixes: N images, C channels, H height, W width.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from pcdarts_tune.core.decode import to_tensor
+from pcdarts_tune.core.stream import StreamImages
+from pcdarts_tune.datasets.splits import check_counts, stratified_part
+from pcdarts_tune.errors import UserError
+
+if TYPE_CHECKING:
+    from pcdarts_tune.config import DataConfig
+
+Images = Tensor | StreamImages
+"""uint8 (N, C, H, W) in memory, or the same left on disk; both know `len(images)`, `images.shape`, `images[rows]`."""
+
+CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+
+# (mean, std) of the training images a channel, 0..1, as published; cifar10's as DARTS and PC-DARTS write them.
+PUBLISHED_CONSTANTS = {
+    "cifar10": ((0.49139968, 0.48215827, 0.44653124), (0.24703233, 0.24348505, 0.26158768)),
+    "cifar100": ((0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761)),
+    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+}
+# A test split that a set does not bring stays the same whatever `data.split_seed` is: nothing is tuned on it.
+TEST_SEED = 0
+# Streamed images from which mean and standard deviation are computed.
+STATISTICS_SAMPLE = 10_000
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """Images with their labels.
+
+    Attributes:
+        name: `cifar10`, or the folder's name.
+        classes: names in the order of the labels.
+        train_images, test_images: uint8 (N, C, H, W), or `StreamImages` where they do not fit in memory.
+        train_labels, test_labels: int64 (N,).
+        mean, std: per channel, in units of the full scale (0..1).
+        digest: 16 hex digits of a sha256 of pixels, labels and classes (of names and sizes of the files, if streamed).
+        source: where it came from, in words, for the records.
+        notes: what the user should know: resized, skipped, split off.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    train_images: Images
+    train_labels: Tensor
+    test_images: Images
+    test_labels: Tensor
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    digest: str
+    source: str
+    notes: tuple[str, ...] = ()
+
+    @property
+    def num_classes(self) -> int:
+        return len(self.classes)
+
+    @property
+    def in_channels(self) -> int:
+        return int(self.train_images.shape[1])
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """(height, width)."""
+        return int(self.train_images.shape[2]), int(self.train_images.shape[3])
+
+
+@dataclass(frozen=True)
+class Part:
+    """Images and labels of one split, as a loader found them; `digest` stands for the pixels of images on disk."""
+
+    images: Images
+    labels: Tensor
+    digest: str = ""
+
+
+def make_dataset(
+    name: str,
+    classes: tuple[str, ...],
+    train: Part,
+    test: Part | None,
+    data: DataConfig,
+    *,
+    source: str,
+    notes: tuple[str, ...] = (),
+) -> DataSet:
+    """Check what a loader found, split off a test part where there is none, and compute what is missing.
+
+    Raises:
+        UserError: one class only, or too few images of one.
+    """
+    check_counts(classes, train.labels, data, what=source, has_test=test is not None)
+    if test is None:
+        generator = torch.Generator().manual_seed(TEST_SEED)
+        rows, rest = stratified_part(train.labels, data.test_fraction, generator, leave=3)
+        test = Part(train.images[rows], train.labels[rows], train.digest)
+        train = Part(train.images[rest], train.labels[rest], train.digest)
+        notes += (f"no test split: {len(rows)} of {len(rows) + len(rest)} images were set aside as one",)
+    if not len(test.labels):
+        raise UserError(f"{source} has an empty test split", hint="add test images, or remove the test part")
+    known = recognise(name, classes, train.images.shape)
+    mean, std = PUBLISHED_CONSTANTS[known] if known else channel_statistics(train.images)
+    digest = _digest(classes, train, test)
+    return DataSet(
+        name, classes, train.images, train.labels, test.images, test.labels, mean, std, digest, source, notes
+    )
+
+
+def recognise(name: str, classes: tuple[str, ...], shape: tuple[int, ...]) -> str | None:
+    """Which published constants belong to a set: by its name, or by its classes where it came as files."""
+    if shape[1] != 3:
+        return None
+    if set(classes) == set(CIFAR10_CLASSES):
+        return "cifar10"
+    if name == "cifar100" and len(classes) == 100:
+        return "cifar100"
+    if len(classes) == 1000 and all(len(c) == 9 and c[0] == "n" and c[1:].isdigit() for c in classes):
+        return "imagenet"  # WordNet's ids
+    return None
+
+
+def channel_statistics(images: Images) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """(mean, std) of each channel over all pixels, 0..1, in float64 from exact counts; a constant channel gets std 1.
+
+    Of streamed images an evenly spaced sample is read.
+    """
+    counts = torch.zeros(images.shape[1], 256, dtype=torch.int64)
+    if isinstance(images, Tensor):
+        for start in range(0, len(images), 4096):
+            _count_levels(images[start : start + 4096], counts)
+    else:
+        sample = torch.linspace(0, len(images) - 1, min(len(images), STATISTICS_SAMPLE)).long()
+        for index in sample.tolist():
+            try:
+                _count_levels(to_tensor(images.decode(index, resize=True))[None], counts)
+            except ValueError:
+                continue  # damaged; the training counts and names such files
+    levels = torch.arange(256, dtype=torch.float64) / 255
+    weights = counts.double() / counts.sum(dim=1, keepdim=True).clamp(min=1)
+    mean = weights @ levels
+    std = (weights * (levels - mean[:, None]) ** 2).sum(dim=1).sqrt()
+    std = torch.where(std < 1e-6, torch.ones_like(std), std)
+    return tuple(mean.tolist()), tuple(std.tolist())
+
+
+def _count_levels(x_NCHW: Tensor, counts: Tensor) -> None:
+    for channel in range(x_NCHW.shape[1]):
+        counts[channel] += torch.bincount(x_NCHW[:, channel].flatten(), minlength=256)
+
+
+def _digest(classes: tuple[str, ...], train: Part, test: Part) -> str:
+    total = hashlib.sha256(json.dumps(classes).encode())
+    for part in (train, test):
+        total.update(json.dumps([part.digest, *part.images.shape]).encode())
+        if isinstance(part.images, Tensor):
+            total.update(part.images.contiguous().numpy().data)
+        else:
+            total.update(part.images.rows.contiguous().numpy().data)
+        total.update(part.labels.contiguous().numpy().data)
+    return total.hexdigest()[:16]

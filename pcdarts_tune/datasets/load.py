@@ -1,0 +1,159 @@
+"""Load a data set by its name or from the user's files.
+
+ds = load_dataset(DataConfig(dataset="cifar10"), Path("data"), cache_dir=home / "cache")
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import PIL
+
+from pcdarts_tune.datasets import cache
+from pcdarts_tune.datasets.dataset import DataSet, make_dataset, recognise
+from pcdarts_tune.datasets.folder import LAYOUT, find_folder, looks_like_image_folder
+from pcdarts_tune.datasets.found import Found
+from pcdarts_tune.datasets.named import (
+    TORCHVISION,
+    cifar_files,
+    default_root,
+    has_torchvision_files,
+    load_digits,
+)
+from pcdarts_tune.datasets.pack import Progress, pack, streamable
+from pcdarts_tune.datasets.parquet import find_parquet, parquet_files
+from pcdarts_tune.datasets.splits import check_counts
+from pcdarts_tune.errors import UserError, nearest
+
+if TYPE_CHECKING:
+    from pcdarts_tune.config import DataConfig
+
+Loader = Callable[["DataConfig", Path | None], DataSet]
+"""(configuration, --data DIR or None) -> DataSet; build it with `dataset.make_dataset`, which checks it."""
+
+_LOADERS: dict[str, Loader] = {}
+
+
+def register_dataset(name: str, loader: Loader) -> None:
+    """Make `data.dataset: name` read with a loader of one's own.
+
+    Raises:
+        ValueError: the name is taken.
+    """
+    if name in _LOADERS or name in TORCHVISION or name in ("digits", "folder"):
+        raise ValueError(f"there is a data set {name!r} already")
+    _LOADERS[name] = loader
+
+
+def load_dataset(
+    data: DataConfig,
+    root: Path | None = None,
+    *,
+    cache_dir: Path | None = None,
+    progress: Progress | None = None,
+    max_unreadable: float = 0.01,
+) -> DataSet:
+    """Load what a space names; images or parquet files in `root` come first, whatever the space names.
+
+    Args:
+        root: `--data DIR`: an image folder, a parquet file, a folder of parquet files, or torchvision's root.
+        cache_dir: folder where decoded images are kept for the next time; None decodes each time.
+        progress: called with (images done, images in all) while files are decoded.
+        max_unreadable: share of a split's images that may be damaged (they are skipped, and said so in `notes`).
+
+    Raises:
+        UserError: missing, empty, unreadable, of one class, or too small; with what to do.
+    """
+    if root is not None:
+        _check_root(root)
+        found = None if has_torchvision_files(data.dataset, root) else _find_files(data, root)
+        if found is not None:
+            return _load_files(found, data, cache_dir, progress, max_unreadable)
+    if data.dataset in _LOADERS:
+        return _LOADERS[data.dataset](data, root)
+    if data.dataset in TORCHVISION:
+        return _load_torchvision(data, root or default_root(), cache_dir)
+    if root is not None:
+        raise UserError(f"{root} holds no images", hint=f"expected {LAYOUT}")
+    if data.dataset == "digits":
+        return _cached(_cache_path(cache_dir, data, version("scikit-learn")), lambda: load_digits(data))
+    if data.dataset == "folder":
+        raise UserError("this space reads your own images", hint=f"--data DIR, where {LAYOUT}")
+    names = ["digits", "folder", *TORCHVISION, *_LOADERS]
+    raise UserError(
+        f"no data set {data.dataset!r}{nearest(data.dataset, names)}; there are {', '.join(sorted(names))}"
+    )
+
+
+def _check_root(root: Path) -> None:
+    try:
+        exists = root.exists()
+    except OSError as error:  # a link to itself, a name too long
+        raise UserError(
+            f"cannot read {root}: {error.strerror}", hint="--data DIR must be a folder or a parquet file"
+        ) from error
+    if not exists:
+        raise UserError(f"{root} does not exist", hint="--data DIR must be a folder or a parquet file")
+    if root.is_file() and root.suffix.lower() != ".parquet":
+        raise UserError(f"{root} is neither a folder nor a .parquet file", hint="unpack archives first")
+
+
+def _find_files(data: DataConfig, root: Path) -> Found | None:
+    files = parquet_files(root)
+    if files:
+        return find_parquet(root, files, data.dataset)
+    if looks_like_image_folder(root) or (data.dataset not in TORCHVISION and data.dataset not in _LOADERS):
+        return find_folder(root)
+    return None
+
+
+def _load_files(
+    found: Found, data: DataConfig, cache_dir: Path | None, progress: Progress | None, max_unreadable: float
+) -> DataSet:
+    check_counts(found.classes, found.train.labels, data, what=found.source, has_test=found.test is not None)
+    stamp = [found.train.stamp, found.test.stamp if found.test else None]
+    path = _cache_path(cache_dir, data, [found.classes, stamp, max_unreadable])
+    if path is not None:
+        ds = cache.restore(
+            path, lambda split: streamable((split == "test" and found.test) or found.train, cache_dir)
+        )
+        if ds is not None:
+            return ds
+    packed = pack(found, data, max_unreadable=max_unreadable, progress=progress, scratch=cache_dir)
+    name, notes = found.name, found.notes + packed.notes
+    known = recognise(name, found.classes, packed.train.images.shape)
+    if known == "cifar10":
+        name = known
+    elif data.dataset not in ("folder", known):
+        notes += (
+            f"the space names {data.dataset}; --data holds another set, {name} ({len(found.classes)} classes)",
+        )
+    ds = make_dataset(name, found.classes, packed.train, packed.test, data, source=found.source, notes=notes)
+    return cache.store(path, ds) if path is not None else ds
+
+
+def _load_torchvision(data: DataConfig, root: Path, cache_dir: Path | None) -> DataSet:
+    files = (
+        [path for path in cifar_files(data.dataset, root) if path.is_file()]
+        if "cifar" in data.dataset
+        else []
+    )
+    stamp = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files]
+    path = _cache_path(cache_dir if files else None, data, stamp)
+    return _cached(path, lambda: TORCHVISION[data.dataset](data, root))
+
+
+def _cached(path: Path | None, load: Callable[[], DataSet]) -> DataSet:
+    if path is None:
+        return load()
+    return cache.restore(path) or cache.store(path, load())
+
+
+def _cache_path(cache_dir: Path | None, data: DataConfig, stamp: object) -> Path | None:
+    if cache_dir is None:
+        return None
+    settings = [data.dataset, data.image_size, data.test_fraction, data.memory_limit_gb]
+    return cache_dir / f"{cache.digest_of([settings, stamp, PIL.__version__])}.safetensors"

@@ -1,0 +1,179 @@
+"""Which training images train the weights, which the alphas, and which are held out; drawn by class and by seed.
+
+    splits = split_dataset(ds, data)
+    ds.train_images[splits.weights]
+
+Tuning: a held-out part that scores the cells, the rest halved. Published protocol: the first and the last half of
+everything (PC-DARTS section 4.1). ImageNet: a share of each class for weights and for alphas (10 % and 2.5 %).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from pcdarts_tune.errors import UserError
+
+if TYPE_CHECKING:
+    from pcdarts_tune.config import DataConfig
+    from pcdarts_tune.datasets.dataset import DataSet
+
+
+@dataclass(frozen=True)
+class Splits:
+    """Rows of the training images, int64, ascending, no row twice; `notes` says what was decided for the user."""
+
+    weights: Tensor
+    alphas: Tensor
+    held_out: Tensor
+    notes: tuple[str, ...] = ()
+
+
+def split_dataset(ds: DataSet, data: DataConfig) -> Splits:
+    """Split the training images; the same for the same labels and `data.split_seed`.
+
+    Raises:
+        UserError: shares that do not add up, or leave a class without images in some part.
+    """
+    labels, notes = ds.train_labels, []
+    generator = torch.Generator().manual_seed(data.split_seed)
+    everything = torch.arange(len(labels))
+    held_out, rest = everything[:0], everything
+    if data.split == "tuning":
+        share = data.held_out
+        if isinstance(share, int) and share > len(labels) // 3:
+            notes.append(
+                f"data.held_out: {share} is more than a third of the {len(labels)} training images of {ds.name}; "
+                "15 % of them are held out instead (--set data.held_out=FRACTION to choose)"
+            )
+            share = 0.15
+        held_out, rest = stratified_part(labels, share, generator, leave=2)
+    if data.weights_fraction is not None or data.alphas_fraction is not None:
+        weights, alphas = _by_fraction(labels, rest, data, generator)
+    elif data.split == "published" and _halves_are_alike(labels):
+        half = len(labels) // 2
+        weights, alphas = everything[:half], everything[half:]
+    else:
+        if data.split == "published":
+            notes.append(
+                f"the images of {ds.name} come in the order of their classes: its halves are drawn by class, "
+                "not the first and the last half"
+            )
+        first, second = stratified_part(labels[rest], len(rest) // 2, generator)
+        weights, alphas = rest[first], rest[second]
+    _check_parts(
+        ds, {"weights": weights, "alphas": alphas} | ({"held_out": held_out} if len(held_out) else {})
+    )
+    return Splits(weights, alphas, held_out, tuple(notes))
+
+
+def stratified_part(
+    labels: Tensor, share: float, generator: torch.Generator, *, leave: int = 1
+) -> tuple[Tensor, Tensor]:
+    """Rows of a part with the classes in proportion, and all other rows; both ascending.
+
+    Args:
+        labels: int64 (N,).
+        share: a fraction in (0, 1) or a number of rows.
+        leave: rows of each class that are left where it has more. At least one is taken; within these bounds the part
+            has exactly as many rows as asked for.
+    """
+    classes = torch.bincount(labels)
+    total = share if isinstance(share, int) else round(share * len(labels))
+    take = _allocate(classes.tolist(), total, leave)
+    chosen = torch.zeros(len(labels), dtype=torch.bool)
+    for label, count in enumerate(take):
+        rows = torch.nonzero(labels == label).flatten()
+        chosen[rows[torch.randperm(len(rows), generator=generator)[:count]]] = True
+    return torch.nonzero(chosen).flatten(), torch.nonzero(~chosen).flatten()
+
+
+def _allocate(counts: list[int], total: int, leave: int) -> list[int]:
+    """Divide `total` over classes in proportion to their counts, largest remainders first, each in 1..count-leave."""
+    size = max(1, sum(counts))
+    least = [min(1, count) for count in counts]
+    most = [max(low, count - leave) for low, count in zip(least, counts, strict=True)]
+    exact = [total * count / size for count in counts]
+    take = [min(max(int(share), low), high) for share, low, high in zip(exact, least, most, strict=True)]
+    while (missing := total - sum(take)) != 0:
+        step = 1 if missing > 0 else -1
+        room = [i for i in range(len(counts)) if (take[i] < most[i] if step > 0 else take[i] > least[i])]
+        if not room:
+            break
+        for i in sorted(room, key=lambda i: (step * (take[i] - exact[i]), i))[: abs(missing)]:
+            take[i] += step
+    return take
+
+
+def _by_fraction(
+    labels: Tensor, rest: Tensor, data: DataConfig, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """A share of each class of all training images for weights and for alphas, from the rows that are not held out."""
+    fractions = (data.weights_fraction, data.alphas_fraction)
+    if fractions[0] is None or fractions[1] is None:
+        raise UserError("data.weights_fraction and data.alphas_fraction go together: set both or neither")
+    weights, alphas = [], []
+    for label, count in enumerate(torch.bincount(labels).tolist()):
+        rows = rest[labels[rest] == label]
+        rows = rows[torch.randperm(len(rows), generator=generator)]
+        first, second = (max(1, round(fraction * count)) for fraction in fractions if fraction is not None)
+        if first + second > len(rows):
+            raise UserError(
+                f"data.weights_fraction {fractions[0]} and data.alphas_fraction {fractions[1]} need {first + second} "
+                f"images of class {label}, and {len(rows)} are not held out",
+                hint="lower the fractions or data.held_out",
+            )
+        weights.append(rows[:first])
+        alphas.append(rows[first : first + second])
+    return torch.cat(weights).sort().values, torch.cat(alphas).sort().values
+
+
+def _halves_are_alike(labels: Tensor) -> bool:
+    """Whether each class has at least a quarter of its images in either half: not so where they are sorted by class."""
+    counts = torch.bincount(labels)
+    first = torch.bincount(labels[: len(labels) // 2], minlength=len(counts))
+    return bool(((4 * first >= counts) & (4 * (counts - first) >= counts)).all())
+
+
+def _check_parts(ds: DataSet, parts: dict[str, Tensor]) -> None:
+    for part, rows in parts.items():
+        counts = torch.bincount(ds.train_labels[rows], minlength=ds.num_classes)
+        lacking = [ds.classes[i] for i in torch.nonzero(counts == 0).flatten().tolist()]
+        if lacking:
+            raise UserError(
+                f"{ds.name}: no image of {_some(lacking)} is left for the part {part!r}",
+                hint="add images, remove these classes, or change data.held_out",
+            )
+
+
+def check_counts(
+    classes: tuple[str, ...], labels: Tensor, data: DataConfig, *, what: str, has_test: bool
+) -> None:
+    """Refuse a set with fewer than two classes, or with a class too small to be in every part.
+
+    Raises:
+        UserError: naming the classes.
+    """
+    if len(classes) < 2:
+        found = f"only one class, {classes[0]!r}" if classes else "no classes"
+        raise UserError(
+            f"{what} has {found}: there is nothing to tell apart",
+            hint="a data set needs images of two classes or more",
+        )
+    parts = ["weights", "alphas"] + ["held out"] * (data.split == "tuning") + ["test"] * (not has_test)
+    counts = torch.bincount(labels, minlength=len(classes)).tolist()
+    small = [f"{name} ({count})" for name, count in zip(classes, counts, strict=True) if count < len(parts)]
+    if small:
+        raise UserError(
+            f"{what} is too small: each class needs at least {len(parts)} training images, one for each part "
+            f"({', '.join(parts)}); too few have {_some(small)}",
+            hint="add images or remove these classes",
+        )
+
+
+def _some(names: list[str], most: int = 5) -> str:
+    rest = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + rest

@@ -1,0 +1,97 @@
+"""What a trial measures besides accuracy: records of its epochs, the machine it runs on, what its genotype costs.
+
+log.add(search_record(epoch), search.state_dict)
+params, macs = retraining_cost(space, genotype, images)
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pcdarts_tune.config import Space
+    from pcdarts_tune.core.genotype import Genotype
+    from pcdarts_tune.core.retrain import TrainEpoch
+    from pcdarts_tune.core.search import SearchEpoch
+    from pcdarts_tune.datasets import DataSet
+
+
+def search_record(epoch: SearchEpoch) -> dict[str, Any]:
+    """An epoch of a search as a record (see trainable.py); alphas and betas softmaxed."""
+    names = ("alpha_normal", "alpha_reduce", "beta_normal", "beta_reduce")
+    return {
+        "kind": "epoch",
+        "stage": "search",
+        "epoch": epoch.epoch,
+        "epochs": epoch.epochs,
+        "metrics": {**epoch.metrics(), **system_metrics()},
+        "genotype": epoch.genotype.to_dict(),
+        "alphas": {name: _rounded(getattr(epoch, name)) for name in names},
+    }
+
+
+def evaluation_record(epoch: TrainEpoch) -> dict[str, Any]:
+    """An epoch of an evaluation as a record."""
+    return {
+        "kind": "epoch",
+        "stage": "evaluation",
+        "epoch": epoch.epoch,
+        "epochs": epoch.epochs,
+        "accuracy": epoch.valid_accuracy,
+        "metrics": {**epoch.metrics("evaluation"), **system_metrics()},
+    }
+
+
+def retraining_cost(space: Space, genotype: Genotype, images: DataSet) -> tuple[int, int]:
+    """Parameters and multiply-adds of the network that `promote` would train, without its auxiliary head."""
+    import torch
+
+    from pcdarts_tune.core.cost import macs, parameters
+    from pcdarts_tune.core.network import EvaluationNetwork
+
+    recipe = space.retrain
+    with torch.device("meta"):  # shapes only: no memory, no time, no random numbers
+        network = EvaluationNetwork(
+            genotype,
+            channels=recipe.channels,
+            layers=recipe.layers,
+            num_classes=images.num_classes,
+            stem=recipe.stem,
+            auxiliary=False,
+            in_channels=images.in_channels,
+        )
+    return parameters(network), macs(network, images.in_channels, images.image_size)
+
+
+def system_metrics() -> dict[str, float]:
+    """Memory and processor of the process that trains; MLflow's own monitor would measure the driver."""
+    import resource
+
+    unit = 1 if sys.platform == "darwin" else 1024
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return {"system/memory_gb": usage.ru_maxrss * unit / 2**30, **_gpu_metrics()}
+
+
+def _gpu_metrics() -> dict[str, float]:
+    import torch
+
+    if not torch.cuda.is_available():
+        return {}
+    free, total = torch.cuda.mem_get_info()
+    used = {
+        "system/gpu_memory_gb": torch.cuda.memory_reserved() / 2**30,
+        "system/gpu_used_gb": (total - free) / 2**30,
+    }
+    try:
+        used["system/gpu_percent"] = float(torch.cuda.utilization())
+    except (ImportError, RuntimeError):  # needs NVIDIA's management library
+        pass
+    return used
+
+
+def _rounded(values: Any) -> Any:
+    """Five digits are enough to draw, and a fifth of the text."""
+    if values is None:
+        return None
+    return [_rounded(value) if isinstance(value, tuple | list) else round(value, 5) for value in values]

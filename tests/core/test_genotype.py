@@ -1,0 +1,107 @@
+"""Derivation against the published code's results, the JSON form, and the canonical hash."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from formula import load_reference
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pcdarts_tune.core.genotype import DARTS_PRIMITIVES, PUBLISHED, Genotype, derive_genotype, node_count
+
+FILES = ("genotypes_pcdarts.json", "genotypes_darts_nobeta.json", "genotypes_ties.json")
+
+
+@pytest.mark.parametrize("file", FILES)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_derivation_equals_the_reference(file: str, dtype: torch.dtype) -> None:
+    reference = load_reference(file)
+    assert tuple(reference["primitives"]) == DARTS_PRIMITIVES
+    for case in reference["cases"]:
+        names = ("alpha_normal", "alpha_reduce", "beta_normal", "beta_reduce")
+        raw = [torch.tensor(case[n], dtype=dtype) if n in case else None for n in names]
+        assert derive_genotype(*raw).to_dict() == case["genotype"], case.get("id", case.get("desc"))
+        # lists of numbers serve as well as tensors
+        assert derive_genotype(*(case.get(n) for n in names)).to_dict() == case["genotype"]
+
+
+def test_beta_decides_where_the_reference_says_so() -> None:
+    """Trap 10: an implementation that drops beta fails here."""
+    deciding = [c for c in load_reference("genotypes_pcdarts.json")["cases"] if c["beta_changes_result"]]
+    assert len(deciding) > 50
+    for case in deciding:
+        assert derive_genotype(case["alpha_normal"], case["alpha_reduce"]).to_dict() != case["genotype"]
+
+
+def test_none_is_never_chosen_but_weakens_its_edge() -> None:
+    alpha = torch.zeros(14, 8)
+    alpha[:, 7] = 1.0
+    alpha[2, 0] = 5.0  # node 1, predecessor 0: nearly all of the softmax is `none`
+    genotype = derive_genotype(alpha, alpha)
+    assert all(name == "dil_conv_5x5" for name, _ in genotype.normal)
+    assert {source for _, source in genotype.normal[2:4]} == {1, 2}
+
+
+def test_the_published_cells_are_the_reference_ones() -> None:
+    for name, cell in load_reference("eval_params_macs.json")["genotypes"].items():
+        assert PUBLISHED[name].to_dict() == cell
+        assert Genotype.from_dict(cell) == PUBLISHED[name]
+
+
+def test_canonical_hash_ignores_the_order_within_a_node_only() -> None:
+    cell = PUBLISHED["PC_DARTS_cifar"].to_dict()
+    swapped = copy.deepcopy(cell)
+    swapped["normal"][0:2] = reversed(swapped["normal"][0:2])
+    assert Genotype.from_dict(swapped) != Genotype.from_dict(cell)
+    assert Genotype.from_dict(swapped).canonical_hash() == Genotype.from_dict(cell).canonical_hash()
+    other = copy.deepcopy(cell)
+    other["normal"][1], other["normal"][2] = other["normal"][2], other["normal"][1]
+    assert Genotype.from_dict(other).canonical_hash() != Genotype.from_dict(cell).canonical_hash()
+    assert len({g.canonical_hash() for g in PUBLISHED.values()}) == len(PUBLISHED)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda d: d.pop("reduce"), "missing: reduce"),
+        (lambda d: d.update(extra=1), "unknown: extra"),
+        (lambda d: d["normal"].__setitem__(3, ["sep_conv_3x4", 0]), r"normal\[3\].*did you mean 'sep_conv_3x3'"),
+        (lambda d: d["normal"].__setitem__(3, ["sep_conv_3x3", 3]), r"normal\[3\]: predecessor 3 must be 0..2"),
+        (lambda d: d["reduce"].pop(), "reduce must be a list"),
+        (lambda d: d.update(normal_concat=[2, 9]), "normal_concat"),
+        (lambda d: d["normal"].__setitem__(0, ["sep_conv_3x3", True]), r"normal\[0\]: predecessor True"),
+    ],
+)
+def test_a_wrong_genotype_is_refused_with_its_place(change: object, says: str) -> None:
+    cell = PUBLISHED["DARTS_V2"].to_dict()
+    change(cell)  # type: ignore[operator]
+    with pytest.raises(ValueError, match=says):
+        Genotype.from_dict(cell)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda children: st.lists(children, max_size=4) | st.dictionaries(st.text(max_size=5), children, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(st.fixed_dictionaries({k: json_values for k in ("normal", "normal_concat", "reduce", "reduce_concat")}) | json_values)
+def test_any_json_is_a_genotype_or_a_clear_error(value: object) -> None:
+    with pytest.raises(ValueError, match=r"\w"):
+        Genotype.from_dict(value)  # type: ignore[arg-type]
+
+
+def test_wrong_shapes_and_values_are_refused() -> None:
+    good = torch.zeros(14, 8)
+    with pytest.raises(ValueError, match="alpha_reduce must be"):
+        derive_genotype(good, torch.zeros(14, 7))
+    with pytest.raises(ValueError, match="beta_normal must be"):
+        derive_genotype(good, good, torch.zeros(13), torch.zeros(14))
+    with pytest.raises(ValueError, match="NaN or infinity"):
+        derive_genotype(good * float("nan"), good)
+    with pytest.raises(ValueError, match="13 edges fit no cell"):
+        node_count(13)

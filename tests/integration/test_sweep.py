@@ -1,0 +1,277 @@
+"""Sweeps for real: Ray runs them, MLflow's store is read back, files are looked at on disk."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mlflow import MlflowClient
+
+from pcdarts_tune.cli import run as command_line
+from pcdarts_tune.config import Space
+from pcdarts_tune.core.genotype import PUBLISHED
+from pcdarts_tune.errors import UserError
+from pcdarts_tune.home import SweepLock
+from pcdarts_tune.outcome import Outcome, TrialTask
+from pcdarts_tune.resources import ray_running
+from pcdarts_tune.runner import RunSettings, run_sweep
+from pcdarts_tune.sweep import SweepHandle, SweepSettings, create_sweep, open_sweep
+
+TUNE: dict[str, Any] = {
+    "supernet.k": {"type": "categorical", "choices": [1, 2, 4, 8]},
+    "search.learning_rate": {"type": "float", "low": 1e-3, "high": 1.0, "log": True},
+}
+DATA = {"name": "table", "digest": "00", "source": "{}", "profile": "{}"}
+
+
+def lookup(task: TrialTask, data: Any, report: Any) -> Outcome:
+    """A trial that looks its result up; its settings say what else befalls it."""
+    genotype = PUBLISHED["PC_DARTS_cifar"]
+    folder = Path(task.folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    for epoch in range(3):
+        loss = {"search/loss_train": 1 / (epoch + 1)}
+        report({"kind": "epoch", "stage": "search", "epoch": epoch, "epochs": 3, "metrics": loss})
+        if data == "slow":
+            time.sleep(1)
+    if task.hyperparameters["supernet.k"] == 8:
+        raise ValueError("K=8 is in no table")
+    if data == "lost once" and task.number == 1 and not (folder / "lost").exists():
+        (folder / "lost").touch()
+        os._exit(1)
+    if data == "always lost" and task.number == 0:
+        os._exit(1)
+    if data == "defect" and task.number == 0:
+        raise RuntimeError("a defect in the trial")
+    cost = {"params": 10, "macs": 20, "genotype_hash": genotype.canonical_hash()}
+    report({"kind": "derived", "genotype": genotype.to_dict(), **cost})
+    objective = 1 - task.hyperparameters["search.learning_rate"] / 2
+    return Outcome("complete", objective=objective, genotype=genotype.to_dict(), seconds=0.1, **cost)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_ray() -> Iterator[None]:
+    """One Ray for all tests here; they find it running."""
+    import ray
+
+    with ray_running(address=None):
+        # workers cannot import a test module: this one's functions travel by value
+        ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
+        yield
+
+
+def made(home: Path, name: str = "s", trials: int = 4, **settings: Any) -> SweepHandle:
+    space = Space(name="table", tune=TUNE)
+    return create_sweep(home, name, space, SweepSettings(**settings), trials=trials, data=DATA)
+
+
+def runs_of(sweep: SweepHandle) -> dict[str, Any]:
+    client = MlflowClient(sweep.tracking_uri)
+    experiment = client.get_experiment_by_name(sweep.experiment)
+    assert experiment is not None
+    found = client.search_runs([experiment.experiment_id], "tags.`pcdarts.kind` = 'trial'")
+    by_trial = {run.data.tags["pcdarts.trial"]: run for run in found}
+    assert len(by_trial) == len(found), "one run a trial"
+    return by_trial
+
+
+def assert_undoubled(sweep: SweepHandle) -> None:
+    client = MlflowClient(sweep.tracking_uri)
+    for run in runs_of(sweep).values():
+        for metric in run.data.metrics:
+            steps = [entry.step for entry in client.get_metric_history(run.info.run_id, metric)]
+            assert len(steps) == len(set(steps)), f"{metric} of {run.info.run_name} doubled"
+
+
+QUIET = RunSettings(quiet=True)
+
+
+def test_a_sweep_leaves_study_runs_and_leaderboard(tmp_path: Path) -> None:
+    sweep = made(tmp_path, trials=6, seed=3)
+    ended = run_sweep(sweep, QUIET, function=lookup)
+    assert (ended.reason, ended.undelivered) == ("done", 0)
+    records = open_sweep(tmp_path, "s").records()
+    assert sorted(record.trial for record in records) == list(range(6))
+    complete = [record for record in records if record.state == "complete"]
+    failed = [record for record in records if record.state == "failed"]
+    assert len(complete) + len(failed) == 6
+    assert [r.objective for r in complete] == sorted((r.objective for r in complete), reverse=True)
+    assert all(record.hyperparameters["supernet.k"] == 8 for record in failed)
+    assert all(record.reason == "K=8 is in no table" for record in failed)
+
+    runs = runs_of(sweep)
+    for record in records:
+        run = runs[str(record.trial)]
+        assert run.info.run_id == record.run_id
+        assert run.data.metrics.get("objective") == record.objective
+        assert run.info.status == ("FINISHED" if record.state == "complete" else "FAILED")
+    parent = MlflowClient(sweep.tracking_uri).get_run(runs["0"].data.tags["mlflow.parentRunId"])
+    assert (parent.info.status, parent.info.run_name) == ("FINISHED", "s")
+    assert_undoubled(sweep)
+    assert sweep.best() == records[0] == sweep.record(records[0].trial)
+    assert sweep.record_of_run(str(records[0].run_id)[:12]) == records[0]
+
+
+def test_a_lost_process_starts_again_and_a_trial_that_is_always_lost_fails_alone(tmp_path: Path) -> None:
+    once = made(tmp_path, "once", trials=2)
+    run_sweep(once, QUIET, function=lookup, data="lost once")
+    assert (once.folder.trial(1) / "lost").exists() or once.record(1).hyperparameters["supernet.k"] == 8
+    assert {record.state for record in once.records()} <= {"complete", "failed"}
+    assert_undoubled(once)
+
+    always = made(tmp_path, "always", trials=2, max_failures=1)
+    run_sweep(always, QUIET, function=lookup, data="always lost")
+    lost = always.record(0)
+    assert lost.state == "failed"
+    assert "died" in (lost.reason or "").lower() or "2 times" in (lost.reason or "")
+    assert len(always.records()) == 2
+
+    defect = made(tmp_path, "defect", trials=2, max_failures=0)
+    run_sweep(defect, QUIET, function=lookup, data="defect")
+    assert "a defect in the trial" in (defect.record(0).reason or "")
+
+
+def test_a_spent_time_budget_is_resumed_and_extended(tmp_path: Path) -> None:
+    from pcdarts_tune.launch import extend
+
+    sweep = made(tmp_path, trials=4)
+    ended = run_sweep(sweep, RunSettings(quiet=True, time_budget=5, most=1), function=lookup, data="slow")
+    assert ended.reason == "time budget"
+    before = sweep.records()
+    assert any(record.state == "running" for record in before)
+    again = open_sweep(tmp_path, "s")
+    assert run_sweep(again, QUIET, function=lookup).reason == "done"
+    after = {record.trial: record for record in again.records()}
+    assert sorted(after) == [0, 1, 2, 3]
+    for record in before:
+        assert after[record.trial].hyperparameters == record.hyperparameters
+        assert after[record.trial].run_id == record.run_id
+    assert_undoubled(again)
+    extend(again, True, 2)
+    assert run_sweep(open_sweep(tmp_path, "s"), QUIET, function=lookup).reason == "done"
+    assert sorted(record.trial for record in again.records()) == [0, 1, 2, 3, 4, 5]
+    with pytest.raises(UserError, match="has 6 trials already"):
+        extend(again, False, 6)
+
+
+def test_a_second_driver_is_refused(tmp_path: Path) -> None:
+    sweep = made(tmp_path)
+    with SweepLock(sweep.folder), pytest.raises(UserError, match="already being run, by process"):
+        run_sweep(sweep, QUIET, function=lookup)
+
+
+def test_what_fits_nowhere_is_refused_at_once(tmp_path: Path) -> None:
+    sweep = made(tmp_path)
+    with pytest.raises(UserError, match="fits on no node"):
+        run_sweep(sweep, RunSettings(quiet=True, cpus=1000), function=lookup)
+    assert sweep.records() == []
+
+
+SMALL = [
+    *("--set", "search.epochs=2", "--set", "search.arch_warmup_epochs=1", "--set", "supernet.channels=4"),
+    *("--set", "evaluation.epochs=2", "--set", "evaluation.channels=4", "--set", "search.batch_size=64"),
+]
+
+
+def test_the_command_line_on_real_training(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    home = ["--home", str(tmp_path)]
+    sweep = ["sweep", "--space", "quickstart", "--name", "tiny", *SMALL, *home]
+    assert command_line([*sweep, "--trials", "2", "--json"]) == 0
+    out, err = capsys.readouterr()
+    board = json.loads(out)
+    assert [entry["state"] for entry in board] == ["complete", "complete"]
+    assert all(0 <= entry["objective"] <= 1 and entry["params"] > 0 < entry["macs"] for entry in board)
+    assert "trial 1: accuracy" in err
+    assert "next: pcdarts-tune promote tiny" in err
+
+    folder = tmp_path / "sweeps" / "tiny"
+    for number in (0, 1):
+        left = sorted(path.name for path in (folder / "trials" / str(number)).iterdir())
+        assert left == ["genotype.json", "result.json"]
+    handle = open_sweep(tmp_path, "tiny")
+    for run in runs_of(handle).values():
+        for metric in (
+            "search/acc_train",
+            "evaluation/acc_held_out",
+            "arch/skip_connections",
+            "system/memory_gb",
+        ):
+            assert metric in run.data.metrics
+    assert_undoubled(handle)
+
+    assert command_line([*sweep, "--trials", "2"]) == 2, "the name is taken"
+    said = capsys.readouterr().err
+    assert "resume tiny" in said
+    assert "extend tiny" in said
+    assert command_line(["extend", "tiny", "--trials", "+1", "-q", *home]) == 0
+    capsys.readouterr()
+    assert command_line(["leaderboard", "tiny", "--json", *home]) == 0
+    assert len(json.loads(capsys.readouterr().out)) == 3
+    assert command_line(["leaderboard", "tiny", *home]) == 0
+    assert "complete" in capsys.readouterr().out
+    assert command_line(["status", "tiny", "--json", *home]) == 0
+    status = json.loads(capsys.readouterr().out)
+    assert (status["states"], status["running"], status["trials"]) == ({"complete": 3}, False, 3)
+    assert command_line(["status", "tinny", *home]) == 2
+    assert "did you mean 'tiny'" in capsys.readouterr().err
+
+
+def test_a_plan_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    home = tmp_path / "home"
+    plan = ["sweep", "--space", "quickstart", "--trials", "4", "--plan", "--home", str(home)]
+    assert command_line([*plan, "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert len(said["first_proposals"]) == 4
+    assert said["resources"]["concurrent"] >= 1
+    assert command_line(plan) == 0
+    assert "first proposals" in capsys.readouterr().out
+    assert not home.exists()
+
+
+def test_a_space_that_holds_nothing_out_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command_line(["sweep", "--space", "cifar10_paper", "--home", str(tmp_path)]) == 2
+    assert "holds no images out" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_ctrl_c_once_stops_cleanly_and_resume_ends_it(tmp_path: Path) -> None:
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("RAY_", "TUNE_"))}
+    command = [
+        sys.executable,
+        "-m",
+        "pcdarts_tune",
+        "sweep",
+        "--space",
+        "quickstart",
+        "--name",
+        "cut",
+        *SMALL,
+    ]
+    command += ["--trials", "3", "--max-concurrent", "1", "--home", str(tmp_path)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as process:
+        assert process.stderr is not None
+        said = []
+        for line in process.stderr:
+            said.append(line)
+            if "trial 1: starts" in line:
+                process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=120) == 130, "".join(said)
+    assert "resume cut" in "".join(said)
+    sweep = open_sweep(tmp_path, "cut")
+    states = {record.trial: record.state for record in sweep.records()}
+    assert states[0] == "complete"
+    assert states[1] == "running"
+    assert command_line(["resume", "cut", "-q", "--home", str(tmp_path)]) == 0
+    again = open_sweep(tmp_path, "cut")
+    assert [record.state for record in again.records()] == ["complete"] * 3
+    assert_undoubled(again)

@@ -1,0 +1,65 @@
+"""Deliveries: in order, again after an error, never in the way of whoever puts them in."""
+
+from __future__ import annotations
+
+import threading
+
+from pcdarts_tune.outbox import Outbox
+
+
+def test_deliveries_come_in_order_and_again_after_an_error() -> None:
+    done: list[int] = []
+    failures = iter([ConnectionError("refused"), ConnectionError("refused")])
+    looked: list[Exception] = []
+
+    def flaky() -> None:
+        for error in failures:
+            raise error
+        done.append(1)
+
+    outbox = Outbox(looked.append, longest_pause=0.05)
+    outbox.put(lambda: done.append(0))
+    outbox.put(flaky)
+    outbox.put(lambda: done.append(2))
+    assert outbox.close(timeout=30) == 0
+    assert done == [0, 1, 2]
+    assert len(looked) == 2 and "refused" in str(outbox.last_error)
+
+
+def test_what_cannot_be_delivered_is_counted_and_given_up_at_the_end() -> None:
+    def away() -> None:
+        raise ConnectionError("nobody there")
+
+    outbox = Outbox(longest_pause=0.05)
+    for _ in range(3):
+        outbox.put(away)
+    assert outbox.close(timeout=0.3) == 3
+    assert outbox.last_error == "nobody there"
+
+
+def test_a_defect_holds_nothing_up() -> None:
+    done: list[str] = []
+
+    def broken() -> None:
+        raise KeyError("never there")
+
+    outbox = Outbox()
+    outbox.put(broken)
+    outbox.put(lambda: done.append("next"))
+    assert outbox.close(timeout=30) == 1
+    assert done == ["next"]
+
+
+def test_putting_in_never_waits() -> None:
+    gate = threading.Event()
+    outbox = Outbox()
+    outbox.put(lambda: assert_set(gate))
+    for _ in range(100):
+        outbox.put(lambda: None)
+    assert len(outbox) > 90
+    gate.set()
+    assert outbox.close(timeout=30) == 0
+
+
+def assert_set(gate: threading.Event) -> None:
+    assert gate.wait(30)

@@ -1,0 +1,213 @@
+"""What a sweep leaves in MLflow, written to and read back from a real store."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mlflow import MlflowClient
+
+from pcdarts_tune.config import Space
+from pcdarts_tune.core.genotype import PUBLISHED
+from pcdarts_tune.errors import UserError
+from pcdarts_tune.home import artifact_root, default_tracking_uri
+from pcdarts_tune.outcome import Outcome
+from pcdarts_tune.study import Proposal
+from pcdarts_tune.sweep_tracking import SweepFacts, SweepTracker
+from pcdarts_tune.tracking import OBJECTIVE, MlflowStore, check_uri, has_secret, without_secret
+
+GENOTYPE = PUBLISHED["PC_DARTS_cifar"]
+TUNE: dict[str, Any] = {
+    "supernet.k": {"type": "categorical", "choices": [2, 4]},
+    "search.learning_rate": {"type": "float", "low": 0.01, "high": 1.0, "log": True},
+}
+SPACE = Space(name="toy", tune=TUNE)
+PROPOSAL = Proposal(5, 77, {"supernet.k": 4, "search.learning_rate": 0.1243})
+DATA = {"name": "digits", "digest": "0123abcd", "source": '{"source": "test"}', "profile": "{}"}
+
+
+def facts(identity: str = "id-1") -> SweepFacts:
+    return SweepFacts("first", identity, SPACE, DATA, {"pcdarts.version.torch": "2"})
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> MlflowStore:
+    home = tmp_path_factory.mktemp("home")
+    return MlflowStore(default_tracking_uri(home), artifact_root(home))
+
+
+def search_epoch(epoch: int) -> dict[str, Any]:
+    rows = [[1 / 8] * 8 for _ in range(14)]
+    return {
+        "kind": "epoch",
+        "stage": "search",
+        "epoch": epoch,
+        "epochs": 3,
+        "metrics": {"search/loss_train": 1.0 / (epoch + 1), "search/acc_held_out": float("nan")},
+        "genotype": GENOTYPE.to_dict(),
+        "alphas": {"alpha_normal": rows, "alpha_reduce": rows, "beta_normal": None, "beta_reduce": None},
+    }
+
+
+def derived() -> dict[str, Any]:
+    return {
+        "kind": "derived",
+        "genotype": GENOTYPE.to_dict(),
+        "genotype_hash": GENOTYPE.canonical_hash(),
+        "params": 3_634_678,
+        "macs": 557_000_000,
+    }
+
+
+def evaluation_epoch(epoch: int) -> dict[str, Any]:
+    metrics = {"evaluation/acc_held_out": 0.5 + epoch / 10}
+    return {
+        "kind": "epoch",
+        "stage": "evaluation",
+        "epoch": epoch,
+        "epochs": 2,
+        "accuracy": 0.5,
+        "metrics": metrics,
+    }
+
+
+OUTCOME = Outcome(
+    "complete",
+    objective=0.9634,
+    genotype=GENOTYPE.to_dict(),
+    genotype_hash=GENOTYPE.canonical_hash(),
+    params=3_634_678,
+    macs=557_000_000,
+    seconds=12.0,
+)
+
+
+def trial_runs(store: MlflowStore, identity: str) -> list[Any]:
+    client = MlflowClient(store.uri)
+    experiment = client.get_experiment_by_name("toy")
+    assert experiment is not None
+    wanted = f"tags.`pcdarts.sweep_id` = '{identity}' and tags.`pcdarts.kind` = 'trial'"
+    return list(client.search_runs([experiment.experiment_id], wanted))
+
+
+def test_a_trial_s_run_reads_well(store: MlflowStore) -> None:
+    notes: dict[str, Any] = {}
+    tracker = SweepTracker(store, facts("reads-well"), notes.__setitem__)
+    tracker.open()
+    tracker.trial(PROPOSAL)
+    for record in (*map(search_epoch, range(3)), derived(), *map(evaluation_epoch, range(2))):
+        tracker.record(5, record)
+    tracker.ended(5, OUTCOME)
+    assert tracker.close("FINISHED", "the summary") == 0
+
+    client = MlflowClient(store.uri)
+    (run,) = trial_runs(store, "reads-well")
+    assert notes["run/5"] == run.info.run_id and notes["delivered/5"]
+    assert run.info.run_name == "t05 K=4 lr=.124 acc=.963"
+    assert run.info.status == "FINISHED"
+    assert run.data.tags["mlflow.parentRunId"] == notes["run"]
+    assert run.data.tags["pcdarts.outcome"] == "complete"
+    assert run.data.tags["pcdarts.genotype"] == GENOTYPE.canonical_hash()
+    assert "promote first --trial 5" in run.data.tags["mlflow.note.content"]
+    assert run.data.params == {
+        "supernet.k": "4",
+        "search.learning_rate": "0.1243",
+        "log10_search.learning_rate": "-0.905529",
+    }
+    assert run.data.metrics[OBJECTIVE] == 0.9634
+    assert run.data.metrics["cost/params"] == 3_634_678
+    assert "search/acc_held_out" not in run.data.metrics, "what is not finite is left out"
+    losses = client.get_metric_history(run.info.run_id, "search/loss_train")
+    assert [(entry.step, entry.value) for entry in losses] == [(0, 1.0), (1, 0.5), (2, 1 / 3)]
+    assert run.inputs.dataset_inputs[0].dataset.digest == "0123abcd"
+
+    names = {entry.path for entry in client.list_artifacts(run.info.run_id)}
+    assert {"genotype.json", "alphas.json", "config.json", "images"} <= names
+    local = client.download_artifacts(run.info.run_id, "genotype.json")
+    assert json.loads(Path(local).read_text()) == GENOTYPE.to_dict()
+    images = [Path(entry.path).name for entry in client.list_artifacts(run.info.run_id, "images")]
+    for key in ("cells", "alphas"):
+        assert any(name.startswith(f"{key}+step+2") and name.endswith(".png") for name in images) or any(
+            name.startswith(f"{key}+step") for name in images
+        )
+
+    parent = client.get_run(notes["run"])
+    assert (parent.info.status, parent.info.run_name) == ("FINISHED", "first")
+    assert parent.data.tags["mlflow.note.content"] == "the summary"
+    assert [(m.step, m.value) for m in client.get_metric_history(notes["run"], "trials/objective")] == [
+        (5, 0.9634)
+    ]
+
+
+def test_a_resumed_trial_goes_on_in_its_run_without_doubling(store: MlflowStore) -> None:
+    first = SweepTracker(store, facts("resumed"), {}.__setitem__)
+    first.open()
+    first.trial(PROPOSAL)
+    first.record(5, search_epoch(0))
+    first.record(5, search_epoch(1))
+    assert first.close("KILLED", "") == 0
+    (run,) = trial_runs(store, "resumed")
+    assert run.info.status == "KILLED"
+
+    # the driver died, the checkpoint has an epoch more than was delivered
+    second = SweepTracker(store, facts("resumed"), {}.__setitem__)
+    second.open()
+    second.trial(PROPOSAL)
+    second.record(5, {"kind": "history", "records": [search_epoch(0), search_epoch(1), search_epoch(2)]})
+    second.record(5, derived())
+    second.ended(5, OUTCOME)
+    assert second.close("FINISHED", "") == 0
+    # and once more, as when MLflow was away at the end
+    third = SweepTracker(store, facts("resumed"), {}.__setitem__)
+    third.open()
+    third.trial(PROPOSAL)
+    third.record(5, {"kind": "history", "records": [*map(search_epoch, range(3)), derived()]})
+    third.ended(5, OUTCOME)
+    assert third.close("FINISHED", "") == 0
+
+    (again,) = trial_runs(store, "resumed")
+    assert again.info.run_id == run.info.run_id
+    client = MlflowClient(store.uri)
+    for metric in ("search/loss_train", "cost/params", OBJECTIVE):
+        steps = [entry.step for entry in client.get_metric_history(run.info.run_id, metric)]
+        assert len(steps) == len(set(steps)), metric
+    assert len(client.get_metric_history(run.info.run_id, "search/loss_train")) == 3
+    parent = again.data.tags["mlflow.parentRunId"]
+    assert len(client.get_metric_history(parent, "trials/objective")) == 1
+
+
+def test_a_failed_trial_says_why(store: MlflowStore) -> None:
+    tracker = SweepTracker(store, facts("failed"), {}.__setitem__)
+    tracker.open()
+    tracker.trial(PROPOSAL)
+    tracker.ended(5, Outcome("failed", reason="out of memory with K 4"))
+    assert tracker.close("FINISHED", "") == 0
+    (run,) = trial_runs(store, "failed")
+    assert run.info.status == "FAILED"
+    assert run.info.run_name == "t05 K=4 lr=.124 failed"
+    assert run.data.tags["pcdarts.reason"] == "out of memory with K 4"
+    assert OBJECTIVE not in run.data.metrics
+
+
+def test_a_store_that_refuses_ends_no_sweep(tmp_path: Path) -> None:
+    (tmp_path / "mlflow.db").write_text("this is no database")
+    tracker = SweepTracker(MlflowStore(default_tracking_uri(tmp_path)), facts(), {}.__setitem__)
+    tracker.open()
+    tracker.trial(PROPOSAL)
+    tracker.record(5, search_epoch(0))
+    tracker.ended(5, OUTCOME)
+    assert tracker.close("FINISHED", "", timeout=1.0) > 0
+
+
+def test_addresses() -> None:
+    assert check_uri("http://127.0.0.1:5000") == "http://127.0.0.1:5000"
+    assert check_uri("sqlite:///m.db") == f"sqlite:///{Path.cwd() / 'm.db'}"
+    with pytest.raises(UserError, match="no address of an MLflow store"):
+        check_uri("ftp://somewhere")
+    secret = "https://me:hunter2@host:5000/path?token=abc"
+    assert has_secret(secret) and not has_secret("http://host:5000")
+    assert without_secret(secret) == "https://host:5000/path"
+    assert has_secret("postgresql://me:hunter2@host/db")
+    assert "hunter2" not in without_secret("postgresql://me:hunter2@host/db")

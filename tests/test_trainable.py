@@ -1,0 +1,177 @@
+"""One real trial on the digits, without Ray: what it reports and leaves, and that stopping it anywhere changes nothing."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pcdarts_tune.config import Space
+from pcdarts_tune.core.genotype import Genotype
+from pcdarts_tune.datasets import DataSet, load_dataset
+from pcdarts_tune.failing import guarded
+from pcdarts_tune.outcome import Outcome, TrialTask
+from pcdarts_tune.shipping import pack, unpack
+from pcdarts_tune.sources import read_space
+from pcdarts_tune.trainable import run_trial
+
+SETTINGS = (
+    "supernet.channels=4",
+    "search.epochs=2",
+    "search.arch_warmup_epochs=1",
+    "search.batch_size=64",
+    "evaluation.epochs=2",
+    "evaluation.channels=4",
+)
+
+
+@pytest.fixture(scope="module")
+def space() -> Space:
+    return read_space("quickstart", SETTINGS)
+
+
+@pytest.fixture(scope="module")
+def images(space: Space) -> DataSet:
+    return load_dataset(space.data)
+
+
+def task(space: Space, folder: Path, **changes: Any) -> TrialTask:
+    told = TrialTask(
+        number=0,
+        seed=11,
+        evaluation_seed=5,
+        hyperparameters={"supernet.k": 2, "search.learning_rate": 0.05},
+        space=space.model_dump_json(),
+        folder=str(folder / "trial"),
+        evaluations=str(folder / "evaluations"),
+    )
+    return replace(told, **changes)
+
+
+class Killed(BaseException):
+    """Stands for a process that is gone: nothing catches it."""
+
+
+def killed_after(count: int) -> Any:
+    reported = 0
+
+    def report(record: dict[str, Any]) -> None:
+        nonlocal reported
+        reported += record["kind"] != "history"
+        if reported > count:
+            raise Killed
+
+    return report
+
+
+def same(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Records without what depends on the clock and the machine."""
+    timed = ("seconds", "images_per_second", "peak_memory_bytes")
+
+    def timeless(name: str) -> bool:
+        return not name.startswith("system/") and not name.endswith(timed)
+
+    return [
+        {**record, "metrics": {k: v for k, v in record["metrics"].items() if timeless(k)}}
+        if "metrics" in record
+        else record
+        for record in records
+    ]
+
+
+def test_a_trial_searches_derives_evaluates_and_leaves_its_result(
+    space: Space, images: DataSet, tmp_path: Path
+) -> None:
+    records: list[dict[str, Any]] = []
+    outcome = run_trial(task(space, tmp_path), images, records.append)
+    kinds = [(record["kind"], record.get("stage"), record.get("epoch")) for record in records]
+    assert kinds == [
+        ("epoch", "search", 0),
+        ("epoch", "search", 1),
+        ("derived", None, None),
+        ("epoch", "evaluation", 0),
+        ("epoch", "evaluation", 1),
+    ]
+    assert json.loads(json.dumps(records)) == records, "plain values"
+    assert outcome.state == "complete"
+    assert outcome.objective == records[-1]["accuracy"], "the last epoch's, not the best"
+    assert Genotype.from_dict(outcome.genotype or {}).canonical_hash() == outcome.genotype_hash
+    assert outcome.params and outcome.macs and outcome.macs > outcome.params
+    assert "search/acc_held_out" in outcome.metrics, (
+        "the supernet's accuracy is kept, and optimised by nobody"
+    )
+    left = sorted(path.name for path in (tmp_path / "trial").iterdir())
+    assert left == ["genotype.json", "result.json"], "no checkpoint of a trial that has ended"
+    # started once more, it only says what it found
+    again: list[dict[str, Any]] = []
+    assert run_trial(task(space, tmp_path), images, again.append) == outcome
+    assert again == [{"kind": "history", "records": records}]
+
+
+@pytest.mark.parametrize("after", [0, 1, 2, 3, 4])
+def test_a_trial_stopped_anywhere_ends_bit_for_bit_as_an_undisturbed_one(
+    space: Space, images: DataSet, tmp_path: Path, after: int
+) -> None:
+    undisturbed: list[dict[str, Any]] = []
+    expected = run_trial(task(space, tmp_path / "a"), images, undisturbed.append)
+    with pytest.raises(Killed):
+        run_trial(task(space, tmp_path / "b"), images, killed_after(after))
+    resumed: list[dict[str, Any]] = []
+    outcome = run_trial(task(space, tmp_path / "b"), images, resumed.append)
+    assert resumed[0]["kind"] == "history"
+    # the record that was being reported is in the checkpoint already: none is lost between the two
+    assert len(resumed[0]["records"]) == after + 1
+    assert same(resumed[0]["records"] + resumed[1:]) == same(undisturbed)
+    assert (outcome.objective, outcome.genotype) == (expected.objective, expected.genotype)
+
+
+def test_an_evaluated_genotype_is_not_trained_again(space: Space, images: DataSet, tmp_path: Path) -> None:
+    first = run_trial(task(space, tmp_path), images, lambda record: None)
+    records: list[dict[str, Any]] = []
+    # the same search under another number finds the same genotype
+    other = task(space, tmp_path, number=7, folder=str(tmp_path / "other"))
+    outcome = run_trial(other, images, records.append)
+    assert [record for record in records if record.get("stage") == "evaluation"] == []
+    assert (outcome.objective, outcome.evaluation_from) == (first.objective, 0)
+    assert outcome.metrics["evaluation/acc_held_out"] == first.objective
+    # another recipe is another evaluation
+    longer = read_space("quickstart", (*SETTINGS, "evaluation.epochs=1"))
+    run_trial(task(longer, tmp_path, number=8, folder=str(tmp_path / "third")), images, records.append)
+    assert [record["epochs"] for record in records if record.get("stage") == "evaluation"] == [1]
+
+
+def test_the_trial_s_own_mistakes_end_it_alone(space: Space, images: DataSet, tmp_path: Path) -> None:
+    def outcome_of(error: Exception) -> Outcome:
+        def function(task: TrialTask, data: Any, report: Any) -> Outcome:
+            raise error
+
+        return guarded(function, task(space, tmp_path), None, lambda record: None)
+
+    assert outcome_of(ValueError("no such thing")).reason == "no such thing"
+    assert outcome_of(ArithmeticError("the loss is NaN in epoch 3")).state == "failed"
+    full = outcome_of(RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")).reason or ""
+    assert full.startswith("out of memory with K 2, batch 64, channels 4")
+    assert "smaller batch" in full
+    assert "out of memory" in (outcome_of(MemoryError()).reason or "")
+    for error in (OSError(28, "No space left on device"), RuntimeError("a defect")):
+        with pytest.raises(type(error)):
+            outcome_of(error)
+    # through the whole of it: K that does not divide the channels, a learning rate that explodes
+    wrong = task(space, tmp_path, hyperparameters={"supernet.k": 3})
+    assert "k" in (guarded(run_trial, wrong, images, lambda record: None).reason or "").lower()
+    wild = task(space, tmp_path, hyperparameters={"search.learning_rate": 10.0, "search.grad_clip": 1e6})
+    exploded = guarded(run_trial, wild, images, lambda record: None)
+    assert exploded.state == "failed" or exploded.objective is not None
+
+
+def test_a_data_set_travels_whole(images: DataSet) -> None:
+    import torch
+
+    arrived = unpack(pack(images))
+    assert arrived.digest == images.digest and arrived.classes == images.classes
+    assert torch.equal(arrived.train_images, images.train_images)
+    assert torch.equal(arrived.test_labels, images.test_labels)
+    assert unpack(pack(None)) is None
