@@ -7,6 +7,7 @@ params, macs = retraining_cost(space, genotype, images)
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def search_record(epoch: SearchEpoch) -> dict[str, Any]:
         "stage": "search",
         "epoch": epoch.epoch,
         "epochs": epoch.epochs,
-        "metrics": {**epoch.metrics(), **system_metrics()},
+        "metrics": {**epoch.metrics(), **system_metrics("search")},
         "genotype": epoch.genotype.to_dict(),
         "alphas": {name: _rounded(getattr(epoch, name)) for name in names},
     }
@@ -39,7 +40,7 @@ def evaluation_record(epoch: TrainEpoch) -> dict[str, Any]:
         "epoch": epoch.epoch,
         "epochs": epoch.epochs,
         "accuracy": epoch.valid_accuracy,
-        "metrics": {**epoch.metrics("evaluation"), **system_metrics()},
+        "metrics": {**epoch.metrics("evaluation"), **system_metrics("evaluation")},
     }
 
 
@@ -64,30 +65,22 @@ def retraining_cost(space: Space, genotype: Genotype, images: DataSet) -> tuple[
     return parameters(network), macs(network, images.in_channels, images.image_size)
 
 
-def system_metrics() -> dict[str, float]:
-    """Memory and processor of the process that trains; MLflow's own monitor would measure the driver."""
+def system_metrics(stage: str) -> dict[str, float]:
+    """Memory of the process that trains, and load of its GPU; MLflow's own monitor would measure the driver."""
     import resource
 
-    unit = 1 if sys.platform == "darwin" else 1024
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    return {"system/memory_gb": usage.ru_maxrss * unit / 2**30, **_gpu_metrics()}
-
-
-def _gpu_metrics() -> dict[str, float]:
     import torch
 
-    if not torch.cuda.is_available():
-        return {}
-    free, total = torch.cuda.mem_get_info()
-    used = {
-        "system/gpu_memory_gb": torch.cuda.memory_reserved() / 2**30,
-        "system/gpu_used_gb": (total - free) / 2**30,
-    }
-    try:
-        used["system/gpu_percent"] = float(torch.cuda.utilization())
-    except (ImportError, RuntimeError):  # needs NVIDIA's management library
-        pass
-    return used
+    unit = 1 if sys.platform == "darwin" else 1024
+    measured = {"memory_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30}
+    if torch.cuda.is_available():
+        free, total = torch.cuda.mem_get_info()
+        measured["gpu_memory_gb"] = torch.cuda.memory_reserved() / 2**30
+        measured["gpu_used_gb"] = (total - free) / 2**30
+        with suppress(ImportError, RuntimeError):  # needs NVIDIA's management library
+            measured["gpu_percent"] = float(torch.cuda.utilization())
+    # a name for each stage: both count their epochs from 0
+    return {f"system/{stage}_{name}": value for name, value in measured.items()}
 
 
 def _rounded(values: Any) -> Any:

@@ -256,11 +256,12 @@ class _Run:
             "pcdarts.genotype_hash": work.genotype.canonical_hash(),
             "pcdarts.seed": str(work.seed),
             "pcdarts.space": work.space.name,
+            "pcdarts.data": work.images.digest,
             **{f"pcdarts.version.{name}": version for name, version in versions().items()},
             **tracked.tags,
         }
         if (revision := git_revision()) is not None:
-            tags["pcdarts.git"] = revision
+            tags["mlflow.source.git.commit"] = revision
         run_id, new = store.open_run(tracked.experiment, identity, name=tracked.name, tags=tags)
         run = cls(store, run_id)
         if not new:

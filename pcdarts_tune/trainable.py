@@ -117,7 +117,7 @@ class TrialLog:
         self.state, self._report = state, report
         self._begun = time.monotonic() - state.seconds
         if state.history:
-            report({"kind": "history", "records": state.history})
+            report({"kind": "history", "records": list(state.history)})
 
     def add(self, record: dict[str, Any], part: Callable[[], dict[str, Any]] | None = None) -> None:
         """Keep and report a record; `part` gives the state of what is going on."""

@@ -16,6 +16,7 @@ from pcdarts_tune.failing import guarded
 from pcdarts_tune.outcome import Outcome, TrialTask
 from pcdarts_tune.shipping import pack, unpack
 from pcdarts_tune.sources import read_space
+from pcdarts_tune.spaces import apply
 from pcdarts_tune.trainable import run_trial
 
 SETTINGS = (
@@ -38,15 +39,15 @@ def images(space: Space) -> DataSet:
     return load_dataset(space.data)
 
 
-def task(space: Space, folder: Path, **changes: Any) -> TrialTask:
+def task(space: Space, place: Path, **changes: Any) -> TrialTask:
     told = TrialTask(
         number=0,
         seed=11,
         evaluation_seed=5,
         hyperparameters={"supernet.k": 2, "search.learning_rate": 0.05},
         space=space.model_dump_json(),
-        folder=str(folder / "trial"),
-        evaluations=str(folder / "evaluations"),
+        folder=str(place / "trial"),
+        evaluations=str(place / "evaluations"),
     )
     return replace(told, **changes)
 
@@ -138,8 +139,8 @@ def test_an_evaluated_genotype_is_not_trained_again(space: Space, images: DataSe
     assert (outcome.objective, outcome.evaluation_from) == (first.objective, 0)
     assert outcome.metrics["evaluation/acc_held_out"] == first.objective
     # another recipe is another evaluation
-    longer = read_space("quickstart", (*SETTINGS, "evaluation.epochs=1"))
-    run_trial(task(longer, tmp_path, number=8, folder=str(tmp_path / "third")), images, records.append)
+    shorter = apply(space, {"evaluation.epochs": 1})
+    run_trial(task(shorter, tmp_path, number=8, folder=str(tmp_path / "third")), images, records.append)
     assert [record["epochs"] for record in records if record.get("stage") == "evaluation"] == [1]
 
 

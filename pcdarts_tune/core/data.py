@@ -5,7 +5,7 @@
         ...                                                   # x float32 (N, C, H, W), y int64 (N,)
 
 All randomness is keyed by (seed, epoch, sample): order and augmentation of an epoch are drawn at its start, one row
-per sample, on the CPU. So an epoch is the same on every device and with any batch size, and when it is gone through again.
+per sample, on the CPU. So an epoch is the same on every device, with any batch size, and when it is repeated.
 
 Shape suffixes: N images, C channels, H height, W width.
 """

@@ -102,7 +102,12 @@ def _check_root(root: Path) -> None:
 
 
 def _find_files(data: DataConfig, root: Path) -> Found | None:
-    files = parquet_files(root)
+    try:
+        files = parquet_files(root)
+    except OSError as error:
+        raise UserError(
+            f"cannot read {root}: {error.strerror}", hint="check it and its permissions"
+        ) from error
     if files:
         return find_parquet(root, files, data.dataset)
     if looks_like_image_folder(root) or (data.dataset not in TORCHVISION and data.dataset not in _LOADERS):

@@ -189,7 +189,8 @@ def _downloading(name: str, root: Path) -> Iterator[None]:
             yield
     except Exception as error:  # torchvision lets through whatever urllib, tarfile or gzip raise
         raise UserError(
-            f"{name} is not in {root} and could not be downloaded: {error}", hint=_hint(name)
+            f"{name} is not in {root} and could not be downloaded: {' '.join(str(error).split())}",
+            hint=_hint(name),
         ) from error
     finally:
         socket.setdefaulttimeout(before)

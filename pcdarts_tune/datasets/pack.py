@@ -71,7 +71,7 @@ def pack(
     streamed = needed > data.memory_limit_gb
     if streamed:
         notes.append(
-            f"{needed:.1f} GB of images are more than data.memory_limit_gb ({data.memory_limit_gb:g}): streamed from disk"
+            f"{needed:.1f} GB of images, data.memory_limit_gb is {data.memory_limit_gb:g}: they are streamed from disk"
         )
     packed = {}
     for split, part in parts.items():
@@ -133,8 +133,8 @@ def _decode(
 def choose_size(headers: list[Header], image_size: int | None) -> tuple[tuple[int, int], list[str]]:
     """(height, width) for a set, and what to tell the user about it.
 
-    As configured; else as found where all agree; else the commonest size if half of the images have it; else a square
-    of the median shorter side. Found sizes are brought to a multiple of 4, as the cells halve the image twice, and to at
+    As configured; else as found where all agree; else the commonest size if half of them have it; else a square of
+    the median shorter side. Found sizes are brought to a multiple of 4, as the cells halve the image twice, and to at
     most LARGEST_FOUND.
     """
     sizes = Counter((header.height, header.width) for header in headers)

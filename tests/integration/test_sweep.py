@@ -202,7 +202,7 @@ def test_the_command_line_on_real_training(tmp_path: Path, capsys: pytest.Captur
             "search/acc_train",
             "evaluation/acc_held_out",
             "arch/skip_connections",
-            "system/memory_gb",
+            "system/search_memory_gb",
         ):
             assert metric in run.data.metrics
     assert_undoubled(handle)

@@ -1,0 +1,209 @@
+"""`predict`, `draw`, `spaces` and `ui`."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.parse
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from PIL import Image
+
+from pcdarts_tune import cli
+from pcdarts_tune.browse import trials_link
+from pcdarts_tune.core.genotype import PUBLISHED
+from pcdarts_tune.core.network import EvaluationNetwork
+from pcdarts_tune.home import artifact_root, default_tracking_uri
+from pcdarts_tune.models import save_model
+from pcdarts_tune.spaces import list_spaces, load_space
+from pcdarts_tune.tracking import MlflowStore
+
+GENOTYPE = PUBLISHED["DARTS_V2"]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(0)
+    sizes: dict[str, Any] = {
+        "channels": 4,
+        "layers": 3,
+        "num_classes": 2,
+        "stem": "cifar",
+        "auxiliary": False,
+    }
+    network = EvaluationNetwork(GENOTYPE, in_channels=3, **sizes)
+    preprocessing = {"image_size": 8, "channels": 3, "mean": [0.5] * 3, "std": [0.25] * 3, "resize": "fit"}
+    folder = tmp_path_factory.mktemp("models") / "model"
+    return save_model(folder, network, GENOTYPE, {**sizes, "in_channels": 3}, ("cat", "dog"), preprocessing)
+
+
+def picture(path: Path, mode: str = "RGB", size: tuple[int, int] = (12, 9)) -> Path:
+    array = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+    Image.fromarray(array).convert(mode).save(path)
+    return path
+
+
+def test_predict_gives_one_object_an_image(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images = [
+        picture(tmp_path / "a.png"),
+        picture(tmp_path / "b.jpg", "L"),
+        picture(tmp_path / "c.png", "RGBA"),
+    ]
+    assert cli.run(["predict", str(model), *map(str, images), "--json"]) == 0
+    found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [entry["image"] for entry in found] == [str(image) for image in images]
+    for entry in found:
+        assert set(entry) == {"image", "class", "probability"}
+        assert entry["class"] in ("cat", "dog")
+        assert 0.5 <= entry["probability"] <= 1
+
+
+def test_unreadable_images_are_named_and_the_others_are_classified(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good = picture(tmp_path / "good.png")
+    (tmp_path / "text.png").write_text("no image")
+    (tmp_path / "cut.png").write_bytes(good.read_bytes()[:60])
+    names = ["text.png", "good.png", "missing.png", "cut.png"]
+    assert cli.run(["predict", str(model), *[str(tmp_path / name) for name in names]]) == 2
+    captured = capsys.readouterr()
+    assert captured.out.startswith(f"{good}  ")
+    assert len(captured.out.splitlines()) == 1
+    for name in ("text.png", "missing.png", "cut.png"):
+        assert name in captured.err
+    assert "3 of 4 images" in captured.err
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("nowhere", "nothing is recorded"),
+        ("no/such/folder", "no such model folder"),
+        (".", "is no model: model.safetensors, genotype.json, model.json missing"),
+    ],
+)
+def test_what_is_no_model_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str, said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert cli.run(["predict", name, "image.png", "--home", str(tmp_path / "home")]) == 2
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "home").exists()
+
+
+@pytest.mark.parametrize(("suffix", "begins"), [("svg", b"<svg"), ("png", b"\x89PNG"), ("dot", b"digraph")])
+def test_draw(tmp_path: Path, capsys: pytest.CaptureFixture[str], suffix: str, begins: bytes) -> None:
+    target, source = tmp_path / f"cells.{suffix}", tmp_path / "genotype.json"
+    assert cli.run(["draw", "DARTS_V2", "-o", str(target)]) == 0
+    assert begins in target.read_bytes()[:200]
+    assert capsys.readouterr().out == ""
+    source.write_text(json.dumps(GENOTYPE.to_dict()))
+    again = tmp_path / f"again.{suffix}"
+    assert cli.run(["draw", str(source), "-o", str(again), "-q"]) == 0
+    assert again.read_bytes() == target.read_bytes()
+    assert capsys.readouterr() == ("", "")
+
+
+def test_spaces_lists_every_space(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["spaces"]) == 0
+    shown = capsys.readouterr().out
+    assert cli.run(["spaces", "--json"]) == 0
+    listed = json.loads(capsys.readouterr().out)
+    assert [entry["name"] for entry in listed] == [space.name for space in list_spaces()]
+    for entry, space in zip(listed, list_spaces(), strict=True):
+        assert entry["name"] in shown
+        assert entry["description"] in shown
+        assert list(entry["tune"]) == list(space.tune)
+        assert ", ".join(space.tune) in shown
+
+
+@pytest.mark.parametrize("name", [space.name for space in list_spaces()])
+def test_space_shown_as_yaml_is_the_space(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run(["spaces", name]) == 0
+    copied = tmp_path / "copied.yaml"
+    copied.write_text(capsys.readouterr().out)
+    assert load_space(copied) == load_space(name)
+    assert cli.run(["spaces", name, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == load_space(name).model_dump(mode="json")
+    assert yaml.safe_load(copied.read_text())["name"] == name
+
+
+def test_link_shows_the_trials_of_a_sweep_flat_and_best_first() -> None:
+    link = trials_link("http://127.0.0.1:5000", "7", "first")
+    assert link.startswith("http://127.0.0.1:5000/#/experiments/7/runs?")
+    query = dict(urllib.parse.parse_qsl(link.partition("?")[2]))
+    assert query["workflowType"] == "machine_learning"
+    assert query["searchFilter"] == "tags.\"pcdarts.sweep\"='first' and tags.\"pcdarts.kind\"='trial'"
+    assert query["orderByKey"] == "metrics.`objective`"
+    assert query["orderByAsc"] == "false"
+
+
+def test_ui_serves_the_home_s_store_until_it_is_interrupted(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    store = MlflowStore(default_tracking_uri(home), artifact_root(home))
+    store.open_run("quickstart", {"pcdarts.sweep": "first", "pcdarts.kind": "sweep"}, name="first")
+    command = [sys.executable, "-m", "pcdarts_tune", "ui", "--home", str(home), "--port", "0", "--no-browser"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            first = process.stdout.readline()
+            address = first.removeprefix("MLflow: ").partition("/#/")[0]
+            assert address.startswith("http://127.0.0.1:")
+            assert "workflowType=machine_learning" in first
+            assert "tags.%22pcdarts.sweep%22" in process.stdout.readline()
+            body = json.dumps({"max_results": 10}).encode()
+            url = f"{address}/api/2.0/mlflow/experiments/search"
+            request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                names = [entry["name"] for entry in json.load(answer)["experiments"]]
+            assert "quickstart" in names
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.wait(timeout=60)
+    assert process.returncode == 130
+    # the server went with it
+    port = int(address.rpartition(":")[2])
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)):
+                break
+        time.sleep(0.2)
+    else:
+        pytest.fail("MLflow's server outlived the command")
+
+
+def test_ui_says_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["ui", "--no-browser", "--home", str(tmp_path / "home")]) == 2
+    assert "nothing is recorded" in capsys.readouterr().err
+    (tmp_path / "mlflow.db").touch()
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        assert cli.run(["ui", "--no-browser", "--home", str(tmp_path), "--port", port]) == 2
+    assert f"port {port} is not free" in capsys.readouterr().err
+
+
+def test_environment_names_the_home(tmp_path: Path) -> None:
+    environment = {**os.environ, "PCDARTS_TUNE_HOME": str(tmp_path / "elsewhere")}
+    command = [sys.executable, "-m", "pcdarts_tune", "ui", "--no-browser"]
+    result = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60)
+    assert result.returncode == 2
+    assert str(tmp_path / "elsewhere") in result.stderr
