@@ -37,6 +37,7 @@ COMMANDS: dict[str, dict[str, str]] = {
         "draw": "Draw a genotype's cells as SVG, PNG or DOT.",
         "spaces": "List the search spaces, or show one.",
         "ui": "Open MLflow on what the sweeps recorded.",
+        "bench": "Time the fast form against the textbook form.",
     },
 }
 """Section -> subcommand -> its line in the help. The module of a subcommand is `pcdarts_tune.commands.<name>`."""
@@ -122,6 +123,8 @@ def run(args: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     from pcdarts_tune.explain import explain
 
+    # stdout is for results: MLflow would print an address there whenever a run on a server ends
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     arguments = list(sys.argv[1:] if args is None else args)
     meta: dict[str, Any] = {}
     try:

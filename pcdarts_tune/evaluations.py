@@ -1,7 +1,8 @@
 """Evaluated genotypes of a sweep: what was trained once with a recipe is not trained again.
 
-A file for each (canonical genotype, evaluation recipe, data set, split, seed), written whole, so that trials on any node
-that sees the folder share them. All evaluations of a sweep use one seed: which trial came first makes no difference.
+A file for each (canonical genotype, evaluation recipe, data set, split, seed), written whole, so that trials
+on any node that sees the folder share them. All evaluations of a sweep use one seed: which trial came first
+makes no difference.
 """
 
 from __future__ import annotations

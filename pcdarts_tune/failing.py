@@ -1,7 +1,7 @@
 """What ends one trial alone: out of memory, numbers that are no longer finite, settings that cannot be.
 
-Anything else (a lost process, a full disk, a defect) is raised: Ray starts the trial again from its checkpoint, as often as
-the sweep allows, and the driver then writes down that it failed.
+Anything else (a lost process, a full disk, a defect) is raised: Ray starts the trial again from its
+checkpoint, as often as the sweep allows, and the driver then writes down that it failed.
 """
 
 from __future__ import annotations

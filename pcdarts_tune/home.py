@@ -40,7 +40,9 @@ def artifact_root(home: Path) -> Path:
 
 @dataclass(frozen=True)
 class SweepFolder:
-    """The folder of one sweep; `storage` is where trials leave files when that must be another place (shared by nodes)."""
+    """The folder of one sweep; `storage` is where trials leave files when that must be another place (shared
+    by nodes).
+    """
 
     path: Path
     storage: Path | None = None
@@ -54,7 +56,8 @@ class SweepFolder:
         """
         if not NAME.fullmatch(name):
             raise UserError(
-                f"{name!r} cannot name a sweep: letters, digits, '_', '.' and '-', a letter or digit first, at most 100",
+                f"{name!r} cannot name a sweep: letters, digits, '_', '.' and '-', "
+                "a letter or digit first, at most 100",
                 hint="a name such as --name first-sweep",
             )
         return cls(home.absolute() / "sweeps" / name)

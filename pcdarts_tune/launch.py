@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -18,12 +17,12 @@ if TYPE_CHECKING:
     from pcdarts_tune.config import Space
     from pcdarts_tune.datasets import DataSet
     from pcdarts_tune.runner import RunSettings
-    from pcdarts_tune.sweep import SweepHandle, SweepSettings
+    from pcdarts_tune.sweep import SweepHandle
 
 
 def choose_name(home: Path, name: str | None, space: Space) -> str:
     """The sweep's name: the one given, which must be free, or the space's with the next number."""
-    from pcdarts_tune.sweep import check_free
+    from pcdarts_tune.sweep_create import check_free
 
     chosen = free_name(home, space.name) if name is None else name
     SweepFolder.of(home, chosen)
@@ -52,7 +51,8 @@ def check_before(home: Path, run: RunSettings) -> None:
     """Refuse what would fail later: a home in a Ray job's temporary folder, trials that fit nowhere, a dead address."""
     import os
 
-    from pcdarts_tune.resources import probe, share_resources, this_machine
+    from pcdarts_tune.ray_session import probe
+    from pcdarts_tune.resources import share_resources, this_machine
 
     if "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ and "/ray/session" in str(home):
         raise UserError(
@@ -65,8 +65,11 @@ def check_before(home: Path, run: RunSettings) -> None:
         share_resources(this_machine(), trials=1, cpus=run.cpus, gpus=run.gpus, most=run.most)
 
 
-def load_images(space: Space, data: Path | None, home: Path) -> DataSet:
+def load_images(space: Space, data: Path | None, home: Path | None) -> DataSet:
     """The data set, checked as far as a sweep needs it before anything starts.
+
+    Args:
+        home: where decoded images are kept for the next time; None to write nothing.
 
     Raises:
         UserError: what is wrong with it, or that the space holds nothing out to score trials on.
@@ -79,7 +82,7 @@ def load_images(space: Space, data: Path | None, home: Path) -> DataSet:
             f"space {space.name!r} holds no images out (data.split: published), so trials could not be compared",
             hint=f"pcdarts-tune search --space {space.name} for one search, or --set data.split=tuning",
         )
-    images = load_dataset(space.data, data, cache_dir=home / "cache")
+    images = load_dataset(space.data, data, cache_dir=None if home is None else home / "cache")
     split_dataset(images, space.data)
     check_image_size(space.supernet.stem, images, "supernet")
     check_image_size(space.evaluation.stem, images, "evaluation")
@@ -135,7 +138,7 @@ def extend(sweep: SweepHandle, more: bool, trials: int) -> None:
 
 def run_to_the_end(sweep: SweepHandle, run: RunSettings, images: DataSet, *, as_json: bool) -> int:
     """Run a sweep and print its leaderboard and what to do next; the exit code."""
-    from pcdarts_tune.console import print_leaderboard
+    from pcdarts_tune.leaderboard import print_leaderboard
     from pcdarts_tune.runner import run_sweep
 
     ended = run_sweep(sweep, run, data=images)
@@ -158,60 +161,6 @@ def run_to_the_end(sweep: SweepHandle, run: RunSettings, images: DataSet, *, as_
         return 1
     say(f"next: pcdarts-tune promote {sweep.name}{_home(sweep)}")
     say(f"to compare the trials in MLflow: pcdarts-tune ui{_home(sweep)}")
-    return 0
-
-
-def show_plan(
-    name: str,
-    space: Space,
-    settings: SweepSettings,
-    images: DataSet,
-    *,
-    trials: int,
-    run: RunSettings,
-    as_json: bool,
-) -> int:
-    """Say what a sweep would be: settings, first proposals, resources. Nothing is written, no Ray is started."""
-    import optuna
-
-    from pcdarts_tune.naming import ordered_keys
-    from pcdarts_tune.resources import share_resources, this_machine
-    from pcdarts_tune.spaces import describe
-    from pcdarts_tune.study import SweepStudy
-    from pcdarts_tune.sweep import _study_settings
-
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = SweepStudy(optuna.create_study(direction="maximize"), **_study_settings(space, settings))
-    proposals = [asdict(study.ask(trials)) for _ in range(min(trials, 5))]
-    share = None
-    if run.address is None:
-        share = share_resources(this_machine(), trials=trials, cpus=run.cpus, gpus=run.gpus, most=run.most)
-    if as_json:
-        plan: dict[str, Any] = {
-            "sweep": name,
-            "trials": trials,
-            "settings": asdict(settings),
-            "space": space.model_dump(mode="json"),
-            "data": about_images(images),
-            "first_proposals": proposals,
-            "resources": None if share is None else asdict(share),
-        }
-        click.echo(json.dumps(plan))
-        return 0
-    click.echo(f"sweep {name}: {trials} trials, seed {settings.seed}, sampler {settings.sampler}")
-    click.echo(describe(space))
-    sizes = "x".join(map(str, images.image_size))
-    click.echo(
-        f"data: {images.name}, {len(images.train_labels)} training images {sizes}, {images.num_classes} classes"
-    )
-    click.echo(f"trials run {share if share is not None else f'on the cluster at {run.address}'}")
-    click.echo("first proposals:")
-    for proposal in proposals:
-        values = proposal["hyperparameters"]
-        shown = " ".join(f"{key}={values[key]:.4g}" if isinstance(values[key], float) else f"{key}={values[key]}"
-                         for key in ordered_keys(values))  # fmt: skip
-        click.echo(f"  trial {proposal['number']}: {shown or 'the space as it is'}")
-    say("nothing was written; without --plan it runs")
     return 0
 
 

@@ -69,8 +69,8 @@ def run_name(
 
 
 def parameters(tune: Mapping[str, Range], hyperparameters: Mapping[str, Any]) -> dict[str, str]:
-    """What MLflow keeps as parameters: what differs between trials, as numbers it can plot, and `log10_…` of what is drawn
-    on a logarithmic scale (its parallel coordinates have none)."""
+    """What MLflow keeps as parameters: what differs between trials, as numbers it can plot, and `log10_…` of
+    what is drawn on a logarithmic scale (its parallel coordinates have none)."""
     keys = [key for key in ordered_keys(varied(tune)) if key in hyperparameters]
     values = {key: label(hyperparameters[key]) for key in keys}
     for key in keys:

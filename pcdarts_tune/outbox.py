@@ -1,7 +1,7 @@
 """An ordered queue of deliveries, done by one thread, tried again until they succeed.
 
-A store that is away for a minute costs nothing: deliveries wait in order and follow. Whoever puts one in never waits, and
-an error in a delivery never reaches them.
+A store that is away for a minute costs nothing: deliveries wait in order and follow. Whoever puts one in
+never waits, and an error in a delivery never reaches them.
 
     outbox = Outbox()
     outbox.put(lambda: client.log_metric(...))
@@ -60,7 +60,9 @@ class Outbox:
         return len(self._waiting)
 
     def close(self, timeout: float) -> int:
-        """Wait until everything is delivered, `timeout` seconds at most; how many deliveries are left or were dropped."""
+        """Wait until everything is delivered, `timeout` seconds at most; how many deliveries are left or were
+        dropped.
+        """
         with self._changed:
             self._closing = True
             self._deadline = time.monotonic() + timeout

@@ -1,7 +1,7 @@
 """What goes between the driver and a trial, and what is known of a trial afterwards: plain values, JSON both ways.
 
-The driver sends a `TrialTask`; the trial reports records (dicts with a `kind`, see trainable.py) and ends in an `Outcome`;
-`TrialRecord` is what the study knows of it: one entry of `leaderboard --json`.
+The driver sends a `TrialTask`; the trial reports records (dicts with a `kind`, see trainable.py) and ends in
+an `Outcome`; `TrialRecord` is what the study knows of it: one entry of `leaderboard --json`.
 """
 
 from __future__ import annotations

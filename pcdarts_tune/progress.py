@@ -7,6 +7,7 @@ with Progress("retraining", total=600, start=120) as progress:
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from types import TracebackType
@@ -25,10 +26,14 @@ class Progress:
         total: number of steps (epochs).
         start: steps that were done before, by a run that was interrupted; the time left does not count them.
         quiet: show nothing.
+        every: seconds between two plain lines, at least; the last one always comes.
     """
 
-    def __init__(self, label: str, total: int, *, start: int = 0, quiet: bool = False) -> None:
-        self.label, self.total, self.start, self.quiet = label, total, start, quiet
+    def __init__(
+        self, label: str, total: int, *, start: int = 0, quiet: bool = False, every: float = 0.0
+    ) -> None:
+        self.label, self.total, self.start, self.quiet, self.every = label, total, start, quiet, every
+        self._said = -math.inf
         self._bar: Bar | None = None
         self._task: TaskID | None = None
         self._begun = time.monotonic()
@@ -52,7 +57,8 @@ class Progress:
         if self._bar is not None and self._task is not None:
             left = f"{format_seconds(self.seconds_left(done))} left"
             self._bar.update(self._task, completed=done, note=f"{left}  {note}")
-        elif not self.quiet:
+        elif not self.quiet and (done >= self.total or time.monotonic() - self._said >= self.every):
+            self._said = time.monotonic()
             left = "" if done >= self.total else f", {format_seconds(self.seconds_left(done))} left"
             self._line(f"{self.label}: {done}/{self.total}{left}{', ' if note else ''}{note}")
 

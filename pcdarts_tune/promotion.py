@@ -147,7 +147,8 @@ def promote(request: Request, *, device: torch.device, quiet: bool = False) -> P
         NonFiniteLoss: the retraining diverges.
     """
     from pcdarts_tune.core.genotype import Genotype
-    from pcdarts_tune.retraining import Retraining, Tracked, retrain
+    from pcdarts_tune.retraining import Retraining, retrain
+    from pcdarts_tune.retraining_run import Tracked
     from pcdarts_tune.sources import load_images
     from pcdarts_tune.sweep import open_sweep
 
@@ -174,7 +175,7 @@ def promote(request: Request, *, device: torch.device, quiet: bool = False) -> P
         objective = (
             "" if chosen.objective is None else f", held-out accuracy {chosen.objective:.4f} in the sweep"
         )
-        say(f"promoting trial {chosen.trial} of {sweep.name}{objective}: {space.retrain.epochs} epochs")
+        say(f"promoting trial {chosen.trial} of {sweep.name}{objective}; epochs: {space.retrain.epochs}")
     name = f"{sweep.name} t{chosen.trial:02d} retraining"
     done = retrain(
         work,

@@ -1,7 +1,7 @@
 """The driver's ear: what Ray Tune tells of its trials goes to the study first, then to MLflow and the person watching.
 
-An outcome is written down the moment it arrives. A trial that Ray gives up on is failed with its reason; one that is cut off
-because the sweep stops is left as it is, and `resume` goes on with it.
+An outcome is written down the moment it arrives. A trial that Ray gives up on is failed with its reason; one
+that is cut off because the sweep stops is left as it is, and `resume` goes on with it.
 """
 
 from __future__ import annotations

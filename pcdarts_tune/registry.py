@@ -7,18 +7,16 @@ folder = fetch_model("first@champion", tracking_uri=uri)
 
 from __future__ import annotations
 
-import logging
-import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pcdarts_tune.errors import UserError, nearest
+from pcdarts_tune.mlflow_scope import pointed_at, quiet
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -76,9 +74,9 @@ def log_model(folder: Path, *, run_id: str, tracking_uri: str) -> tuple[str, str
     # any size will do; the example is kept as text, and tried out
     example = np.zeros((1, 8, 8, channels), np.uint8)
     with (
-        _quiet(),
+        quiet(),
         tempfile.TemporaryDirectory() as scratch,
-        _on(tracking_uri),
+        pointed_at(tracking_uri),
         mlflow.start_run(run_id=run_id),
     ):
         info = mlflow.pyfunc.log_model(
@@ -106,7 +104,7 @@ def register(
     from mlflow.exceptions import MlflowException
 
     # the registry looks the model up in the store that the process points at
-    with _quiet(), _on(client.tracking_uri):
+    with quiet(), pointed_at(client.tracking_uri):
         try:
             client.get_registered_model(name)
         except MlflowException:
@@ -138,7 +136,7 @@ def fetch_model(text: str, *, tracking_uri: str) -> Path:
     wanted = ModelName.parse(text)
     client = mlflow.MlflowClient(tracking_uri, tracking_uri)
     version = _find(client, wanted)
-    with _quiet(), _on(tracking_uri):
+    with quiet(), pointed_at(tracking_uri):
         folder = mlflow.artifacts.download_artifacts(
             f"models:/{wanted.name}/{version}", tracking_uri=tracking_uri
         )
@@ -195,42 +193,3 @@ def _pinned(distribution: str) -> str:
     from importlib.metadata import version
 
     return f"{distribution}=={version(distribution).partition('+')[0]}"
-
-
-@contextmanager
-def _on(tracking_uri: str) -> Iterator[None]:
-    """Point MLflow's module-level functions at a store, and leave no trace of it in this process."""
-    import mlflow
-
-    names = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")
-    environment = {name: os.environ.get(name) for name in names}
-    before = mlflow.get_tracking_uri(), mlflow.get_registry_uri()
-    mlflow.set_tracking_uri(tracking_uri)
-    mlflow.set_registry_uri(tracking_uri)
-    try:
-        yield
-    finally:
-        mlflow.set_tracking_uri(before[0])
-        mlflow.set_registry_uri(before[1])
-        for name, value in environment.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """MLflow's notes on pip, schemas and downloads are not for the person who promotes."""
-    logger = logging.getLogger("mlflow")
-    level, bar = logger.level, os.environ.get("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR")
-    logger.setLevel(logging.ERROR)
-    os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
-        if bar is None:
-            os.environ.pop("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", None)
-        else:
-            os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = bar

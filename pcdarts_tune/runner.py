@@ -3,8 +3,8 @@
     ended = run_sweep(open_sweep(home, "first"), RunSettings())
     ended.reason                # "done", "interrupted", "time budget"
 
-Ray's own state is disposable. Every run is a new `Tuner` over the same study: trials that were proposed and have not ended
-go on from their checkpoints under their own numbers, and only then are new ones asked for.
+Ray's own state is disposable. Every run is a new `Tuner` over the same study: trials that were proposed and
+have not ended go on from their checkpoints under their own numbers, and only then are new ones asked for.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 from pcdarts_tune.errors import UserError, WorkFailed
 from pcdarts_tune.home import SweepLock
 from pcdarts_tune.outcome import TrialTask
-from pcdarts_tune.resources import Share, cluster, ray_running, share_resources
+from pcdarts_tune.ray_session import ray_running
+from pcdarts_tune.resources import Share, cluster, share_resources
 from pcdarts_tune.stopping import ReasonToStop, Stop
 from pcdarts_tune.study import Proposal, derived_seed
 from pcdarts_tune.sweep_report import deliver_late, summary, tracker_of

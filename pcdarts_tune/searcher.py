@@ -1,7 +1,7 @@
 """Ray Tune's searcher over the study: it hands out the trials that are to run, and keeps nothing of its own.
 
-Trials that an earlier driver left unfinished come first, under their own numbers; then the study is asked, one trial at a
-time and only when one can start, so that a proposal knows as many results as it can.
+Trials that an earlier driver left unfinished come first, under their own numbers; then the study is asked,
+one trial at a time and only when one can start, so that a proposal knows as many results as it can.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""Getting a data set from the driver to its workers: loaded once, put into Ray's object store once, read there in place.
+"""Getting a data set from the driver to its workers: loaded once, put into Ray's object store once, read
+there in place.
 
-Ray shares NumPy arrays between the processes of a node without copying and sends them to other nodes, but copies tensors;
-so tensors travel as arrays.
+Ray shares NumPy arrays between the processes of a node without copying and sends them to other nodes, but
+copies tensors; so tensors travel as arrays.
 
     >>> unpack(pack(DataSet(...)))      # the same data set, its tensors views of shared memory
 """

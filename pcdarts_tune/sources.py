@@ -55,7 +55,7 @@ def load_images(space: Space, root: Path | None, home: Path, *, quiet: bool = Fa
 
     def progress(done: int, total: int) -> None:
         if not bar:
-            bar.append(Progress("reading images", total, quiet=quiet).__enter__())
+            bar.append(Progress("reading images", total, quiet=quiet, every=5).__enter__())
         bar[0].update(done)
 
     try:

@@ -1,7 +1,8 @@
 """The Optuna study of a sweep: the truth about its trials.
 
-A trial is asked for, started, told. What it is (seed, hyperparameters) and how it ended (an `Outcome`) are attributes of
-the Optuna trial; where MLflow keeps it is an attribute of the study, which can be set after the trial has ended.
+A trial is asked for, started, told. What it is (seed, hyperparameters) and how it ended (an `Outcome`) are
+attributes of the Optuna trial; where MLflow keeps it is an attribute of the study, which can be set after the
+trial has ended.
 
     study = SweepStudy.create("sqlite:////home/me/study.db", tune=space.tune, start=starting_point(space), seed=0)
     proposal = study.ask(target=32)         # Proposal(number=0, seed=…, hyperparameters={"supernet.k": 4, …})
@@ -52,7 +53,8 @@ class SweepStudy:
     Args:
         study: the Optuna study.
         tune: what is drawn, by dotted key.
-        start: what the first trial takes, under Optuna's names (`spaces.starting_point`); None to draw it like the others.
+        start: what the first trial takes, under Optuna's names (`spaces.starting_point`); None to draw it
+            like the others.
         seed: the sweep's.
         sampler: a name that `samplers.SAMPLERS` knows.
     """

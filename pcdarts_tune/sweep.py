@@ -7,8 +7,6 @@ sweep.record(3) == sweep.record_of_run("2f6c…")
 
 from __future__ import annotations
 
-import time
-import uuid
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,12 +20,11 @@ from pcdarts_tune.home import (
     find_sweep,
     is_running,
     read_json,
-    write_json,
 )
 from pcdarts_tune.outcome import TrialRecord
 from pcdarts_tune.ranges import varied
 from pcdarts_tune.study import SweepStudy
-from pcdarts_tune.tracking import MlflowStore, check_uri, has_secret, without_secret
+from pcdarts_tune.tracking import MlflowStore, check_uri
 
 if TYPE_CHECKING:
     from pcdarts_tune.config import Space
@@ -96,7 +93,7 @@ class SweepHandle:
     @cached_property
     def study(self) -> SweepStudy:
         """The Optuna study."""
-        return SweepStudy.open(self.folder.study_url, **_study_settings(self.space, self.settings))
+        return SweepStudy.open(self.folder.study_url, **study_settings(self.space, self.settings))
 
     @property
     def data_root(self) -> Path | None:
@@ -205,65 +202,6 @@ def open_sweep(home: Path, name: str, tracking_uri: str | None = None) -> SweepH
     return SweepHandle(home, find_sweep(home, name), tracking_uri)
 
 
-def create_sweep(
-    home: Path, name: str, space: Space, settings: SweepSettings, *, trials: int, data: dict[str, str]
-) -> SweepHandle:
-    """A new sweep, not yet run.
-
-    Args:
-        data: `name`, `digest`, `source`, `profile` of the data set, for the record.
-
-    Raises:
-        UserError: when the name is taken or the folder cannot be written to.
-    """
-    from dataclasses import asdict, replace
-
-    from pcdarts_tune.provenance import git_revision, versions
-
-    folder = SweepFolder.of(home, name)
-    check_free(home, name)
-    uri = settings.tracking_uri
-    if uri is not None:
-        uri = check_uri(uri)
-        settings = replace(settings, tracking_uri=f"secret:{without_secret(uri)}" if has_secret(uri) else uri)
-    try:
-        folder.path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(
-            f"{folder.path} cannot be made: {error.strerror}", hint="--home DIR, or PCDARTS_TUNE_HOME"
-        ) from None
-    study = SweepStudy.create(folder.study_url, **_study_settings(space, settings))
-    study.note("target", trials)
-    about = {
-        "format": FORMAT,
-        "name": name,
-        "id": uuid.uuid4().hex,
-        "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-        "settings": asdict(settings),
-        "space": space.model_dump(mode="json"),
-        "data": data,
-        "versions": versions(),
-        "git": git_revision(),
-    }
-    # last of all: a folder without it is no sweep, and its name is free
-    write_json(folder.record_file, about)
-    return SweepHandle(home, folder, uri)
-
-
-def check_free(home: Path, name: str) -> None:
-    """Raises UserError when a sweep of that name exists, offering what to do with it."""
-    folder = SweepFolder.of(home, name)
-    if folder.record_file.exists():
-        raise UserError(
-            f"a sweep named {name!r} exists in {home}",
-            hint=f"pcdarts-tune resume {name} to go on with it, pcdarts-tune extend {name} --trials +16 to give it more "
-            "trials, or another --name",
-        )
-    # what a sweep that was never fully made left
-    for leftover in folder.path.glob("study.db*"):
-        leftover.unlink()
-
-
 def counts(records: list[TrialRecord]) -> dict[str, int]:
     """How many trials are in each state, those states that occur."""
     from pcdarts_tune.outcome import STATES
@@ -271,7 +209,8 @@ def counts(records: list[TrialRecord]) -> dict[str, int]:
     return {state: n for state in STATES if (n := sum(record.state == state for record in records))}
 
 
-def _study_settings(space: Space, settings: SweepSettings) -> dict[str, Any]:
+def study_settings(space: Space, settings: SweepSettings) -> dict[str, Any]:
+    """What `SweepStudy` is made and opened with."""
     from pcdarts_tune.spaces import starting_point
 
     start = starting_point(space) if space.tune else None

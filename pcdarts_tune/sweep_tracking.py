@@ -1,7 +1,7 @@
 """What a sweep leaves in MLflow: one parent run, a nested run for each trial; epochs, cells, alphas, outcome, lineage.
 
-The driver hands over what happens; a thread writes it down (outbox.py), so neither a slow store nor one that is away for a
-while holds a trial up, and nothing is logged twice: an epoch that the run has already is skipped.
+The driver hands over what happens; a thread writes it down (outbox.py), so neither a slow store nor one that
+is away for a while holds a trial up, and nothing is logged twice: an epoch that the run has already is skipped.
 
     tracker = SweepTracker(store, facts, note=study.note)
     tracker.open()

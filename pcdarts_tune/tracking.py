@@ -1,4 +1,5 @@
-"""The only writer of sweeps to MLflow, a thin layer over its client: every call is made by the driver, none by a worker.
+"""The only writer of sweeps to MLflow, a thin layer over its client: every call is made by the driver, none
+by a worker.
 
     store = MlflowStore("sqlite:////home/me/mlflow.db", artifacts=Path("/home/me/mlartifacts"))
     run = store.open_run("quickstart", {"pcdarts.sweep_id": "1f0c…", "pcdarts.trial": "3"}, name="t03 K=4")

@@ -2,14 +2,14 @@
 
 The trial reports records, dicts of plain values that become JSON:
 
-    {"kind": "epoch", "stage": "search" | "evaluation", "epoch": 0, "epochs": 50, "metrics": {"search/loss_train": …},
-     "genotype": {…}, "alphas": {"alpha_normal": [[…]], …}}                 the last two in the search only
-    {"kind": "derived", "genotype": {…}, "genotype_hash": "…", "params": …, "macs": …}
-    {"kind": "history", "records": […]}                                     first of all, when it goes on from a checkpoint
-    {"kind": "outcome", …}                                                  an `Outcome`, last of all
+    {"kind": "epoch", "stage": "search" | "evaluation", "epoch": 0, "epochs": 50,
+     "metrics": {"search/loss_train": ...}, "genotype": {...}, "alphas": {...}}   the last two in the search
+    {"kind": "derived", "genotype": {...}, "genotype_hash": "...", "params": ..., "macs": ...}
+    {"kind": "history", "records": [...]}       first of all, where it goes on from a checkpoint
+    {"kind": "outcome", ...}                    an `Outcome`, last of all
 
-`run_trial` is the real trial; the machinery takes any `TrialFunction` (a lookup in a table, in tests of a thousand trials).
-Nothing here knows Optuna or MLflow.
+`run_trial` is the real trial; the machinery takes any `TrialFunction` (a lookup in a table, in tests of a
+thousand trials). Nothing here knows Optuna or MLflow.
 """
 
 from __future__ import annotations

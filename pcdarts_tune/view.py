@@ -29,8 +29,8 @@ class View(Protocol):
 
 @dataclass
 class Running:
-    """A trial that runs: its stage, and epochs done of those of the stage; `first`: when it first said how far it was, and
-    how far that was (starting a process takes a while)."""
+    """A trial that runs: its stage, and epochs done of those of the stage; `first`: when it first said how
+    far it was, and how far that was (starting a process takes a while)."""
 
     proposal: Proposal
     begun: float

@@ -19,7 +19,8 @@ from pcdarts_tune.home import default_tracking_uri
 from pcdarts_tune.outcome import Outcome
 from pcdarts_tune.promotion import outranks
 from pcdarts_tune.spaces import load_space, override
-from pcdarts_tune.sweep import SweepSettings, create_sweep
+from pcdarts_tune.sweep import SweepSettings
+from pcdarts_tune.sweep_create import create_sweep
 from pcdarts_tune.sweep_report import tracker_of
 
 SMALL = ["retrain.channels=4", "retrain.layers=3", "retrain.epochs=2", "retrain.drop_path=0.0"]

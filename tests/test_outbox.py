@@ -23,7 +23,8 @@ def test_deliveries_come_in_order_and_again_after_an_error() -> None:
     outbox.put(lambda: done.append(2))
     assert outbox.close(timeout=30) == 0
     assert done == [0, 1, 2]
-    assert len(looked) == 2 and "refused" in str(outbox.last_error)
+    assert len(looked) == 2
+    assert "refused" in str(outbox.last_error)
 
 
 def test_what_cannot_be_delivered_is_counted_and_given_up_at_the_end() -> None:

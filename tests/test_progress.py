@@ -25,6 +25,15 @@ def test_plain_lines_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
     assert third == "search: 3/3, accuracy 0.6"
 
 
+def test_many_steps_are_few_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    with Progress("reading", 1000, every=3600) as progress:
+        for done in range(1, 1001):
+            progress.update(done)
+    first, last = capsys.readouterr().err.splitlines()
+    assert first.startswith("reading: 1/1000, ")
+    assert last == "reading: 1000/1000"
+
+
 def test_quiet_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     with Progress("search", 2, quiet=True) as progress:
         progress.update(1, "accuracy 0.5")

@@ -81,7 +81,8 @@ def test_a_reopened_study_proposes_what_an_undisturbed_one_does(tmp_path: Path, 
     assert disturbed == undisturbed
     assert len({str(values) for values in undisturbed}) == trials
     other = run(SweepStudy.create(f"sqlite:///{tmp_path}/c.db", **settings(space, 8, sampler)), 3)
-    assert other[0] == undisturbed[0] and other[1] != undisturbed[1]
+    assert other[0] == undisturbed[0]
+    assert other[1] != undisturbed[1]
 
 
 def test_tpe_proposes_after_the_random_start(url: str) -> None:
@@ -104,7 +105,8 @@ def test_a_trial_that_died_between_asking_and_writing_down_is_completed(url: str
     half = optuna.load_study(study_name="sweep", storage=other).ask()
     half.suggest_categorical("supernet.k", [1, 2, 4])
     (found,) = SweepStudy.open(other, **settings(space, sampler="random")).unfinished()
-    assert found.number == whole.number and found.seed == whole.seed
+    assert found.number == whole.number
+    assert found.seed == whole.seed
     assert found.hyperparameters["search.learning_rate"] == whole.hyperparameters["search.learning_rate"]
 
 
@@ -128,7 +130,8 @@ def test_failures_are_told_as_pruned_and_shown_as_failed(url: str) -> None:
     assert study.tell(number, Outcome("failed", reason="out of memory with K 1"))
     assert not study.tell(number, complete(1.0)), "the first word counts"
     (told,) = optuna.load_study(study_name="sweep", storage=url).trials
-    assert told.state == optuna.trial.TrialState.PRUNED and not told.intermediate_values
+    assert told.state == optuna.trial.TrialState.PRUNED
+    assert not told.intermediate_values
     (record,) = study.records()
     assert (record.state, record.reason, record.objective) == ("failed", "out of memory with K 1", None)
 
@@ -210,7 +213,8 @@ def test_seeds_differ_by_sweep_trial_and_purpose() -> None:
         for what in ("trial", "proposal")
         for number in range(20)
     }
-    assert len(seeds) == 800 and all(0 <= seed < 2**31 for seed in seeds)
+    assert len(seeds) == 800
+    assert all(0 <= seed < 2**31 for seed in seeds)
 
 
 @pytest.mark.parametrize("name", space_names())

@@ -104,7 +104,8 @@ def test_a_trial_s_run_reads_well(store: MlflowStore) -> None:
 
     client = MlflowClient(store.uri)
     (run,) = trial_runs(store, "reads-well")
-    assert notes["run/5"] == run.info.run_id and notes["delivered/5"]
+    assert notes["run/5"] == run.info.run_id
+    assert notes["delivered/5"]
     assert run.info.run_name == "t05 K=4 lr=.124 acc=.963"
     assert run.info.status == "FINISHED"
     assert run.data.tags["mlflow.parentRunId"] == notes["run"]
@@ -207,7 +208,8 @@ def test_addresses() -> None:
     with pytest.raises(UserError, match="no address of an MLflow store"):
         check_uri("ftp://somewhere")
     secret = "https://me:hunter2@host:5000/path?token=abc"
-    assert has_secret(secret) and not has_secret("http://host:5000")
+    assert has_secret(secret)
+    assert not has_secret("http://host:5000")
     assert without_secret(secret) == "https://host:5000/path"
     assert has_secret("postgresql://me:hunter2@host/db")
     assert "hunter2" not in without_secret("postgresql://me:hunter2@host/db")

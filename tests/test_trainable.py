@@ -1,4 +1,6 @@
-"""One real trial on the digits, without Ray: what it reports and leaves, and that stopping it anywhere changes nothing."""
+"""One real trial on the digits, without Ray: what it reports and leaves, and that stopping it anywhere
+changes nothing.
+"""
 
 from __future__ import annotations
 
@@ -100,7 +102,9 @@ def test_a_trial_searches_derives_evaluates_and_leaves_its_result(
     assert outcome.state == "complete"
     assert outcome.objective == records[-1]["accuracy"], "the last epoch's, not the best"
     assert Genotype.from_dict(outcome.genotype or {}).canonical_hash() == outcome.genotype_hash
-    assert outcome.params and outcome.macs and outcome.macs > outcome.params
+    assert outcome.params
+    assert outcome.macs
+    assert outcome.macs > outcome.params
     assert "search/acc_held_out" in outcome.metrics, (
         "the supernet's accuracy is kept, and optimised by nobody"
     )
@@ -172,7 +176,8 @@ def test_a_data_set_travels_whole(images: DataSet) -> None:
     import torch
 
     arrived = unpack(pack(images))
-    assert arrived.digest == images.digest and arrived.classes == images.classes
+    assert arrived.digest == images.digest
+    assert arrived.classes == images.classes
     assert torch.equal(arrived.train_images, images.train_images)
     assert torch.equal(arrived.test_labels, images.test_labels)
     assert unpack(pack(None)) is None

@@ -27,7 +27,7 @@ def command(sweep: str, home: Path, as_json: bool) -> None:
       pcdarts-tune leaderboard first
       pcdarts-tune leaderboard first --json | python -m json.tool
     """
-    from pcdarts_tune.console import print_leaderboard
+    from pcdarts_tune.leaderboard import print_leaderboard
     from pcdarts_tune.sweep import open_sweep
 
     handle = open_sweep(home, sweep)

@@ -82,8 +82,10 @@ def command(
       pcdarts-tune sweep --space my-space.yaml --data photos --set search.epochs=30 --plan
     """
     from pcdarts_tune import launch
+    from pcdarts_tune.planning import show_plan
     from pcdarts_tune.sources import read_space
-    from pcdarts_tune.sweep import SweepSettings, create_sweep
+    from pcdarts_tune.sweep import SweepSettings
+    from pcdarts_tune.sweep_create import create_sweep
 
     resolved = read_space(space, settings)
     wanted = SweepSettings(
@@ -95,11 +97,9 @@ def command(
         max_failures=max_failures,
     )
     name = launch.choose_name(home, name, resolved)
-    images = launch.load_images(resolved, data, home)
+    images = launch.load_images(resolved, data, None if plan else home)
     if plan:
-        return launch.show_plan(
-            name, resolved, wanted, images, trials=trials, run=run.settings(), as_json=as_json
-        )
+        return show_plan(name, resolved, wanted, images, trials=trials, run=run.settings(), as_json=as_json)
     launch.check_before(home, run.settings())
     sweep = create_sweep(home, name, resolved, wanted, trials=trials, data=launch.about_images(images))
     return launch.run_to_the_end(sweep, run.settings(), images, as_json=as_json)

@@ -25,7 +25,7 @@ from pcdarts_tune.core.ops import FactorizedReduce, ReLUConvBN, build_search_ope
 from pcdarts_tune.core.plan import CellPlan
 from pcdarts_tune.core.rounds import Round, RoundWeights, plan_rounds
 from pcdarts_tune.core.stacked import Kernels, StackedConv, StackedNorm, StackedReduce, published_norm
-from pcdarts_tune.core.textbook import mix_channels, sample_order
+from pcdarts_tune.core.textbook import sample_order
 
 SEPARABLE = {f"sep_conv_{k}x{k}": k for k in (3, 5, 7)}
 DILATED = {f"dil_conv_{k}x{k}": k for k in (3, 5)}
@@ -84,24 +84,25 @@ class FastCell(nn.Module):
             order = sample_order(sources[0], self.training) if self.sampled else None
             if order is not None:
                 sources = [source[:, order] for source in sources]
-            active = torch.cat([source[:, : self.active] for source in sources], dim=1)
+            # split, not sliced: its gradient is one concatenation instead of a padded copy for each part
+            parts = [source.split([self.active, source.shape[1] - self.active], dim=1) for source in sources]
+            active = torch.cat([part[0] for part in parts], dim=1)
             sent = self._mix(r, w, active, kernels, None if order is not None else mixed)
-            rest = [self._halve(r, source[:, self.active :]) for source in sources] if self.k > 1 else []
+            rest = [self._halve(r, part[1]) for part in parts] if self.k > 1 else []
             if order is not None:
                 # each source sampled its own channels: put them back before anything is added
                 sent = _unsample(sent, rest[0], w.bypass[0], torch.argsort(order))
                 mixed = sent if mixed is None else mixed + sent
                 if r.completes:
-                    states.append(mixed[..., : len(order)].permute(0, 3, 1, 2))
-                    mixed = mixed[..., len(order) :]
+                    complete, mixed = _take(mixed, len(order))
+                    states.append(complete.permute(0, 3, 1, 2))
                 continue
-            mixed = sent
             for weights_T, x in zip(w.bypass, rest, strict=bool(rest)):
                 for weight, node in zip(weights_T, r.targets, strict=True):
                     before = bypassed[node]
                     bypassed[node] = x * weight if before is None else torch.addcmul(before, x, weight)
-            complete, mixed = mixed[..., : self.active], mixed[..., self.active :]
-            states.append(self._arrange(complete.permute(0, 3, 1, 2), bypassed[r.targets[0]]))
+            complete, mixed = _take(sent, self.active)
+            states.append(self._arrange(complete, bypassed[r.targets[0]]))
         return torch.cat(states[2:], dim=1)
 
     def _halve(self, r: Round, x: Tensor) -> Tensor:
@@ -151,10 +152,17 @@ class FastCell(nn.Module):
                 yield torch.cat([m(part) for m, part in zip(modules, inputs_E, strict=True)], 1), w.by_edge[name]
 
     def _arrange(self, complete: Tensor, bypassed: Tensor | None) -> Tensor:
-        """A finished node: the operated channels (N, c, H, W) among the bypassed ones (N, C - c, H, W)."""
+        """A finished node: the operated channels (N, H, W, c) among the bypassed ones (N, C - c, H, W).
+
+        `textbook.mix_channels`, written so that the result stays in channels_last.
+        """
         if bypassed is None:
-            return complete
-        return mix_channels(complete, bypassed, self.k, self.mixing)
+            return complete.permute(0, 3, 1, 2)
+        rest = bypassed.permute(0, 2, 3, 1)
+        if self.mixing == "shift":
+            return torch.cat([rest, complete], dim=-1).permute(0, 3, 1, 2)
+        groups = rest.unflatten(-1, (self.k - 1, self.active)).transpose(-1, -2)
+        return torch.cat([complete.unsqueeze(-1), groups], dim=-1).flatten(-2).permute(0, 3, 1, 2)
 
     def published(self) -> Iterator[tuple[str, Tensor]]:
         """(name, view) of every weight and running statistic that this cell stores stacked, as published."""
@@ -196,6 +204,12 @@ def _after_relu(preprocess: nn.Module, x: Tensor) -> Tensor:
     if isinstance(preprocess, ReLUConvBN):
         return preprocess.op[2](preprocess.op[1](x))  # type: ignore[no-any-return]
     return preprocess(x)  # type: ignore[no-any-return]  # FactorizedReduce: a second ReLU changes nothing
+
+
+def _take(mixed: Tensor, channels: int) -> tuple[Tensor, Tensor]:
+    """The channels of the node that is complete, and those of the nodes still to come."""
+    complete, coming = mixed.split([channels, mixed.shape[-1] - channels], dim=-1)
+    return complete, coming
 
 
 def _unsample(mixed: Tensor, rest: Tensor, weights_T: Tensor, back: Tensor) -> Tensor:

@@ -21,9 +21,10 @@ from pcdarts_tune.core.genotype import PUBLISHED
 from pcdarts_tune.errors import UserError
 from pcdarts_tune.home import SweepLock
 from pcdarts_tune.outcome import Outcome, TrialTask
-from pcdarts_tune.resources import ray_running
+from pcdarts_tune.ray_session import ray_running
 from pcdarts_tune.runner import RunSettings, run_sweep
-from pcdarts_tune.sweep import SweepHandle, SweepSettings, create_sweep, open_sweep
+from pcdarts_tune.sweep import SweepHandle, SweepSettings, open_sweep
+from pcdarts_tune.sweep_create import create_sweep
 
 TUNE: dict[str, Any] = {
     "supernet.k": {"type": "categorical", "choices": [1, 2, 4, 8]},

@@ -1,0 +1,92 @@
+"""`pcdarts-tune bench`: the fast form against the textbook form, in turn in one process."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+import click
+
+from pcdarts_tune.options import NearestChoice, choose_device, device_option, json_option, verbosity, verbosity_options
+
+
+@click.command("bench", short_help="Time the fast form against the textbook form.")
+@click.option(
+    "--stage",
+    type=NearestChoice(["search", "evaluate"]),
+    default="search",
+    show_default=True,
+    help="search: an architecture and a weight step of the supernet; evaluate: a training step of PC_DARTS_cifar.",
+)
+@device_option
+@click.option("--threads", type=click.IntRange(min=1), help="CPU threads.  [default: PyTorch's]")
+@click.option("--batch", type=click.IntRange(min=2), default=64, show_default=True, help="Images a step.")
+@click.option("--k", type=click.IntRange(min=1), default=4, show_default=True, help="K of the partial channels.")
+@click.option("--channels", type=click.IntRange(min=1), default=16, show_default=True, help="C of the first cell.")
+@click.option("--layers", type=click.IntRange(min=3), default=8, show_default=True, help="Cells.")
+@click.option("--repeats", type=click.IntRange(min=1), default=10, show_default=True, help="Timed steps, at most.")
+@click.option("--seconds", type=click.FloatRange(min=0), default=60.0, show_default=True, help="Time, about.")
+@json_option
+@verbosity_options
+def command(
+    stage: str,
+    device: str,
+    threads: int | None,
+    batch: int,
+    k: int,
+    channels: int,
+    layers: int,
+    repeats: int,
+    seconds: float,
+    as_json: bool,
+) -> None:
+    """Time both forms of the same mathematics, one step of each in turn, and measure the peak memory of a weight step.
+
+    The machine's other work slows both sides alike, so trust the ratio, which is the median over the pairs.
+
+    \b
+    Example:
+      pcdarts-tune bench --batch 32 --threads 1
+      pcdarts-tune bench --stage evaluate --json
+    """
+    import torch
+
+    from pcdarts_tune.build import set_threads
+    from pcdarts_tune.core.benchmark import compare
+
+    where = choose_device(device)
+    set_threads(threads or torch.get_num_threads())
+
+    def note(line: str) -> None:
+        if sys.stderr.isatty() and verbosity() >= 0:
+            click.echo(f"\r\033[K{line}", nl=False, err=True)
+
+    result = compare(
+        stage,
+        where,
+        batch=batch,
+        k=k,
+        channels=channels,
+        layers=layers,
+        repeats=repeats,
+        seconds=seconds,
+        note=note,
+    )
+    note("")
+    click.echo(json.dumps(result, indent=2) if as_json else _table(result))
+
+
+def _table(result: dict[str, Any]) -> str:
+    about = f"{result['stage']}, batch {result['batch']}, C={result['channels']}, {result['layers']} cells"
+    about += f", K={result['k']}" if result["k"] is not None else ""
+    where = f"{result['device_name']}, {result['threads']} threads, torch {result['torch']}, {result['precision']}"
+    lines = [about, where, "", f"{'':10}{'s/step':>9}{'min':>9}{'max':>9}{'steps/s':>9}{'images/s':>10}{'peak MB':>9}"]
+    for form in ("textbook", "fast"):
+        side, times = result[form], result[form]["seconds_per_step"]
+        lines.append(
+            f"{form:10}{times['median']:9.4f}{times['min']:9.4f}{times['max']:9.4f}{side['steps_per_second']:9.2f}"
+            f"{side['images_per_second']:10.1f}{side['peak_memory_bytes'] / 1e6:9.0f}"
+        )
+    spread = f"{result['ratio_min']:.2f} to {result['ratio_max']:.2f}, n={result['n']}"
+    return "\n".join([*lines, "", f"fast is {result['ratio']:.2f} times as fast ({spread})"])

@@ -1,0 +1,86 @@
+"""Names of runs and settings, as people read them; the board behind the live view."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pcdarts_tune import naming
+from pcdarts_tune.config import Space
+from pcdarts_tune.console import PlainView
+from pcdarts_tune.outcome import Outcome
+from pcdarts_tune.study import Proposal
+from pcdarts_tune.view import Board
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (4, "4"), (True, "on"), (False, "off"), (0.1243, ".124"), (0.00061, "6.1e-4"), (0.001, "1e-3"), (1.0, "1"),
+        (0.0, "0"), (12345.6, "1.2e4"), (None, "null"), ("shuffle", "shuffle"), (-0.25, "-0.25"),
+    ],
+)  # fmt: skip
+def test_values(value: Any, shown: str) -> None:
+    assert naming.short_value(value) == shown
+
+
+def test_run_names() -> None:
+    values = {"search.batch_size": 256, "supernet.k": 4, "search.learning_rate": 0.124}
+    assert naming.run_name(5, values) == "t05 K=4 b=256 lr=.124"
+    assert naming.run_name(5, values, 0.9634) == "t05 K=4 b=256 lr=.124 acc=.963"
+    assert naming.run_name(123, {}, None, "failed") == "t123 failed"
+    many = {f"search.x{i}": i for i in range(9)}
+    assert len(naming.run_name(0, many).split()) == 6
+
+
+def test_parameters_leave_constants_out_and_add_logarithms() -> None:
+    tune: Any = {
+        "supernet.k": {"type": "categorical", "choices": [4]},
+        "search.learning_rate": {"type": "float", "low": 0.01, "high": 1.0, "log": True},
+        "search.momentum": {"type": "float", "low": 0.8, "high": 0.95},
+    }
+    values = {"supernet.k": 4, "search.learning_rate": 0.1, "search.momentum": 0.9}
+    assert naming.parameters(Space(name="p", tune=tune).tune, values) == {
+        "search.learning_rate": "0.1",
+        "log10_search.learning_rate": "-1",
+        "search.momentum": "0.9",
+    }
+
+
+def epoch(stage: str, number: int, epochs: int) -> dict[str, Any]:
+    return {
+        "kind": "epoch",
+        "stage": stage,
+        "epoch": number,
+        "epochs": epochs,
+        "accuracy": 0.5,
+        "metrics": {},
+    }
+
+
+def test_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    board = Board(target=2, concurrent=1, stages={"search": 2, "evaluation": 2})
+    view = PlainView(board)
+    view.started(Proposal(0, 1, {"supernet.k": 4}))
+    view.record(0, {"kind": "history", "records": [epoch("search", 0, 2)]})
+    view.record(0, epoch("search", 1, 2))
+    assert board.running[0].share(board.stages) == 0.5
+    view.record(0, epoch("evaluation", 1, 2))
+    view.tick("refused")
+    view.tick("refused")
+    view.tick(None)
+    view.ended(0, Outcome("complete", objective=0.9, seconds=3.0))
+    view.started(Proposal(1, 1, {}))
+    view.ended(1, Outcome("failed", reason="out of memory"))
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "trial 0: starts  K=4" in err
+    assert "goes on from its checkpoint" in err
+    assert "search 2/2" in err
+    assert err.count("records wait") == 1
+    assert "accuracy 0.9000 in 3 s" in err
+    assert "[2/2]" in err
+    assert "failed: out of memory" in err
+    assert board.best == (0, 0.9)
+    assert board.counts == {"complete": 1, "failed": 1}
