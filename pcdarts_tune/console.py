@@ -1,8 +1,7 @@
 """A sweep on the terminal: a live view where stderr is one, plain lines where it is not, nothing with -q.
 
-view = choose_view(board, quiet=False)
+view = choose_view(board, quiet=False)          # stderr; results go to stdout
 view.close()
-print_leaderboard(records)              # results go to stdout, all else to stderr
 """
 
 from __future__ import annotations

@@ -74,28 +74,39 @@ def run_sweep(
         UserError: when another process runs it, or its resources can never be had.
         WorkFailed: when Ray does not run trials at all.
     """
-    from pcdarts_tune.shipping import pack, size
-
     with SweepLock(sweep.folder), Stop(run.time_budget) as stop:
         tracker = tracker_of(sweep)
         tracker.open()
         deliver_late(sweep, tracker)
-        packed = pack(data)
         try:
-            with ray_running(address=run.address, data_bytes=size(packed)):
-                target = sweep.target
-                share = share_resources(cluster(), trials=target, cpus=run.cpus, gpus=run.gpus, most=run.most)
-                view = _view(sweep, run, share)
-                try:
-                    _Run(sweep, share, stop, tracker, view, function, packed).to_the_end()
-                finally:
-                    view.close()
+            if not _is_done(sweep):
+                _run(sweep, run, stop, tracker, data, function)
         except BaseException:
             tracker.close("KILLED", summary(sweep), timeout=10)
             raise
         reason: ReasonToStop = "done" if _is_done(sweep) else stop.reason
         undelivered = tracker.close("FINISHED" if reason == "done" else "KILLED", summary(sweep))
         return Ended(reason, undelivered, tracker.trouble)
+
+
+def _run(
+    sweep: SweepHandle,
+    run: RunSettings,
+    stop: Stop,
+    tracker: SweepTracker,
+    data: Any,
+    function: TrialFunction | None,
+) -> None:
+    from pcdarts_tune.shipping import pack, size
+
+    packed = pack(data)
+    with ray_running(address=run.address, data_bytes=size(packed)):
+        share = share_resources(cluster(), trials=sweep.target, cpus=run.cpus, gpus=run.gpus, most=run.most)
+        view = _view(sweep, run, share)
+        try:
+            _Run(sweep, share, stop, tracker, view, function, packed).to_the_end()
+        finally:
+            view.close()
 
 
 @dataclass(frozen=True)

@@ -47,12 +47,10 @@ def test_no_more_at_a_time_than_there_are_trials() -> None:
     assert share_resources(machine(16), trials=3, cpus=None, gpus=None, most=None).concurrent == 3
 
 
-@pytest.mark.parametrize(
-    "asked", [{"cpus": 3.0, "gpus": None}, {"cpus": None, "gpus": 1.0}, {"cpus": 1.0, "gpus": 8.0}]
-)
-def test_what_fits_on_no_node_is_refused(asked: dict[str, float | None]) -> None:
+@pytest.mark.parametrize(("cpus", "gpus"), [(3.0, None), (None, 1.0), (1.0, 8.0)])
+def test_what_fits_on_no_node_is_refused(cpus: float | None, gpus: float | None) -> None:
     with pytest.raises(UserError, match="fits on no node"):
-        share_resources(machine(2, nodes=4), trials=1, most=None, **asked)  # type: ignore[arg-type]
+        share_resources(machine(2, nodes=4), trials=1, most=None, cpus=cpus, gpus=gpus)
 
 
 def test_a_share_of_several_gpus_is_refused() -> None:
