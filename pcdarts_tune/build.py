@@ -1,8 +1,8 @@
 """From a search space and a data set to the core's search and trainings: the only place that unpacks configuration.
 
-    search = build_search(space, images, device=default_device(), seed=0)
-    training = build_evaluation(space, genotype, images, device=default_device(), seed=0)
-    training, test = build_retraining(space, genotype, images, device=default_device(), seed=0)
+search = build_search(space, images, device=default_device(), seed=0)
+training = build_evaluation(space, genotype, images, device=default_device(), seed=0)
+training, test = build_retraining(space, genotype, images, device=default_device(), seed=0)
 """
 
 from __future__ import annotations
@@ -80,7 +80,12 @@ def build_retraining(
     rows = training_rows.nonzero()[:, 0]
     training = _training(space.retrain, genotype, images, rows, held_out, device, seed)
     test = make_batches(
-        images.test_images, images.test_labels, images, augment=False, config=space.retrain.augment, device=device
+        images.test_images,
+        images.test_labels,
+        images,
+        augment=False,
+        config=space.retrain.augment,
+        device=device,
     )
     return training, test
 
@@ -131,7 +136,9 @@ def _training(
     )
 
 
-def _part(images: DataSet, rows: torch.Tensor, recipe: Any, device: torch.device, *, augment: bool = False) -> Batches:
+def _part(
+    images: DataSet, rows: torch.Tensor, recipe: Any, device: torch.device, *, augment: bool = False
+) -> Batches:
     return make_batches(
         images.train_images[rows],
         images.train_labels[rows],

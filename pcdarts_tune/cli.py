@@ -121,7 +121,7 @@ def cli() -> None:
 
 def run(args: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
-    from pcdarts_tune.explain import explain
+    from pcdarts_tune.terminal.explain import explain
 
     # stdout is for results: MLflow would print an address there whenever a run on a server ends
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")

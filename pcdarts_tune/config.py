@@ -14,9 +14,16 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, Field, field_validator, model_validator
 
+from pcdarts_tune.configuration.range_kinds import STRICT, Range, listed
+from pcdarts_tune.configuration.recipes import (
+    SHORT,
+    AugmentConfig,
+    Recipe,
+    SearchConfig,
+    ShortRecipe,
+    TrainConfig,
+)
 from pcdarts_tune.errors import nearest
-from pcdarts_tune.range_kinds import STRICT, Range, listed
-from pcdarts_tune.recipes import SHORT, AugmentConfig, Recipe, SearchConfig, ShortRecipe, TrainConfig
 
 __all__ = ["AugmentConfig", "DataConfig", "SearchConfig", "Space", "SupernetConfig", "TrainConfig"]
 
@@ -174,7 +181,7 @@ class Space(BaseModel):
 
     @model_validator(mode="after")
     def _consistent(self) -> Space:
-        from pcdarts_tune.checks import check
+        from pcdarts_tune.configuration.checks import check
 
         # a range that hangs on a fixed value is the range for that value
         object.__setattr__(self, "tune", check(self))

@@ -10,15 +10,15 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from pcdarts_tune import naming
-from pcdarts_tune.progress import format_seconds
-from pcdarts_tune.view import Board, View
+from pcdarts_tune.recording import naming
+from pcdarts_tune.terminal.progress import format_seconds
+from pcdarts_tune.terminal.view import Board, View
 
 if TYPE_CHECKING:
     from rich.console import Group
 
-    from pcdarts_tune.outcome import Outcome
     from pcdarts_tune.study import Proposal
+    from pcdarts_tune.sweeping.outcome import Outcome
 
 REFRESH = 0.25
 """Seconds between two pictures of the live view."""

@@ -16,12 +16,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from pcdarts_tune.cellpicture import KINDS, OUTPUT, Style, operation_kind, short_name, stack
 from pcdarts_tune.core.genotype import Genotype
+from pcdarts_tune.drawing.cellpicture import KINDS, OUTPUT, Style, operation_kind, short_name, stack
+from pcdarts_tune.drawing.geometry import Edge
+from pcdarts_tune.drawing.layout import layout, layout_edges
+from pcdarts_tune.drawing.picture import Picture
 from pcdarts_tune.errors import UserError, nearest
-from pcdarts_tune.geometry import Edge
-from pcdarts_tune.layout import layout, layout_edges
-from pcdarts_tune.picture import Picture
 
 Which = Literal["both", "normal", "reduce"]
 SUFFIXES = (".svg", ".png", ".dot")

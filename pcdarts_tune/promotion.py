@@ -16,17 +16,17 @@ from typing import TYPE_CHECKING, Any
 
 from pcdarts_tune.errors import UserError
 from pcdarts_tune.home import read_json, write_json
-from pcdarts_tune.options import say
 from pcdarts_tune.resumable import digest
+from pcdarts_tune.terminal.options import say
 
 if TYPE_CHECKING:
     import torch
     from mlflow.entities.model_registry import ModelVersion
 
     from pcdarts_tune.config import Space
-    from pcdarts_tune.outcome import TrialRecord
     from pcdarts_tune.retraining import Retrained, Retraining
     from pcdarts_tune.sweep import SweepHandle
+    from pcdarts_tune.sweeping.outcome import TrialRecord
     from pcdarts_tune.tracking import MlflowStore
 
 
@@ -147,8 +147,8 @@ def promote(request: Request, *, device: torch.device, quiet: bool = False) -> P
         NonFiniteLoss: the retraining diverges.
     """
     from pcdarts_tune.core.genotype import Genotype
+    from pcdarts_tune.recording.retraining_run import Tracked
     from pcdarts_tune.retraining import Retraining, retrain
-    from pcdarts_tune.retraining_run import Tracked
     from pcdarts_tune.sources import load_images
     from pcdarts_tune.sweep import open_sweep
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pcdarts_tune.errors import UserError, nearest
-from pcdarts_tune.mlflow_scope import pointed_at, quiet
+from pcdarts_tune.recording.mlflow_scope import pointed_at, quiet
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

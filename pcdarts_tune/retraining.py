@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 from pcdarts_tune.errors import UserError
 from pcdarts_tune.home import read_json
-from pcdarts_tune.options import say
-from pcdarts_tune.progress import Progress
+from pcdarts_tune.recording.retraining_run import STAGE, RetrainingRun, Tracked
 from pcdarts_tune.resumable import Resumable, digest
-from pcdarts_tune.retraining_run import STAGE, RetrainingRun, Tracked
+from pcdarts_tune.terminal.options import say
+from pcdarts_tune.terminal.progress import Progress
 
 if TYPE_CHECKING:
     import torch
@@ -183,7 +183,7 @@ def _save(
     from pcdarts_tune.build import network_arguments
     from pcdarts_tune.datasets import preprocessing
     from pcdarts_tune.models import save_model
-    from pcdarts_tune.provenance import git_revision, versions
+    from pcdarts_tune.recording.provenance import git_revision, versions
 
     result = {key: value for key, value in done.to_dict().items() if key != "folder"}
     save_model(

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from pcdarts_tune.core.genotype import PUBLISHED, Genotype
 from pcdarts_tune.errors import UserError, nearest
 from pcdarts_tune.home import default_tracking_uri
-from pcdarts_tune.options import say
+from pcdarts_tune.terminal.options import say
 
 if TYPE_CHECKING:
     from pcdarts_tune.config import Space
@@ -49,7 +49,7 @@ def load_images(space: Space, root: Path | None, home: Path, *, quiet: bool = Fa
         root: `--data`, or None.
     """
     from pcdarts_tune.datasets import load_dataset
-    from pcdarts_tune.progress import Progress
+    from pcdarts_tune.terminal.progress import Progress
 
     bar: list[Progress] = []
 

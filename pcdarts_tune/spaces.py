@@ -19,13 +19,13 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
-from pcdarts_tune import yaml_lines
-from pcdarts_tune.checks import lookup
 from pcdarts_tune.config import Space
+from pcdarts_tune.configuration import yaml_lines
+from pcdarts_tune.configuration.checks import lookup
+from pcdarts_tune.configuration.ranges import encode, label
+from pcdarts_tune.configuration.settings import apply, from_environment, override
+from pcdarts_tune.configuration.validation import validate
 from pcdarts_tune.errors import UserError, nearest
-from pcdarts_tune.ranges import encode, label
-from pcdarts_tune.settings import apply, from_environment, override
-from pcdarts_tune.validation import validate
 
 __all__ = [
     "apply",

@@ -22,9 +22,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pcdarts_tune.configuration.ranges import Range, encode, grid, label, propose
 from pcdarts_tune.errors import UserError
-from pcdarts_tune.outcome import Outcome, State, TrialRecord, ranked
-from pcdarts_tune.ranges import Range, encode, grid, label, propose
+from pcdarts_tune.sweeping.outcome import Outcome, State, TrialRecord, ranked
 
 if TYPE_CHECKING:
     import optuna
@@ -105,7 +105,7 @@ class SweepStudy:
     def ask(self, target: int) -> Proposal:
         """Propose the next trial of a sweep of `target` trials: the space's own values first, a whole grid before any
         repeat where the grid fits into the target, else what the sampler draws, seeded by (seed, number)."""
-        from pcdarts_tune.samplers import sampler
+        from pcdarts_tune.sweeping.samplers import sampler
 
         number = len(self)
         finished = sum(trial.state.is_finished() for trial in self._trials())
@@ -164,7 +164,7 @@ class SweepStudy:
     def _complete(self, trial: optuna.trial.FrozenTrial) -> Proposal:
         from optuna.trial import TrialState
 
-        from pcdarts_tune.samplers import sampler
+        from pcdarts_tune.sweeping.samplers import sampler
 
         if "hyperparameters" in trial.user_attrs:
             return Proposal(trial.number, trial.user_attrs["seed"], trial.user_attrs["hyperparameters"])

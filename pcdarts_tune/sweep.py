@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pcdarts_tune.configuration.ranges import varied
 from pcdarts_tune.errors import UserError, WorkFailed
 from pcdarts_tune.home import (
     SweepFolder,
@@ -21,9 +22,8 @@ from pcdarts_tune.home import (
     is_running,
     read_json,
 )
-from pcdarts_tune.outcome import TrialRecord
-from pcdarts_tune.ranges import varied
 from pcdarts_tune.study import SweepStudy
+from pcdarts_tune.sweeping.outcome import TrialRecord
 from pcdarts_tune.tracking import MlflowStore, check_uri
 
 if TYPE_CHECKING:
@@ -188,7 +188,7 @@ class SweepHandle:
     @property
     def keys(self) -> list[str]:
         """The settings that differ between trials."""
-        from pcdarts_tune.naming import ordered_keys
+        from pcdarts_tune.recording.naming import ordered_keys
 
         return ordered_keys(varied(self.space.tune))
 
@@ -204,7 +204,7 @@ def open_sweep(home: Path, name: str, tracking_uri: str | None = None) -> SweepH
 
 def counts(records: list[TrialRecord]) -> dict[str, int]:
     """How many trials are in each state, those states that occur."""
-    from pcdarts_tune.outcome import STATES
+    from pcdarts_tune.sweeping.outcome import STATES
 
     return {state: n for state in STATES if (n := sum(record.state == state for record in records))}
 

@@ -19,8 +19,8 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
-from pcdarts_tune.outcome import Outcome, TrialTask
-from pcdarts_tune.trialstate import TrialState
+from pcdarts_tune.sweeping.outcome import Outcome, TrialTask
+from pcdarts_tune.sweeping.trialstate import TrialState
 
 if TYPE_CHECKING:
     import torch
@@ -41,8 +41,8 @@ def ray_trial(config: dict[str, Any], function: TrialFunction | None = None, dat
     """The function that Ray Tune calls in a worker: `config["task"]` is a `TrialTask` as JSON."""
     from ray import tune
 
-    from pcdarts_tune.failing import guarded
-    from pcdarts_tune.shipping import unpack
+    from pcdarts_tune.sweeping.failing import guarded
+    from pcdarts_tune.sweeping.shipping import unpack
 
     def report(record: dict[str, Any]) -> None:
         # one string: Ray flattens, copies and keeps nested results
@@ -63,8 +63,8 @@ def run_trial(task: TrialTask, data: Any, report: Report) -> Outcome:
         ValueError, ArithmeticError, MemoryError, torch.OutOfMemoryError: what ends this trial alone, see failing.py.
     """
     from pcdarts_tune.config import Space
-    from pcdarts_tune.evaluations import EvaluationCache
     from pcdarts_tune.spaces import apply
+    from pcdarts_tune.sweeping.evaluations import EvaluationCache
 
     device = take_share(task)
     space = apply(Space.model_validate_json(task.space), task.hyperparameters)
@@ -141,7 +141,7 @@ def derive(
     """Search (what is left of it) and derive: the genotype, and the record that says so."""
     from pcdarts_tune.build import build_search
     from pcdarts_tune.core.genotype import Genotype
-    from pcdarts_tune.measures import retraining_cost, search_record
+    from pcdarts_tune.sweeping.measures import retraining_cost, search_record
 
     found = next((record for record in log.state.history if record["kind"] == "derived"), None)
     if found is None:
@@ -169,7 +169,7 @@ def evaluate(
 ) -> dict[str, Any]:
     """Train the derived network from scratch: its accuracy on the held-out images after the last epoch."""
     from pcdarts_tune.build import build_evaluation
-    from pcdarts_tune.measures import evaluation_record
+    from pcdarts_tune.sweeping.measures import evaluation_record
 
     training = build_evaluation(space, genotype, data, device=device, seed=seed)
     if log.state.part is not None:

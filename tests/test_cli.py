@@ -15,7 +15,7 @@ import pytest
 from pcdarts_tune import cli
 from pcdarts_tune.core.meter import NonFiniteLoss
 from pcdarts_tune.errors import UserError, WorkFailed
-from pcdarts_tune.explain import explain
+from pcdarts_tune.terminal.explain import explain
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 HEAVY = (

@@ -21,11 +21,11 @@ import yaml
 from PIL import Image
 
 from pcdarts_tune import cli
-from pcdarts_tune.browse import trials_link
 from pcdarts_tune.core.genotype import PUBLISHED
 from pcdarts_tune.core.network import EvaluationNetwork
 from pcdarts_tune.home import artifact_root, default_tracking_uri
 from pcdarts_tune.models import save_model
+from pcdarts_tune.recording.browse import trials_link
 from pcdarts_tune.spaces import list_spaces, load_space
 from pcdarts_tune.tracking import MlflowStore
 

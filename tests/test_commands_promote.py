@@ -16,12 +16,12 @@ from pcdarts_tune import cli
 from pcdarts_tune.core.genotype import PUBLISHED
 from pcdarts_tune.datasets import load_dataset
 from pcdarts_tune.home import default_tracking_uri
-from pcdarts_tune.outcome import Outcome
 from pcdarts_tune.promotion import outranks
 from pcdarts_tune.spaces import load_space, override
 from pcdarts_tune.sweep import SweepSettings
-from pcdarts_tune.sweep_create import create_sweep
-from pcdarts_tune.sweep_report import tracker_of
+from pcdarts_tune.sweeping.outcome import Outcome
+from pcdarts_tune.sweeping.sweep_create import create_sweep
+from pcdarts_tune.sweeping.sweep_report import tracker_of
 
 SMALL = ["retrain.channels=4", "retrain.layers=3", "retrain.epochs=2", "retrain.drop_path=0.0"]
 DARTS, PC_DARTS = (PUBLISHED[name].to_dict() for name in ("DARTS_V2", "PC_DARTS_cifar"))
@@ -169,7 +169,7 @@ def test_run_of_a_trial_can_be_named_and_the_model_too(
 def test_interrupted_promotion_goes_on_in_the_same_run(
     home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pcdarts_tune import progress
+    from pcdarts_tune.terminal import progress
 
     update = progress.Progress.update
 

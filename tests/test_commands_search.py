@@ -12,10 +12,11 @@ import mlflow
 import pytest
 import torch
 
-from pcdarts_tune import cli, progress
+from pcdarts_tune import cli
 from pcdarts_tune.core.genotype import PUBLISHED, Genotype
 from pcdarts_tune.home import default_tracking_uri
 from pcdarts_tune.models import load_model
+from pcdarts_tune.terminal import progress
 
 SEARCH = ["search", "--space", "quickstart", "--device", "cpu"]
 SEARCH += ["--set", "search.epochs=2", "--set", "search.arch_warmup_epochs=1", "--set", "supernet.channels=4"]

@@ -14,9 +14,8 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from pcdarts_tune.config import AugmentConfig, DataConfig, SearchConfig, Space, SupernetConfig, TrainConfig
-from pcdarts_tune.core.genotype import DARTS_PRIMITIVES
-from pcdarts_tune.mistakes import section
-from pcdarts_tune.ranges import (
+from pcdarts_tune.configuration.mistakes import section
+from pcdarts_tune.configuration.ranges import (
     CategoricalRange,
     ConditionalRange,
     FloatRange,
@@ -29,6 +28,7 @@ from pcdarts_tune.ranges import (
     propose,
     varied,
 )
+from pcdarts_tune.core.genotype import DARTS_PRIMITIVES
 
 SCHEDULES = json.loads((Path(__file__).parent / "reference" / "schedules.json").read_text())
 

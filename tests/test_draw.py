@@ -14,13 +14,13 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from pcdarts_tune.cellpicture import operation_kind, short_name
 from pcdarts_tune.core.genotype import DARTS_PRIMITIVES, PUBLISHED, Genotype, node_slices
 from pcdarts_tune.draw import cell_dot, cell_png, cell_svg, cells_png, draw_genotype, genotype_diff_svg
+from pcdarts_tune.drawing.cellpicture import operation_kind, short_name
+from pcdarts_tune.drawing.geometry import Box, CellLayout, Edge, Wire, text_width
+from pcdarts_tune.drawing.heatmap import arch_heatmap_png, arch_history_png, edge_names
+from pcdarts_tune.drawing.layout import layout, layout_edges
 from pcdarts_tune.errors import UserError
-from pcdarts_tune.geometry import Box, CellLayout, Edge, Wire, text_width
-from pcdarts_tune.heatmap import arch_heatmap_png, arch_history_png, edge_names
-from pcdarts_tune.layout import layout, layout_edges
 
 SVG = "{http://www.w3.org/2000/svg}"
 NAMES = [
@@ -296,7 +296,9 @@ def test_draw_names_mistakes(tmp_path: Path) -> None:
 
 
 def test_matplotlib_is_imported_late() -> None:
-    code = "import sys, pcdarts_tune.draw, pcdarts_tune.heatmap; sys.exit('matplotlib' in sys.modules)"
+    code = (
+        "import sys, pcdarts_tune.draw, pcdarts_tune.drawing.heatmap; sys.exit('matplotlib' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

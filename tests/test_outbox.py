@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from pcdarts_tune.outbox import Outbox
+from pcdarts_tune.recording.outbox import Outbox
 
 
 def test_deliveries_come_in_order_and_again_after_an_error() -> None:

@@ -15,10 +15,11 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pcdarts_tune import yaml_lines
 from pcdarts_tune.config import Space
+from pcdarts_tune.configuration import yaml_lines
+from pcdarts_tune.configuration.ranges import ConditionalRange, IntRange, encode, grid, propose
+from pcdarts_tune.configuration.validation import validate
 from pcdarts_tune.errors import UserError
-from pcdarts_tune.ranges import ConditionalRange, IntRange, encode, grid, propose
 from pcdarts_tune.spaces import (
     apply,
     constants,
@@ -30,7 +31,6 @@ from pcdarts_tune.spaces import (
     space_names,
     starting_point,
 )
-from pcdarts_tune.validation import validate
 
 SHIPPED = [
     "quickstart",

@@ -10,11 +10,11 @@ import pytest
 
 from pcdarts_tune.config import Space
 from pcdarts_tune.errors import UserError
-from pcdarts_tune.outcome import Outcome, TrialRecord, ranked
-from pcdarts_tune.samplers import SAMPLERS, STARTUP_TRIALS
 from pcdarts_tune.spaces import load_space, space_names, starting_point
 from pcdarts_tune.study import SweepStudy, derived_seed
-from pcdarts_tune.sweep_options import NAMES_OF_SAMPLERS
+from pcdarts_tune.sweeping.outcome import Outcome, TrialRecord, ranked
+from pcdarts_tune.sweeping.samplers import SAMPLERS, STARTUP_TRIALS
+from pcdarts_tune.sweeping.sweep_options import NAMES_OF_SAMPLERS
 
 TUNE: dict[str, Any] = {
     "supernet.k": {"type": "categorical", "choices": [1, 2, 4]},

@@ -13,9 +13,9 @@ from pcdarts_tune.config import Space
 from pcdarts_tune.core.genotype import PUBLISHED
 from pcdarts_tune.errors import UserError
 from pcdarts_tune.home import artifact_root, default_tracking_uri
-from pcdarts_tune.outcome import Outcome
+from pcdarts_tune.recording.sweep_tracking import SweepFacts, SweepTracker
 from pcdarts_tune.study import Proposal
-from pcdarts_tune.sweep_tracking import SweepFacts, SweepTracker
+from pcdarts_tune.sweeping.outcome import Outcome
 from pcdarts_tune.tracking import OBJECTIVE, MlflowStore, check_uri, has_secret, without_secret
 
 GENOTYPE = PUBLISHED["PC_DARTS_cifar"]

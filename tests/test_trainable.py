@@ -14,11 +14,11 @@ import pytest
 from pcdarts_tune.config import Space
 from pcdarts_tune.core.genotype import Genotype
 from pcdarts_tune.datasets import DataSet, load_dataset
-from pcdarts_tune.failing import guarded
-from pcdarts_tune.outcome import Outcome, TrialTask
-from pcdarts_tune.shipping import pack, unpack
 from pcdarts_tune.sources import read_space
 from pcdarts_tune.spaces import apply
+from pcdarts_tune.sweeping.failing import guarded
+from pcdarts_tune.sweeping.outcome import Outcome, TrialTask
+from pcdarts_tune.sweeping.shipping import pack, unpack
 from pcdarts_tune.trainable import run_trial
 
 SETTINGS = (

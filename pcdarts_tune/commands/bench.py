@@ -8,7 +8,14 @@ from typing import Any
 
 import click
 
-from pcdarts_tune.options import NearestChoice, choose_device, device_option, json_option, verbosity, verbosity_options
+from pcdarts_tune.terminal.options import (
+    NearestChoice,
+    choose_device,
+    device_option,
+    json_option,
+    verbosity,
+    verbosity_options,
+)
 
 
 @click.command("bench", short_help="Time the fast form against the textbook form.")
@@ -22,10 +29,16 @@ from pcdarts_tune.options import NearestChoice, choose_device, device_option, js
 @device_option
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads.  [default: PyTorch's]")
 @click.option("--batch", type=click.IntRange(min=2), default=64, show_default=True, help="Images a step.")
-@click.option("--k", type=click.IntRange(min=1), default=4, show_default=True, help="K of the partial channels.")
-@click.option("--channels", type=click.IntRange(min=1), default=16, show_default=True, help="C of the first cell.")
+@click.option(
+    "--k", type=click.IntRange(min=1), default=4, show_default=True, help="K of the partial channels."
+)
+@click.option(
+    "--channels", type=click.IntRange(min=1), default=16, show_default=True, help="C of the first cell."
+)
 @click.option("--layers", type=click.IntRange(min=3), default=8, show_default=True, help="Cells.")
-@click.option("--repeats", type=click.IntRange(min=1), default=10, show_default=True, help="Timed steps, at most.")
+@click.option(
+    "--repeats", type=click.IntRange(min=1), default=10, show_default=True, help="Timed steps, at most."
+)
 @click.option("--seconds", type=click.FloatRange(min=0), default=60.0, show_default=True, help="Time, about.")
 @json_option
 @verbosity_options
@@ -81,7 +94,12 @@ def _table(result: dict[str, Any]) -> str:
     about = f"{result['stage']}, batch {result['batch']}, C={result['channels']}, {result['layers']} cells"
     about += f", K={result['k']}" if result["k"] is not None else ""
     where = f"{result['device_name']}, {result['threads']} threads, torch {result['torch']}, {result['precision']}"
-    lines = [about, where, "", f"{'':10}{'s/step':>9}{'min':>9}{'max':>9}{'steps/s':>9}{'images/s':>10}{'peak MB':>9}"]
+    lines = [
+        about,
+        where,
+        "",
+        f"{'':10}{'s/step':>9}{'min':>9}{'max':>9}{'steps/s':>9}{'images/s':>10}{'peak MB':>9}",
+    ]
     for form in ("textbook", "fast"):
         side, times = result[form], result[form]["seconds_per_step"]
         lines.append(

@@ -7,7 +7,13 @@ from typing import Literal
 
 import click
 
-from pcdarts_tune.options import NearestChoice, home_option, say, tracking_uri_option, verbosity_options
+from pcdarts_tune.terminal.options import (
+    NearestChoice,
+    home_option,
+    say,
+    tracking_uri_option,
+    verbosity_options,
+)
 
 
 @click.command("draw", short_help="Draw a genotype's cells as SVG, PNG or DOT.")

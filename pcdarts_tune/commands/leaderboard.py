@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from pcdarts_tune.options import home_option, json_option, verbosity_options
+from pcdarts_tune.terminal.options import home_option, json_option, verbosity_options
 
 
 @click.command("leaderboard", short_help="A sweep's trials, best first.")
@@ -27,8 +27,8 @@ def command(sweep: str, home: Path, as_json: bool) -> None:
       pcdarts-tune leaderboard first
       pcdarts-tune leaderboard first --json | python -m json.tool
     """
-    from pcdarts_tune.leaderboard import print_leaderboard
     from pcdarts_tune.sweep import open_sweep
+    from pcdarts_tune.terminal.leaderboard import print_leaderboard
 
     handle = open_sweep(home, sweep)
     records = handle.records()

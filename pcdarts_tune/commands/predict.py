@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from pcdarts_tune.errors import UserError
-from pcdarts_tune.options import (
+from pcdarts_tune.terminal.options import (
     choose_device,
     device_option,
     home_option,

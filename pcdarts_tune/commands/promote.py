@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from pcdarts_tune.options import (
+from pcdarts_tune.terminal.options import (
     choose_device,
     data_option,
     device_option,

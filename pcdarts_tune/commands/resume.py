@@ -6,8 +6,14 @@ from pathlib import Path
 
 import click
 
-from pcdarts_tune.options import data_option, home_option, json_option, tracking_uri_option, verbosity_options
-from pcdarts_tune.sweep_options import RunOptions, run_options
+from pcdarts_tune.sweeping.sweep_options import RunOptions, run_options
+from pcdarts_tune.terminal.options import (
+    data_option,
+    home_option,
+    json_option,
+    tracking_uri_option,
+    verbosity_options,
+)
 
 
 @click.command("resume", short_help="Go on with a sweep that was interrupted.")
@@ -29,8 +35,8 @@ def command(
       pcdarts-tune resume first
       pcdarts-tune resume first --time-budget 8h
     """
-    from pcdarts_tune import launch
     from pcdarts_tune.sweep import open_sweep
+    from pcdarts_tune.sweeping import launch
 
     handle = open_sweep(home, sweep, tracking_uri)
     images = launch.load_images_of(handle, data)

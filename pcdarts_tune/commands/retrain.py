@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from pcdarts_tune.options import (
+from pcdarts_tune.terminal.options import (
     choose_device,
     data_option,
     device_option,
@@ -65,8 +65,8 @@ def command(
       pcdarts-tune predict my-model digit.png
     """
     from pcdarts_tune.home import artifact_root, default_tracking_uri
+    from pcdarts_tune.recording.retraining_run import Tracked
     from pcdarts_tune.retraining import Retraining, retrain
-    from pcdarts_tune.retraining_run import Tracked
     from pcdarts_tune.sources import load_images, read_genotype, read_space
     from pcdarts_tune.tracking import MlflowStore, check_uri
 

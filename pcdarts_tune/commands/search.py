@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pcdarts_tune.options import (
+from pcdarts_tune.terminal.options import (
     choose_device,
     data_option,
     device_option,
@@ -63,9 +63,9 @@ def command(
     from pcdarts_tune.build import build_search
     from pcdarts_tune.core.genotype import Genotype
     from pcdarts_tune.home import write_json
-    from pcdarts_tune.progress import Progress
     from pcdarts_tune.resumable import Resumable, digest
     from pcdarts_tune.sources import load_images, read_space
+    from pcdarts_tune.terminal.progress import Progress
 
     resolved = read_space(space, settings)
     seed = resolved.seed if seed is None else seed

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pcdarts_tune.options import home_option, json_option, verbosity_options
+from pcdarts_tune.terminal.options import home_option, json_option, verbosity_options
 
 if TYPE_CHECKING:
     from pcdarts_tune.config import Space

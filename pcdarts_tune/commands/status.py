@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from pcdarts_tune.options import home_option, json_option, verbosity_options
+from pcdarts_tune.terminal.options import home_option, json_option, verbosity_options
 
 
 @click.command("status", short_help="How far a sweep is.")
@@ -24,8 +24,8 @@ def command(sweep: str, home: Path, as_json: bool) -> None:
     Example:
       pcdarts-tune status first
     """
-    from pcdarts_tune import naming
     from pcdarts_tune.home import is_running
+    from pcdarts_tune.recording import naming
     from pcdarts_tune.sweep import counts, open_sweep
 
     handle = open_sweep(home, sweep)

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from pcdarts_tune.options import (
+from pcdarts_tune.sweeping.sweep_options import NAMES_OF_SAMPLERS, RunOptions, run_options
+from pcdarts_tune.terminal.options import (
     data_option,
     home_option,
     json_option,
@@ -16,7 +17,6 @@ from pcdarts_tune.options import (
     tracking_uri_option,
     verbosity_options,
 )
-from pcdarts_tune.sweep_options import NAMES_OF_SAMPLERS, RunOptions, run_options
 
 
 @click.command(
@@ -81,11 +81,11 @@ def command(
       pcdarts-tune sweep --space cifar10 --trials 32 --data cifar --gpus-per-trial 0.25
       pcdarts-tune sweep --space my-space.yaml --data photos --set search.epochs=30 --plan
     """
-    from pcdarts_tune import launch
-    from pcdarts_tune.planning import show_plan
     from pcdarts_tune.sources import read_space
     from pcdarts_tune.sweep import SweepSettings
-    from pcdarts_tune.sweep_create import create_sweep
+    from pcdarts_tune.sweeping import launch
+    from pcdarts_tune.sweeping.planning import show_plan
+    from pcdarts_tune.sweeping.sweep_create import create_sweep
 
     resolved = read_space(space, settings)
     wanted = SweepSettings(

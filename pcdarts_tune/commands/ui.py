@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from pcdarts_tune.options import home_option, tracking_uri_option, verbosity_options
+from pcdarts_tune.terminal.options import home_option, tracking_uri_option, verbosity_options
 
 
 @click.command("ui", short_help="Open MLflow on what the sweeps recorded.")
@@ -31,6 +31,6 @@ def command(port: int, no_browser: bool, home: Path, tracking_uri: str | None) -
       pcdarts-tune ui
       pcdarts-tune ui --home /data/pcdarts-home --port 0 --no-browser
     """
-    from pcdarts_tune.browse import browse
+    from pcdarts_tune.recording.browse import browse
 
     browse(home, tracking_uri, port=port, open_browser=not no_browser)

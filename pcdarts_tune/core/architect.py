@@ -126,7 +126,9 @@ class Architect:
         eta = float(weight_optimizer.param_groups[0]["lr"])
         original = [w.detach().clone() for w in weights]
         with only(weights, arch):
-            train_gradients = torch.autograd.grad(F.cross_entropy(self.net(train_images), train_labels), weights)
+            train_gradients = torch.autograd.grad(
+                F.cross_entropy(self.net(train_images), train_labels), weights
+            )
         with _kept_buffers(self.net):
             _assign(weights, _momentum_step(weights, train_gradients, weight_optimizer))
             logits = self.net(valid_images)

@@ -117,7 +117,7 @@ def peak_memory(step: Step, device: torch.device) -> int:
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
         step()
     live = peak = 0
-    for event in profiler.profiler.kineto_results.events():  # type: ignore[union-attr]
+    for event in profiler.profiler.kineto_results.events():
         if event.name() == "[memory]":
             live += event.nbytes()
             peak = max(peak, live)
@@ -132,7 +132,7 @@ def _search_steps(
     architect = Architect(net)
 
     def forward_backward() -> None:
-        F.cross_entropy(net(images), labels).backward()  # type: ignore[no-untyped-call]
+        F.cross_entropy(net(images), labels).backward()
 
     def update() -> None:
         nn.utils.clip_grad_norm_(net.weight_parameters(), 5.0)
@@ -169,14 +169,14 @@ def _training_steps(
     net = EvaluationNetwork(PUBLISHED["PC_DARTS_cifar"], channels, layers).to(images.device)
     net.drop_path = 0.2
     if fast:
-        net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        net.to(memory_format=torch.channels_last)
         images = images.contiguous(memory_format=torch.channels_last)
     optimizer = torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.9, weight_decay=3e-4)
 
     def step() -> None:
         logits, auxiliary = net(images)
         loss = F.cross_entropy(logits, labels) + 0.4 * F.cross_entropy(auxiliary, labels)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         nn.utils.clip_grad_norm_(net.parameters(), 5.0)
         optimizer.step()
         optimizer.zero_grad()

@@ -59,14 +59,20 @@ class FastCell(nn.Module):
                 stages = [StackedConv(edges, self.active, SEPARABLE[name]) for _ in range(2)]
                 self.convolutions[name] = nn.ModuleList(stages)
             elif name in DILATED:
-                self.convolutions[name] = nn.ModuleList([StackedConv(edges, self.active, DILATED[name], dilation=2)])
+                self.convolutions[name] = nn.ModuleList(
+                    [StackedConv(edges, self.active, DILATED[name], dilation=2)]
+                )
             elif name in POOLS:
                 self.pools[name] = StackedNorm(edges, self.active)
             elif name not in FUSED:
                 strides = [self._stride(r) for r in self.rounds for _ in r.published]
-                self.unfused[name] = nn.ModuleList(build_search_operation(name, self.active, s) for s in strides)
+                self.unfused[name] = nn.ModuleList(
+                    build_search_operation(name, self.active, s) for s in strides
+                )
         inputs = sum(len(r.published) for r in self.rounds if r.sources[0] < 2)
-        self.reduce = StackedReduce(inputs, self.active) if self.reduction and "skip_connect" in primitives else None
+        self.reduce = (
+            StackedReduce(inputs, self.active) if self.reduction and "skip_connect" in primitives else None
+        )
 
     def _stride(self, r: Round) -> int:
         return 2 if self.reduction and r.sources[0] < 2 else 1
@@ -76,7 +82,7 @@ class FastCell(nn.Module):
         states = [_after_relu(self.preprocess0, s0), _after_relu(self.preprocess1, s1)]
         if self.reduction:
             require_even(states[0])
-        kernels = {name: [stage.kernels() for stage in stages] for name, stages in self.convolutions.items()}
+        kernels = {name: [stage.kernels() for stage in stages] for name, stages in self._convolutions()}
         mixed: Tensor | None = None  # (N, H, W, T c): what the rounds so far sent to the nodes still to come
         bypassed: list[Tensor | None] = [None] * len(self.rounds[0].targets)
         for r, w in zip(self.rounds, weights, strict=True):
@@ -105,6 +111,10 @@ class FastCell(nn.Module):
             states.append(self._arrange(complete, bypassed[r.targets[0]]))
         return torch.cat(states[2:], dim=1)
 
+    def _convolutions(self) -> Iterator[tuple[str, list[StackedConv]]]:
+        for name, stages in self.convolutions.items():
+            yield name, [stage for stage in _listed(stages) if isinstance(stage, StackedConv)]
+
     def _halve(self, r: Round, x: Tensor) -> Tensor:
         return F.max_pool2d(x, 2, 2) if self._stride(r) == 2 else x
 
@@ -128,17 +138,17 @@ class FastCell(nn.Module):
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Each operation's normalised outputs (N, S c or E c, H', W') with the matrix that sends them on."""
         stride, groups, edges = self._stride(r), len(r.sources), len(r.published)
-        rectified = torch.relu(x)
+        rectified, stages = torch.relu(x), dict(self._convolutions())
         for name in self.primitives:
             if name in self.convolutions:
                 y, inputs = rectified, groups
-                for index, stage in enumerate(self.convolutions[name]):
+                for index, stage in enumerate(stages[name]):
                     y = torch.relu_(y) if index else y
                     y = stage.convolve(y, kernels[name][index], r.rows, inputs, 1 if index else stride)
                     y, inputs = stage.norm(y, r.rows), edges
                 yield y, w.by_edge[name]
             elif name in self.pools:
-                y = self.pools[name].shared(_POOL[name](x, stride), r.rows, groups)
+                y = _norm(self.pools[name]).shared(_POOL[name](x, stride), r.rows, groups)
                 yield y, (w.by_source if self.training else w.by_edge)[name]
             elif name == "skip_connect":
                 if stride == 1:
@@ -147,9 +157,12 @@ class FastCell(nn.Module):
                     assert self.reduce is not None
                     yield self.reduce(rectified, r.rows, groups), w.by_edge[name]
             elif name in self.unfused:
-                modules = self.unfused[name][r.rows.start : r.rows.stop]
+                modules = _listed(self.unfused[name])[r.rows]
                 inputs_E = [part for part in x.chunk(groups, dim=1) for _ in r.targets]
-                yield torch.cat([m(part) for m, part in zip(modules, inputs_E, strict=True)], 1), w.by_edge[name]
+                yield (
+                    torch.cat([m(part) for m, part in zip(modules, inputs_E, strict=True)], 1),
+                    w.by_edge[name],
+                )
 
     def _arrange(self, complete: Tensor, bypassed: Tensor | None) -> Tensor:
         """A finished node: the operated channels (N, H, W, c) among the bypassed ones (N, C - c, H, W).
@@ -173,19 +186,31 @@ class FastCell(nn.Module):
                     for suffix, view in self._published_operation(name, edge, r):
                         yield prefix + suffix, view
         for side, module in (("preprocess0", self.preprocess0), ("preprocess1", self.preprocess1)):
-            yield from ((f"{side}.{suffix}", value) for suffix, value in module.state_dict(keep_vars=True).items())
+            yield from (
+                (f"{side}.{suffix}", value) for suffix, value in module.state_dict(keep_vars=True).items()
+            )
 
     def _published_operation(self, name: str, edge: int, r: Round) -> Iterator[tuple[str, Tensor]]:
         if name in self.convolutions:
-            for stage, first in zip(self.convolutions[name], (1, 5), strict=False):
+            for stage, first in zip(dict(self._convolutions())[name], (1, 5), strict=False):
                 yield from stage.published(edge, first)
         elif name in self.pools:
-            yield from published_norm(self.pools[name], edge, "1")
+            yield from published_norm(_norm(self.pools[name]), edge, "1")
         elif name == "skip_connect" and self._stride(r) == 2:
             assert self.reduce is not None
             yield from self.reduce.published(edge)
         elif name in self.unfused:
-            yield from self.unfused[name][edge].state_dict(keep_vars=True).items()
+            yield from _listed(self.unfused[name])[edge].state_dict(keep_vars=True).items()
+
+
+def _listed(modules: nn.Module) -> list[nn.Module]:
+    assert isinstance(modules, nn.ModuleList)
+    return list(modules)
+
+
+def _norm(module: nn.Module) -> StackedNorm:
+    assert isinstance(module, StackedNorm)
+    return module
 
 
 def _max_pool(x: Tensor, stride: int) -> Tensor:

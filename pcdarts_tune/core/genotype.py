@@ -53,15 +53,20 @@ class Genotype:
         """
         fields = ("normal", "normal_concat", "reduce", "reduce_concat")
         if not isinstance(mapping, Mapping):
-            raise ValueError(f"a genotype is a JSON object with {', '.join(fields)}; this is {_kind(mapping)}")
+            raise ValueError(
+                f"a genotype is a JSON object with {', '.join(fields)}; this is {_kind(mapping)}"
+            )
         missing = [name for name in fields if name not in mapping]
         if missing:
             raise ValueError(f"a genotype has the fields {', '.join(fields)}; missing: {', '.join(missing)}")
         if unknown := [str(name) for name in mapping if name not in fields]:
-            raise ValueError(f"a genotype has only the fields {', '.join(fields)}; unknown: {', '.join(unknown)}")
+            raise ValueError(
+                f"a genotype has only the fields {', '.join(fields)}; unknown: {', '.join(unknown)}"
+            )
         cells = {name: _read_cell(name, mapping[name]) for name in ("normal", "reduce")}
         concats = {
-            name: _read_concat(f"{name}_concat", mapping[f"{name}_concat"], len(cells[name]) // 2) for name in cells
+            name: _read_concat(f"{name}_concat", mapping[f"{name}_concat"], len(cells[name]) // 2)
+            for name in cells
         }
         return cls(cells["normal"], concats["normal"], cells["reduce"], concats["reduce"])
 
@@ -113,7 +118,10 @@ def derive_genotype(
         raise ValueError("a genotype needs at least one operation other than 'none'")
     cells: dict[str, tuple[Edge, ...]] = {}
     nodes = 0
-    for kind, raw_alpha, raw_beta in (("normal", alpha_normal, beta_normal), ("reduce", alpha_reduce, beta_reduce)):
+    for kind, raw_alpha, raw_beta in (
+        ("normal", alpha_normal, beta_normal),
+        ("reduce", alpha_reduce, beta_reduce),
+    ):
         alpha_EO, beta_E = _check(kind, raw_alpha, raw_beta, len(primitives))
         nodes = node_count(alpha_EO.shape[0])
         cells[kind] = _derive_cell(alpha_EO, beta_E, nodes, primitives)
@@ -128,7 +136,9 @@ def node_count(edges: int) -> int:
         total += nodes + 2
         nodes += 1
     if total != edges or edges == 0:
-        raise ValueError(f"{edges} edges fit no cell: nodes have 2, 3, 4, ... predecessors, so 2, 5, 9, 14, 20, ... edges")
+        raise ValueError(
+            f"{edges} edges fit no cell: nodes have 2, 3, 4, ... predecessors, so 2, 5, 9, 14, 20, ... edges"
+        )
     return nodes
 
 
@@ -138,7 +148,9 @@ def node_slices(nodes: int) -> list[slice]:
     return [slice(starts[i], starts[i + 1]) for i in range(nodes)]
 
 
-def _derive_cell(alpha_EO: Tensor, beta_E: Tensor | None, nodes: int, primitives: Sequence[str]) -> tuple[Edge, ...]:
+def _derive_cell(
+    alpha_EO: Tensor, beta_E: Tensor | None, nodes: int, primitives: Sequence[str]
+) -> tuple[Edge, ...]:
     strength_EO = torch.softmax(alpha_EO, dim=-1)
     choices = [index for index, name in enumerate(primitives) if name != "none"]
     edges: list[Edge] = []
@@ -157,18 +169,26 @@ def _derive_cell(alpha_EO: Tensor, beta_E: Tensor | None, nodes: int, primitives
 def _check(kind: str, raw_alpha: Any, raw_beta: Any, operations: int) -> tuple[Tensor, Tensor | None]:
     alpha_EO = torch.as_tensor(raw_alpha).detach().cpu()
     if alpha_EO.ndim != 2 or alpha_EO.shape[1] != operations:
-        raise ValueError(f"alpha_{kind} must be (edges, {operations}), one column an operation; got {tuple(alpha_EO.shape)}")
+        raise ValueError(
+            f"alpha_{kind} must be (edges, {operations}), one column an operation; got {tuple(alpha_EO.shape)}"
+        )
     beta_E = None if raw_beta is None else torch.as_tensor(raw_beta).detach().cpu()
     if beta_E is not None and beta_E.shape != alpha_EO.shape[:1]:
-        raise ValueError(f"beta_{kind} must be ({alpha_EO.shape[0]},), one value an edge; got {tuple(beta_E.shape)}")
+        raise ValueError(
+            f"beta_{kind} must be ({alpha_EO.shape[0]},), one value an edge; got {tuple(beta_E.shape)}"
+        )
     for name, values in ((f"alpha_{kind}", alpha_EO), (f"beta_{kind}", beta_E)):
         if values is not None and not bool(torch.isfinite(values).all()):
-            raise ValueError(f"{name} holds NaN or infinity: the search diverged; try a lower architecture learning rate")
+            raise ValueError(
+                f"{name} holds NaN or infinity: the search diverged; try a lower architecture learning rate"
+            )
     return alpha_EO, beta_E
 
 
 def _kind(value: Any) -> str:
-    return {dict: "an object", list: "a list", str: "a string", type(None): "null"}.get(type(value), "a number")
+    return {dict: "an object", list: "a list", str: "a string", type(None): "null"}.get(
+        type(value), "a number"
+    )
 
 
 def _read_cell(name: str, value: Any) -> tuple[Edge, ...]:
@@ -180,14 +200,22 @@ def _read_cell(name: str, value: Any) -> tuple[Edge, ...]:
     for i, pair in enumerate(value):
         where, node = f"{name}[{i}]", i // 2
         if not isinstance(pair, Sequence) or isinstance(pair, str) or len(pair) != 2:
-            raise ValueError(f"{where} must be [operation, predecessor], such as [\"sep_conv_3x3\", 0]")
+            raise ValueError(f'{where} must be [operation, predecessor], such as ["sep_conv_3x3", 0]')
         operation, predecessor = pair
         if not isinstance(operation, str) or operation not in OPERATIONS:
             near = difflib.get_close_matches(str(operation), OPERATIONS, 1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise ValueError(f"{where}: unknown operation {operation!r}; legal: {', '.join(sorted(OPERATIONS))}{hint}")
-        if isinstance(predecessor, bool) or not isinstance(predecessor, int) or not 0 <= predecessor < node + 2:
-            raise ValueError(f"{where}: predecessor {predecessor!r} must be 0..{node + 1} (node {node} has {node + 2})")
+            raise ValueError(
+                f"{where}: unknown operation {operation!r}; legal: {', '.join(sorted(OPERATIONS))}{hint}"
+            )
+        if (
+            isinstance(predecessor, bool)
+            or not isinstance(predecessor, int)
+            or not 0 <= predecessor < node + 2
+        ):
+            raise ValueError(
+                f"{where}: predecessor {predecessor!r} must be 0..{node + 1} (node {node} has {node + 2})"
+            )
         edges.append((operation, predecessor))
     return tuple(edges)
 
@@ -204,9 +232,13 @@ def _read_concat(name: str, value: Any, nodes: int) -> tuple[int, ...]:
     return tuple(value)
 
 
-def _published(normal: str, normal_concat: range | tuple[int, ...], reduce: str, reduce_concat: range | tuple[int, ...]) -> Genotype:
+def _published(
+    normal: str, normal_concat: range | tuple[int, ...], reduce: str, reduce_concat: range | tuple[int, ...]
+) -> Genotype:
     def cell(text: str) -> tuple[Edge, ...]:
-        return tuple((name, int(index)) for name, _, index in (entry.partition(":") for entry in text.split()))
+        return tuple(
+            (name, int(index)) for name, _, index in (entry.partition(":") for entry in text.split())
+        )
 
     return Genotype(cell(normal), tuple(normal_concat), cell(reduce), tuple(reduce_concat))
 

@@ -1,8 +1,8 @@
 """What an epoch measured: losses and accuracies summed on the device, read once at its end; time and memory.
 
-    >>> meter = Meter(device)
-    >>> meter.add(loss, logits, labels)         # as often as there are batches, without waiting for the device
-    >>> meter.read()                            # (mean loss, accuracy)
+>>> meter = Meter(device)
+>>> meter.add(loss, logits, labels)         # as often as there are batches, without waiting for the device
+>>> meter.read()                            # (mean loss, accuracy)
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The evaluation network: a derived genotype as an ordinary network, trained from scratch (spec section 7).
 
-    >>> net = EvaluationNetwork(PUBLISHED["PC_DARTS_cifar"], channels=36, layers=20, num_classes=10)
-    >>> net.drop_path = 0.2
-    >>> logits, auxiliary_logits = net(torch.randn(2, 3, 32, 32))       # auxiliary logits are None in evaluation
+>>> net = EvaluationNetwork(PUBLISHED["PC_DARTS_cifar"], channels=36, layers=20, num_classes=10)
+>>> net.drop_path = 0.2
+>>> logits, auxiliary_logits = net(torch.randn(2, 3, 32, 32))       # auxiliary logits are None in evaluation
 """
 
 from __future__ import annotations

@@ -26,7 +26,9 @@ OperationFactory = Callable[[int, int, bool], nn.Module]
 class ReLUConvBN(nn.Module):
     """ReLU, convolution, BatchNorm: `c_in` to `c_out` channels."""
 
-    def __init__(self, c_in: int, c_out: int, kernel_size: int, stride: int, padding: int, affine: bool) -> None:
+    def __init__(
+        self, c_in: int, c_out: int, kernel_size: int, stride: int, padding: int, affine: bool
+    ) -> None:
         super().__init__()
         self.op = nn.Sequential(
             nn.ReLU(),
@@ -44,7 +46,9 @@ class FactorizedReduce(nn.Module):
     def __init__(self, c_in: int, c_out: int, affine: bool) -> None:
         super().__init__()
         if c_out % 2:
-            raise ValueError(f"FactorizedReduce makes two halves, so its output channels must be even; got {c_out}")
+            raise ValueError(
+                f"FactorizedReduce makes two halves, so its output channels must be even; got {c_out}"
+            )
         self.conv_1 = nn.Conv2d(c_in, c_out // 2, 1, stride=2, bias=False)
         self.conv_2 = nn.Conv2d(c_in, c_out // 2, 1, stride=2, bias=False)
         self.bn = nn.BatchNorm2d(c_out, affine=affine)
@@ -64,7 +68,9 @@ class SepConv(nn.Module):
         def half(step: int) -> list[nn.Module]:
             return [
                 nn.ReLU(),
-                nn.Conv2d(channels, channels, kernel_size, step, kernel_size // 2, groups=channels, bias=False),
+                nn.Conv2d(
+                    channels, channels, kernel_size, step, kernel_size // 2, groups=channels, bias=False
+                ),
                 nn.Conv2d(channels, channels, 1, bias=False),
                 nn.BatchNorm2d(channels, affine=affine),
             ]
@@ -83,7 +89,14 @@ class DilConv(nn.Module):
         self.op = nn.Sequential(
             nn.ReLU(),
             nn.Conv2d(
-                channels, channels, kernel_size, stride, kernel_size - 1, dilation=2, groups=channels, bias=False
+                channels,
+                channels,
+                kernel_size,
+                stride,
+                kernel_size - 1,
+                dilation=2,
+                groups=channels,
+                bias=False,
             ),
             nn.Conv2d(channels, channels, 1, bias=False),
             nn.BatchNorm2d(channels, affine=affine),
@@ -120,7 +133,9 @@ def _skip_connect(channels: int, stride: int, affine: bool) -> nn.Module:
 OPERATIONS: dict[str, OperationFactory] = {
     "none": lambda channels, stride, affine: Zero(stride),
     "max_pool_3x3": lambda channels, stride, affine: nn.MaxPool2d(3, stride, padding=1),
-    "avg_pool_3x3": lambda channels, stride, affine: nn.AvgPool2d(3, stride, padding=1, count_include_pad=False),
+    "avg_pool_3x3": lambda channels, stride, affine: nn.AvgPool2d(
+        3, stride, padding=1, count_include_pad=False
+    ),
     "skip_connect": _skip_connect,
     "sep_conv_3x3": lambda channels, stride, affine: SepConv(channels, 3, stride, affine),
     "sep_conv_5x5": lambda channels, stride, affine: SepConv(channels, 5, stride, affine),

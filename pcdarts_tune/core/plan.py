@@ -52,7 +52,9 @@ def reduction_layers(layers: int) -> tuple[int, int]:
     return layers // 3, 2 * layers // 3
 
 
-def check_sizes(channels: int, layers: int, num_classes: int, stem: str, in_channels: int, nodes: int = 4) -> None:
+def check_sizes(
+    channels: int, layers: int, num_classes: int, stem: str, in_channels: int, nodes: int = 4
+) -> None:
     """Refuse sizes for which no network of cells is defined.
 
     Raises:

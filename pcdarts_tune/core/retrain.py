@@ -1,8 +1,8 @@
 """One training of a derived network from scratch: a trial's evaluation and the final retraining alike (spec section 7).
 
-    >>> training = Training(EvaluationNetwork(genotype), train, valid, epochs=600, batch_size=96)
-    >>> for epoch in training:
-    ...     print(epoch.epoch, epoch.valid_accuracy)
+>>> training = Training(EvaluationNetwork(genotype), train, valid, epochs=600, batch_size=96)
+>>> for epoch in training:
+...     print(epoch.epoch, epoch.valid_accuracy)
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ class Training:
         self.grad_clip, self.drop_path = grad_clip, drop_path
         self.auxiliary_weight, self.label_smoothing = auxiliary_weight, label_smoothing
         self.device = next(network.parameters()).device
-        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        network.to(memory_format=torch.channels_last)
         self.optimizer = torch.optim.SGD(
             network.parameters(), lr=learning_rate, momentum=momentum, weight_decay=weight_decay
         )
@@ -182,7 +182,7 @@ class Training:
             loss = loss + self.auxiliary_weight * F.cross_entropy(
                 auxiliary, labels, label_smoothing=self.label_smoothing
             )
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         nn.utils.clip_grad_norm_(self.network.parameters(), self.grad_clip)
         self.optimizer.step()
         self.optimizer.zero_grad()

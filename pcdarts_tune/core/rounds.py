@@ -70,7 +70,9 @@ def round_weights(
         weights = operations_EO[index].t().reshape(-1, s, t)
         blocks = torch.diag_embed(weights)[:, :, :, None, :, None] * identity[:, None, :]
         by_edge = blocks.reshape(-1, s * t * channels, t * channels)
-        by_source = (weights[:, :, None, :, None] * identity[:, None, :]).reshape(-1, s * channels, t * channels)
+        by_source = (weights[:, :, None, :, None] * identity[:, None, :]).reshape(
+            -1, s * channels, t * channels
+        )
         result.append(
             RoundWeights(
                 dict(zip(primitives, by_edge, strict=True)),

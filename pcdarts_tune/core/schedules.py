@@ -14,7 +14,14 @@ SCHEDULES = ("cosine", "linear", "step")
 
 
 def learning_rate(
-    schedule: str, epoch: int, epochs: int, base: float, *, minimum: float = 0.0, warmup: int = 0, gamma: float = 0.97
+    schedule: str,
+    epoch: int,
+    epochs: int,
+    base: float,
+    *,
+    minimum: float = 0.0,
+    warmup: int = 0,
+    gamma: float = 0.97,
 ) -> float:
     """The rate that epoch `epoch` (from 0) of `epochs` trains with.
 

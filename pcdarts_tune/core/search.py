@@ -247,7 +247,7 @@ class Search:
         with only(weights, self.supernet.arch_parameters()):
             logits = self.supernet(images)
             loss = F.cross_entropy(logits, labels)
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
         nn.utils.clip_grad_norm_(weights, self.grad_clip)
         self.optimizer.step()
         self.optimizer.zero_grad()

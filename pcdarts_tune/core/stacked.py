@@ -68,7 +68,9 @@ class StackedConv(nn.Module):
         super().__init__()
         self.channels, self.dilation = channels, dilation
         self.padding = dilation * (kernel_size // 2)
-        self.depthwise = nn.Parameter(conv_init(edges, channels, kernel_size, kernel_size, fan_in=kernel_size**2))
+        self.depthwise = nn.Parameter(
+            conv_init(edges, channels, kernel_size, kernel_size, fan_in=kernel_size**2)
+        )
         self.pointwise = nn.Parameter(conv_init(edges, channels, channels, fan_in=channels))
         self.norm = StackedNorm(edges, channels)
 
@@ -85,7 +87,9 @@ class StackedConv(nn.Module):
             return F.conv2d(x, weight, None, stride, self.padding, self.dilation, groups)
         edges = rows.stop - rows.start
         x = repeat_groups(x, groups, edges // groups)
-        y = F.conv2d(x, first.flatten(0, 1)[:, None], None, stride, self.padding, self.dilation, edges * self.channels)
+        y = F.conv2d(
+            x, first.flatten(0, 1)[:, None], None, stride, self.padding, self.dilation, edges * self.channels
+        )
         return F.conv2d(y, pointwise[rows].flatten(0, 1)[..., None, None], groups=edges)
 
     def published(self, edge: int, first: int) -> Iterator[tuple[str, Tensor]]:

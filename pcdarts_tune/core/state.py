@@ -1,7 +1,7 @@
 """Seeds and checkpoints.
 
-    >>> save_checkpoint(path, {"search": search.state_dict()})
-    >>> search.load_state_dict(load_checkpoint(path)["search"])
+>>> save_checkpoint(path, {"search": search.state_dict()})
+>>> search.load_state_dict(load_checkpoint(path)["search"])
 """
 
 from __future__ import annotations

@@ -29,8 +29,9 @@ def add_stem(net: nn.Module, stem: str, in_channels: int, out_channels: int) -> 
 
 def apply_stem(net: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
     """The two inputs of the first cell."""
-    if hasattr(net, "stem"):
-        s = net.stem(images)
+    stems = dict(net.named_children())
+    if "stem" in stems:
+        s = stems["stem"](images)
         return s, s
-    s0 = net.stem0(images)
-    return s0, net.stem1(s0)
+    s0 = stems["stem0"](images)
+    return s0, stems["stem1"](s0)

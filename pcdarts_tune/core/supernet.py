@@ -14,6 +14,7 @@ times as fast (`cell.py` says how). Weights of published runs come in by their p
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -67,8 +68,10 @@ class Supernet(nn.Module):
         mixing: str = "shuffle",
     ) -> None:
         super().__init__()
-        self.primitives = check_supernet(channels, layers, k, num_classes, stem, in_channels, nodes, primitives, mixing)
-        self.arguments = {
+        self.primitives = check_supernet(
+            channels, layers, k, num_classes, stem, in_channels, nodes, primitives, mixing
+        )
+        self.arguments: dict[str, Any] = {
             "channels": channels,
             "layers": layers,
             "k": k,
@@ -86,7 +89,7 @@ class Supernet(nn.Module):
         self.classifier = nn.Linear(nodes * plans[-1].channels, num_classes)
         architecture.add_architecture(self, nodes, len(self.primitives), edge_normalization)
         self.register_buffer("batches_tracked", torch.zeros((), dtype=torch.int64))
-        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.to(memory_format=torch.channels_last)
 
     def forward(self, images: Tensor) -> Tensor:
         """Images (N, in_channels, H, W) to logits (N, num_classes)."""
@@ -98,11 +101,14 @@ class Supernet(nn.Module):
         s1 = s0 if same else torch.relu(s1)
         weights = self._weights()
         last = len(self.cells) - 1
-        for index, cell in enumerate(self.cells):
+        for index, cell in enumerate(self._cells()):
             out = cell(s0, s1, weights[cell.reduction, cell.active])
             # both readers of a cell's output begin with a ReLU, so one serves them
             s0, s1 = s1, out if index == last else torch.relu_(out)
         return self.classifier(s1.mean(dim=(2, 3)))  # type: ignore[no-any-return]
+
+    def _cells(self) -> list[FastCell]:
+        return [cell for cell in self.cells if isinstance(cell, FastCell)]
 
     def _weights(self) -> dict[tuple[bool, int], list[RoundWeights]]:
         """The mixing matrices, once for all cells of one kind and width."""
@@ -112,7 +118,7 @@ class Supernet(nn.Module):
             (cell.reduction, cell.active): round_weights(
                 cell.rounds, self.primitives, *by_kind[cell.reduction], channels=cell.active
             )
-            for cell in {(c.reduction, c.active): c for c in self.cells}.values()
+            for cell in {(c.reduction, c.active): c for c in self._cells()}.values()
         }
 
     def weight_parameters(self) -> list[nn.Parameter]:
@@ -126,7 +132,11 @@ class Supernet(nn.Module):
     def genotype(self) -> Genotype:
         """The genotype that the alphas and betas give now."""
         return derive_genotype(
-            self.alpha_normal, self.alpha_reduce, self.beta_normal, self.beta_reduce, primitives=self.primitives
+            self.alpha_normal,
+            self.alpha_reduce,
+            self.beta_normal,
+            self.beta_reduce,
+            primitives=self.primitives,
         )
 
     def published_state(self) -> dict[str, Tensor]:
@@ -161,7 +171,7 @@ class Supernet(nn.Module):
 
     def _published_shapes(self) -> dict[str, tuple[int, ...]]:
         with torch.device("meta"):
-            textbook = TextbookSupernet(**self.arguments)  # type: ignore[arg-type]
+            textbook = TextbookSupernet(**self.arguments)
         return {name: tuple(value.shape) for name, value in textbook.weight_state().items()}
 
     def _views(self) -> dict[str, Tensor]:
@@ -170,6 +180,6 @@ class Supernet(nn.Module):
             for name, value in self.state_dict(keep_vars=True).items()
             if name.startswith(("stem", "classifier"))
         }
-        for index, cell in enumerate(self.cells):
+        for index, cell in enumerate(self._cells()):
             views.update((f"cells.{index}.{name}", value) for name, value in cell.published())
         return views

@@ -132,7 +132,9 @@ class TextbookSupernet(nn.Module):
         mixing: str = "shuffle",
     ) -> None:
         super().__init__()
-        self.primitives = check_supernet(channels, layers, k, num_classes, stem, in_channels, nodes, primitives, mixing)
+        self.primitives = check_supernet(
+            channels, layers, k, num_classes, stem, in_channels, nodes, primitives, mixing
+        )
         self.stem_kind = stem
         add_stem(self, stem, in_channels, 3 * channels)
         plans = plan_cells(channels, layers, 3 * channels, (nodes, nodes), reduction_prev=stem == "imagenet")
@@ -147,7 +149,10 @@ class TextbookSupernet(nn.Module):
         for reduction, cell in zip(self.reductions, self.cells, strict=True):
             alpha_EO = torch.softmax(self.alpha_reduce if reduction else self.alpha_normal, dim=-1)
             beta_E = self.beta_reduce if reduction else self.beta_normal
-            s0, s1 = s1, cell(s0, s1, alpha_EO, None if beta_E is None else architecture.softmax_per_node(beta_E))
+            s0, s1 = (
+                s1,
+                cell(s0, s1, alpha_EO, None if beta_E is None else architecture.softmax_per_node(beta_E)),
+            )
         return self.classifier(s1.mean(dim=(2, 3)))  # type: ignore[no-any-return]
 
     def weight_parameters(self) -> list[nn.Parameter]:
@@ -158,7 +163,11 @@ class TextbookSupernet(nn.Module):
 
     def genotype(self) -> Genotype:
         return derive_genotype(
-            self.alpha_normal, self.alpha_reduce, self.beta_normal, self.beta_reduce, primitives=self.primitives
+            self.alpha_normal,
+            self.alpha_reduce,
+            self.beta_normal,
+            self.beta_reduce,
+            primitives=self.primitives,
         )
 
     def weight_state(self) -> dict[str, Tensor]:

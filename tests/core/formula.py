@@ -21,7 +21,9 @@ def load_reference(name: str) -> Any:
 
 def u(count: int, seed: int) -> Tensor:
     """`count` float64 values in [0, 1)."""
-    h = (torch.arange(count, dtype=torch.int64) * 2654435761 + ((seed * 2246822519 + 374761393) & MASK)) & MASK
+    h = (
+        torch.arange(count, dtype=torch.int64) * 2654435761 + ((seed * 2246822519 + 374761393) & MASK)
+    ) & MASK
     h ^= h >> 15
     h = _multiply(h, 2246822519)
     h ^= h >> 13

@@ -81,7 +81,9 @@ def test_search_steps_equal_the_reference(case: dict[str, Any], form: type) -> N
         assert float(weights.norm()) == pytest.approx(step["weights_l2"], rel=tolerance)
         assert float(weights.sum()) == pytest.approx(step["weights_sum"], rel=tolerance)
         expected_bias = torch.tensor(step["classifier_bias"], dtype=weights.dtype)
-        torch.testing.assert_close(net.classifier.bias.detach(), expected_bias, rtol=tolerance, atol=tolerance)
+        torch.testing.assert_close(
+            net.classifier.bias.detach(), expected_bias, rtol=tolerance, atol=tolerance
+        )
         for name, values in step["arch"].items():
             actual = getattr(net, name).detach()
             torch.testing.assert_close(

@@ -68,8 +68,14 @@ def test_canonical_hash_ignores_the_order_within_a_node_only() -> None:
     [
         (lambda d: d.pop("reduce"), "missing: reduce"),
         (lambda d: d.update(extra=1), "unknown: extra"),
-        (lambda d: d["normal"].__setitem__(3, ["sep_conv_3x4", 0]), r"normal\[3\].*did you mean 'sep_conv_3x3'"),
-        (lambda d: d["normal"].__setitem__(3, ["sep_conv_3x3", 3]), r"normal\[3\]: predecessor 3 must be 0..2"),
+        (
+            lambda d: d["normal"].__setitem__(3, ["sep_conv_3x4", 0]),
+            r"normal\[3\].*did you mean 'sep_conv_3x3'",
+        ),
+        (
+            lambda d: d["normal"].__setitem__(3, ["sep_conv_3x3", 3]),
+            r"normal\[3\]: predecessor 3 must be 0..2",
+        ),
         (lambda d: d["reduce"].pop(), "reduce must be a list"),
         (lambda d: d.update(normal_concat=[2, 9]), "normal_concat"),
         (lambda d: d["normal"].__setitem__(0, ["sep_conv_3x3", True]), r"normal\[0\]: predecessor True"),
@@ -84,12 +90,17 @@ def test_a_wrong_genotype_is_refused_with_its_place(change: object, says: str) -
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
-    lambda children: st.lists(children, max_size=4) | st.dictionaries(st.text(max_size=5), children, max_size=4),
+    lambda children: (
+        st.lists(children, max_size=4) | st.dictionaries(st.text(max_size=5), children, max_size=4)
+    ),
     max_leaves=12,
 )
 
 
-@given(st.fixed_dictionaries({k: json_values for k in ("normal", "normal_concat", "reduce", "reduce_concat")}) | json_values)
+@given(
+    st.fixed_dictionaries(dict.fromkeys(("normal", "normal_concat", "reduce", "reduce_concat"), json_values))
+    | json_values
+)
 def test_any_json_is_a_genotype_or_a_clear_error(value: object) -> None:
     with pytest.raises(ValueError, match=r"\w"):
         Genotype.from_dict(value)  # type: ignore[arg-type]

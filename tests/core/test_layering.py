@@ -22,8 +22,10 @@ for module in pkgutil.iter_modules(core.__path__):
 from pcdarts_tune.core.data import MemoryBatches
 from pcdarts_tune.core.search import Search
 from pcdarts_tune.core.supernet import Supernet
-halves = [MemoryBatches(torch.randint(0, 255, (8, 1, 8, 8)).byte(), torch.arange(8) % 2, num_classes=2, mean=(.5,), std=(.5,)) for _ in range(2)]
-for epoch in Search(Supernet(4, 3, 2, num_classes=2, in_channels=1), *halves, epochs=1, batch_size=4, arch_warmup_epochs=0):
+images, labels = torch.randint(0, 255, (8, 1, 8, 8)).byte(), torch.arange(8) % 2
+half = MemoryBatches(images, labels, num_classes=2, mean=(.5,), std=(.5,))
+net = Supernet(4, 3, 2, num_classes=2, in_channels=1)
+for epoch in Search(net, half, half, epochs=1, batch_size=4, arch_warmup_epochs=0):
     epoch.genotype.canonical_hash()
 others = [m for m in sys.modules if m.startswith("pcdarts_tune.") and not m.startswith("pcdarts_tune.core")]
 assert not others, others

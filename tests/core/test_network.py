@@ -22,7 +22,9 @@ def test_logits_loss_and_gradients_equal_the_reference(case: dict[str, Any]) -> 
     net = EvaluationNetwork(
         genotype, case["C"], case["layers"], case["num_classes"], case["network"], case["auxiliary"]
     ).double()
-    net.load_state_dict(fill_state([(n, p.shape) for n, p in net.named_parameters()], "by_shape"), strict=False)
+    net.load_state_dict(
+        fill_state([(n, p.shape) for n, p in net.named_parameters()], "by_shape"), strict=False
+    )
     x = images((case["batch"], 3, case["resolution"], case["resolution"]), case["input_seed"])
     targets = torch.tensor(case["targets"])
     logits, auxiliary = net(x)
@@ -89,7 +91,8 @@ def test_drop_path_spares_the_identity_and_evaluation() -> None:
 
 
 @pytest.mark.parametrize(
-    ("stem", "size"), [("cifar", 8), ("cifar", 12), ("cifar", 28), ("cifar", 32), ("imagenet", 32), ("imagenet", 64)]
+    ("stem", "size"),
+    [("cifar", 8), ("cifar", 12), ("cifar", 28), ("cifar", 32), ("imagenet", 32), ("imagenet", 64)],
 )
 def test_the_auxiliary_head_fits_whatever_resolution_comes(stem: str, size: int) -> None:
     net = EvaluationNetwork(PUBLISHED["PC_DARTS_cifar"], 4, 3, 5, stem, in_channels=1)

@@ -39,7 +39,9 @@ def test_todays_pytorch_with_the_published_call_order_is_not_reproduced() -> Non
     assert learning_rate("cosine", 0, 50, 0.1) == 0.1 != wrong[0]
 
 
-@pytest.mark.parametrize(("name", "final"), [("cifar_eval(0.3*e/600)", 0.3), ("darts_cifar_eval(0.2*e/600)", 0.2)])
+@pytest.mark.parametrize(
+    ("name", "final"), [("cifar_eval(0.3*e/600)", 0.3), ("darts_cifar_eval(0.2*e/600)", 0.2)]
+)
 def test_drop_path_equals_the_reference(name: str, final: float) -> None:
     values = [drop_path_probability(epoch, 600, final) for epoch in range(600)]
     assert values == pytest.approx(REFERENCE["drop_path_prob"][name], rel=0, abs=1e-12)

@@ -28,8 +28,12 @@ def half(seed: int, count: int = 20) -> MemoryBatches:
     """Small images whose brightness tells their class."""
     generator = torch.Generator().manual_seed(seed)
     labels = torch.arange(count) % 2
-    images = (torch.randint(0, 100, (count, 1, 8, 8), generator=generator) + 100 * labels[:, None, None, None]).byte()
-    return MemoryBatches(images, labels, num_classes=2, mean=(0.4,), std=(0.3,), augment=Augmentation(1, True, 2))
+    images = (
+        torch.randint(0, 100, (count, 1, 8, 8), generator=generator) + 100 * labels[:, None, None, None]
+    ).byte()
+    return MemoryBatches(
+        images, labels, num_classes=2, mean=(0.4,), std=(0.3,), augment=Augmentation(1, True, 2)
+    )
 
 
 def new_search(mixing: str = "shuffle", alphas: int = 20, **arguments: Any) -> Search:
@@ -105,7 +109,9 @@ def test_the_alphas_half_cycles_instead_of_restarting_every_step() -> None:
                 search.load_state_dict(state)
             step = search.architect.step
 
-            def spy(images: Tensor, labels: Tensor, *rest: Any, step: Any = step, **named: Any) -> Any:
+            def spy(
+                images: Tensor, labels: Tensor, *rest: Any, step: Any = step, seen: Any = seen, **named: Any
+            ) -> Any:
                 seen.append(labels.tolist())
                 return step(images, labels, *rest, **named)
 

@@ -43,7 +43,9 @@ def test_logits_loss_and_gradients_equal_the_reference(case: dict[str, Any], for
     x, targets = batch(case, case["input_seed"], case["targets"])
 
     def close(actual: torch.Tensor, name: str) -> None:
-        torch.testing.assert_close(actual, torch.tensor(case[name], dtype=actual.dtype), msg=None, **tolerance)
+        torch.testing.assert_close(
+            actual, torch.tensor(case[name], dtype=actual.dtype), msg=None, **tolerance
+        )
 
     if "logits_eval_with_fresh_running_stats" in case:
         close(net.eval()(x).detach(), "logits_eval_with_fresh_running_stats")
@@ -124,7 +126,9 @@ def twins(dtype: torch.dtype = torch.float64, **arguments: Any) -> tuple[Superne
     return fast.to(dtype), textbook.to(dtype)
 
 
-def assert_equal_through_steps(fast: Supernet, textbook: TextbookSupernet, size: int = 8, steps: int = 3, **tolerance: float) -> None:
+def assert_equal_through_steps(
+    fast: Supernet, textbook: TextbookSupernet, size: int = 8, steps: int = 3, **tolerance: float
+) -> None:
     """Outputs, all gradients, running statistics, and a trajectory of several steps."""
     dtype = fast.classifier.weight.dtype
     optimizers = [
@@ -187,7 +191,9 @@ def test_fast_equals_textbook_for_other_cells(arguments: dict[str, Any]) -> None
 
 
 def test_fast_equals_textbook_with_imagenet_stems() -> None:
-    assert_equal_through_steps(*twins(channels=8, layers=3, k=2, num_classes=3, stem="imagenet"), size=32, **EXACT)
+    assert_equal_through_steps(
+        *twins(channels=8, layers=3, k=2, num_classes=3, stem="imagenet"), size=32, **EXACT
+    )
 
 
 def test_fast_equals_textbook_in_float32() -> None:
@@ -203,7 +209,9 @@ def test_a_registered_operation_joins_the_search(monkeypatch: pytest.MonkeyPatch
     with pytest.raises(ValueError, match="registered already"):
         ops.register_operation("conv_1x1", lambda channels, stride, affine: nn.Identity())
     primitives = ("none", "conv_1x1", "skip_connect", "avg_pool_3x3")
-    assert_equal_through_steps(*twins(channels=8, layers=3, k=2, num_classes=3, primitives=primitives), **EXACT)
+    assert_equal_through_steps(
+        *twins(channels=8, layers=3, k=2, num_classes=3, primitives=primitives), **EXACT
+    )
 
 
 def test_published_state_goes_both_ways_running_statistics_too() -> None:
@@ -272,7 +280,9 @@ def test_random_mixing_samples_every_channel() -> None:
         ({"primitives": ("skip_connect", "skip_connect")}, "listed once"),
     ],
 )
-def test_an_undefined_supernet_is_refused_before_anything_is_built(arguments: dict[str, Any], says: str) -> None:
+def test_an_undefined_supernet_is_refused_before_anything_is_built(
+    arguments: dict[str, Any], says: str
+) -> None:
     for form in FORMS:
         with pytest.raises(ValueError, match=says):
             form(**arguments)

@@ -20,11 +20,11 @@ from pcdarts_tune.config import Space
 from pcdarts_tune.core.genotype import PUBLISHED
 from pcdarts_tune.errors import UserError
 from pcdarts_tune.home import SweepLock
-from pcdarts_tune.outcome import Outcome, TrialTask
-from pcdarts_tune.ray_session import ray_running
-from pcdarts_tune.runner import RunSettings, run_sweep
 from pcdarts_tune.sweep import SweepHandle, SweepSettings, open_sweep
-from pcdarts_tune.sweep_create import create_sweep
+from pcdarts_tune.sweeping.outcome import Outcome, TrialTask
+from pcdarts_tune.sweeping.ray_session import ray_running
+from pcdarts_tune.sweeping.runner import RunSettings, run_sweep
+from pcdarts_tune.sweeping.sweep_create import create_sweep
 
 TUNE: dict[str, Any] = {
     "supernet.k": {"type": "categorical", "choices": [1, 2, 4, 8]},
@@ -141,7 +141,7 @@ def test_a_lost_process_starts_again_and_a_trial_that_is_always_lost_fails_alone
 
 
 def test_a_spent_time_budget_is_resumed_and_extended(tmp_path: Path) -> None:
-    from pcdarts_tune.launch import extend
+    from pcdarts_tune.sweeping.launch import extend
 
     sweep = made(tmp_path, trials=4)
     ended = run_sweep(sweep, RunSettings(quiet=True, time_budget=5, most=1), function=lookup, data="slow")

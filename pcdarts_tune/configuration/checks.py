@@ -1,0 +1,175 @@
+"""What a space must hold beyond its fields: the rules of rules.py, and ranges that fit the fields they tune.
+
+Every rule is asked of the space as it stands and of every combination that `tune` can draw: of all values where the rule
+says `every`, else of the ends of each range.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Any, get_args
+
+from pydantic import BaseModel, ValidationError
+
+from pcdarts_tune.configuration.mistakes import Mistake, as_error, field_at, mistakes_of, section
+from pcdarts_tune.configuration.ranges import ConditionalRange, Range, assignments, label, ordered
+from pcdarts_tune.configuration.rules import RULES, Rule
+from pcdarts_tune.errors import nearest
+
+if TYPE_CHECKING:
+    from pcdarts_tune.config import Space
+
+MOST_COMBINATIONS = 20_000
+
+
+def check(space: Space) -> dict[str, Range]:
+    """The space's ranges, those that depend on a fixed key resolved. Raises every mistake in one pydantic error."""
+    found: list[Mistake] = []
+    tune = _targets(space, found)
+    try:
+        ordered(tune)
+    except ValueError as error:
+        inside = [key for key in tune if key in str(error)]
+        raise as_error([*found, Mistake(("tune", inside[0]), str(error), frozenset(inside))]) from None
+    tune = _conditions(space, tune, found)
+    for rule in RULES:
+        found += _broken(rule, space, tune)
+    if found:
+        raise as_error(found)
+    return tune
+
+
+def leaves(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    """The dotted keys of a model that hold one value: no lists, no sections, no ranges."""
+    for name, field in model.model_fields.items():
+        inner = section(field)
+        if inner is not None:
+            yield from leaves(inner, f"{prefix}{name}.")
+        elif not _holds(field.annotation, (tuple, dict)):
+            yield prefix + name
+
+
+def _holds(annotation: Any, kinds: tuple[type, ...]) -> bool:
+    origin = getattr(annotation, "__origin__", None)
+    return origin in kinds or any(_holds(part, kinds) for part in get_args(annotation))
+
+
+def lookup(space: BaseModel, key: str) -> Any:
+    """The value at a dotted key."""
+    value: Any = space
+    for part in key.split("."):
+        value = getattr(value, part)
+    return value
+
+
+def _targets(space: Space, found: list[Mistake]) -> dict[str, Range]:
+    """The ranges whose key may be tuned and takes every value they give; the others are reported."""
+    legal = [key for key in leaves(type(space)) if key.split(".")[0] in ("supernet", "search")]
+    good: dict[str, Range] = {}
+    for key, item in space.tune.items():
+        texts = (
+            [_untunable(type(space), key, legal)] if key not in legal else _misfits(type(space), key, item)
+        )
+        if texts:
+            found += [Mistake(("tune", key), text) for text in texts]
+        else:
+            good[key] = item
+    return good
+
+
+def _untunable(root: type[BaseModel], key: str, legal: list[str]) -> str:
+    part = key.split(".")[0]
+    model, field = field_at(root, tuple(key.split(".")))
+    if part in ("evaluation", "retrain"):
+        why = f"{part} is the same for all trials by design, so that they stay comparable"
+        return f"not tuned: {why}; only supernet.* and search.* are"
+    if part in root.model_fields and part not in ("supernet", "search"):
+        return "not tuned: every trial sees the same data and objective; only supernet.* and search.* are"
+    if model is not None:
+        inside = [name for name in legal if name.startswith(f"{key}.")]
+        return f"a section, not a value: tune one of {', '.join(inside)}"
+    if field is not None:
+        return "a list, not one value: lists are not tuned"
+    return f"unknown key{nearest(key, legal)}; legal: {', '.join(legal)}"
+
+
+def _misfits(root: type[BaseModel], key: str, item: Range) -> list[str]:
+    """What is wrong with the range's values for the field: each end (each choice) is tried on it."""
+    *parents, name = key.split(".")
+    model = field_at(root, tuple(parents))[0]
+    assert model is not None
+    texts: dict[str, None] = {}
+    parts = item.ranges.values() if isinstance(item, ConditionalRange) else [item]
+    for value in chain.from_iterable(part.ends() for part in parts):
+        try:
+            model.model_validate({name: value})
+        except ValidationError as error:
+            texts |= dict.fromkeys(mistake.text for mistake in mistakes_of(error, {name: value}, model))
+    return list(texts)
+
+
+def _conditions(space: Space, tune: dict[str, Range], found: list[Mistake]) -> dict[str, Range]:
+    """Ranges that depend on a fixed key become the one for its value; those on a tuned key must cover its values."""
+    out: dict[str, Range] = {}
+    for key in ordered(tune):
+        item = tune[key]
+        if not isinstance(item, ConditionalRange):
+            out[key] = item
+        elif item.by in out:
+            if wrong := _uncovered(out, item):
+                found.append(Mistake(("tune", key), wrong, frozenset({key, item.by})))
+            else:
+                out[key] = item
+        elif item.by not in space.tune:  # else the other key is wrong, and reported
+            try:
+                out[key] = _settled(space, item)
+            except ValueError as error:
+                found.append(Mistake(("tune", key), str(error), frozenset({key, item.by})))
+    return {key: out[key] for key in tune if key in out}
+
+
+def _settled(space: Space, item: ConditionalRange) -> Range:
+    """The range for the value that the key it depends on has in the space. Raises ValueError where there is none."""
+    legal = list(leaves(type(space)))
+    if item.by not in legal:
+        raise ValueError(f"by: {item.by!r} is no key of a space{nearest(item.by, legal)}")
+    value = label(lookup(space, item.by))
+    if value not in item.ranges:
+        raise ValueError(f"no range for {item.by} = {value}; there are ranges for {', '.join(item.ranges)}")
+    return item.ranges[value]
+
+
+def _uncovered(tune: Mapping[str, Range], item: ConditionalRange) -> str | None:
+    drawn = tune[item.by]
+    parts = drawn.ranges.values() if isinstance(drawn, ConditionalRange) else [drawn]
+    values: dict[str, None] = {}
+    for part in parts:
+        listed = part.every()
+        if listed is None:
+            return f"by: {item.by} is drawn from {part}: a range can only depend on a key with few values"
+        values |= dict.fromkeys(map(label, listed))
+    missing = [value for value in values if value not in item.ranges]
+    never = [value for value in item.ranges if value not in values]
+    texts = [f"no range for {item.by} = {', '.join(missing)}"] * bool(missing)
+    texts += [f"{item.by} never is {', '.join(never)}: leave the range out"] * bool(never)
+    return "; ".join(texts) or None
+
+
+def _broken(rule: Rule, space: Space, tune: Mapping[str, Range]) -> Iterator[Mistake]:
+    """The space's own values where they break the rule, and the first combination reached by its ranges that does."""
+    reachable = (drawn for drawn in assignments(tune, rule.keys, every=rule.every) if drawn)
+    for drawn in chain([{}], islice(reachable, MOST_COMBINATIONS)):
+        values = [
+            drawn[key] if key in drawn else bool(tune) if key == "tune" else lookup(space, key)
+            for key in rule.keys
+        ]
+        text = rule.wrong(*values)
+        if text is None:
+            continue
+        blamed = next((key for key in rule.keys if key in drawn), None)
+        reached = ", ".join(f"{key} = {label(value)}" for key, value in drawn.items())
+        path = ("tune", blamed) if blamed else tuple(rule.keys[0].split("."))
+        yield Mistake(path, text + (f" (reached by {reached})" if drawn else ""), frozenset(rule.keys))
+        if drawn:
+            return

@@ -1,0 +1,119 @@
+"""Values set on top of a space: Optuna's, PCDARTS_TUNE_SET's and --set's, each over the one before.
+
+space = override(space, ["search.epochs=3", "search.arch_warmup_epochs=1"])     # what --set does
+trial = apply(space, propose(space.tune, optuna_trial))
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import shlex
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pcdarts_tune.config import Space
+from pcdarts_tune.configuration import yaml_lines
+from pcdarts_tune.configuration.checks import leaves
+from pcdarts_tune.configuration.mistakes import field_at, section
+from pcdarts_tune.configuration.ranges import label
+from pcdarts_tune.configuration.validation import validate
+from pcdarts_tune.errors import UserError, nearest
+
+VARIABLE = "PCDARTS_TUNE_SET"
+
+
+def apply(space: Space, values: Mapping[str, Any]) -> Space:
+    """The space with these dotted keys set, and no longer tuned; checked again. Raises UserError with every mistake."""
+    return _changed(space, values, "")
+
+
+def override(space: Space, settings: Iterable[str], *, origin: str = "--set") -> Space:
+    """The space with `KEY=VALUE` settings, values written as in YAML: `search.epochs=3`, `tune.supernet.k=null`.
+
+    A tuned key that is set is no longer tuned; `tune.KEY={type: …}` gives a key a range, `tune.KEY=null` takes it away.
+    Raises UserError with every mistake, each begun by `origin` and the setting.
+    """
+    values: dict[str, Any] = {}
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        key = key.strip()
+        if not equals or not key:
+            raise UserError(f"{origin} {setting}: not KEY=VALUE", hint="For example: search.epochs=10")
+        if key in values:
+            raise UserError(f"{origin} {setting}: {key} is set twice")
+        content = text.strip().encode("utf-8", "replace") or b"null"
+        values[key], _ = yaml_lines.read_yaml(content, f"{origin} {setting}", numbered=False)
+    return _changed(space, values, f"{origin} ")
+
+
+def from_environment(space: Space, environment: Mapping[str, str] = os.environ) -> Space:
+    """The space with the settings in PCDARTS_TUNE_SET, separated by blanks and quoted as in a shell."""
+    try:
+        settings = shlex.split(environment.get(VARIABLE, ""))
+    except ValueError as error:
+        raise UserError(f"{VARIABLE}: {error}: settings are KEY=VALUE, separated by blanks") from None
+    return override(space, settings, origin=VARIABLE) if settings else space
+
+
+def _changed(space: Space, values: Mapping[str, Any], origin: str) -> Space:
+    data = space.model_dump()
+    mistakes: list[str] = []
+    for key, value in values.items():
+        error = _set(data, key, value)
+        mistakes += [f"{origin}{key}: {error}"] if error else []
+    if mistakes:
+        raise UserError("\n".join(mistakes))
+
+    def place(path: tuple[str | int, ...]) -> tuple[int, str]:
+        key = ".".join(map(str, path))
+        given = next((name for name in values if key == name or key.startswith(name + ".")), None)
+        return (0, f"{origin}{given}={_shown(values[given])}") if given else (1, f"space {space.name}")
+
+    return validate(data, place)
+
+
+@functools.cache
+def _keys() -> tuple[str, ...]:
+    return tuple(leaves(Space))
+
+
+def _shown(value: Any) -> str:
+    return label(value) if value is None or isinstance(value, (bool, int, float, str)) else str(value)
+
+
+def _set(data: dict[str, Any], key: str, value: Any) -> str | None:
+    """Set a dotted key in a space's plain data; what is wrong with the key, if it cannot be."""
+    if key.startswith("tune."):
+        if value is None:
+            known = data["tune"].pop(key.removeprefix("tune."), None)
+            return None if known else f"not tuned; tuned are {', '.join(data['tune']) or 'none'}"
+        data["tune"][key.removeprefix("tune.")] = value
+        return None
+    if key == "tune" and value == {}:
+        data["tune"] = {}
+        return None
+    model, field = field_at(Space, tuple(key.split(".")))
+    if field is None:
+        return f"unknown key{nearest(key, _keys())}; {_siblings(key)}"
+    if model is not None or key == "tune":
+        return f"a section, not a value; set one of its keys: {_siblings(key)}"
+    *parents, name = key.split(".")
+    at = data
+    for parent in parents:
+        at = at[parent]
+    at[name] = value
+    data["tune"].pop(key, None)
+    return None
+
+
+def _siblings(key: str) -> str:
+    """The legal keys beside the one that is not: those of the deepest section that exists."""
+    parts = key.split(".")
+    while parts and field_at(Space, tuple(parts))[0] is None:
+        parts.pop()
+    model = field_at(Space, tuple(parts))[0] or Space
+    prefix = "".join(f"{part}." for part in parts)
+    return "legal: " + ", ".join(
+        prefix + name + (".…" if section(field) else "") for name, field in model.model_fields.items()
+    )

@@ -1,0 +1,1 @@
+"""What goes to MLflow and how it is found again: deliveries, names, provenance. `tracking` is the door."""

@@ -1,0 +1,173 @@
+"""What the commands that run a sweep do around it: look before they start, and say at the end what came of it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from pcdarts_tune.errors import UserError
+from pcdarts_tune.home import SweepFolder, free_name
+from pcdarts_tune.terminal.options import say
+
+if TYPE_CHECKING:
+    from pcdarts_tune.config import Space
+    from pcdarts_tune.datasets import DataSet
+    from pcdarts_tune.sweep import SweepHandle
+    from pcdarts_tune.sweeping.runner import RunSettings
+
+
+def choose_name(home: Path, name: str | None, space: Space) -> str:
+    """The sweep's name: the one given, which must be free, or the space's with the next number."""
+    from pcdarts_tune.sweeping.sweep_create import check_free
+
+    chosen = free_name(home, space.name) if name is None else name
+    SweepFolder.of(home, chosen)
+    check_free(home, chosen)
+    return chosen
+
+
+def storage_folder(storage: str | None) -> str | None:
+    """`--storage` as an absolute path.
+
+    Raises:
+        UserError: for an object store's address.
+    """
+    if storage is None:
+        return None
+    plain = storage.removeprefix("file://")
+    if "://" in plain:
+        raise UserError(
+            f"--storage {storage!r}: only folders, for now",
+            hint="a folder that every node of the cluster mounts",
+        )
+    return str(Path(plain).expanduser().absolute())
+
+
+def check_before(home: Path, run: RunSettings) -> None:
+    """Refuse what would fail later: a home in a Ray job's temporary folder, trials that fit nowhere, a dead address."""
+    import os
+
+    from pcdarts_tune.sweeping.ray_session import probe
+    from pcdarts_tune.sweeping.resources import share_resources, this_machine
+
+    if "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ and "/ray/session" in str(home):
+        raise UserError(
+            f"{home} is the temporary folder of a Ray job and goes when it ends",
+            hint="--home with an absolute path on a disk that stays, the same on all nodes",
+        )
+    if run.address is not None:
+        probe(run.address)
+    else:
+        share_resources(this_machine(), trials=1, cpus=run.cpus, gpus=run.gpus, most=run.most)
+
+
+def load_images(space: Space, data: Path | None, home: Path | None) -> DataSet:
+    """The data set, checked as far as a sweep needs it before anything starts.
+
+    Args:
+        home: where decoded images are kept for the next time; None to write nothing.
+
+    Raises:
+        UserError: what is wrong with it, or that the space holds nothing out to score trials on.
+    """
+    from pcdarts_tune.build import check_image_size
+    from pcdarts_tune.datasets import load_dataset, split_dataset
+
+    if space.data.split == "published":
+        raise UserError(
+            f"space {space.name!r} holds no images out (data.split: published), so trials could not be compared",
+            hint=f"pcdarts-tune search --space {space.name} for one search, or --set data.split=tuning",
+        )
+    images = load_dataset(space.data, data, cache_dir=None if home is None else home / "cache")
+    split_dataset(images, space.data)
+    check_image_size(space.supernet.stem, images, "supernet")
+    check_image_size(space.evaluation.stem, images, "evaluation")
+    for note in images.notes:
+        say(note)
+    return images
+
+
+def load_images_of(sweep: SweepHandle, data: Path | None) -> DataSet:
+    """The data set of a sweep, from where it was or from `data`.
+
+    Raises:
+        UserError: when it is not the one that the sweep was made with.
+    """
+    images = load_images(sweep.space, data or sweep.data_root, sweep.home)
+    before = sweep.about["data"]["digest"]
+    if images.digest != before:
+        raise UserError(
+            f"the images of sweep {sweep.name!r} have changed (digest {images.digest}, it began with {before}): "
+            "its trials could not be compared",
+            hint="--data DIR where the same images are, or a new sweep",
+        )
+    return images
+
+
+def about_images(images: DataSet) -> dict[str, str]:
+    """The data set for the record, as MLflow's inputs want it."""
+    profile = {
+        "train_images": len(images.train_labels),
+        "test_images": len(images.test_labels),
+        "classes": images.num_classes,
+        "channels": images.in_channels,
+        "image_size": list(images.image_size),
+    }
+    source = json.dumps({"source": images.source})
+    return {"name": images.name, "digest": images.digest, "source": source, "profile": json.dumps(profile)}
+
+
+def extend(sweep: SweepHandle, more: bool, trials: int) -> None:
+    """Raise the number of trials, by `trials` or to it.
+
+    Raises:
+        UserError: when that is no more than it has.
+    """
+    target = sweep.target + trials if more else trials
+    if target <= sweep.target:
+        raise UserError(
+            f"sweep {sweep.name!r} has {sweep.target} trials already",
+            hint=f"--trials +{trials} for {trials} more",
+        )
+    sweep.study.note("target", target)
+
+
+def run_to_the_end(sweep: SweepHandle, run: RunSettings, images: DataSet, *, as_json: bool) -> int:
+    """Run a sweep and print its leaderboard and what to do next; the exit code."""
+    from pcdarts_tune.sweeping.runner import run_sweep
+    from pcdarts_tune.terminal.leaderboard import print_leaderboard
+
+    ended = run_sweep(sweep, run, data=images)
+    records = sweep.records()
+    if as_json:
+        click.echo(json.dumps([record.to_dict() for record in records]))
+    else:
+        print_leaderboard(records, sweep.keys)
+    sys.stdout.flush()
+    if ended.undelivered:
+        say(
+            f"MLflow did not take {ended.undelivered} records ({ended.trouble or 'no answer'}); "
+            f"they are kept: pcdarts-tune resume {sweep.name} delivers them"
+        )
+    if ended.reason != "done":
+        say(f"stopped ({ended.reason}); to go on: pcdarts-tune resume {sweep.name}{_home(sweep)}")
+        return 130 if ended.reason == "interrupted" else 0
+    if not any(record.objective is not None for record in records):
+        say("no trial was completed; the reasons are in the table")
+        return 1
+    say(f"next: pcdarts-tune promote {sweep.name}{_home(sweep)}")
+    say(f"to compare the trials in MLflow: pcdarts-tune ui{_home(sweep)}")
+    return 0
+
+
+def _home(sweep: SweepHandle) -> str:
+    """` --home DIR` when the command needs it to find the sweep again."""
+    import os
+    import shlex
+
+    default = Path(os.environ.get("PCDARTS_TUNE_HOME") or "pcdarts-home").expanduser().absolute()
+    return "" if sweep.home.absolute() == default else f" --home {shlex.quote(str(sweep.home))}"

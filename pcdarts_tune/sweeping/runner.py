@@ -1,0 +1,221 @@
+"""Running a sweep: Ray Tune executes what the study asks for, until it has the trials it shall have.
+
+    ended = run_sweep(open_sweep(home, "first"), RunSettings())
+    ended.reason                # "done", "interrupted", "time budget"
+
+Ray's own state is disposable. Every run is a new `Tuner` over the same study: trials that were proposed and
+have not ended go on from their checkpoints under their own numbers, and only then are new ones asked for.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pcdarts_tune.errors import UserError, WorkFailed
+from pcdarts_tune.home import SweepLock
+from pcdarts_tune.study import Proposal, derived_seed
+from pcdarts_tune.sweeping.outcome import TrialTask
+from pcdarts_tune.sweeping.ray_session import ray_running
+from pcdarts_tune.sweeping.resources import Share, cluster, share_resources
+from pcdarts_tune.sweeping.stopping import ReasonToStop, Stop
+from pcdarts_tune.sweeping.sweep_report import deliver_late, summary, tracker_of
+
+if TYPE_CHECKING:
+    from pcdarts_tune.recording.sweep_tracking import SweepTracker
+    from pcdarts_tune.sweep import SweepHandle
+    from pcdarts_tune.sweeping.recorder import Recorder
+    from pcdarts_tune.terminal.view import View
+    from pcdarts_tune.trainable import TrialFunction
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """How a sweep is run this time; none of it changes what its trials compute.
+
+    Attributes:
+        address: of a Ray cluster; None for this machine.
+        cpus, gpus: of one trial; None to choose.
+        most: trials at a time, at most.
+        time_budget: seconds after which the sweep stops, to be resumed.
+        quiet: no progress on stderr.
+    """
+
+    address: str | None = None
+    cpus: float | None = None
+    gpus: float | None = None
+    most: int | None = None
+    time_budget: float | None = None
+    quiet: bool = False
+
+
+@dataclass(frozen=True)
+class Ended:
+    """Why a run of a sweep came to its end, and how many records MLflow did not take."""
+
+    reason: ReasonToStop
+    undelivered: int = 0
+    trouble: str | None = None
+
+
+def run_sweep(
+    sweep: SweepHandle, run: RunSettings, *, data: Any = None, function: TrialFunction | None = None
+) -> Ended:
+    """Run a sweep to its end, or until it is interrupted or its time is spent.
+
+    Args:
+        data: the data set, loaded; workers get it from here.
+        function: what a trial does; None for the real one.
+
+    Raises:
+        UserError: when another process runs it, or its resources can never be had.
+        WorkFailed: when Ray does not run trials at all.
+    """
+    with SweepLock(sweep.folder), Stop(run.time_budget) as stop:
+        tracker = tracker_of(sweep)
+        tracker.open()
+        deliver_late(sweep, tracker)
+        try:
+            if not _is_done(sweep):
+                _run(sweep, run, stop, tracker, data, function)
+        except BaseException:
+            tracker.close("KILLED", summary(sweep), timeout=10)
+            raise
+        reason: ReasonToStop = "done" if _is_done(sweep) else stop.reason
+        undelivered = tracker.close("FINISHED" if reason == "done" else "KILLED", summary(sweep))
+        return Ended(reason, undelivered, tracker.trouble)
+
+
+def _run(
+    sweep: SweepHandle,
+    run: RunSettings,
+    stop: Stop,
+    tracker: SweepTracker,
+    data: Any,
+    function: TrialFunction | None,
+) -> None:
+    from pcdarts_tune.sweeping.shipping import pack, size
+
+    packed = pack(data)
+    with ray_running(address=run.address, data_bytes=size(packed)):
+        share = share_resources(cluster(), trials=sweep.target, cpus=run.cpus, gpus=run.gpus, most=run.most)
+        view = _view(sweep, run, share)
+        try:
+            _Run(sweep, share, stop, tracker, view, function, packed).to_the_end()
+        finally:
+            view.close()
+
+
+@dataclass(frozen=True)
+class _Run:
+    sweep: SweepHandle
+    share: Share
+    stop: Stop
+    tracker: SweepTracker
+    view: View
+    function: TrialFunction | None
+    packed: Any
+
+    def to_the_end(self) -> None:
+        """Tuner after Tuner until the study has its trials; more than one only where Ray itself gave up."""
+        lost: dict[int, int] = {}
+        while not self.stop.asked and not _is_done(self.sweep):
+            recorder, error = self._fit()
+            if self.stop.asked:
+                return
+            reason = " ".join(str(error).split())[:300] if error else "Ray lost it"
+            if not recorder.live and not recorder.ended:
+                hint = "the logs of Ray, in /tmp/ray/session_latest/logs"
+                raise WorkFailed(f"Ray could not run the trials: {reason}", hint=hint) from error
+            # Ray's memory monitor ends a whole run, whatever its trials may fail: those that ran start again
+            for number in sorted(recorder.live):
+                lost[number] = lost.get(number, 0) + 1
+                if lost[number] > self.sweep.settings.max_failures:
+                    recorder.fail(number, f"Ray ended its process {lost[number]} times: {reason}")
+
+    def _fit(self) -> tuple[Recorder, Exception | None]:
+        from ray import tune
+
+        from pcdarts_tune.sweeping.quiet import AskedToStop, Silent
+        from pcdarts_tune.sweeping.recorder import Recorder
+        from pcdarts_tune.sweeping.searcher import StudySearcher
+        from pcdarts_tune.trainable import ray_trial
+
+        sweep, share, stop = self.sweep, self.share, self.stop
+        searcher = StudySearcher(
+            sweep.study,
+            target=sweep.target,
+            concurrent=share.concurrent,
+            task=_tasks(sweep, share),
+            unfinished=sweep.study.unfinished(),
+        )
+        recorder = Recorder(sweep.study, self.tracker, self.view, searcher)
+        resources = {"cpu": share.cpus, **({"gpu": share.gpus} if share.gpus else {})}
+        told = tune.with_parameters(ray_trial, function=self.function, data=self.packed)
+        tuner = tune.Tuner(
+            tune.with_resources(told, resources),
+            tune_config=tune.TuneConfig(
+                search_alg=searcher,
+                num_samples=-1,
+                reuse_actors=True,
+                trial_name_creator=lambda trial: f"trial-{trial.config['number']}",
+                trial_dirname_creator=lambda trial: f"{trial.config['number']}-{trial.trial_id}",
+            ),
+            run_config=tune.RunConfig(
+                name=time.strftime("%Y%m%d-%H%M%S"),
+                storage_path=str(sweep.folder.ray),
+                failure_config=tune.FailureConfig(max_failures=sweep.settings.max_failures),
+                stop=AskedToStop(lambda: stop.asked),
+                callbacks=[recorder, Silent()],
+                verbose=0,
+            ),
+        )
+        try:
+            tuner.fit()
+        except UserError:
+            raise
+        except Exception as error:
+            return recorder, error
+        return recorder, None
+
+
+def _is_done(sweep: SweepHandle) -> bool:
+    """Whether the study has the trials it shall have, and all have ended."""
+    return len(sweep.study) >= sweep.target and not sweep.study.unfinished()
+
+
+def _tasks(sweep: SweepHandle, share: Share) -> Callable[[Proposal], TrialTask]:
+    space = sweep.space.model_dump_json()
+    seed = derived_seed(sweep.settings.seed, "evaluation")
+
+    def task(proposal: Proposal) -> TrialTask:
+        return TrialTask(
+            number=proposal.number,
+            seed=proposal.seed,
+            evaluation_seed=seed,
+            hyperparameters=proposal.hyperparameters,
+            space=space,
+            folder=str(sweep.folder.trial(proposal.number)),
+            evaluations=str(sweep.folder.evaluations),
+            threads=share.threads,
+            gpus=share.gpus,
+        )
+
+    return task
+
+
+def _view(sweep: SweepHandle, run: RunSettings, share: Share) -> View:
+    from pcdarts_tune.console import choose_view
+    from pcdarts_tune.terminal.view import Board
+
+    ended = [record for record in sweep.records() if record.state in ("complete", "failed", "pruned")]
+    best = None if not ended or ended[0].objective is None else (ended[0].trial, ended[0].objective)
+    if not run.quiet:
+        about = f"sweep {sweep.name}: {sweep.target} trials, {share}; in {sweep.folder.path}"
+        print(about, file=sys.stderr, flush=True)
+    stages = {"search": sweep.space.search.epochs, "evaluation": sweep.space.evaluation.epochs}
+    board = Board(sweep.target, share.concurrent, stages, ended_before=len(ended), best=best)
+    return choose_view(board, quiet=run.quiet)

@@ -1,0 +1,72 @@
+"""Ray Tune's searcher over the study: it hands out the trials that are to run, and keeps nothing of its own.
+
+Trials that an earlier driver left unfinished come first, under their own numbers; then the study is asked,
+one trial at a time and only when one can start, so that a proposal knows as many results as it can.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from ray.tune.search import Searcher
+
+if TYPE_CHECKING:
+    from pcdarts_tune.study import Proposal, SweepStudy
+    from pcdarts_tune.sweeping.outcome import TrialTask
+
+
+class StudySearcher(Searcher):
+    """Asks a study until it has `target` trials.
+
+    Args:
+        concurrent: trials at a time.
+        task: what a trial is told.
+        unfinished: proposals to run before new ones.
+    """
+
+    def __init__(
+        self,
+        study: SweepStudy,
+        *,
+        target: int,
+        concurrent: int,
+        task: Callable[[Proposal], TrialTask],
+        unfinished: list[Proposal],
+    ) -> None:
+        super().__init__()
+        self._study, self._target, self._concurrent, self._task = (study, target, concurrent, task)
+        self._unfinished = deque(unfinished)
+        self.proposals: dict[str, Proposal] = {}
+        """Ray's trial id -> what runs under it."""
+        self._live: set[str] = set()
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]
+        """The next trial's configuration, None to be asked again later, FINISHED when there are no more."""
+        if len(self._live) >= self._concurrent:
+            return None
+        if self._unfinished:
+            proposal = self._unfinished.popleft()
+        elif len(self._study) < self._target:
+            proposal = self._study.ask(self._target)
+        else:
+            return Searcher.FINISHED
+        self._live.add(trial_id)
+        self.proposals[trial_id] = proposal
+        return {"number": proposal.number, "task": self._task(proposal).to_json()}
+
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
+        """A place is free; what came of the trial is told to the study by the driver's callback (recorder.py)."""
+        self._live.discard(trial_id)
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing: the study is the state, and Ray's snapshots are never read again."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing, see `save`."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
