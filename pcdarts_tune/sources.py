@@ -42,13 +42,14 @@ def read_space(text: str, settings: Iterable[str] = ()) -> Space:
     return override(space, settings) if settings else space
 
 
-def load_images(space: Space, root: Path | None, home: Path, *, quiet: bool = False) -> DataSet:
-    """The images of a space, decoded ones kept in the home; on stderr what there is to know of them.
+def load_images(space: Space, root: Path | None, home: Path | None, *, quiet: bool = False) -> DataSet:
+    """The images of a space; on stderr what there is to know of them.
 
     Args:
         root: `--data`, or None.
+        home: where decoded images are kept for the next time; None to write nothing.
     """
-    from pcdarts_tune.datasets import load_dataset
+    from pcdarts_tune.datasets import load_dataset, split_dataset
     from pcdarts_tune.terminal.progress import Progress
 
     bar: list[Progress] = []
@@ -59,12 +60,14 @@ def load_images(space: Space, root: Path | None, home: Path, *, quiet: bool = Fa
         bar[0].update(done)
 
     try:
-        images = load_dataset(space.data, root, cache_dir=home / "cache", progress=progress)
+        images = load_dataset(
+            space.data, root, cache_dir=None if home is None else home / "cache", progress=progress
+        )
     finally:
         for shown in bar:
             shown.__exit__(None, None, None)
     if not quiet:
-        for note in images.notes:
+        for note in (*images.notes, *split_dataset(images, space.data).notes):
             say(f"note: {note}")
     return images
 

@@ -120,7 +120,7 @@ class SweepHandle:
         if uri.startswith("secret:"):
             raise UserError(
                 f"sweep {self.name!r} records in {uri.removeprefix('secret:')} under a password, which is not kept",
-                hint="give the address again: --tracking-uri URI, or MLFLOW_TRACKING_URI",
+                hint="give the address again: --tracking-uri URI, or PCDARTS_TUNE_TRACKING_URI",
             )
         return uri
 

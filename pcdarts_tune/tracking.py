@@ -131,12 +131,14 @@ class MlflowStore:
         with Image.open(io.BytesIO(png)) as image:
             self.client.log_image(run_id, image.convert("RGB"), key=key, step=step, synchronous=True)
 
-    def log_dataset(self, run_id: str, *, name: str, digest: str, source: str, profile: str) -> None:
+    def log_dataset(
+        self, run_id: str, *, name: str, digest: str, source: str, profile: str, context: str = "search"
+    ) -> None:
         """The data set as an input of the run: MLflow's own lineage."""
         from mlflow.entities import Dataset, DatasetInput, InputTag
 
         data = Dataset(name=name, digest=digest, source_type="local", source=source, profile=profile)
-        self.client.log_inputs(run_id, [DatasetInput(data, [InputTag("mlflow.data.context", "search")])])
+        self.client.log_inputs(run_id, [DatasetInput(data, [InputTag("mlflow.data.context", context)])])
 
     def close_run(self, run_id: str, status: str, *, name: str | None = None) -> None:
         """End a run as FINISHED, FAILED or KILLED."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import typing
-from pathlib import Path
 from typing import Any
 
 import optuna
@@ -29,8 +28,6 @@ from pcdarts_tune.configuration.ranges import (
     varied,
 )
 from pcdarts_tune.core.genotype import DARTS_PRIMITIVES
-
-SCHEDULES = json.loads((Path(__file__).parent / "reference" / "schedules.json").read_text())
 
 
 def one_of(*choices: Any) -> CategoricalRange:

@@ -28,7 +28,7 @@ def test_values(value: Any, shown: str) -> None:
 def test_run_names() -> None:
     values = {"search.batch_size": 256, "supernet.k": 4, "search.learning_rate": 0.124}
     assert naming.run_name(5, values) == "t05 K=4 b=256 lr=.124"
-    assert naming.run_name(5, values, 0.9634) == "t05 K=4 b=256 lr=.124 acc=.963"
+    assert naming.run_name(5, values, 0.9634) == "t05 acc=.963 K=4 b=256 lr=.124"
     assert naming.run_name(123, {}, None, "failed") == "t123 failed"
     many = {f"search.x{i}": i for i in range(9)}
     assert len(naming.run_name(0, many).split()) == 6

@@ -106,7 +106,7 @@ def test_a_trial_s_run_reads_well(store: MlflowStore) -> None:
     (run,) = trial_runs(store, "reads-well")
     assert notes["run/5"] == run.info.run_id
     assert notes["delivered/5"]
-    assert run.info.run_name == "t05 K=4 lr=.124 acc=.963"
+    assert run.info.run_name == "t05 acc=.963 K=4 lr=.124"
     assert run.info.status == "FINISHED"
     assert run.data.tags["mlflow.parentRunId"] == notes["run"]
     assert run.data.tags["pcdarts.outcome"] == "complete"

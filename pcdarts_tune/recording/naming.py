@@ -1,6 +1,6 @@
 """What things are called where people read them: a trial's run in MLflow, a setting in a table.
 
-run_name(5, {"supernet.k": 4, "search.learning_rate": 0.1243}, 0.9634)      # "t05 K=4 lr=.124 acc=.963"
+run_name(5, {"supernet.k": 4, "search.learning_rate": 0.1243}, 0.9634)      # "t05 acc=.963 K=4 lr=.124"
 """
 
 from __future__ import annotations
@@ -63,9 +63,9 @@ def settings(hyperparameters: Mapping[str, Any], most: int | None = None) -> str
 def run_name(
     number: int, hyperparameters: Mapping[str, Any], objective: float | None = None, state: str = ""
 ) -> str:
-    """A trial's run: number, settings, and what came of it."""
-    end = f"acc={short_value(float(objective))}" if objective is not None else state
-    return " ".join(part for part in (f"t{number:02d}", settings(hyperparameters, 5), end) if part)
+    """A trial's run: number, what came of it, settings; MLflow's column is narrow, so what matters comes first."""
+    result = f"acc={short_value(float(objective))}" if objective is not None else state
+    return " ".join(part for part in (f"t{number:02d}", result, settings(hyperparameters, 5)) if part)
 
 
 def parameters(tune: Mapping[str, Range], hyperparameters: Mapping[str, Any]) -> dict[str, str]:

@@ -78,7 +78,7 @@ class RetrainingRun:
         store.log_json(run_id, work.space.model_dump(mode="json"), "space.json")
         store.log_text(run_id, cell_svg(work.genotype), "cells.svg")
         store.log_png(run_id, cells_png(work.genotype), key="cells", step=0)
-        store.log_dataset(run_id, **about_images(work.images))
+        store.log_dataset(run_id, **about_images(work.images), context="retraining")
         return run
 
     def epoch(self, step: int, metrics: Mapping[str, float]) -> None:

@@ -74,20 +74,17 @@ def load_images(space: Space, data: Path | None, home: Path | None) -> DataSet:
     Raises:
         UserError: what is wrong with it, or that the space holds nothing out to score trials on.
     """
+    from pcdarts_tune import sources
     from pcdarts_tune.build import check_image_size
-    from pcdarts_tune.datasets import load_dataset, split_dataset
 
     if space.data.split == "published":
         raise UserError(
             f"space {space.name!r} holds no images out (data.split: published), so trials could not be compared",
             hint=f"pcdarts-tune search --space {space.name} for one search, or --set data.split=tuning",
         )
-    images = load_dataset(space.data, data, cache_dir=None if home is None else home / "cache")
-    split_dataset(images, space.data)
+    images = sources.load_images(space, data, home)
     check_image_size(space.supernet.stem, images, "supernet")
     check_image_size(space.evaluation.stem, images, "evaluation")
-    for note in images.notes:
-        say(note)
     return images
 
 
