@@ -187,7 +187,7 @@ def test_a_failed_trial_says_why(store: MlflowStore) -> None:
     assert tracker.close("FINISHED", "") == 0
     (run,) = trial_runs(store, "failed")
     assert run.info.status == "FAILED"
-    assert run.info.run_name == "t05 K=4 lr=.124 failed"
+    assert run.info.run_name == "t05 failed K=4 lr=.124"
     assert run.data.tags["pcdarts.reason"] == "out of memory with K 4"
     assert OBJECTIVE not in run.data.metrics
 
