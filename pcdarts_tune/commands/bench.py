@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from typing import Any
 
@@ -63,6 +64,8 @@ def command(
       pcdarts-tune bench --batch 32 --threads 1
       pcdarts-tune bench --stage evaluate --json
     """
+    # PyTorch's profiler, which measures memory on a CPU, announces itself on stderr otherwise
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")
     import torch
 
     from pcdarts_tune.build import set_threads

@@ -82,10 +82,12 @@ class FastCell(nn.Module):
         states = [_after_relu(self.preprocess0, s0), _after_relu(self.preprocess1, s1)]
         if self.reduction:
             require_even(states[0])
-        kernels = {name: [stage.kernels() for stage in stages] for name, stages in self._convolutions()}
+        rows = [r.rows.stop - r.rows.start for r in self.rounds]
+        kernels = {name: [stage.kernels(rows) for stage in stages] for name, stages in self._convolutions()}
         mixed: Tensor | None = None  # (N, H, W, T c): what the rounds so far sent to the nodes still to come
         bypassed: list[Tensor | None] = [None] * len(self.rounds[0].targets)
-        for r, w in zip(self.rounds, weights, strict=True):
+        for index, (r, w) in enumerate(zip(self.rounds, weights, strict=True)):
+            of_round = {name: [stage[index] for stage in stages] for name, stages in kernels.items()}
             sources = [states[s] for s in r.sources]
             order = sample_order(sources[0], self.training) if self.sampled else None
             if order is not None:
@@ -93,7 +95,7 @@ class FastCell(nn.Module):
             # split, not sliced: its gradient is one concatenation instead of a padded copy for each part
             parts = [source.split([self.active, source.shape[1] - self.active], dim=1) for source in sources]
             active = torch.cat([part[0] for part in parts], dim=1)
-            sent = self._mix(r, w, active, kernels, None if order is not None else mixed)
+            sent = self._mix(r, w, active, of_round, None if order is not None else mixed)
             rest = [self._halve(r, part[1]) for part in parts] if self.k > 1 else []
             if order is not None:
                 # each source sampled its own channels: put them back before anything is added
@@ -144,7 +146,7 @@ class FastCell(nn.Module):
                 y, inputs = rectified, groups
                 for index, stage in enumerate(stages[name]):
                     y = torch.relu_(y) if index else y
-                    y = stage.convolve(y, kernels[name][index], r.rows, inputs, 1 if index else stride)
+                    y = stage.convolve(y, kernels[name][index], inputs, 1 if index else stride)
                     y, inputs = stage.norm(y, r.rows), edges
                 yield y, w.by_edge[name]
             elif name in self.pools:
@@ -174,8 +176,8 @@ class FastCell(nn.Module):
         rest = bypassed.permute(0, 2, 3, 1)
         if self.mixing == "shift":
             return torch.cat([rest, complete], dim=-1).permute(0, 3, 1, 2)
-        groups = rest.unflatten(-1, (self.k - 1, self.active)).transpose(-1, -2)
-        return torch.cat([complete.unsqueeze(-1), groups], dim=-1).flatten(-2).permute(0, 3, 1, 2)
+        groups = rest.unflatten(-1, (self.k - 1, self.active)).unbind(-2)
+        return torch.stack([complete, *groups], dim=-1).flatten(-2).permute(0, 3, 1, 2)
 
     def published(self) -> Iterator[tuple[str, Tensor]]:
         """(name, view) of every weight and running statistic that this cell stores stacked, as published."""

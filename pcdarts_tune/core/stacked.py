@@ -11,7 +11,7 @@ The mathematics is `ops.SepConv` and `ops.DilConv`, edge by edge; tests/core/tes
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +21,7 @@ COMPOSE_UP_TO = 16
 """Active channels up to which depthwise and pointwise are composed into one dense convolution: benchmarks/compose.py."""
 
 Kernels = tuple[Tensor, Tensor | None]
-"""What a convolution needs, once a forward pass: (composed, None) or (depthwise, pointwise)."""
+"""What the convolution of a round needs: (composed, None) or (depthwise, pointwise)."""
 
 MOMENTUM, EPSILON = 0.1, 1e-5  # PyTorch's BatchNorm defaults
 
@@ -74,23 +74,24 @@ class StackedConv(nn.Module):
         self.pointwise = nn.Parameter(conv_init(edges, channels, channels, fan_in=channels))
         self.norm = StackedNorm(edges, channels)
 
-    def kernels(self) -> Kernels:
+    def kernels(self, edges: Sequence[int]) -> list[Kernels]:
+        """The kernels by round, `edges` in each; split at once, since slices would each pad their gradient."""
         if self.channels <= COMPOSE_UP_TO:
-            return self.pointwise[..., None, None] * self.depthwise[:, None], None
-        return self.depthwise, self.pointwise
+            composed = self.pointwise[..., None, None] * self.depthwise[:, None]
+            return [(part.flatten(0, 1), None) for part in composed.split(list(edges))]
+        depthwise = [part.flatten(0, 1)[:, None] for part in self.depthwise.split(list(edges))]
+        pointwise = [part.flatten(0, 1)[..., None, None] for part in self.pointwise.split(list(edges))]
+        return list(zip(depthwise, pointwise, strict=True))
 
-    def convolve(self, x: Tensor, kernels: Kernels, rows: slice, groups: int, stride: int) -> Tensor:
-        """x (N, G c, H, W), G inputs for the edges `rows`, to (N, E c, H/stride, W/stride), before the BatchNorm."""
-        first, pointwise = kernels[0][rows], kernels[1]
+    def convolve(self, x: Tensor, kernels: Kernels, groups: int, stride: int) -> Tensor:
+        """x (N, G c, H, W), G inputs for a round's E edges, to (N, E c, H/stride, W/stride), before the BatchNorm."""
+        first, pointwise = kernels
         if pointwise is None:
-            weight = first.flatten(0, 1)
-            return F.conv2d(x, weight, None, stride, self.padding, self.dilation, groups)
-        edges = rows.stop - rows.start
+            return F.conv2d(x, first, None, stride, self.padding, self.dilation, groups)
+        edges = len(pointwise) // self.channels
         x = repeat_groups(x, groups, edges // groups)
-        y = F.conv2d(
-            x, first.flatten(0, 1)[:, None], None, stride, self.padding, self.dilation, edges * self.channels
-        )
-        return F.conv2d(y, pointwise[rows].flatten(0, 1)[..., None, None], groups=edges)
+        y = F.conv2d(x, first, None, stride, self.padding, self.dilation, groups=len(first))
+        return F.conv2d(y, pointwise, groups=edges)
 
     def published(self, edge: int, first: int) -> Iterator[tuple[str, Tensor]]:
         """(name, view of the tensor) of one edge as the published code has it; `first` numbers the depthwise layer."""
