@@ -64,7 +64,7 @@ def build_evaluation(
             hint="use it with `search` and `retrain`, or set data.split=tuning for a sweep",
         )
     rows = torch.cat([splits.weights, splits.alphas]).sort().values
-    return _training(space.evaluation, genotype, images, rows, splits.held_out, device, seed)
+    return _training("evaluation", space.evaluation, genotype, images, rows, splits.held_out, device, seed)
 
 
 def build_retraining(
@@ -78,7 +78,7 @@ def build_retraining(
     training_rows = torch.ones(len(images.train_labels), dtype=torch.bool)
     training_rows[held_out] = False
     rows = training_rows.nonzero()[:, 0]
-    training = _training(space.retrain, genotype, images, rows, held_out, device, seed)
+    training = _training("retrain", space.retrain, genotype, images, rows, held_out, device, seed)
     test = make_batches(
         images.test_images,
         images.test_labels,
@@ -115,6 +115,7 @@ def check_image_size(stem: str, images: DataSet, section: str) -> None:
 
 
 def _training(
+    section: str,
     recipe: TrainConfig,
     genotype: Genotype,
     images: DataSet,
@@ -123,7 +124,7 @@ def _training(
     device: torch.device,
     seed: int,
 ) -> Training:
-    check_image_size(recipe.stem, images, "recipe")
+    check_image_size(recipe.stem, images, section)
     with seeded(device, seed, "network"):
         network = EvaluationNetwork(genotype, **network_arguments(recipe, images)).to(device)
     values = recipe.model_dump(exclude={"augment", "channels", "layers", "stem", "auxiliary"})

@@ -114,7 +114,7 @@ def prepare_array(images_NHWC: NDArray[Any], preprocessing: Mapping[str, Any]) -
     from PIL import Image
 
     from pcdarts_tune.core.augment import channel_constants, normalise
-    from pcdarts_tune.core.decode import fit, to_tensor
+    from pcdarts_tune.core.decode import resize, to_tensor
 
     channels, size = int(preprocessing["channels"]), preprocessing["image_size"]
     image_size = (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))
@@ -123,12 +123,15 @@ def prepare_array(images_NHWC: NDArray[Any], preprocessing: Mapping[str, Any]) -
         raise ValueError(
             f"images must be uint8 (N, H, W, {channels}), values 0..255; got {images.dtype} {tuple(images.shape)}"
         )
-    if images.shape[1:3] == image_size or not len(images):
+    mode = preprocessing["resize"]
+    if (images.shape[1:3] == image_size and mode == "fit") or not len(images):
         x_NCHW = torch.tensor(images).permute(0, 3, 1, 2)
     else:
         # as files are resized, so that an image and its array are classified alike
         squeezed = images[..., 0] if channels == 1 else images
-        x_NCHW = torch.stack([to_tensor(fit(Image.fromarray(image), image_size)) for image in squeezed])
+        x_NCHW = torch.stack(
+            [to_tensor(resize(Image.fromarray(image), image_size, mode)) for image in squeezed]
+        )
     mean, std = (channel_constants(tuple(preprocessing[key]), "cpu") for key in ("mean", "std"))
     return normalise(x_NCHW, mean, std)
 

@@ -192,7 +192,7 @@ def _save(
         work.genotype,
         network_arguments(work.space.retrain, work.images),
         work.images.classes,
-        preprocessing(work.images),
+        preprocessing(work.images, work.space.retrain.augment),
         origin={
             **origin,
             "recipe": work.recipe,

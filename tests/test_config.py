@@ -138,7 +138,7 @@ def test_refused(wrong: dict[str, Any]) -> None:
         {"supernet": {"k": 16}},
         {"supernet": {"k": 1}},
         {"supernet": {"channels": 15, "k": 5}},
-        {"evaluation": {"layers": 1, "auxiliary": False}},
+        {"evaluation": {"layers": 3, "auxiliary": False}},
         {"data": {"held_out": 5000}},
         {"data": {"held_out": 0.5}},
         {"data": {"weights_fraction": 0.1, "alphas_fraction": 0.025, "held_out": 0.1}},

@@ -108,7 +108,9 @@ class TrainConfig(BaseModel):
     channels: int = Field(
         default=36, ge=1, le=1024, description="channels C of the first cells (ImageNet 48)"
     )
-    layers: int = Field(default=20, ge=1, le=64, description="cells (ImageNet 14)")
+    layers: int = Field(
+        default=20, ge=3, le=64, description="cells; with fewer than 3 one kind would not occur (ImageNet 14)"
+    )
     stem: Literal["cifar", "imagenet"] = Field(
         default="cifar", description="imagenet halves the image three times at once"
     )

@@ -49,12 +49,6 @@ def _sized(kind: str, size: int | None) -> str | None:
     )
 
 
-def _auxiliary(auxiliary: bool, layers: int) -> str | None:
-    if not auxiliary or layers >= 3:
-        return None
-    return f"auxiliary: true needs at least 3 layers, not {layers}: set it false or take more layers"
-
-
 def _held_out(split: str, tuned: bool) -> str | None:
     if split == "tuning" or not tuned:
         return None
@@ -86,22 +80,15 @@ def _recipe(name: str) -> list[Rule]:
     ]
 
 
-def _network(name: str) -> list[Rule]:
-    return [
-        Rule((f"{name}.auxiliary", f"{name}.layers"), _auxiliary),
-        Rule((f"{name}.stem", f"{name}.channels"), _even),
-    ]
-
-
 RULES = (
     Rule(("supernet.k", "supernet.channels"), _k_divides, every=True),
     Rule(("supernet.stem", "supernet.channels"), _even, every=True),
     Rule(("search.arch_warmup_epochs", "search.epochs"), _below("arch_warmup_epochs", "epochs")),
     *_recipe("search"),
     *_recipe("evaluation"),
-    *_network("evaluation"),
+    Rule(("evaluation.stem", "evaluation.channels"), _even),
     *_recipe("retrain"),
-    *_network("retrain"),
+    Rule(("retrain.stem", "retrain.channels"), _even),
     Rule(("data.split", "tune"), _held_out),
     Rule(("data.weights_fraction", "data.alphas_fraction", "data.held_out", "data.split"), _shares),
 )

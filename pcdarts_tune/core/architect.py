@@ -129,12 +129,11 @@ class Architect:
             train_gradients = torch.autograd.grad(
                 F.cross_entropy(self.net(train_images), train_labels), weights
             )
-        with _kept_buffers(self.net):
+        with _kept(weights), _kept(list(self.net.buffers())):  # the published code takes this pass on a copy
             _assign(weights, _momentum_step(weights, train_gradients, weight_optimizer))
             logits = self.net(valid_images)
             loss = F.cross_entropy(logits, valid_labels)
             gradients = torch.autograd.grad(loss, [*arch, *weights])
-            _assign(weights, original)
         direct, vector = list(gradients[: len(arch)]), gradients[len(arch) :]
         implicit = self._second_term(vector, original, train_images, train_labels)
         return loss.detach(), logits.detach(), [d - eta * i for d, i in zip(direct, implicit, strict=True)]
@@ -153,10 +152,10 @@ class Architect:
             torch.stack([torch.linalg.vector_norm(v) for v in vector])
         )
         sides = []
-        for sign in (1, -1):
-            _assign(weights, [w + sign * radius * v for w, v in zip(original, vector, strict=True)])
-            sides.append(self.gradients(images, labels)[2])
-        _assign(weights, original)
+        with _kept(weights):
+            for sign in (1, -1):
+                _assign(weights, [w + sign * radius * v for w, v in zip(original, vector, strict=True)])
+                sides.append(self.gradients(images, labels)[2])
         return [(plus - minus) / (2 * radius) for plus, minus in zip(*sides, strict=True)]
 
 
@@ -189,19 +188,16 @@ def _momentum_step(
     return stepped
 
 
-def _assign(parameters: Sequence[nn.Parameter], values: Sequence[Tensor]) -> None:
+def _assign(parameters: Sequence[Tensor], values: Sequence[Tensor]) -> None:
     with torch.no_grad():
         torch._foreach_copy_(list(parameters), list(values))
 
 
 @contextmanager
-def _kept_buffers(net: SupernetLike) -> Iterator[None]:
-    """Put running statistics back: the published code takes this forward pass on a copy of the network."""
-    buffers = list(net.buffers())
-    saved = [b.clone() for b in buffers]
+def _kept(tensors: Sequence[Tensor]) -> Iterator[None]:
+    """Put the values back afterwards, whatever happens meanwhile."""
+    saved = [tensor.detach().clone() for tensor in tensors]
     try:
         yield
     finally:
-        with torch.no_grad():
-            for buffer, value in zip(buffers, saved, strict=True):
-                buffer.copy_(value)
+        _assign(tensors, saved)

@@ -47,6 +47,17 @@ class Batches(Protocol):
         ...
 
 
+def require_batches(batch_size: int, **parts: Batches) -> None:
+    """Raise a ValueError unless every part gives batches that BatchNorm can train on: of two images at least."""
+    if batch_size < 2:
+        raise ValueError(
+            f"batch_size must be at least 2, since BatchNorm cannot train on one image; got {batch_size}"
+        )
+    for name, batches in parts.items():
+        if len(batches) < 2:
+            raise ValueError(f"{name} must hold at least 2 images; it holds {len(batches)}")
+
+
 def seeded_generator(purpose: str, seed: int, epoch: int) -> torch.Generator:
     """A generator on the CPU for one purpose in one epoch; nearby seeds and epochs give unrelated streams."""
     digest = hashlib.sha256(f"{purpose}/{seed}/{epoch}".encode()).digest()

@@ -167,12 +167,12 @@ def _derive_cell(
 
 
 def _check(kind: str, raw_alpha: Any, raw_beta: Any, operations: int) -> tuple[Tensor, Tensor | None]:
-    alpha_EO = torch.as_tensor(raw_alpha).detach().cpu()
+    alpha_EO = _float64(raw_alpha, f"alpha_{kind}")
     if alpha_EO.ndim != 2 or alpha_EO.shape[1] != operations:
         raise ValueError(
             f"alpha_{kind} must be (edges, {operations}), one column an operation; got {tuple(alpha_EO.shape)}"
         )
-    beta_E = None if raw_beta is None else torch.as_tensor(raw_beta).detach().cpu()
+    beta_E = None if raw_beta is None else _float64(raw_beta, f"beta_{kind}")
     if beta_E is not None and beta_E.shape != alpha_EO.shape[:1]:
         raise ValueError(
             f"beta_{kind} must be ({alpha_EO.shape[0]},), one value an edge; got {tuple(beta_E.shape)}"
@@ -183,6 +183,19 @@ def _check(kind: str, raw_alpha: Any, raw_beta: Any, operations: int) -> tuple[T
                 f"{name} holds NaN or infinity: the search diverged; try a lower architecture learning rate"
             )
     return alpha_EO, beta_E
+
+
+def _float64(raw: Any, name: str) -> Tensor:
+    """Tensors, arrays, and lists of numbers, tensors or arrays, without losing what tells two values apart."""
+    try:
+        if isinstance(raw, Tensor):
+            return raw.detach().cpu().double()
+        if hasattr(raw, "tolist"):  # an array, whatever its strides and dtype
+            return torch.tensor(raw.tolist(), dtype=torch.float64)
+        rows = [row.tolist() if hasattr(row, "tolist") else row for row in raw]
+        return torch.tensor(rows, dtype=torch.float64)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(f"{name} must be a tensor, an array or nested lists of numbers: {error}") from None
 
 
 def _kind(value: Any) -> str:

@@ -134,17 +134,17 @@ class EvaluationNetwork(nn.Module):
 class AuxiliaryHead(nn.Module):
     """A second classifier part-way up, whose loss counts `auxiliary_weight` (published: 0.4).
 
-    At the published resolutions (8x8 features on CIFAR, 7x7 on ImageNet) the pooling is the published one; at others
-    it averages to 2x2, so that the head fits whatever comes.
+    The pooling is the published one wherever that gives 2x2 (features of 8 to 10 pixels on CIFAR, 7 or 8 on ImageNet);
+    elsewhere it averages to 2x2, so that the head fits whatever resolution comes.
     """
 
     def __init__(self, channels: int, num_classes: int, stem: str) -> None:
         super().__init__()
-        self.size, stride = (8, 3) if stem == "cifar" else (7, 2)
+        self.stride = 3 if stem == "cifar" else 2
         second_norm = [nn.BatchNorm2d(768)] if stem == "cifar" else []  # the published ImageNet head has none
         self.features = nn.Sequential(
             nn.ReLU(),
-            nn.AvgPool2d(5, stride=stride, padding=0, count_include_pad=False),
+            nn.AvgPool2d(5, stride=self.stride, padding=0, count_include_pad=False),
             nn.Conv2d(channels, 128, 1, bias=False),
             nn.BatchNorm2d(128),
             nn.ReLU(),
@@ -156,7 +156,8 @@ class AuxiliaryHead(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.features[0](x)
-        x = self.features[1](x) if x.shape[-2:] == (self.size, self.size) else F.adaptive_avg_pool2d(x, 2)
+        fits = all((side - 5) // self.stride + 1 == 2 for side in x.shape[-2:])
+        x = self.features[1](x) if fits else F.adaptive_avg_pool2d(x, 2)
         return self.classifier(self.features[2:](x).flatten(1))  # type: ignore[no-any-return]
 
 

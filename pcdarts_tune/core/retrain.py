@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pcdarts_tune.core.data import Batches
+from pcdarts_tune.core.data import Batches, require_batches
 from pcdarts_tune.core.meter import Meter, Stopwatch, require_finite
 from pcdarts_tune.core.network import EvaluationNetwork
 from pcdarts_tune.core.schedules import drop_path_probability
@@ -99,6 +99,7 @@ class Training:
         label_smoothing: float = 0.0,
         seed: int = 0,
     ) -> None:
+        require_batches(batch_size, train=train)
         self.network, self.train, self.valid = network, train, valid
         self.epochs, self.batch_size, self.seed = epochs, batch_size, seed
         self.learning_rate, self.learning_rate_min = learning_rate, learning_rate_min
@@ -153,6 +154,8 @@ class Training:
         self.network.train()
         meter = Meter(self.device)
         for images, labels in self.train.epoch(self.batch_size, epoch=epoch, seed=self.seed):
+            if len(labels) < 2:
+                continue  # BatchNorm cannot train on one value; the last image of an odd set waits for the next epoch
             meter.add(*self.step(images, labels), labels)
         train_loss, train_accuracy = meter.read()
         seconds = watch.seconds()

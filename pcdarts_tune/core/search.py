@@ -22,7 +22,7 @@ from torch.nn import functional as F
 
 from pcdarts_tune.core.architect import Architect, only
 from pcdarts_tune.core.architecture import softmax_per_node
-from pcdarts_tune.core.data import Batches
+from pcdarts_tune.core.data import Batches, require_batches
 from pcdarts_tune.core.genotype import Genotype
 from pcdarts_tune.core.meter import Meter, Stopwatch, require_finite
 from pcdarts_tune.core.retrain import evaluate
@@ -133,6 +133,7 @@ class Search:
         seed: int = 0,
         validate: Batches | None = None,
     ) -> None:
+        require_batches(batch_size, weights=weights, alphas=alphas)
         self.supernet, self.weights, self.alphas, self.validate = supernet, weights, alphas, validate
         self.epochs, self.batch_size, self.seed = epochs, batch_size, seed
         self.learning_rate, self.learning_rate_min = learning_rate, learning_rate_min
@@ -200,6 +201,8 @@ class Search:
         self.supernet.train()
         alphas_batches = self._alphas_batches() if moving else None
         for images, labels in self.weights.epoch(self.batch_size, epoch=epoch, seed=self.seed):
+            if len(labels) < 2:
+                continue  # BatchNorm cannot train on one value; the last image of an odd set waits for the next epoch
             if alphas_batches is not None:
                 valid_images, valid_labels = next(alphas_batches)
                 loss, logits = self.architect.step(
@@ -260,7 +263,8 @@ class Search:
             batches = self.alphas.epoch(self.batch_size, epoch=self._alphas_pass, seed=seed)
             for batch in islice(batches, self._alphas_batch, None):
                 self._alphas_batch += 1
-                yield batch
+                if len(batch[1]) > 1:
+                    yield batch
             self._alphas_pass, self._alphas_batch = self._alphas_pass + 1, 0
 
 

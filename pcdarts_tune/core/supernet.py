@@ -156,6 +156,9 @@ class Supernet(nn.Module):
             ValueError: listing missing and unknown names and wrong shapes; nothing is loaded then.
         """
         views, shapes = self._views(), self._published_shapes()
+        if mapping and all(name.startswith("module.") for name in mapping):  # saved from DataParallel
+            mapping = {name.removeprefix("module."): value for name, value in mapping.items()}
+        mapping = {name: torch.as_tensor(value) for name, value in mapping.items()}
         optional = ("running_mean", "running_var", "num_batches_tracked")
         problems = [f"missing: {n}" for n in shapes if n not in mapping and not n.endswith(optional)]
         problems += [f"unknown: {n}" for n in mapping if n not in shapes]

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from pcdarts_tune.core.augment import Augmentation, channel_constants, imagenet_transform, normalise
 from pcdarts_tune.core.data import Batches, MemoryBatches
-from pcdarts_tune.core.decode import UnreadableImage, decode_image, fit, to_tensor
+from pcdarts_tune.core.decode import UnreadableImage, decode_image, resize, to_tensor
 from pcdarts_tune.core.stream import StreamBatches, TensorImages
 from pcdarts_tune.errors import UserError
 
@@ -66,15 +66,21 @@ def make_batches(
     return StreamBatches(source, labels, transform=transform, augment=recipe, workers=workers, **known)
 
 
-def preprocessing(ds: DataSet) -> dict[str, Any]:
-    """What `read_image` needs, as JSON can keep it; `image_size` is one number where images are square."""
+def preprocessing(ds: DataSet, config: AugmentConfig | None = None) -> dict[str, Any]:
+    """What `read_image` needs, as JSON can keep it; `image_size` is one number where images are square.
+
+    Args:
+        config: of the recipe that the network trains with.
+    """
     height, width = ds.image_size
+    # as `make_batches` does for images that are streamed with that recipe
+    published = config is not None and config.kind == "imagenet" and not isinstance(ds.train_images, Tensor)
     return {
         "image_size": height if height == width else [height, width],
         "channels": ds.in_channels,
         "mean": list(ds.mean),
         "std": list(ds.std),
-        "resize": "fit",  # cover the size, bilinear with antialiasing, then crop the centre
+        "resize": "imagenet" if published else "fit",  # see core.decode.resize
     }
 
 
@@ -86,10 +92,10 @@ def read_image(path: Path, preprocessing: Mapping[str, Any]) -> Tensor:
     """
     size = preprocessing["image_size"]
     height, width = (size, size) if isinstance(size, int) else size
+    mode = preprocessing["resize"]
+    enough = (height, width) if mode == "fit" else None
     try:
-        image = decode_image(
-            Path(path).read_bytes(), int(preprocessing["channels"]), at_least=(height, width)
-        )
+        image = decode_image(Path(path).read_bytes(), int(preprocessing["channels"]), at_least=enough)
     except OSError as error:
         raise UserError(
             f"cannot read {path}: {error.strerror or error}", hint="give the path of an image file"
@@ -97,4 +103,4 @@ def read_image(path: Path, preprocessing: Mapping[str, Any]) -> Tensor:
     except UnreadableImage as error:
         raise UserError(f"{path} is no readable image: {error}") from error
     mean, std = (channel_constants(tuple(preprocessing[key]), "cpu") for key in ("mean", "std"))
-    return normalise(to_tensor(fit(image, (height, width)))[None], mean, std)[0]
+    return normalise(to_tensor(resize(image, (height, width), mode))[None], mean, std)[0]

@@ -85,6 +85,7 @@ def load_images(space: Space, data: Path | None, home: Path | None) -> DataSet:
     images = sources.load_images(space, data, home)
     check_image_size(space.supernet.stem, images, "supernet")
     check_image_size(space.evaluation.stem, images, "evaluation")
+    check_image_size(space.retrain.stem, images, "retrain")
     return images
 
 

@@ -25,6 +25,8 @@ QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_enable_metrics_collection": "0",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    # under `uv run` Ray would ship the working directory, images included, and build an environment anew for its workers
+    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
 }
 """Environment that keeps Ray's own output and side effects away; read when ray is imported and when it starts."""
 

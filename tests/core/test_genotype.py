@@ -106,6 +106,31 @@ def test_any_json_is_a_genotype_or_a_clear_error(value: object) -> None:
         Genotype.from_dict(value)  # type: ignore[arg-type]
 
 
+def test_raw_values_come_as_tensors_arrays_or_lists_alike() -> None:
+    import numpy as np
+
+    case = load_reference("genotypes_pcdarts.json")["cases"][0]
+    names = ("alpha_normal", "alpha_reduce", "beta_normal", "beta_reduce")
+    raw = [np.array(case[name]) for name in names]
+    forms = [
+        raw,
+        [value.astype(np.float32) for value in raw],
+        [np.ascontiguousarray(value[::-1])[::-1] for value in raw],  # negative strides
+        [list(value) for value in raw],  # lists of arrays
+        [[torch.tensor(row) for row in value.tolist()] for value in raw],
+        [torch.tensor(value, requires_grad=True) for value in raw],
+    ]
+    for form in forms:
+        assert derive_genotype(*form).to_dict() == case["genotype"]
+    zeros = [[0] * 8] * 14
+    assert derive_genotype(zeros, zeros) == derive_genotype(torch.zeros(14, 8), torch.zeros(14, 8))
+    close = [[0.5] * 8 for _ in range(14)]
+    close[1][7] += 1e-9  # lists keep what float32 would round away
+    assert derive_genotype(close, close).normal[0] == ("dil_conv_5x5", 1)
+    with pytest.raises(ValueError, match="alpha_normal must be a tensor"):
+        derive_genotype("abc", zeros)  # type: ignore[arg-type]
+
+
 def test_wrong_shapes_and_values_are_refused() -> None:
     good = torch.zeros(14, 8)
     with pytest.raises(ValueError, match="alpha_reduce must be"):

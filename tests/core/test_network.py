@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from pcdarts_tune.core.cost import macs, parameters
 from pcdarts_tune.core.genotype import PUBLISHED, Genotype
-from pcdarts_tune.core.network import EvaluationNetwork, drop_path
+from pcdarts_tune.core.network import AuxiliaryHead, EvaluationNetwork, drop_path
 
 FORWARD = load_reference("eval_network_forward.json")
 
@@ -98,6 +98,17 @@ def test_the_auxiliary_head_fits_whatever_resolution_comes(stem: str, size: int)
     net = EvaluationNetwork(PUBLISHED["PC_DARTS_cifar"], 4, 3, 5, stem, in_channels=1)
     logits, auxiliary = net(torch.randn(2, 1, size, size))
     assert logits.shape == auxiliary.shape == (2, 5)
+
+
+@pytest.mark.parametrize(("stem", "sizes"), [("cifar", (8, 9, 10)), ("imagenet", (7, 8))])
+def test_the_auxiliary_pooling_is_the_published_one_where_that_is_defined(
+    stem: str, sizes: tuple[int, ...]
+) -> None:
+    torch.manual_seed(0)
+    head = AuxiliaryHead(6, 4, stem).eval()
+    for size in sizes:
+        x = torch.randn(3, 6, size, size)
+        assert torch.equal(head(x), head.classifier(head.features(x).flatten(1)))
 
 
 def test_cells_of_unequal_outputs_and_five_nodes() -> None:

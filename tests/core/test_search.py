@@ -181,6 +181,20 @@ def test_a_diverging_training_says_so() -> None:
         list(new_training(learning_rate=1e30, grad_clip=1e30))
 
 
+def test_a_last_batch_of_one_image_is_left_out() -> None:
+    """BatchNorm cannot train on one value: 17 images in batches of 8."""
+    torch.manual_seed(0)
+    net = EvaluationNetwork(PUBLISHED["PC_DARTS_cifar"], 4, 3, 2, in_channels=1)
+    (epoch,) = Training(net, half(1, 17), half(3), epochs=1, batch_size=8)
+    assert math.isfinite(epoch.train_loss)
+    supernet = Supernet(4, 3, 2, num_classes=2, in_channels=1, nodes=1)
+    search = Search(supernet, half(1, 17), half(2, 9), epochs=2, batch_size=8, arch_warmup_epochs=0)
+    assert [math.isfinite(epoch.arch_loss) for epoch in search] == [True, True]
+    for arguments in ({"batch_size": 1}, {"batch_size": 8}):
+        with pytest.raises(ValueError, match=r"at least 2"):
+            Training(net, half(1, 1 if arguments["batch_size"] > 1 else 8), **arguments)
+
+
 def test_records_are_frozen() -> None:
     epoch = next(iter(new_search()))
     assert isinstance(epoch, SearchEpoch)

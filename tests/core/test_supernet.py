@@ -233,6 +233,15 @@ def test_published_state_goes_both_ways_running_statistics_too() -> None:
     torch.testing.assert_close(net.eval()(x), textbook.eval()(x), rtol=1e-4, atol=1e-4)
 
 
+def test_states_come_as_arrays_and_from_data_parallel_too() -> None:
+    net = Supernet(8, 3, 4)
+    state = {f"module.{name}": value.numpy() + 1 for name, value in net.published_state().items()}
+    net.load_published_state(state)
+    assert all(
+        (state[f"module.{name}"] == value.numpy()).all() for name, value in net.published_state().items()
+    )
+
+
 def test_a_state_of_another_supernet_is_refused_and_nothing_changes() -> None:
     net = Supernet(8, 3, 4)
     before = net.published_state()
