@@ -18,6 +18,7 @@ import os
 import re
 import socket
 import time
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -121,7 +122,8 @@ def free_name(home: Path, stem: str) -> str:
 def write_whole(path: Path, text: str) -> None:
     """Write `path` so that a reader sees the old content or the new one, never a part."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    # a process id is not enough: nodes that share the folder have the same ones
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
         with temporary.open("w", encoding="utf-8") as file:
             file.write(text)
@@ -159,6 +161,9 @@ class SweepLock:
         UserError: on entering, when another process holds it, with its process id and host.
     """
 
+    PATIENCE = 1.0
+    """Seconds to try for: whoever only looks (`is_running`) holds it for an instant."""
+
     def __init__(self, folder: SweepFolder) -> None:
         self.folder = folder
         self._file: IO[str] | None = None
@@ -167,16 +172,28 @@ class SweepLock:
         import fcntl
 
         file = (self.folder.path / "lock").open("a+", encoding="utf-8")
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            file.seek(0)
-            holder = file.read().strip() or "another process"
-            file.close()
-            raise UserError(
-                f"sweep {self.folder.name!r} is already being run, by {holder}",
-                hint=f"pcdarts-tune status {self.folder.name}, or wait for it, or stop that process",
-            ) from None
+        end = time.monotonic() + self.PATIENCE
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() < end:
+                    time.sleep(0.05)
+                    continue
+                file.seek(0)
+                holder = file.read().strip() or "another process"
+                file.close()
+                raise UserError(
+                    f"sweep {self.folder.name!r} is already being run, by {holder}",
+                    hint=f"pcdarts-tune status {self.folder.name}, or wait for it, or stop that process",
+                ) from None
+            except OSError as error:
+                file.close()
+                raise UserError(
+                    f"{self.folder.path / 'lock'} cannot be locked: {error.strerror}",
+                    hint="--home on a disk whose file system has locks",
+                ) from None
         file.seek(0)
         file.truncate()
         file.write(
@@ -195,14 +212,14 @@ class SweepLock:
 
 
 def is_running(folder: SweepFolder) -> bool:
-    """Whether a process holds the sweep's lock."""
+    """Whether a process holds the sweep's lock; writes nothing, and False where that cannot be told."""
     import fcntl
 
     try:
-        with (folder.path / "lock").open("a+", encoding="utf-8") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except OSError:
+        with (folder.path / "lock").open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
         return True
+    except OSError:  # no such file: it never ran
+        return False
     return False

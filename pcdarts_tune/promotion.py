@@ -38,7 +38,7 @@ class Request:
         trial, run_id: which trial; the best one when both are None.
         model: name to register under; None takes the sweep's.
         settings: `KEY=VALUE` changes of the space's retraining recipe.
-        force: move the alias even to a worse model.
+        force: move the alias even to a worse model, and take other images than the sweep's.
     """
 
     home: Path
@@ -142,7 +142,7 @@ def promote(request: Request, *, device: torch.device, quiet: bool = False) -> P
     """Promote a trial of a sweep; goes on where an earlier promotion of the same trial stopped.
 
     Raises:
-        UserError: no such sweep or trial, or images that cannot be read.
+        UserError: no such sweep or trial, or images that cannot be read or are not the sweep's.
         WorkFailed: no trial is complete.
         NonFiniteLoss: the retraining diverges.
     """
@@ -157,8 +157,16 @@ def promote(request: Request, *, device: torch.device, quiet: bool = False) -> P
     chosen = choose(sweep, trial=request.trial, run_id=request.run_id)
     assert chosen.genotype is not None, "choose() returns a trial with a genotype"
     images = load_images(space, request.data or sweep.data_root, request.home, quiet=quiet)
-    if images.digest != sweep.about["data"]["digest"] and not quiet:
-        say(f"note: {images.source} holds other images than the sweep saw")
+    before = sweep.about["data"]["digest"]
+    if images.digest != before:
+        changed = f"the images of sweep {sweep.name!r} have changed (digest {images.digest}, it began with {before})"
+        if not request.force:
+            raise UserError(
+                f"{changed}: its genotype was not found on them",
+                hint="--data DIR where the same images are, or --force to retrain it on these",
+            )
+        if not quiet:
+            say(f"note: {changed}; --force")
     seed = sweep.settings.seed if request.seed is None else request.seed
     work = Retraining(space, Genotype.from_dict(chosen.genotype), images, seed)
 

@@ -149,7 +149,7 @@ def derive(
         if log.state.part is not None:
             search.load_state_dict(log.state.part)
         for epoch in search:
-            log.add(search_record(epoch), search.state_dict)
+            log.add(search_record(epoch, device), search.state_dict)
         genotype = search.supernet.genotype()
         params, macs = retraining_cost(space, genotype, data)
         found = {
@@ -175,6 +175,6 @@ def evaluate(
     if log.state.part is not None:
         training.load_state_dict(log.state.part)
     for epoch in training:
-        log.add(evaluation_record(epoch), training.state_dict)
+        log.add(evaluation_record(epoch, device), training.state_dict)
     last = [record for record in log.state.history if record.get("stage") == "evaluation"][-1]
     return {"objective": last["accuracy"], "metrics": last["metrics"]}

@@ -15,7 +15,7 @@ from PIL import Image
 from pcdarts_tune import cli
 from pcdarts_tune.core.genotype import PUBLISHED
 from pcdarts_tune.datasets import load_dataset
-from pcdarts_tune.home import default_tracking_uri
+from pcdarts_tune.home import SweepFolder, default_tracking_uri, read_json, write_json
 from pcdarts_tune.promotion import outranks
 from pcdarts_tune.spaces import load_space, override
 from pcdarts_tune.sweep import SweepSettings
@@ -218,6 +218,26 @@ def test_interrupted_promotion_goes_on_in_the_same_run(
         p.value for p in client.get_metric_history(promoted["run_id"], loss)
     ]
     shutil.rmtree(other)
+
+
+def test_changed_images_are_refused_unless_forced(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    home = tmp_path / "home"
+    make_sweep(home, "first", FOUND)
+    record = SweepFolder.of(home, "first").record_file
+    about = read_json(record)
+    about["data"]["digest"] = "0123abcd"
+    write_json(record, about)
+    arguments = ("promote", "first", "--set", "retrain.epochs=1", "--json")
+    assert run(home, *arguments) == 2
+    captured = capsys.readouterr()
+    assert "have changed" in captured.err
+    assert "0123abcd" in captured.err
+    assert "--force" in captured.err
+    assert not (home / "sweeps" / "first" / "promotions").exists(), "nothing was begun"
+    assert run(home, *arguments, "--force") == 0
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["version"] == 1
+    assert "note: the images of sweep 'first' have changed" in captured.err
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import multiprocessing
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -75,6 +79,41 @@ def test_one_process_holds_the_lock_and_its_end_frees_it(tmp_path: Path) -> None
     assert not is_running(folder)
     with SweepLock(folder):
         assert is_running(folder)
+
+
+def test_who_looks_is_in_nobody_s_way(tmp_path: Path) -> None:
+    folder = SweepFolder(tmp_path)
+    assert not is_running(folder)
+    assert list(tmp_path.iterdir()) == [], "looking leaves nothing"
+    with SweepLock(folder):
+        pass
+    lock = tmp_path / "lock"
+    looking = lock.open("rb")
+    fcntl.flock(looking, fcntl.LOCK_SH)
+    assert not is_running(folder), "two may look at a time"
+    threading.Timer(0.3, looking.close).start()
+    with SweepLock(folder):
+        assert is_running(folder)
+    assert not is_running(folder)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_lock_that_may_not_be_read_is_not_held(tmp_path: Path) -> None:
+    (tmp_path / "lock").touch(mode=0)
+    assert not is_running(SweepFolder(tmp_path))
+
+
+def test_writers_at_the_same_time_are_not_in_each_other_s_way(tmp_path: Path) -> None:
+    file = tmp_path / "file.json"
+
+    def write(number: int) -> None:
+        for _ in range(20):
+            write_json(file, [number] * 1000)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(write, range(8)))
+    assert len(set(read_json(file))) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["file.json"]
 
 
 def test_the_store_is_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

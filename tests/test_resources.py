@@ -22,7 +22,7 @@ def machine(cpus: float, gpus: float = 0, nodes: int = 1) -> Cluster:
         (machine(2), {}, Share(1, 0, 2)),
         (machine(16), {}, Share(1, 0, 16)),
         (machine(16), {"cpus": 4}, Share(4, 0, 4)),
-        (machine(16), {"most": 3}, Share(1, 0, 3)),
+        (machine(16), {"most": 3}, Share(5, 0, 3)),
         # a GPU each, cores divided
         (machine(16, 1), {}, Share(16, 1, 1)),
         (machine(16, 4), {}, Share(4, 1, 4)),
@@ -43,8 +43,40 @@ def test_shares(cluster: Cluster, asked: dict[str, float], expected: Share) -> N
     assert share.threads == max(1, int(share.cpus))
 
 
-def test_no_more_at_a_time_than_there_are_trials() -> None:
-    assert share_resources(machine(16), trials=3, cpus=None, gpus=None, most=None).concurrent == 3
+def nodes(*each: tuple[float, float]) -> Cluster:
+    cpus, gpus = (sum(column) for column in zip(*each, strict=True))
+    return Cluster(cpus, gpus, tuple({"CPU": cpu, "GPU": gpu} for cpu, gpu in each))
+
+
+@pytest.mark.parametrize(
+    ("cluster", "asked", "expected"),
+    [
+        # cores are divided among the trials that run at a time
+        (machine(16), {"trials": 4}, Share(4, 0, 4)),
+        (machine(16), {"trials": 3}, Share(5, 0, 3)),
+        (machine(16), {"trials": 1}, Share(16, 0, 1)),
+        (machine(16), {"trials": 9}, Share(1, 0, 9)),
+        (machine(16), {"trials": 8, "most": 2}, Share(8, 0, 2)),
+        (machine(16), {"trials": 4, "cpus": 1}, Share(1, 0, 4)),
+        (machine(16, nodes=2), {"trials": 3}, Share(8, 0, 3)),
+        (machine(16, 4), {"most": 2}, Share(8, 1, 2)),
+        (machine(16, 4), {"trials": 1}, Share(16, 1, 1)),
+        (machine(1, 1), {"gpus": 0.125}, Share(0.12, 0.125, 8)),
+        # nodes that differ: a share is of the node that a trial runs on
+        (nodes((32, 0), (8, 4)), {}, Share(2, 1, 4)),
+        (nodes((8, 0), (16, 4)), {}, Share(4, 1, 4)),
+        (nodes((4, 4), (64, 4)), {}, Share(1, 1, 8)),
+        (nodes((4, 4), (64, 4)), {"most": 4}, Share(16, 1, 4)),
+        (nodes((0, 0), (8, 2)), {}, Share(4, 1, 2)),
+        (nodes((0, 1), (8, 2)), {}, Share(4, 1, 2)),
+        (nodes((3, 0), (8, 0)), {}, Share(1, 0, 11)),
+    ],
+)
+def test_cores_are_divided_where_trials_run(
+    cluster: Cluster, asked: dict[str, float], expected: Share
+) -> None:
+    wanted = {"trials": 100, "cpus": None, "gpus": None, "most": None, **asked}
+    assert share_resources(cluster, **wanted) == expected  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("cpus", "gpus"), [(3.0, None), (None, 1.0), (1.0, 8.0)])

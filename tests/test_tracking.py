@@ -202,6 +202,34 @@ def test_a_store_that_refuses_ends_no_sweep(tmp_path: Path) -> None:
     assert tracker.close("FINISHED", "", timeout=1.0) > 0
 
 
+class RefusesOnce(MlflowStore):
+    """A real store that refuses the first run, in a way that is not tried again."""
+
+    refused = False
+
+    def open_run(self, *args: Any, **kwargs: Any) -> tuple[str, bool]:
+        if not self.refused:
+            self.refused = True
+            raise ValueError("no run now")
+        return super().open_run(*args, **kwargs)
+
+
+@pytest.mark.parametrize("trials", [0, 1])
+def test_a_sweep_s_run_that_was_refused_is_opened_by_who_needs_it(tmp_path: Path, trials: int) -> None:
+    notes: dict[str, Any] = {}
+    refusing = RefusesOnce(default_tracking_uri(tmp_path), artifact_root(tmp_path))
+    tracker = SweepTracker(refusing, facts(), notes.__setitem__)
+    tracker.open()
+    if trials:
+        tracker.trial(PROPOSAL)
+        tracker.ended(5, OUTCOME)
+    assert tracker.close("FINISHED", "the summary") == 1, "the first attempt is counted"
+    parent = MlflowClient(refusing.uri).get_run(notes["run"])
+    assert (parent.info.status, parent.info.run_name) == ("FINISHED", "first")
+    runs = trial_runs(refusing, "id-1")
+    assert [run.data.tags["mlflow.parentRunId"] for run in runs] == [notes["run"]] * trials
+
+
 def test_addresses() -> None:
     assert check_uri("http://127.0.0.1:5000") == "http://127.0.0.1:5000"
     assert check_uri("sqlite:///m.db") == f"sqlite:///{Path.cwd() / 'm.db'}"

@@ -16,9 +16,12 @@ from pcdarts_tune.core.genotype import Genotype
 from pcdarts_tune.datasets import DataSet, load_dataset
 from pcdarts_tune.sources import read_space
 from pcdarts_tune.spaces import apply
+from pcdarts_tune.sweeping.evaluations import EvaluationCache
 from pcdarts_tune.sweeping.failing import guarded
+from pcdarts_tune.sweeping.measures import system_metrics
 from pcdarts_tune.sweeping.outcome import Outcome, TrialTask
 from pcdarts_tune.sweeping.shipping import pack, unpack
+from pcdarts_tune.sweeping.trialstate import leave_failed, read_result
 from pcdarts_tune.trainable import run_trial
 
 SETTINGS = (
@@ -153,7 +156,7 @@ def test_the_trial_s_own_mistakes_end_it_alone(space: Space, images: DataSet, tm
         def function(task: TrialTask, data: Any, report: Any) -> Outcome:
             raise error
 
-        return guarded(function, task(space, tmp_path), None, lambda record: None)
+        return guarded(function, task(space, tmp_path / "said"), None, lambda record: None)
 
     assert outcome_of(ValueError("no such thing")).reason == "no such thing"
     assert outcome_of(ArithmeticError("the loss is NaN in epoch 3")).state == "failed"
@@ -161,15 +164,94 @@ def test_the_trial_s_own_mistakes_end_it_alone(space: Space, images: DataSet, tm
     assert full.startswith("out of memory with K 2, batch 64, channels 4")
     assert "smaller batch" in full
     assert "out of memory" in (outcome_of(MemoryError()).reason or "")
+    for said in (
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+        "cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
+        "cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED",
+    ):
+        assert (outcome_of(RuntimeError(said)).reason or "").startswith("out of memory with")
     for error in (OSError(28, "No space left on device"), RuntimeError("a defect")):
         with pytest.raises(type(error)):
             outcome_of(error)
     # through the whole of it: K that does not divide the channels, a learning rate that explodes
-    wrong = task(space, tmp_path, hyperparameters={"supernet.k": 3})
+    wrong = task(space, tmp_path / "wrong", hyperparameters={"supernet.k": 3})
     assert "k" in (guarded(run_trial, wrong, images, lambda record: None).reason or "").lower()
-    wild = task(space, tmp_path, hyperparameters={"search.learning_rate": 10.0, "search.grad_clip": 1e6})
+    wild = task(
+        space, tmp_path / "wild", hyperparameters={"search.learning_rate": 10.0, "search.grad_clip": 1e6}
+    )
     exploded = guarded(run_trial, wild, images, lambda record: None)
     assert exploded.state == "failed" or exploded.objective is not None
+
+
+def test_a_failed_trial_leaves_what_it_reported_and_no_checkpoint(
+    space: Space, images: DataSet, tmp_path: Path
+) -> None:
+    def full(task: TrialTask, data: Any, report: Any) -> Outcome:
+        reported = 0
+
+        def until(record: dict[str, Any]) -> None:
+            nonlocal reported
+            report(record)
+            reported += 1
+            if reported == 2:
+                raise RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED")
+
+        return run_trial(task, data, until)
+
+    records: list[dict[str, Any]] = []
+    outcome = guarded(full, task(space, tmp_path), images, records.append)
+    assert outcome.state == "failed"
+    assert [path.name for path in (tmp_path / "trial").iterdir()] == ["result.json"]
+    result = read_result(tmp_path / "trial")
+    assert result == {"outcome": outcome.to_dict(), "history": records}
+    # it has ended: started once more, it only says what became of it
+    again: list[dict[str, Any]] = []
+    assert run_trial(task(space, tmp_path), images, again.append) == outcome
+    assert again == [{"kind": "history", "records": records}]
+    # a result is kept, and a folder that cannot be written to is no further failure
+    leave_failed(tmp_path / "trial", Outcome("failed", reason="something else"))
+    assert read_result(tmp_path / "trial") == result
+    (tmp_path / "file").touch()
+    leave_failed(tmp_path / "file", outcome)
+
+
+def test_an_evaluation_that_cannot_be_read_is_unknown_and_written_anew(tmp_path: Path) -> None:
+    known = {"trial": 3, "objective": 0.5, "metrics": {"evaluation/acc_held_out": 0.5}}
+    cache = EvaluationCache(tmp_path / "cache.json")
+    assert cache.read() is None
+    for text in (
+        json.dumps(known)[:20],
+        "",
+        "[]",
+        '{"trial": 3}',
+        '{"trial": 3, "objective": NaN, "metrics": {}}',
+    ):
+        cache.path.write_text(text)
+        assert cache.read() is None, text
+        cache.write(known)
+        assert cache.read() == known
+    cache.path.write_bytes(b"\xff\xfe")
+    assert cache.read() is None
+    cache.write(known)
+    cache.write({**known, "trial": 4})
+    assert cache.read() == known, "the first stays"
+
+
+def test_a_trial_without_a_gpu_measures_none() -> None:
+    import torch
+
+    before = torch.cuda.is_initialized()
+    assert list(system_metrics("search", torch.device("cpu"))) == ["system/search_memory_gb"]
+    assert torch.cuda.is_initialized() == before
+
+
+def test_a_number_that_cannot_be_had_ends_no_trial() -> None:
+    import torch
+
+    # a device that is on no machine: the driver and the management library both refuse
+    measured = system_metrics("search", torch.device("cuda", 99))
+    assert "system/search_memory_gb" in measured
+    assert "system/search_gpu_percent" not in measured
 
 
 def test_a_data_set_travels_whole(images: DataSet) -> None:

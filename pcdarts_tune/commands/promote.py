@@ -29,7 +29,9 @@ from pcdarts_tune.terminal.options import (
 @click.option("--run", "run_id", metavar="ID", help="Promote the trial with this MLflow run id.")
 @click.option("--model", metavar="NAME", help="Name to register the model under.  [default: the sweep's]")
 @click.option(
-    "--force", is_flag=True, help="Give the model the alias `champion` even if the present one is better."
+    "--force",
+    is_flag=True,
+    help="Give the model the alias `champion` even if the present one is better; take changed images.",
 )
 @data_option
 @set_option

@@ -72,8 +72,8 @@ def command(
     """Search with many hyperparameters. Each trial searches, derives a genotype and trains the derived network from
     scratch; its accuracy on images that the search never saw is what Optuna maximises.
 
-    By default all cores and GPUs of this machine are used: one GPU a trial, or one core where there is none. Ctrl-C
-    stops; `resume` goes on.
+    By default all cores and GPUs of this machine are used: one GPU a trial, or one core where there is none, and the
+    cores that are left over divided among the trials that run at a time. Ctrl-C stops; `resume` goes on.
 
     \b
     Example:

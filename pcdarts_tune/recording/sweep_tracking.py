@@ -122,7 +122,13 @@ class SweepTracker:
         self._parent = run_id
         self._note("run", run_id)
 
+    def _ensure_open(self) -> None:
+        """The store may have refused the sweep's run when it was opened: what needs it tries again."""
+        if not self._parent:
+            self._open()
+
     def _trial(self, proposal: Proposal) -> None:
+        self._ensure_open()
         number, facts = proposal.number, self._facts
         identity = {"pcdarts.sweep_id": facts.identity, "pcdarts.kind": "trial", "pcdarts.trial": str(number)}
         run_id, new = self._store.open_run(
@@ -242,6 +248,7 @@ class SweepTracker:
         for run in self._runs.values():
             self._store.close_run(run.run_id, "KILLED")
         self._runs.clear()
+        self._ensure_open()
         self._store.set_tags(self._parent, {"mlflow.note.content": summary})
         self._store.close_run(self._parent, status)
 

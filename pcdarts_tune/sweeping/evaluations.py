@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,14 +42,24 @@ class EvaluationCache:
         return cls(Path(task.evaluations) / f"{digest}.json")
 
     def read(self) -> dict[str, Any] | None:
-        """`{"trial": …, "objective": …, "metrics": {…}}`, or None."""
+        """`{"trial": …, "objective": …, "metrics": {…}}`, or None, also where the file holds something else."""
         try:
-            known: dict[str, Any] = json.loads(self.path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
+            known = json.loads(self.path.read_text(encoding="utf-8"))
+        except (FileNotFoundError, ValueError):
             return None
-        return known
+        return known if _is_evaluation(known) else None
 
     def write(self, known: dict[str, Any]) -> None:
         """Keep an evaluation; the first one stays where two trials found the genotype at the same time."""
-        if not self.path.exists():
+        if self.read() is None:
             write_json(self.path, known)
+
+
+def _is_evaluation(known: Any) -> bool:
+    return (
+        isinstance(known, dict)
+        and isinstance(known.get("trial"), int)
+        and isinstance(known.get("objective"), float | int)
+        and math.isfinite(known["objective"])
+        and isinstance(known.get("metrics"), dict)
+    )

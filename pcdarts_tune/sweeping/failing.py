@@ -12,9 +12,19 @@ from typing import TYPE_CHECKING, Any
 
 from pcdarts_tune.errors import UserError
 from pcdarts_tune.sweeping.outcome import Outcome, TrialTask
+from pcdarts_tune.sweeping.trialstate import leave_failed
 
 if TYPE_CHECKING:
     from pcdarts_tune.trainable import Report, TrialFunction
+
+OUT_OF_MEMORY = (
+    "out of memory",
+    "can't allocate memory",
+    "not enough memory",
+    "_status_alloc_failed",  # cuBLAS, cuDNN
+    "allocation_failed",  # CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED
+)
+"""What errors for want of memory say, in small letters: libraries under torch have no exception of their own."""
 
 
 def guarded(function: TrialFunction, task: TrialTask, data: Any, report: Report) -> Outcome:
@@ -30,7 +40,9 @@ def guarded(function: TrialFunction, task: TrialTask, data: Any, report: Report)
         reason = f"out of memory with {_sizes(task)}: {_one_line(error, 160)}; a smaller batch or a larger K needs less"
         error.__traceback__ = None  # its frames hold the tensors
         _free()
-    return Outcome("failed", reason=reason, seconds=time.monotonic() - begun)
+    outcome = Outcome("failed", reason=reason, seconds=time.monotonic() - begun)
+    leave_failed(task.folder, outcome)
+    return outcome
 
 
 def _out_of_memory(error: BaseException) -> bool:
@@ -39,7 +51,7 @@ def _out_of_memory(error: BaseException) -> bool:
     if isinstance(error, OSError):
         return error.errno == errno.ENOMEM
     text = str(error).lower()
-    return "out of memory" in text or "can't allocate memory" in text or "not enough memory" in text
+    return any(sign in text for sign in OUT_OF_MEMORY)
 
 
 def _sizes(task: TrialTask) -> str:

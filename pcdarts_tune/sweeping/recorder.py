@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ray.tune import Callback
 
 from pcdarts_tune.sweeping.outcome import Outcome
+from pcdarts_tune.sweeping.trialstate import leave_failed
 
 if TYPE_CHECKING:
     from ray.tune.experiment import Trial
@@ -29,10 +31,19 @@ class Recorder(Callback):
 
     Args:
         searcher: knows which proposal runs under which of Ray's ids.
+        folder: of a trial, by its number.
     """
 
-    def __init__(self, study: SweepStudy, tracker: SweepTracker, view: View, searcher: StudySearcher) -> None:
+    def __init__(
+        self,
+        study: SweepStudy,
+        tracker: SweepTracker,
+        view: View,
+        searcher: StudySearcher,
+        folder: Callable[[int], Path],
+    ) -> None:
         self._study, self._tracker, self._view, self._searcher = (study, tracker, view, searcher)
+        self._folder = folder
         self.ended: set[int] = set()
         """Trials that have ended in this run."""
         self.live: set[int] = set()
@@ -62,14 +73,17 @@ class Recorder(Callback):
         self._view.record(number, record)
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        self._end(self._proposal(trial).number, Outcome("failed", reason=_reason(trial)))
+        self.fail(self._proposal(trial).number, _reason(trial))
 
     def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
         self._view.tick(self._tracker.trouble)
 
     def fail(self, number: int, reason: str) -> None:
-        """Give a trial up."""
-        self._end(number, Outcome("failed", reason=reason))
+        """Give a trial up, whose process is gone: its result is left here, in its place."""
+        outcome = Outcome("failed", reason=reason)
+        if number not in self.ended:
+            leave_failed(self._folder(number), outcome)
+        self._end(number, outcome)
 
     def _end(self, number: int, outcome: Outcome) -> None:
         if number in self.ended or not self._study.tell(number, outcome):

@@ -44,7 +44,11 @@ class Share:
 def share_resources(
     cluster: Cluster, *, trials: int, cpus: float | None, gpus: float | None, most: int | None
 ) -> Share:
-    """Divide a cluster between trials; what is None is chosen: a GPU each where there are some, else a core each.
+    """Divide a cluster between trials; what is None is chosen: a GPU each where there are some, and of the cores
+    as much as lets no fewer trials run at a time than could.
+
+    Args:
+        trials: how many there are to run. `most`: at a time, at most.
 
     Raises:
         UserError: when no node could ever run a trial: Ray would wait for ever.
@@ -54,10 +58,7 @@ def share_resources(
     if gpus > 1 and gpus != int(gpus):
         raise UserError(f"--gpus-per-trial {gpus:g}: a share of one GPU, such as 0.25, or a whole number")
     if cpus is None:
-        at_once = _fitting(cluster, 0.0, gpus) if gpus else 0
-        cpus = float(max(1, int(cluster.cpus // at_once))) if at_once else 1.0
-        if at_once > cluster.cpus:
-            cpus = math.floor(100 * cluster.cpus / at_once) / 100
+        cpus = _cores_each(cluster, gpus, min(trials, most or trials))
     concurrent = _fitting(cluster, cpus, gpus)
     if concurrent < 1:
         wanted = f"{cpus:g} CPU" + (f" and {gpus:g} GPU" if gpus else "")
@@ -69,18 +70,43 @@ def share_resources(
     return Share(cpus, gpus, max(1, min(concurrent, trials, most or concurrent)))
 
 
+def _cores_each(cluster: Cluster, gpus: float, wanted: int) -> float:
+    """The largest share of cores with which `wanted` trials run at a time, or as many as there are GPUs (without
+    GPUs: cores) for.
+
+    A trial runs on one node, so the share is a node's cores divided by how many trials it takes.
+    """
+    places = [_by_gpu(node, gpus) if gpus else int(node.get("CPU", 0.0)) for node in cluster.nodes]
+    cores = [node.get("CPU", 0.0) for node in cluster.nodes]
+    wanted = min(wanted, sum(number for number, have in zip(places, cores, strict=True) if have > 0))
+    shares = {
+        have / among
+        for number, have in zip(places, cores, strict=True)
+        for among in range(1, min(number, wanted) + 1)
+        if have > 0
+    }
+    for share in sorted(shares, reverse=True):
+        cpus = float(int(share + 1e-9)) if share >= 1 else math.floor(100 * share + 1e-9) / 100
+        if _fitting(cluster, cpus, gpus) >= wanted:
+            return cpus
+    return 1.0  # fits nowhere: the caller says so
+
+
 def _fitting(cluster: Cluster, cpus: float, gpus: float) -> int:
     """How many trials the nodes hold together."""
     total = 0
     for node in cluster.nodes:
         by_cpu = int(node.get("CPU", 0.0) / cpus + 1e-9) if cpus else 10**6
-        by_gpu = 10**6
-        if 0 < gpus < 1:
-            by_gpu = int(node.get("GPU", 0.0)) * int(1 / gpus + 1e-9)  # a share never spans two GPUs
-        elif gpus:
-            by_gpu = int(node.get("GPU", 0.0) // gpus)
-        total += min(by_cpu, by_gpu)
+        total += min(by_cpu, _by_gpu(node, gpus) if gpus else 10**6)
     return total
+
+
+def _by_gpu(node: Mapping[str, float], gpus: float) -> int:
+    """How many trials a node's GPUs take."""
+    have = node.get("GPU", 0.0)
+    if gpus < 1:
+        return int(have) * int(1 / gpus + 1e-9)  # a share never spans two GPUs
+    return int(have // gpus)
 
 
 def cluster() -> Cluster:

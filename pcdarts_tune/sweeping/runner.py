@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RunSettings:
-    """How a sweep is run this time; none of it changes what its trials compute.
+    """How a sweep is run this time; none of it changes what its trials are told to compute (on CPUs, threads round
+    differently).
 
     Attributes:
         address: of a Ray cluster; None for this machine.
@@ -79,12 +80,12 @@ def run_sweep(
         tracker.open()
         deliver_late(sweep, tracker)
         try:
-            if not _is_done(sweep):
+            if trials_left(sweep):
                 _run(sweep, run, stop, tracker, data, function)
         except BaseException:
             tracker.close("KILLED", summary(sweep), timeout=10)
             raise
-        reason: ReasonToStop = "done" if _is_done(sweep) else stop.reason
+        reason: ReasonToStop = stop.reason if trials_left(sweep) else "done"
         undelivered = tracker.close("FINISHED" if reason == "done" else "KILLED", summary(sweep))
         return Ended(reason, undelivered, tracker.trouble)
 
@@ -101,7 +102,8 @@ def _run(
 
     packed = pack(data)
     with ray_running(address=run.address, data_bytes=size(packed)):
-        share = share_resources(cluster(), trials=sweep.target, cpus=run.cpus, gpus=run.gpus, most=run.most)
+        left = trials_left(sweep)
+        share = share_resources(cluster(), trials=left, cpus=run.cpus, gpus=run.gpus, most=run.most)
         view = _view(sweep, run, share)
         try:
             _Run(sweep, share, stop, tracker, view, function, packed).to_the_end()
@@ -122,7 +124,7 @@ class _Run:
     def to_the_end(self) -> None:
         """Tuner after Tuner until the study has its trials; more than one only where Ray itself gave up."""
         lost: dict[int, int] = {}
-        while not self.stop.asked and not _is_done(self.sweep):
+        while not self.stop.asked and trials_left(self.sweep):
             recorder, error = self._fit()
             if self.stop.asked:
                 return
@@ -152,7 +154,7 @@ class _Run:
             task=_tasks(sweep, share),
             unfinished=sweep.study.unfinished(),
         )
-        recorder = Recorder(sweep.study, self.tracker, self.view, searcher)
+        recorder = Recorder(sweep.study, self.tracker, self.view, searcher, sweep.folder.trial)
         resources = {"cpu": share.cpus, **({"gpu": share.gpus} if share.gpus else {})}
         told = tune.with_parameters(ray_trial, function=self.function, data=self.packed)
         tuner = tune.Tuner(
@@ -182,9 +184,9 @@ class _Run:
         return recorder, None
 
 
-def _is_done(sweep: SweepHandle) -> bool:
-    """Whether the study has the trials it shall have, and all have ended."""
-    return len(sweep.study) >= sweep.target and not sweep.study.unfinished()
+def trials_left(sweep: SweepHandle) -> int:
+    """How many trials are to be run: those proposed that have not ended, and those not yet asked for."""
+    return len(sweep.study.unfinished()) + max(0, sweep.target - len(sweep.study))
 
 
 def _tasks(sweep: SweepHandle, share: Share) -> Callable[[Proposal], TrialTask]:

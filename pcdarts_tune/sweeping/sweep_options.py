@@ -83,7 +83,7 @@ def run_options(function: F) -> F:
         "--cpus-per-trial",
         type=click.FloatRange(min=0, min_open=True),
         metavar="F",
-        help="CPU cores of a trial.  [default: 1; with GPUs, an equal share]",
+        help="CPU cores of a trial.  [default: an equal share]",
     )
     @click.option(
         "--gpus-per-trial",

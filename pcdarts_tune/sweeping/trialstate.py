@@ -9,6 +9,7 @@ state.finish(outcome)               # result.json and genotype.json stay, the ch
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,8 @@ from typing import Any
 
 from pcdarts_tune.home import write_json
 from pcdarts_tune.sweeping.outcome import Outcome
+
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -68,6 +71,19 @@ class TrialState:
             write_json(self.folder / "genotype.json", outcome.genotype)
         write_json(self.folder / "result.json", {"outcome": outcome.to_dict(), "history": self.history})
         (self.folder / "checkpoint.pt").unlink(missing_ok=True)
+
+
+def leave_failed(folder: str | Path, outcome: Outcome) -> None:
+    """Write the result of a trial that failed, with what it reported before; a result that is there already stays.
+
+    Never raises: why the trial failed counts for more than what it leaves.
+    """
+    try:
+        state = TrialState.open(folder)
+        if state.outcome is None:
+            state.finish(outcome)
+    except Exception:  # such as a full disk, or a checkpoint that cannot be read
+        log.debug("no result was left in %s", folder, exc_info=True)
 
 
 def read_result(folder: Path) -> dict[str, Any] | None:

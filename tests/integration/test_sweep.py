@@ -25,6 +25,7 @@ from pcdarts_tune.sweeping.outcome import Outcome, TrialTask
 from pcdarts_tune.sweeping.ray_session import ray_running
 from pcdarts_tune.sweeping.runner import RunSettings, run_sweep
 from pcdarts_tune.sweeping.sweep_create import create_sweep
+from pcdarts_tune.sweeping.trialstate import read_result
 
 TUNE: dict[str, Any] = {
     "supernet.k": {"type": "categorical", "choices": [1, 2, 4, 8]},
@@ -107,6 +108,10 @@ def test_a_sweep_leaves_study_runs_and_leaderboard(tmp_path: Path) -> None:
     assert [r.objective for r in complete] == sorted((r.objective for r in complete), reverse=True)
     assert all(record.hyperparameters["supernet.k"] == 8 for record in failed)
     assert all(record.reason == "K=8 is in no table" for record in failed)
+    for record in failed:
+        result = read_result(sweep.folder.trial(record.trial))
+        assert result is not None
+        assert result["outcome"]["reason"] == record.reason
 
     runs = runs_of(sweep)
     for record in records:
@@ -134,6 +139,9 @@ def test_a_lost_process_starts_again_and_a_trial_that_is_always_lost_fails_alone
     assert lost.state == "failed"
     assert "died" in (lost.reason or "").lower() or "2 times" in (lost.reason or "")
     assert len(always.records()) == 2
+    result = read_result(always.folder.trial(0))
+    assert result is not None
+    assert result["outcome"]["reason"] == lost.reason
 
     defect = made(tmp_path, "defect", trials=2, max_failures=0)
     run_sweep(defect, QUIET, function=lookup, data="defect")

@@ -80,7 +80,11 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Whole:
 def _json(arguments: list[str]) -> Any:
     """What a command prints with --json, run in a process of its own as a user would."""
     done = subprocess.run(
-        [sys.executable, "-m", "pcdarts_tune", *arguments], capture_output=True, text=True, check=False, timeout=500
+        [sys.executable, "-m", "pcdarts_tune", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=500,
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
