@@ -125,6 +125,7 @@ def run(args: Sequence[str] | None = None) -> int:
 
     # stdout is for results: MLflow would print an address there whenever a run on a server ends
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     arguments = list(sys.argv[1:] if args is None else args)
     meta: dict[str, Any] = {}
     try:

@@ -170,6 +170,9 @@ def promote(request: Request, *, device: torch.device, quiet: bool = False) -> P
     seed = sweep.settings.seed if request.seed is None else request.seed
     work = Retraining(space, Genotype.from_dict(chosen.genotype), images, seed)
 
+    from pcdarts_tune.tracking import require_answer
+
+    require_answer(sweep.tracking_uri)
     store = sweep.store()
     place = sweep.folder.path / "promotions" / f"{work.genotype.canonical_hash()}-{work.recipe}"
     tags = {

@@ -67,8 +67,14 @@ def load_images(space: Space, root: Path | None, home: Path | None, *, quiet: bo
         for shown in bar:
             shown.__exit__(None, None, None)
     if not quiet:
-        for note in (*images.notes, *split_dataset(images, space.data).notes):
+        splits = split_dataset(images, space.data)
+        for note in (*images.notes, *splits.notes):
             say(f"note: {note}")
+        if space.search.batch_size > len(splits.weights):
+            say(
+                f"note: search.batch_size {space.search.batch_size} is more than the {len(splits.weights)} images that "
+                "train the weights: one step an epoch; lower it with --set search.batch_size=N"
+            )
     return images
 
 

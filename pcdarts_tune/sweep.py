@@ -7,7 +7,7 @@ sweep.record(3) == sweep.record_of_run("2f6c…")
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +23,7 @@ from pcdarts_tune.home import (
     read_json,
 )
 from pcdarts_tune.study import SweepStudy
-from pcdarts_tune.sweeping.outcome import TrialRecord
+from pcdarts_tune.sweeping.outcome import TrialRecord, ranked
 from pcdarts_tune.tracking import MlflowStore, check_uri
 
 if TYPE_CHECKING:
@@ -134,8 +134,11 @@ class SweepHandle:
         return self.space.name
 
     def records(self) -> list[TrialRecord]:
-        """All trials, best first."""
-        return self.study.records()
+        """All trials, best first; in a sweep that nobody runs, those that were running wait to be resumed."""
+        records = self.study.records()
+        if any(record.state == "running" for record in records) and not is_running(self.folder):
+            return ranked([replace(r, state="waiting") if r.state == "running" else r for r in records])
+        return records
 
     def best(self) -> TrialRecord:
         """The complete trial with the highest objective.

@@ -14,6 +14,7 @@ from __future__ import annotations
 import io
 import logging
 import math
+import socket
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -164,6 +165,27 @@ def check_uri(uri: str) -> str:
         f"--tracking-uri {without_secret(uri)!r} is no address of an MLflow store",
         hint="http://HOST:PORT of an MLflow server, sqlite:////absolute/path/mlflow.db, or postgresql://USER@HOST/DB",
     )
+
+
+def require_answer(uri: str) -> None:
+    """Look whether a tracking server listens, before work begins that could not be recorded.
+
+    Raises:
+        UserError: when nothing answers there; local stores and databases are not asked.
+    """
+    parts = urlsplit(uri)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        return
+    try:
+        with socket.create_connection(
+            (parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)), 5
+        ):
+            pass
+    except OSError as error:
+        raise UserError(
+            f"no MLflow server answers at {without_secret(uri)}: {error.strerror or error}",
+            hint="start it, or give another with --tracking-uri URI",
+        ) from None
 
 
 def without_secret(uri: str) -> str:

@@ -40,7 +40,13 @@ from pcdarts_tune.terminal.options import (
 @click.option(
     "--repeats", type=click.IntRange(min=1), default=10, show_default=True, help="Timed steps, at most."
 )
-@click.option("--seconds", type=click.FloatRange(min=0), default=60.0, show_default=True, help="Time, about.")
+@click.option(
+    "--seconds",
+    type=click.FloatRange(min=0, min_open=True),
+    default=60.0,
+    show_default=True,
+    help="Time, about.",
+)
 @json_option
 @verbosity_options
 def command(
@@ -90,6 +96,8 @@ def command(
         note=note,
     )
     note("")
+    if result["n"] < 3 and verbosity() >= 0:
+        click.echo(f"only {result['n']} steps of each: too few to trust; --seconds gives more time", err=True)
     click.echo(json.dumps(result, indent=2) if as_json else _table(result))
 
 

@@ -55,7 +55,8 @@ def command(
             prediction = loaded.predict([image])[0]
         except UserError as error:
             unreadable += 1
-            click.echo(f"Error: {error}", err=True)
+            what = f"{error}; name its images: {image}/*" if Path(image).is_dir() else str(error)
+            click.echo(f"Error: {what}", err=True)
             continue
         if as_json:
             click.echo(json.dumps(prediction.to_dict()))

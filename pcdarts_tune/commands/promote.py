@@ -72,7 +72,13 @@ def command(
     from pcdarts_tune.promotion import Request, promote
 
     request = Request(home, sweep, trial, run_id, model, data, seed, settings, tracking_uri, force)
-    promoted = promote(request, device=choose_device(device), quiet=verbosity() < 0)
+    try:
+        promoted = promote(request, device=choose_device(device), quiet=verbosity() < 0)
+    except KeyboardInterrupt:
+        say(
+            f"to go on where it stopped: pcdarts-tune promote {sweep}{home_flag(home)}, with the same options"
+        )
+        raise
     if not promoted.champion:
         say(f"{promoted.model} keeps its champion: {promoted.why}. --force moves the alias all the same.")
     if as_json:

@@ -40,5 +40,5 @@ def command(
 
     handle = open_sweep(home, sweep, tracking_uri)
     images = launch.load_images_of(handle, data)
-    launch.check_before(home, run.settings())
+    launch.check_before(home, run.settings(), handle.tracking_uri)
     return launch.run_to_the_end(handle, run.settings(), images, as_json=as_json)

@@ -90,6 +90,8 @@ def command(
         write_json(output, genotype.to_dict())
         work.finish()
         say(f"wrote {output}; next: pcdarts-tune retrain {output} --space {space} -o my-model")
+    else:
+        say("next: save it with -o genotype.json, then pcdarts-tune retrain genotype.json -o my-model")
     result = {
         "genotype": genotype.to_dict(),
         "genotype_hash": genotype.canonical_hash(),

@@ -7,16 +7,17 @@ from pathlib import Path
 
 import click
 
-from pcdarts_tune.terminal.options import home_option, json_option, verbosity_options
+from pcdarts_tune.terminal.options import home_option, json_option, say, verbosity_options
 
 
 @click.command("status", short_help="How far a sweep is.")
-@click.argument("sweep")
+@click.argument("sweep", required=False)
 @home_option
 @json_option
 @verbosity_options
-def command(sweep: str, home: Path, as_json: bool) -> None:
-    """How far SWEEP is: its trials by state, the best so far, whether a process runs it, and what to do next.
+def command(sweep: str | None, home: Path, as_json: bool) -> None:
+    """How far SWEEP is: its trials by state, the best so far, whether a process runs it, and what to do next; without
+    SWEEP, the names of all sweeps.
 
     With --json, one object: {"sweep", "space", "running", "trials", "states", "best"}.
 
@@ -24,10 +25,16 @@ def command(sweep: str, home: Path, as_json: bool) -> None:
     Example:
       pcdarts-tune status first
     """
-    from pcdarts_tune.home import is_running
+    from pcdarts_tune.home import is_running, sweep_names
     from pcdarts_tune.recording import naming
     from pcdarts_tune.sweep import counts, open_sweep
 
+    if sweep is None:
+        names = sweep_names(home)
+        if not names and not as_json:
+            say(f"no sweep in {home} yet; pcdarts-tune sweep --space quickstart --trials 4")
+        click.echo(json.dumps(names) if as_json else "\n".join(names))
+        return
     handle = open_sweep(home, sweep)
     records, target, running = (handle.records(), handle.target, is_running(handle.folder))
     states = counts(records)

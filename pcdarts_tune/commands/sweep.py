@@ -97,9 +97,10 @@ def command(
         max_failures=max_failures,
     )
     name = launch.choose_name(home, name, resolved)
+    if not plan:
+        launch.check_before(home, run.settings(), tracking_uri)
     images = launch.load_images(resolved, data, None if plan else home)
     if plan:
         return show_plan(name, resolved, wanted, images, trials=trials, run=run.settings(), as_json=as_json)
-    launch.check_before(home, run.settings())
     sweep = create_sweep(home, name, resolved, wanted, trials=trials, data=launch.about_images(images))
     return launch.run_to_the_end(sweep, run.settings(), images, as_json=as_json)

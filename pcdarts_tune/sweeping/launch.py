@@ -47,18 +47,21 @@ def storage_folder(storage: str | None) -> str | None:
     return str(Path(plain).expanduser().absolute())
 
 
-def check_before(home: Path, run: RunSettings) -> None:
-    """Refuse what would fail later: a home in a Ray job's temporary folder, trials that fit nowhere, a dead address."""
+def check_before(home: Path, run: RunSettings, tracking_uri: str | None = None) -> None:
+    """Refuse what would fail later: a home in a Ray job's temporary folder, trials that fit nowhere, dead addresses."""
     import os
 
     from pcdarts_tune.sweeping.ray_session import probe
     from pcdarts_tune.sweeping.resources import share_resources, this_machine
+    from pcdarts_tune.tracking import require_answer
 
     if "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ and "/ray/session" in str(home):
         raise UserError(
             f"{home} is the temporary folder of a Ray job and goes when it ends",
             hint="--home with an absolute path on a disk that stays, the same on all nodes",
         )
+    if tracking_uri is not None:
+        require_answer(tracking_uri)
     if run.address is not None:
         probe(run.address)
     else:
@@ -149,7 +152,7 @@ def run_to_the_end(sweep: SweepHandle, run: RunSettings, images: DataSet, *, as_
     if ended.undelivered:
         say(
             f"MLflow did not take {ended.undelivered} records ({ended.trouble or 'no answer'}); "
-            f"they are kept: pcdarts-tune resume {sweep.name} delivers them"
+            f"they are kept: pcdarts-tune resume {sweep.name} delivers them, or --tracking-uri URI there for a store that answers"
         )
     if ended.reason != "done":
         say(f"stopped ({ended.reason}); to go on: pcdarts-tune resume {sweep.name}{_home(sweep)}")

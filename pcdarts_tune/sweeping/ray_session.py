@@ -96,7 +96,16 @@ def probe(address: str) -> None:
     Raises:
         UserError: when nothing does.
     """
-    if address in ("auto", "local") or address.startswith("ray://"):
+    if address == "auto":
+        from ray._private import utils
+
+        if not (os.environ.get("RAY_ADDRESS") or utils.read_ray_address()):
+            raise UserError(
+                "--address auto: no Ray runs on this machine",
+                hint="ray start --head, or leave --address away: the sweep then starts Ray for itself",
+            )
+        return
+    if address == "local" or address.startswith("ray://"):
         return
     host, _, port = address.rpartition(":")
     if not host or not port.isdigit():

@@ -103,7 +103,15 @@ def _run(
     packed = pack(data)
     with ray_running(address=run.address, data_bytes=size(packed)):
         left = trials_left(sweep)
-        share = share_resources(cluster(), trials=left, cpus=run.cpus, gpus=run.gpus, most=run.most)
+        # a trial's results on a CPU depend on its number of threads: what a sweep began with, it goes on with
+        cpus = run.cpus if run.cpus is not None else sweep.study.notes().get("cpus_per_trial")
+        try:
+            share = share_resources(cluster(), trials=left, cpus=cpus, gpus=run.gpus, most=run.most)
+        except UserError:
+            if run.cpus is not None:
+                raise
+            share = share_resources(cluster(), trials=left, cpus=None, gpus=run.gpus, most=run.most)
+        sweep.study.note("cpus_per_trial", share.cpus)
         view = _view(sweep, run, share)
         try:
             _Run(sweep, share, stop, tracker, view, function, packed).to_the_end()
