@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,14 @@ from pcdarts_tune.home import artifact_root, default_tracking_uri
 from pcdarts_tune.recording.sweep_tracking import SweepFacts, SweepTracker
 from pcdarts_tune.study import Proposal
 from pcdarts_tune.sweeping.outcome import Outcome
-from pcdarts_tune.tracking import OBJECTIVE, MlflowStore, check_uri, has_secret, without_secret
+from pcdarts_tune.tracking import (
+    OBJECTIVE,
+    MlflowStore,
+    check_uri,
+    has_secret,
+    require_answer,
+    without_secret,
+)
 
 GENOTYPE = PUBLISHED["PC_DARTS_cifar"]
 TUNE: dict[str, Any] = {
@@ -241,3 +249,12 @@ def test_addresses() -> None:
     assert without_secret(secret) == "https://host:5000/path"
     assert has_secret("postgresql://me:hunter2@host/db")
     assert "hunter2" not in without_secret("postgresql://me:hunter2@host/db")
+
+
+def test_a_server_that_does_not_answer_is_named_at_once() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with pytest.raises(UserError, match=rf"no MLflow server answers at http://127.0.0.1:{port}"):
+        require_answer(f"http://me:secret@127.0.0.1:{port}")
+    require_answer("sqlite:////nowhere/mlflow.db")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
@@ -13,6 +14,7 @@ from pcdarts_tune.terminal.options import (
     NearestChoice,
     choose_device,
     device_option,
+    home_option,
     json_option,
     verbosity,
     verbosity_options,
@@ -47,6 +49,7 @@ from pcdarts_tune.terminal.options import (
     show_default=True,
     help="Time, about.",
 )
+@home_option
 @json_option
 @verbosity_options
 def command(
@@ -59,6 +62,7 @@ def command(
     layers: int,
     repeats: int,
     seconds: float,
+    home: Path,
     as_json: bool,
 ) -> None:
     """Time both forms of the same mathematics, one step of each in turn, and measure the peak memory of a weight step.

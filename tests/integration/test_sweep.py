@@ -155,7 +155,7 @@ def test_a_spent_time_budget_is_resumed_and_extended(tmp_path: Path) -> None:
     ended = run_sweep(sweep, RunSettings(quiet=True, time_budget=5, most=1), function=lookup, data="slow")
     assert ended.reason == "time budget"
     before = sweep.records()
-    assert any(record.state == "running" for record in before)
+    assert any(record.state == "waiting" for record in before), "nobody runs it now"
     again = open_sweep(tmp_path, "s")
     assert run_sweep(again, QUIET, function=lookup).reason == "done"
     after = {record.trial: record for record in again.records()}
@@ -279,7 +279,7 @@ def test_ctrl_c_once_stops_cleanly_and_resume_ends_it(tmp_path: Path) -> None:
     sweep = open_sweep(tmp_path, "cut")
     states = {record.trial: record.state for record in sweep.records()}
     assert states[0] == "complete"
-    assert states[1] == "running"
+    assert states[1] == "waiting"
     assert command_line(["resume", "cut", "-q", "--home", str(tmp_path)]) == 0
     again = open_sweep(tmp_path, "cut")
     assert [record.state for record in again.records()] == ["complete"] * 3
