@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 COMPOSE_UP_TO = 16
-"""Active channels up to which depthwise and pointwise are composed into one dense convolution: benchmarks/compose.py."""
+"""Active channels up to which depthwise and pointwise are composed into one dense convolution, twice that where the
+depthwise one is dilated (and slow): benchmarks/compose.py, measured on a CPU."""
 
 Kernels = tuple[Tensor, Tensor | None]
 """What the convolution of a round needs: (composed, None) or (depthwise, pointwise)."""
@@ -76,7 +77,7 @@ class StackedConv(nn.Module):
 
     def kernels(self, edges: Sequence[int]) -> list[Kernels]:
         """The kernels by round, `edges` in each; split at once, since slices would each pad their gradient."""
-        if self.channels <= COMPOSE_UP_TO:
+        if self.channels <= COMPOSE_UP_TO * self.dilation:
             composed = self.pointwise[..., None, None] * self.depthwise[:, None]
             return [(part.flatten(0, 1), None) for part in composed.split(list(edges))]
         depthwise = [part.flatten(0, 1)[:, None] for part in self.depthwise.split(list(edges))]
