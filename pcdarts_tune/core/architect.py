@@ -124,7 +124,6 @@ class Architect:
         """Second-order loss at w', logits and gradients; weights and running statistics are left as they were."""
         weights, arch = self.net.weight_parameters(), self.net.arch_parameters()
         eta = float(weight_optimizer.param_groups[0]["lr"])
-        original = [w.detach().clone() for w in weights]
         with only(weights, arch):
             train_gradients = torch.autograd.grad(
                 F.cross_entropy(self.net(train_images), train_labels), weights
@@ -135,12 +134,10 @@ class Architect:
             loss = F.cross_entropy(logits, valid_labels)
             gradients = torch.autograd.grad(loss, [*arch, *weights])
         direct, vector = list(gradients[: len(arch)]), gradients[len(arch) :]
-        implicit = self._second_term(vector, original, train_images, train_labels)
+        implicit = self._second_term(vector, train_images, train_labels)
         return loss.detach(), logits.detach(), [d - eta * i for d, i in zip(direct, implicit, strict=True)]
 
-    def _second_term(
-        self, vector: Sequence[Tensor], original: Sequence[Tensor], images: Tensor, labels: Tensor
-    ) -> list[Tensor]:
+    def _second_term(self, vector: Sequence[Tensor], images: Tensor, labels: Tensor) -> list[Tensor]:
         """d/d alpha of grad_w L_train . vector."""
         weights, arch = self.net.weight_parameters(), self.net.arch_parameters()
         if self.hessian == "exact":
@@ -152,7 +149,7 @@ class Architect:
             torch.stack([torch.linalg.vector_norm(v) for v in vector])
         )
         sides = []
-        with _kept(weights):
+        with _kept(weights) as original:
             for sign in (1, -1):
                 _assign(weights, [w + sign * radius * v for w, v in zip(original, vector, strict=True)])
                 sides.append(self.gradients(images, labels)[2])
@@ -194,10 +191,10 @@ def _assign(parameters: Sequence[Tensor], values: Sequence[Tensor]) -> None:
 
 
 @contextmanager
-def _kept(tensors: Sequence[Tensor]) -> Iterator[None]:
-    """Put the values back afterwards, whatever happens meanwhile."""
+def _kept(tensors: Sequence[Tensor]) -> Iterator[list[Tensor]]:
+    """Put the values, which are given as copies, back afterwards, whatever happens meanwhile."""
     saved = [tensor.detach().clone() for tensor in tensors]
     try:
-        yield
+        yield saved
     finally:
         _assign(tensors, saved)

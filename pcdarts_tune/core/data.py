@@ -13,7 +13,7 @@ Shape suffixes: N images, C channels, H height, W width.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 import torch
@@ -56,6 +56,11 @@ def require_batches(batch_size: int, **parts: Batches) -> None:
     for name, batches in parts.items():
         if len(batches) < 2:
             raise ValueError(f"{name} must hold at least 2 images; it holds {len(batches)}")
+
+
+def trainable(batches: Iterable[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tensor, Tensor]]:
+    """The batches of two images and more: BatchNorm cannot train on one, so the last of an odd set waits an epoch."""
+    return (batch for batch in batches if len(batch[1]) > 1)
 
 
 def seeded_generator(purpose: str, seed: int, epoch: int) -> torch.Generator:

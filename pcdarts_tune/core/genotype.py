@@ -20,6 +20,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pcdarts_tune.core.published import CELLS
+
 Edge = tuple[str, int]
 """(operation, predecessor); predecessors 0 and 1 are the cell's inputs, node i is predecessor i + 2."""
 
@@ -245,65 +247,12 @@ def _read_concat(name: str, value: Any, nodes: int) -> tuple[int, ...]:
     return tuple(value)
 
 
-def _published(
-    normal: str, normal_concat: range | tuple[int, ...], reduce: str, reduce_concat: range | tuple[int, ...]
-) -> Genotype:
-    def cell(text: str) -> tuple[Edge, ...]:
-        return tuple(
-            (name, int(index)) for name, _, index in (entry.partition(":") for entry in text.split())
-        )
-
-    return Genotype(cell(normal), tuple(normal_concat), cell(reduce), tuple(reduce_concat))
+def _published(text: str) -> tuple[Edge, ...]:
+    return tuple((name, int(index)) for name, _, index in (entry.partition(":") for entry in text.split()))
 
 
 PUBLISHED: dict[str, Genotype] = {
-    "NASNet": _published(
-        "sep_conv_5x5:1 sep_conv_3x3:0 sep_conv_5x5:0 sep_conv_3x3:0 avg_pool_3x3:1 skip_connect:0 "
-        "avg_pool_3x3:0 avg_pool_3x3:0 sep_conv_3x3:1 skip_connect:1",
-        (2, 3, 4, 5, 6),
-        "sep_conv_5x5:1 sep_conv_7x7:0 max_pool_3x3:1 sep_conv_7x7:0 avg_pool_3x3:1 sep_conv_5x5:0 "
-        "skip_connect:3 avg_pool_3x3:2 sep_conv_3x3:2 max_pool_3x3:1",
-        (4, 5, 6),
-    ),
-    "AmoebaNet": _published(
-        "avg_pool_3x3:0 max_pool_3x3:1 sep_conv_3x3:0 sep_conv_5x5:2 sep_conv_3x3:0 avg_pool_3x3:3 "
-        "sep_conv_3x3:1 skip_connect:1 skip_connect:0 avg_pool_3x3:1",
-        (4, 5, 6),
-        "avg_pool_3x3:0 sep_conv_3x3:1 max_pool_3x3:0 sep_conv_7x7:2 sep_conv_7x7:0 avg_pool_3x3:1 "
-        "max_pool_3x3:0 max_pool_3x3:1 conv_7x1_1x7:0 sep_conv_3x3:5",
-        (3, 4, 6),
-    ),
-    "DARTS_V1": _published(
-        "sep_conv_3x3:1 sep_conv_3x3:0 skip_connect:0 sep_conv_3x3:1 skip_connect:0 sep_conv_3x3:1 "
-        "sep_conv_3x3:0 skip_connect:2",
-        (2, 3, 4, 5),
-        "max_pool_3x3:0 max_pool_3x3:1 skip_connect:2 max_pool_3x3:0 max_pool_3x3:0 skip_connect:2 "
-        "skip_connect:2 avg_pool_3x3:0",
-        (2, 3, 4, 5),
-    ),
-    "DARTS_V2": _published(
-        "sep_conv_3x3:0 sep_conv_3x3:1 sep_conv_3x3:0 sep_conv_3x3:1 sep_conv_3x3:1 skip_connect:0 "
-        "skip_connect:0 dil_conv_3x3:2",
-        (2, 3, 4, 5),
-        "max_pool_3x3:0 max_pool_3x3:1 skip_connect:2 max_pool_3x3:1 max_pool_3x3:0 skip_connect:2 "
-        "skip_connect:2 max_pool_3x3:1",
-        (2, 3, 4, 5),
-    ),
-    "PC_DARTS_cifar": _published(
-        "sep_conv_3x3:1 skip_connect:0 sep_conv_3x3:0 dil_conv_3x3:1 sep_conv_5x5:0 sep_conv_3x3:1 "
-        "avg_pool_3x3:0 dil_conv_3x3:1",
-        (2, 3, 4, 5),
-        "sep_conv_5x5:1 max_pool_3x3:0 sep_conv_5x5:1 sep_conv_5x5:2 sep_conv_3x3:0 sep_conv_3x3:3 "
-        "sep_conv_3x3:1 sep_conv_3x3:2",
-        (2, 3, 4, 5),
-    ),
-    "PC_DARTS_image": _published(
-        "skip_connect:1 sep_conv_3x3:0 sep_conv_3x3:0 skip_connect:1 sep_conv_3x3:1 sep_conv_3x3:3 "
-        "sep_conv_3x3:1 dil_conv_5x5:4",
-        (2, 3, 4, 5),
-        "sep_conv_3x3:0 skip_connect:1 dil_conv_5x5:2 max_pool_3x3:1 sep_conv_3x3:2 sep_conv_3x3:1 "
-        "sep_conv_5x5:0 sep_conv_3x3:3",
-        (2, 3, 4, 5),
-    ),
+    name: Genotype(_published(normal), normal_concat, _published(reduce), reduce_concat)
+    for name, (normal, normal_concat, reduce, reduce_concat) in CELLS.items()
 }
 """The published cells, by the names of the code that published them."""

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pcdarts_tune.core.data import Batches, require_batches
+from pcdarts_tune.core.data import Batches, require_batches, trainable
 from pcdarts_tune.core.meter import Meter, Stopwatch, require_finite
 from pcdarts_tune.core.network import EvaluationNetwork
 from pcdarts_tune.core.schedules import drop_path_probability
@@ -153,9 +153,8 @@ class Training:
         self.network.drop_path = drop_path_probability(epoch, self.epochs, self.drop_path)
         self.network.train()
         meter = Meter(self.device)
-        for images, labels in self.train.epoch(self.batch_size, epoch=epoch, seed=self.seed):
-            if len(labels) < 2:
-                continue  # BatchNorm cannot train on one value; the last image of an odd set waits for the next epoch
+        batches = self.train.epoch(self.batch_size, epoch=epoch, seed=self.seed)
+        for images, labels in trainable(batches):
             meter.add(*self.step(images, labels), labels)
         train_loss, train_accuracy = meter.read()
         seconds = watch.seconds()

@@ -22,7 +22,7 @@ from torch.nn import functional as F
 
 from pcdarts_tune.core.architect import Architect, only
 from pcdarts_tune.core.architecture import softmax_per_node
-from pcdarts_tune.core.data import Batches, require_batches
+from pcdarts_tune.core.data import Batches, require_batches, trainable
 from pcdarts_tune.core.genotype import Genotype
 from pcdarts_tune.core.meter import Meter, Stopwatch, require_finite
 from pcdarts_tune.core.retrain import evaluate
@@ -199,10 +199,9 @@ class Search:
         moving = epoch >= self.arch_warmup_epochs
         trained, searched = Meter(self.device), Meter(self.device)
         self.supernet.train()
-        alphas_batches = self._alphas_batches() if moving else None
-        for images, labels in self.weights.epoch(self.batch_size, epoch=epoch, seed=self.seed):
-            if len(labels) < 2:
-                continue  # BatchNorm cannot train on one value; the last image of an odd set waits for the next epoch
+        alphas_batches = trainable(self._alphas_batches()) if moving else None
+        weights_batches = self.weights.epoch(self.batch_size, epoch=epoch, seed=self.seed)
+        for images, labels in trainable(weights_batches):
             if alphas_batches is not None:
                 valid_images, valid_labels = next(alphas_batches)
                 loss, logits = self.architect.step(
@@ -263,8 +262,7 @@ class Search:
             batches = self.alphas.epoch(self.batch_size, epoch=self._alphas_pass, seed=seed)
             for batch in islice(batches, self._alphas_batch, None):
                 self._alphas_batch += 1
-                if len(batch[1]) > 1:
-                    yield batch
+                yield batch
             self._alphas_pass, self._alphas_batch = self._alphas_pass + 1, 0
 
 

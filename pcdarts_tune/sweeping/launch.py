@@ -11,7 +11,7 @@ import click
 
 from pcdarts_tune.errors import UserError
 from pcdarts_tune.home import SweepFolder, free_name
-from pcdarts_tune.terminal.options import say
+from pcdarts_tune.terminal.options import home_flag, say
 
 if TYPE_CHECKING:
     from pcdarts_tune.config import Space
@@ -155,20 +155,13 @@ def run_to_the_end(sweep: SweepHandle, run: RunSettings, images: DataSet, *, as_
             f"they are kept: pcdarts-tune resume {sweep.name} delivers them, or --tracking-uri URI there for a store that answers"
         )
     if ended.reason != "done":
-        say(f"stopped ({ended.reason}); to go on: pcdarts-tune resume {sweep.name}{_home(sweep)}")
+        say(
+            f"stopped ({ended.reason}); to go on: pcdarts-tune resume {sweep.name}{home_flag(sweep.home.absolute())}"
+        )
         return 130 if ended.reason == "interrupted" else 0
     if not any(record.objective is not None for record in records):
         say("no trial was completed; the reasons are in the table")
         return 1
-    say(f"next: pcdarts-tune promote {sweep.name}{_home(sweep)}")
-    say(f"to compare the trials in MLflow: pcdarts-tune ui{_home(sweep)}")
+    say(f"next: pcdarts-tune promote {sweep.name}{home_flag(sweep.home.absolute())}")
+    say(f"to compare the trials in MLflow: pcdarts-tune ui{home_flag(sweep.home.absolute())}")
     return 0
-
-
-def _home(sweep: SweepHandle) -> str:
-    """` --home DIR` when the command needs it to find the sweep again."""
-    import os
-    import shlex
-
-    default = Path(os.environ.get("PCDARTS_TUNE_HOME") or "pcdarts-home").expanduser().absolute()
-    return "" if sweep.home.absolute() == default else f" --home {shlex.quote(str(sweep.home))}"
