@@ -6,26 +6,39 @@ tests/core/test_supernet.py:
 
 - one ReLU, one max pool and one average pool a source, with one BatchNorm each, instead of one an edge;
 - each convolution stacked over the edges, depthwise and pointwise composed where that gains (`stacked.py`);
-- softmax(alpha) times softmax(beta) as a matrix M that takes a round's channels to all target nodes:
-  the sum over edges and operations of w[e, o] * BN(y[e, o]) is BN(y) @ M;
-- the bypassed channels added, and the channels mixed, once a node instead of once an edge; `none` costs nothing.
+- softmax(alpha) times softmax(beta) as a matrix M that takes a round's channels to all target nodes: the sum over
+  edges and operations of w[e, o] * BN(y[e, o]) is BN(y) @ M, and BatchNorm folds into M (`normalize.py`);
+- active channels taken, and nodes put together from operated and bypassed channels and shuffled, by matrices too
+  (`wiring.py`), once a node instead of once an edge; `none` costs nothing.
 
-Legend: N batch, P = N H W pixels, S sources and T target nodes of the round, E = S T edges, c = C/K.
+Legend: N batch, P = N H W pixels (P' after halving), S sources and T target nodes of the round, E = S T edges, c = C/K.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pcdarts_tune.core.normalize import combine, mix
 from pcdarts_tune.core.ops import FactorizedReduce, ReLUConvBN, build_search_operation, require_even
+from pcdarts_tune.core.pixels import pixels, unpixels
 from pcdarts_tune.core.plan import CellPlan
 from pcdarts_tune.core.rounds import Round, RoundWeights, plan_rounds
-from pcdarts_tune.core.stacked import Kernels, StackedConv, StackedNorm, StackedReduce, published_norm
+from pcdarts_tune.core.stacked import (
+    Kernels,
+    StackedConv,
+    StackedNorm,
+    StackedReduce,
+    halve,
+    published_norm,
+    repeat_groups,
+)
 from pcdarts_tune.core.textbook import sample_order
+from pcdarts_tune.core.wiring import Wires, fixed_wires, node_matrix, sampled_wires
 
 SEPARABLE = {f"sep_conv_{k}x{k}": k for k in (3, 5, 7)}
 DILATED = {f"dil_conv_{k}x{k}": k for k in (3, 5)}
@@ -34,8 +47,22 @@ FUSED = {"none", "skip_connect", *SEPARABLE, *DILATED, *POOLS}
 """Operations with a stacked form; any other registered one runs as one module an edge."""
 
 
+class Branch(NamedTuple):
+    """What an operation sends in a round: y (N, C, H', W'), and the BatchNorm it still needs.
+
+    C = S c where all edges of a source share it, else E c.
+    """
+
+    y: Tensor
+    norm: StackedNorm | None = None
+
+
 class FastCell(nn.Module):
     """See `textbook.Cell`. Inputs come after the ReLU that both preprocessings begin with."""
+
+    select: Tensor
+    place: Tensor
+    bypass: Tensor
 
     def __init__(self, plan: CellPlan, nodes: int, k: int, primitives: Sequence[str], mixing: str) -> None:
         super().__init__()
@@ -45,6 +72,10 @@ class FastCell(nn.Module):
         self.primitives = tuple(primitives)
         self.rounds = plan_rounds(nodes, join_inputs=not self.sampled)
         edges = self.rounds[-1].rows.stop
+        for name, values in (
+            fixed_wires(plan.channels, k, "shift" if self.sampled else mixing)._asdict().items()
+        ):
+            self.register_buffer(name, values, persistent=False)
         self.preprocess0: nn.Module = (
             FactorizedReduce(plan.c_prev_prev, plan.channels, affine=False)
             if plan.reduction_prev
@@ -77,41 +108,72 @@ class FastCell(nn.Module):
     def _stride(self, r: Round) -> int:
         return 2 if self.reduction and r.sources[0] < 2 else 1
 
-    def forward(self, s0: Tensor, s1: Tensor, weights: Sequence[RoundWeights]) -> Tensor:
-        """s0, s1 (N, C_prev, H, W) after their ReLU and the mixing weights by round, to (N, nodes C, H', W')."""
+    def forward(
+        self, s0: Tensor, s1: Tensor, weights: Sequence[RoundWeights], *, relu: bool = False
+    ) -> Tensor:
+        """s0, s1 (N, C_prev, H, W) after their ReLU and the mixing weights by round, to (N, nodes C, H', W').
+
+        `relu`: apply the ReLU that the readers of the output begin with.
+        """
         states = [_after_relu(self.preprocess0, s0), _after_relu(self.preprocess1, s1)]
         if self.reduction:
             require_even(states[0])
+        wires: list[Wires] = []
+        # what each state sends past the operations: itself, halved where the cell halves
+        passed: list[Tensor] = []
         rows = [r.rows.stop - r.rows.start for r in self.rounds]
         kernels = {name: [stage.kernels(rows) for stage in stages] for name, stages in self._convolutions()}
-        mixed: Tensor | None = None  # (N, H, W, T c): what the rounds so far sent to the nodes still to come
-        bypassed: list[Tensor | None] = [None] * len(self.rounds[0].targets)
+        # sums over the operations (P', nodes c), by group of sources with the same wires
+        sent: list[Tensor] = []
         for index, (r, w) in enumerate(zip(self.rounds, weights, strict=True)):
             of_round = {name: [stage[index] for stage in stages] for name, stages in kernels.items()}
             sources = [states[s] for s in r.sources]
-            order = sample_order(sources[0], self.training) if self.sampled else None
-            if order is not None:
-                sources = [source[:, order] for source in sources]
-            # split, not sliced: its gradient is one concatenation instead of a padded copy for each part
-            parts = [source.split([self.active, source.shape[1] - self.active], dim=1) for source in sources]
-            active = torch.cat([part[0] for part in parts], dim=1)
-            sent = self._mix(r, w, active, of_round, None if order is not None else mixed)
-            rest = [self._halve(r, part[1]) for part in parts] if self.k > 1 else []
-            if order is not None:
-                # each source sampled its own channels: put them back before anything is added
-                sent = _unsample(sent, rest[0], w.bypass[0], torch.argsort(order))
-                mixed = sent if mixed is None else mixed + sent
-                if r.completes:
-                    complete, mixed = _take(mixed, len(order))
-                    states.append(complete.permute(0, 3, 1, 2))
-                continue
-            for weights_T, x in zip(w.bypass, rest, strict=bool(rest)):
-                for weight, node in zip(weights_T, r.targets, strict=True):
-                    before = bypassed[node]
-                    bypassed[node] = x * weight if before is None else torch.addcmul(before, x, weight)
-            complete, mixed = _take(sent, self.active)
-            states.append(self._arrange(complete, bypassed[r.targets[0]]))
-        return torch.cat(states[2:], dim=1)
+            wires += [self._wires(source) for source in sources]
+            passed += [pixels(self._halve(r, source)) for source in sources]
+            active = self._select(sources, wires[r.sources[0] :])
+            mixed, shape = self._mix(r, w, active, of_round, sent[0] if sent and not self.sampled else None)
+            sent = [*sent, mixed] if self.sampled else [mixed]
+            if r.completes:
+                states.append(unpixels(self._node(r.targets.start, w, wires, sent, passed), shape))
+        out = torch.cat(states[2:], dim=1)
+        return torch.relu_(out) if relu else out
+
+    def _select(self, sources: Sequence[Tensor], wires: Sequence[Wires]) -> Tensor:
+        """The active channels of the sources, side by side: (N, S c, H, W)."""
+        if self.k == 1 and len(sources) == 1:
+            return sources[0]
+        blocks = []
+        for index, w in enumerate(wires):
+            columns = [torch.zeros_like(w.select)] * len(wires)
+            columns[index] = w.select
+            blocks.append(torch.cat(columns, dim=1))
+        taken = combine([pixels(source) for source in sources], torch.cat(blocks))
+        return unpixels(taken, sources[0].shape)
+
+    def _node(
+        self,
+        node: int,
+        w: RoundWeights,
+        wires: Sequence[Wires],
+        sent: Sequence[Tensor],
+        passed: Sequence[Tensor],
+    ) -> Tensor:
+        """A finished node (P', C)."""
+        assert w.edges is not None, "the round completes this node"
+        matrix = w.node
+        if matrix is None:
+            matrix = node_matrix(node, self.rounds[0].targets.stop, wires, range(len(wires)), w.edges)
+        return combine([*sent, *(passed if self.k > 1 else [])], matrix)
+
+    def wires(self) -> Wires | None:
+        """The wires of every state; None where each state's are sampled."""
+        return None if self.sampled else Wires(self.select, self.place, self.bypass)
+
+    def _wires(self, state: Tensor) -> Wires:
+        fixed = self.wires()
+        if fixed is not None:
+            return fixed
+        return sampled_wires(sample_order(state, self.training), self.k, self.select)
 
     def _convolutions(self) -> Iterator[tuple[str, list[StackedConv]]]:
         for name, stages in self.convolutions.items():
@@ -120,64 +182,64 @@ class FastCell(nn.Module):
     def _halve(self, r: Round, x: Tensor) -> Tensor:
         return F.max_pool2d(x, 2, 2) if self._stride(r) == 2 else x
 
-    def _mix(
-        self, r: Round, w: RoundWeights, x: Tensor, kernels: Mapping[str, list[Kernels]], mixed: Tensor | None
-    ) -> Tensor:
-        """`mixed` plus what the round's sources send: x (N, S c, H, W) to (N, H', W', T c)."""
-        for y, matrix in self._branches(r, w, x, kernels):
-            pixels = y.permute(0, 2, 3, 1)
-            matrix = matrix.to(y.dtype)
-            if mixed is None:
-                mixed = pixels @ matrix
-            else:
-                flat = torch.addmm(mixed.flatten(0, 2), pixels.flatten(0, 2), matrix)
-                mixed = flat.view(*pixels.shape[:3], -1)
-        assert mixed is not None
-        return mixed
+    def shares(self, name: str, r: Round) -> bool:
+        """Whether an operation gives one output for all edges of a source: pools, and skips that keep the size.
 
-    def _branches(
-        self, r: Round, w: RoundWeights, x: Tensor, kernels: Mapping[str, list[Kernels]]
-    ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Each operation's normalised outputs (N, S c or E c, H', W') with the matrix that sends them on."""
+        In evaluation each edge's pool has running statistics of its own (brought-in weights need not agree).
+        """
+        return (name in self.pools and self.training) or (name == "skip_connect" and self._stride(r) == 1)
+
+    def _mix(
+        self,
+        r: Round,
+        w: RoundWeights,
+        x: Tensor,
+        kernels: Mapping[str, list[Kernels]],
+        before: Tensor | None,
+    ) -> tuple[Tensor, torch.Size]:
+        """`before` plus what the round's sources send: x (N, S c, H, W) to (P', nodes c); and (N, _, H', W')."""
+        branches = list(self._branches(r, x, kernels))
+        shape = branches[0].y.shape
+        norms = [b.norm if self.training else None for b in branches]
+        ys = [b.y if b.norm is None or self.training else b.norm(b.y, r.rows) for b in branches]
+        out, *statistics = mix(
+            before, [pixels(y) for y in ys], w.operations, [norm is not None for norm in norms]
+        )
+        parts = zip(*(values.split([y.shape[1] for y in ys]) for values in statistics), strict=True)
+        for norm, (mean, variance) in zip(norms, parts, strict=True):
+            if norm is not None:
+                norm.track(mean, variance, len(out), r.rows)
+        return out, shape
+
+    def _branches(self, r: Round, x: Tensor, kernels: Mapping[str, list[Kernels]]) -> Iterator[Branch]:
+        """What each operation but `none` sends, in the order of the primitives."""
         stride, groups, edges = self._stride(r), len(r.sources), len(r.published)
         rectified, stages = torch.relu(x), dict(self._convolutions())
         for name in self.primitives:
             if name in self.convolutions:
                 y, inputs = rectified, groups
                 for index, stage in enumerate(stages[name]):
-                    y = torch.relu_(y) if index else y
+                    if index:
+                        y = stages[name][index - 1].norm(y, r.rows, relu=True)
                     y = stage.convolve(y, kernels[name][index], inputs, 1 if index else stride)
-                    y, inputs = stage.norm(y, r.rows), edges
-                yield y, w.by_edge[name]
+                    inputs = edges
+                yield Branch(y, stages[name][-1].norm)
             elif name in self.pools:
-                y = _norm(self.pools[name]).shared(_POOL[name](x, stride), r.rows, groups)
-                yield y, (w.by_source if self.training else w.by_edge)[name]
+                y = _POOL[name](x, stride)
+                if not self.shares(name, r):
+                    y = repeat_groups(y, groups, edges // groups)
+                yield Branch(y, _norm(self.pools[name]))
             elif name == "skip_connect":
                 if stride == 1:
-                    yield x, w.by_source[name]
+                    yield Branch(x)
                 else:
                     assert self.reduce is not None
-                    yield self.reduce(rectified, r.rows, groups), w.by_edge[name]
+                    yield Branch(self.reduce(rectified, r.rows, groups), self.reduce.norm)
             elif name in self.unfused:
                 modules = _listed(self.unfused[name])[r.rows]
                 inputs_E = [part for part in x.chunk(groups, dim=1) for _ in r.targets]
-                yield (
-                    torch.cat([m(part) for m, part in zip(modules, inputs_E, strict=True)], 1),
-                    w.by_edge[name],
-                )
-
-    def _arrange(self, complete: Tensor, bypassed: Tensor | None) -> Tensor:
-        """A finished node: the operated channels (N, H, W, c) among the bypassed ones (N, C - c, H, W).
-
-        `textbook.mix_channels`, written so that the result stays in channels_last.
-        """
-        if bypassed is None:
-            return complete.permute(0, 3, 1, 2)
-        rest = bypassed.permute(0, 2, 3, 1)
-        if self.mixing == "shift":
-            return torch.cat([rest, complete], dim=-1).permute(0, 3, 1, 2)
-        groups = rest.unflatten(-1, (self.k - 1, self.active)).unbind(-2)
-        return torch.stack([complete, *groups], dim=-1).flatten(-2).permute(0, 3, 1, 2)
+                outputs_E = [m(part) for m, part in zip(modules, inputs_E, strict=True)]
+                yield Branch(torch.cat(outputs_E, dim=1))
 
     def published(self) -> Iterator[tuple[str, Tensor]]:
         """(name, view) of every weight and running statistic that this cell stores stacked, as published."""
@@ -230,18 +292,6 @@ def _after_relu(preprocess: nn.Module, x: Tensor) -> Tensor:
     """Run a preprocessing whose leading ReLU has been applied already."""
     if isinstance(preprocess, ReLUConvBN):
         return preprocess.op[2](preprocess.op[1](x))  # type: ignore[no-any-return]
-    return preprocess(x)  # type: ignore[no-any-return]  # FactorizedReduce: a second ReLU changes nothing
-
-
-def _take(mixed: Tensor, channels: int) -> tuple[Tensor, Tensor]:
-    """The channels of the node that is complete, and those of the nodes still to come."""
-    complete, coming = mixed.split([channels, mixed.shape[-1] - channels], dim=-1)
-    return complete, coming
-
-
-def _unsample(mixed: Tensor, rest: Tensor, weights_T: Tensor, back: Tensor) -> Tensor:
-    """(N, H, W, T c) and (N, C - c, H, W) to (N, H, W, T C) with every channel in its own place again."""
-    t = len(weights_T)
-    passed = rest.permute(0, 2, 3, 1).unsqueeze(3) * weights_T[:, None]
-    whole = torch.cat([mixed.unflatten(-1, (t, -1)), passed], dim=-1)[..., back]
-    return whole.flatten(3)
+    assert isinstance(preprocess, FactorizedReduce)
+    y = halve(x, preprocess.conv_1.weight[None, :, :, 0, 0], preprocess.conv_2.weight[None, :, :, 0, 0], 1)
+    return preprocess.bn(y)  # type: ignore[no-any-return]

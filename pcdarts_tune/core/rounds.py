@@ -7,13 +7,16 @@ order (by node, then predecessor).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from pcdarts_tune.core.genotype import node_slices
+from pcdarts_tune.core.wiring import Wires, node_matrix
 
 
 @dataclass(frozen=True)
@@ -30,15 +33,17 @@ class Round:
 
 @dataclass(frozen=True)
 class RoundWeights:
-    """The mixing weights of a round as matrices; T c columns: target nodes by active channels.
+    """The mixing weights of a round as matrices.
 
-    by_edge: {operation: (E c, T c)}, one row block an edge; by_source: {operation: (S c, T c)}, for what all edges of
-    a source share; bypass: (S, T), the weights of the bypassed channels.
+    operations: (X, nodes c), to all nodes of the cell; one block of rows an operation, in the order of the primitives
+    without `none`: (E c) rows by edge, or (S c) rows where all edges of a source share its output.
+    edges: the weights of the edges into the node that the round completes, None where it completes none.
+    node: `wiring.node_matrix` of that node, where the channels are not sampled.
     """
 
-    by_edge: dict[str, Tensor]
-    by_source: dict[str, Tensor]
-    bypass: Tensor
+    operations: Tensor
+    edges: Tensor | None
+    node: Tensor | None
 
 
 def plan_rounds(nodes: int, *, join_inputs: bool = True) -> tuple[Round, ...]:
@@ -57,27 +62,47 @@ def plan_rounds(nodes: int, *, join_inputs: bool = True) -> tuple[Round, ...]:
     return tuple(rounds)
 
 
+@cache
+def index_on(device: torch.device, rows: tuple[int, ...]) -> Tensor:
+    """Rows as an index on the device, made once: a copy from the host waits for a GPU, and no CUDA graph takes one."""
+    return torch.tensor(rows, device=device)
+
+
 def round_weights(
-    rounds: Sequence[Round], primitives: Sequence[str], operations_EO: Tensor, edges_E: Tensor, channels: int
+    rounds: Sequence[Round],
+    primitives: Sequence[str],
+    shared: Callable[[str, Round], bool],
+    wires: Wires | None,
+    operations_EO: Tensor,
+    edges_E: Tensor,
+    channels: int,
 ) -> list[RoundWeights]:
-    """Lay the weights of a cell kind (`architecture.mixing_weights`) out for cells of `channels` active channels."""
+    """Lay the weights of a cell kind (`architecture.mixing_weights`) out for cells of `channels` active channels.
+
+    Args:
+        shared: whether an operation gives one output for all edges of a source in a round.
+        wires: of every state; None where each state's are sampled.
+    """
     identity = torch.eye(channels, dtype=operations_EO.dtype, device=operations_EO.device)
+    nodes = rounds[0].targets.stop
+    into = node_slices(nodes)
     result = []
     for r in rounds:
         s, t = len(r.sources), len(r.targets)
-        index = list(r.published)
         # (O, S, T): then a block diagonal of c x c identities, zero where the edge feeds another node
-        weights = operations_EO[index].t().reshape(-1, s, t)
-        blocks = torch.diag_embed(weights)[:, :, :, None, :, None] * identity[:, None, :]
-        by_edge = blocks.reshape(-1, s * t * channels, t * channels)
-        by_source = (weights[:, :, None, :, None] * identity[:, None, :]).reshape(
-            -1, s * channels, t * channels
-        )
-        result.append(
-            RoundWeights(
-                dict(zip(primitives, by_edge, strict=True)),
-                dict(zip(primitives, by_source, strict=True)),
-                edges_E[index].view(s, t),
-            )
-        )
+        weights = operations_EO[index_on(operations_EO.device, r.published)].t().reshape(-1, s, t)
+        by_edge = torch.diag_embed(weights)[:, :, :, None, :, None] * identity[:, None, :]
+        by_source = weights[:, :, None, :, None] * identity[:, None, :]
+        rows = [
+            (by_source if shared(name, r) else by_edge)[o].reshape(-1, t * channels)
+            for o, name in enumerate(primitives)
+            if name != "none"
+        ]
+        matrix = F.pad(torch.cat(rows), ((nodes - t) * channels, 0))
+        node = r.targets.start
+        edges = edges_E[into[node]] if r.completes else None
+        whole = None
+        if edges is not None and wires is not None:
+            whole = node_matrix(node, nodes, [wires] * len(edges), [0], edges)
+        result.append(RoundWeights(matrix, edges, whole))
     return result

@@ -17,6 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pcdarts_tune.core.normalize import EPSILON, normalize
+
 COMPOSE_UP_TO = 16
 """Active channels up to which depthwise and pointwise are composed into one dense convolution, twice that where the
 depthwise one is dilated (and slow): benchmarks/compose.py, measured on a CPU."""
@@ -24,7 +26,7 @@ depthwise one is dilated (and slow): benchmarks/compose.py, measured on a CPU.""
 Kernels = tuple[Tensor, Tensor | None]
 """What the convolution of a round needs: (composed, None) or (depthwise, pointwise)."""
 
-MOMENTUM, EPSILON = 0.1, 1e-5  # PyTorch's BatchNorm defaults
+MOMENTUM = 0.1  # PyTorch's default for BatchNorm
 
 
 class StackedNorm(nn.Module):
@@ -39,27 +41,31 @@ class StackedNorm(nn.Module):
         self.register_buffer("running_mean", torch.zeros(edges * channels))
         self.register_buffer("running_var", torch.ones(edges * channels))
 
-    def forward(self, y: Tensor, rows: slice) -> Tensor:
-        """Normalise y (N, E c, H, W) of the edges `rows`."""
+    def forward(self, y: Tensor, rows: slice, *, relu: bool = False) -> Tensor:
+        """Normalise y (N, E c, H, W) of the edges `rows`; then ReLU if asked."""
+        if self.training:
+            out, mean, variance = normalize(y, relu=relu)
+            self.track(mean, variance, y.numel() // y.shape[1], rows)
+            return out
         part = slice(rows.start * self.channels, rows.stop * self.channels)
-        mean, var = self.running_mean[part], self.running_var[part]
-        return F.batch_norm(y, mean, var, None, None, self.training, MOMENTUM, EPSILON)
+        out = F.batch_norm(
+            y, self.running_mean[part], self.running_var[part], None, None, False, 0.0, EPSILON
+        )
+        return torch.relu_(out) if relu else out
 
-    def shared(self, y: Tensor, rows: slice, sources: int) -> Tensor:
-        """Normalise y (N, S c, H, W) once a source, for edges that would all have normalised the same tensor.
+    def track(self, mean: Tensor, variance: Tensor, count: int, rows: slice) -> None:
+        """Let the running statistics of `rows` follow a batch's mean and biased variance, over `count` values each.
 
-        Returns (N, S c, H, W) in training, where one result serves all edges; (N, E c, H, W) in evaluation, where
-        each edge has running statistics of its own (brought-in weights need not agree).
+        (E c,), or (S c,) where the edges of a source share what they normalise.
         """
-        c, edges = self.channels, rows.stop - rows.start
-        part = slice(rows.start * c, rows.stop * c)
-        if not self.training:
-            return self.forward(repeat_groups(y, sources, edges // sources), rows)
-        mean, var = y.new_zeros(sources * c), y.new_zeros(sources * c)
-        out = F.batch_norm(y, mean, var, None, None, True, 1.0, EPSILON)
-        for running, batch in ((self.running_mean, mean), (self.running_var, var)):
-            running[part].view(sources, -1, c).lerp_(batch.view(sources, 1, c).to(running.dtype), MOMENTUM)
-        return out
+        part = slice(rows.start * self.channels, rows.stop * self.channels)
+        sources = len(mean) // self.channels
+        for running, batch in (
+            (self.running_mean, mean),
+            (self.running_var, variance * (count / (count - 1))),
+        ):
+            followed = running[part].view(sources, -1, self.channels)
+            followed.lerp_(batch.view(sources, 1, self.channels).to(running.dtype), MOMENTUM)
 
 
 class StackedConv(nn.Module):
@@ -111,22 +117,26 @@ class StackedReduce(nn.Module):
         self.norm = StackedNorm(edges, channels)
 
     def forward(self, x: Tensor, rows: slice, groups: int) -> Tensor:
-        """x (N, G c, H, W), after the ReLU, for the edges `rows`, to (N, E c, H/2, W/2), normalised."""
-        edges, half = rows.stop - rows.start, self.conv_1.shape[1]
-        halves = [
-            F.conv2d(part, weight[rows].flatten(0, 1)[..., None, None], stride=2, groups=groups)
-            for part, weight in ((x, self.conv_1), (x[:, :, 1:, 1:], self.conv_2))
-        ]
-        n, _, height, width = halves[0].shape
-        # the channels of an edge are its two halves one after the other
-        y = torch.cat([h.permute(0, 2, 3, 1).unflatten(-1, (edges, half)) for h in halves], dim=-1)
-        y = y.view(n, height, width, 2 * edges * half).permute(0, 3, 1, 2)
-        return self.norm(y, rows)  # type: ignore[no-any-return]
+        """x (N, G c, H, W), after the ReLU, for the edges `rows`, to (N, E c, H/2, W/2), before the BatchNorm."""
+        return halve(x, self.conv_1[rows], self.conv_2[rows], groups)
 
     def published(self, edge: int) -> Iterator[tuple[str, Tensor]]:
         yield "conv_1.weight", self.conv_1[edge][..., None, None]
         yield "conv_2.weight", self.conv_2[edge][..., None, None]
         yield from published_norm(self.norm, edge, "bn")
+
+
+def halve(x: Tensor, first: Tensor, second: Tensor, groups: int) -> Tensor:
+    """The two convolutions of `ops.FactorizedReduce` as one of 2 x 2, stride 2: x (N, G c, H, W) to (N, E o, H/2, W/2).
+
+    A 1 x 1 convolution of stride 2 reads the upper left of each 2 x 2 pixels, the shifted one the lower right.
+
+    Args:
+        first, second: (E, o/2, c), one convolution an edge; an edge's channels are its two halves one after the other.
+    """
+    upper_left = F.pad(first[..., None, None], (0, 1, 0, 1))
+    lower_right = F.pad(second[..., None, None], (1, 0, 1, 0))
+    return F.conv2d(x, torch.cat([upper_left, lower_right], dim=1).flatten(0, 1), stride=2, groups=groups)
 
 
 def published_norm(norm: StackedNorm, edge: int, prefix: str) -> Iterator[tuple[str, Tensor]]:

@@ -102,9 +102,9 @@ class Supernet(nn.Module):
         weights = self._weights()
         last = len(self.cells) - 1
         for index, cell in enumerate(self._cells()):
-            out = cell(s0, s1, weights[cell.reduction, cell.active])
-            # both readers of a cell's output begin with a ReLU, so one serves them
-            s0, s1 = s1, out if index == last else torch.relu_(out)
+            # both readers of a cell's output begin with a ReLU, so one serves them; the classifier does not
+            out = cell(s0, s1, weights[cell.reduction, cell.active], relu=index < last)
+            s0, s1 = s1, out
         return self.classifier(s1.mean(dim=(2, 3)))  # type: ignore[no-any-return]
 
     def _cells(self) -> list[FastCell]:
@@ -116,7 +116,12 @@ class Supernet(nn.Module):
         by_kind = {kind: architecture.mixing_weights(alpha, beta) for kind, (alpha, beta) in raw.items()}
         return {
             (cell.reduction, cell.active): round_weights(
-                cell.rounds, self.primitives, *by_kind[cell.reduction], channels=cell.active
+                cell.rounds,
+                self.primitives,
+                cell.shares,
+                cell.wires(),
+                *by_kind[cell.reduction],
+                channels=cell.active,
             )
             for cell in {(c.reduction, c.active): c for c in self._cells()}.values()
         }
