@@ -3,4 +3,9 @@
 from pcdarts_tune.cli import main
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    finally:
+        # Ctrl-C in code that a library made from a string leaves a mark in the interpreter, by which `python -m` ends with a
+        # signal and not with our exit code; running any string takes it away
+        exec("")

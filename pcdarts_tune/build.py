@@ -21,6 +21,7 @@ from pcdarts_tune.core.state import seeded
 from pcdarts_tune.core.supernet import Supernet
 from pcdarts_tune.datasets import DataSet, make_batches, split_dataset
 from pcdarts_tune.errors import UserError
+from pcdarts_tune.execution import DEFAULTS, Execution
 
 
 def default_device() -> torch.device:
@@ -34,7 +35,9 @@ def set_threads(threads: int) -> None:
     torch.set_flush_denormal(True)
 
 
-def build_search(space: Space, images: DataSet, *, device: torch.device, seed: int) -> Search:
+def build_search(
+    space: Space, images: DataSet, *, device: torch.device, seed: int, execution: Execution = DEFAULTS
+) -> Search:
     """A search over the space's supernet on the two halves; scored, for the record, on the held-out part."""
     check_image_size(space.supernet.stem, images, "supernet")
     splits, config = split_dataset(images, space.data), space.search
@@ -50,11 +53,18 @@ def build_search(space: Space, images: DataSet, *, device: torch.device, seed: i
         **values,
         seed=seed,
         validate=_part(images, splits.held_out, config, device) if len(splits.held_out) else None,
+        **execution.arguments(),
     )
 
 
 def build_evaluation(
-    space: Space, genotype: Genotype, images: DataSet, *, device: torch.device, seed: int
+    space: Space,
+    genotype: Genotype,
+    images: DataSet,
+    *,
+    device: torch.device,
+    seed: int,
+    execution: Execution = DEFAULTS,
 ) -> Training:
     """The short training that scores a genotype: on both halves, validated on the held-out part."""
     splits = split_dataset(images, space.data)
@@ -64,11 +74,18 @@ def build_evaluation(
             hint="use it with `search` and `retrain`, or set data.split=tuning for a sweep",
         )
     rows = torch.cat([splits.weights, splits.alphas]).sort().values
-    return _training("evaluation", space.evaluation, genotype, images, rows, splits.held_out, device, seed)
+    recipe, held_out = space.evaluation, splits.held_out
+    return _training("evaluation", recipe, genotype, images, rows, held_out, device, seed, execution)
 
 
 def build_retraining(
-    space: Space, genotype: Genotype, images: DataSet, *, device: torch.device, seed: int
+    space: Space,
+    genotype: Genotype,
+    images: DataSet,
+    *,
+    device: torch.device,
+    seed: int,
+    execution: Execution = DEFAULTS,
 ) -> tuple[Training, Batches]:
     """The full training of a genotype, and the test images to read once after it.
 
@@ -78,8 +95,14 @@ def build_retraining(
     training_rows = torch.ones(len(images.train_labels), dtype=torch.bool)
     training_rows[held_out] = False
     rows = training_rows.nonzero()[:, 0]
-    training = _training("retrain", space.retrain, genotype, images, rows, held_out, device, seed)
-    test = make_batches(
+    recipe = space.retrain
+    training = _training("retrain", recipe, genotype, images, rows, held_out, device, seed, execution)
+    return training, build_test(space, images, device=device)
+
+
+def build_test(space: Space, images: DataSet, *, device: torch.device) -> Batches:
+    """The test images, as a retrained network takes them; read once, after everything was chosen."""
+    return make_batches(
         images.test_images,
         images.test_labels,
         images,
@@ -87,7 +110,6 @@ def build_retraining(
         config=space.retrain.augment,
         device=device,
     )
-    return training, test
 
 
 def network_arguments(recipe: TrainConfig, images: DataSet) -> dict[str, Any]:
@@ -123,6 +145,7 @@ def _training(
     held_out: torch.Tensor,
     device: torch.device,
     seed: int,
+    execution: Execution,
 ) -> Training:
     check_image_size(recipe.stem, images, section)
     with seeded(device, seed, "network"):
@@ -134,6 +157,7 @@ def _training(
         _part(images, held_out, recipe, device) if len(held_out) else None,
         **values,
         seed=seed,
+        **execution.arguments(),
     )
 
 

@@ -10,10 +10,12 @@ settings. Rules that join several fields, and the ranges in `tune`, are checked 
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Collection
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, Field, field_validator, model_validator
 
+from pcdarts_tune.configuration.goals import ConstraintsConfig, Objectives, Sampler, StoppingConfig
 from pcdarts_tune.configuration.range_kinds import STRICT, Range, listed
 from pcdarts_tune.configuration.recipes import (
     SHORT,
@@ -130,15 +132,16 @@ class SupernetConfig(BaseModel):
     @field_validator("primitives")
     @classmethod
     def _known(cls, primitives: tuple[str, ...]) -> tuple[str, ...]:
-        from pcdarts_tune.core.ops import OPERATIONS  # torch: only when a space is read
+        known: Collection[str] = PRIMITIVES
+        if not set(primitives) <= set(known):
+            from pcdarts_tune.core.ops import OPERATIONS  # torch: only for operations other than the paper's
 
+            known = OPERATIONS
         wrong = [
-            f"{name!r} is no operation{nearest(name, OPERATIONS)}"
-            for name in primitives
-            if name not in OPERATIONS
+            f"{name!r} is no operation{nearest(name, known)}" for name in primitives if name not in known
         ]
         if wrong:
-            raise ValueError(f"{'; '.join(wrong)}; legal: {', '.join(OPERATIONS)}")
+            raise ValueError(f"{'; '.join(wrong)}; legal: {', '.join(known)}")
         twice = sorted({name for name in primitives if primitives.count(name) > 1})
         if twice:
             raise ValueError(f"{', '.join(twice)} listed more than once")
@@ -157,10 +160,15 @@ class Space(BaseModel):
         description="letters, digits, and any of _ . -",
     )
     description: str = Field(default="", max_length=2000, description="one line for listings")
-    objective: Literal["evaluation_accuracy"] = Field(
-        default="evaluation_accuracy",
-        description="what Optuna maximises: the derived network's accuracy on held-out images, trained from scratch",
+    objectives: Objectives = Field(
+        default=("accuracy",),
+        description="what Optuna is told of a trial: accuracy (of the derived network on held-out images, trained from "
+        "scratch), to be high; params, macs, latency (of the retraining network), to be low",
     )
+    constraints: ConstraintsConfig = Field(
+        default_factory=ConstraintsConfig, description="what a genotype must keep to"
+    )
+    sampler: Sampler = Field(default="tpe", description="how Optuna proposes hyperparameters")
     seed: int = Field(
         default=0, ge=0, lt=2**32, description="seed of a sweep; a trial's is drawn from it and its number"
     )
@@ -174,10 +182,32 @@ class Space(BaseModel):
         description="the short training that scores a trial's cell; fixed, so that trials stay comparable",
     )
     retrain: Recipe = Field(default_factory=TrainConfig, description="the full training of the promoted cell")
+    stopping: StoppingConfig = Field(
+        default_factory=StoppingConfig, description="what ends a trial before its time"
+    )
     tune: dict[str, Range] = Field(
         default_factory=dict,
         description="what Optuna draws: a dotted key of supernet or search, and its range",
     )
+
+    @field_validator("objectives")
+    @classmethod
+    def _aims(cls, objectives: tuple[str, ...]) -> tuple[str, ...]:
+        if "accuracy" not in objectives:
+            raise ValueError(
+                "accuracy must be among the objectives: the cheapest network alone is always the same"
+            )
+        if len(set(objectives)) < len(objectives):
+            raise ValueError("an objective is listed more than once")
+        return objectives
+
+    @model_validator(mode="before")
+    @classmethod
+    def _older(cls, data: Any) -> Any:
+        """Sweeps made before there were several objectives name the only one there was."""
+        if isinstance(data, dict) and data.get("objective") == "evaluation_accuracy":
+            return {key: value for key, value in data.items() if key != "objective"}
+        return data
 
     @model_validator(mode="after")
     def _consistent(self) -> Space:

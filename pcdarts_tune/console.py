@@ -75,7 +75,8 @@ class PlainView:
     def ended(self, number: int, outcome: Outcome) -> None:
         self._board.ended(number, outcome)
         done = self._board.ended_before + self._board.ended_now
-        self._line(f"{_trial(number)}: {_outcome(outcome)}  [{done}/{self._board.target}]{self._left()}")
+        told = _outcome(outcome, self._board)
+        self._line(f"{_trial(number)}: {told}  [{done}/{self._board.target}]{self._left()}")
 
     def tick(self, trouble: str | None) -> None:
         if trouble != self._trouble:
@@ -123,7 +124,7 @@ class LiveView:
         settings = naming.settings(trial.proposal.hyperparameters) if trial else ""
         self._board.ended(number, outcome)
         self._console.print(
-            f"{_trial(number)}: {_outcome(outcome)}  {settings}", highlight=False, markup=False
+            f"{_trial(number)}: {_outcome(outcome, self._board)}  {settings}", highlight=False, markup=False
         )
 
     def tick(self, trouble: str | None) -> None:
@@ -144,7 +145,10 @@ class LiveView:
         board = self._board
         done, left = board.ended_before + board.ended_now, board.seconds_left()
         best = "" if board.best is None else f"   best {board.best[1]:.4f} (trial {board.best[0]})"
-        failed = f"   {board.counts['failed']} failed" if board.counts.get("failed") else ""
+        best += f"   Pareto front of {len(board.front)}" if len(board.objectives) > 1 and board.front else ""
+        failed = "".join(
+            f"   {board.counts[state]} {state}" for state in ("pruned", "failed") if board.counts.get(state)
+        )
         time_left = "" if left is None else f"   {format_seconds(left)} left"
         lines: list[Any] = [Text(f"{done}/{board.target} trials{failed}{best}{time_left}", style="bold")]
         table = Table(box=None, show_header=False, pad_edge=False)
@@ -165,9 +169,15 @@ def _trial(number: int) -> str:
     return f"trial {number}"
 
 
-def _outcome(outcome: Outcome) -> str:
+def _outcome(outcome: Outcome, board: Board) -> str:
     if outcome.objective is None:
         return f"{outcome.state}: {outcome.reason}"
     spent = f" in {format_seconds(outcome.seconds)}" if outcome.seconds else ""
     source = "" if outcome.evaluation_from is None else f", evaluated by trial {outcome.evaluation_from}"
-    return f"accuracy {outcome.objective:.4f}{spent}{source}"
+    sizes = {
+        "params": f"{naming.short_count(outcome.params)} parameters",
+        "macs": f"{naming.short_count(outcome.macs)} MACs",
+        "latency": f"{outcome.latency or 0:.3g} ms",
+    }
+    others = "".join(f", {sizes[name]}" for name in board.objectives if name != "accuracy")
+    return f"accuracy {outcome.objective:.4f}{others}{spent}{source}"

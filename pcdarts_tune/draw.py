@@ -52,6 +52,12 @@ def draw_genotype(genotype: Genotype, path: str | os.PathLike[str], *, which: Wh
     return target
 
 
+def cell_picture(genotype: Genotype, *, which: Which = "both", title: str | None = None) -> Picture:
+    """The cells as a picture; `title` names it and is not drawn."""
+    picture = _picture(genotype, which, None)
+    return replace(picture, title=title or picture.title)
+
+
 def cell_svg(genotype: Genotype, *, which: Which = "both", title: str | None = None) -> str:
     """One self-contained <svg> element with a title and a description in words; fit for a file or an HTML page."""
     return _picture(genotype, which, title).svg()
@@ -101,6 +107,17 @@ def cell_dot(genotype: Genotype, *, which: Which = "both") -> str:
 
 def genotype_diff_svg(a: Genotype, b: Genotype, *, names: tuple[str, str] = ("A", "B")) -> str:
     """Both genotypes in one drawing: edges only in `a` dashed blue, only in `b` solid orange, in both grey."""
+    return _diff_picture(a, b, names).svg()
+
+
+def genotype_diff_png(
+    a: Genotype, b: Genotype, *, names: tuple[str, str] = ("A", "B"), scale: float = 2.0
+) -> bytes:
+    """The same picture as `genotype_diff_svg`, with `scale` pixels for each of its units."""
+    return _diff_picture(a, b, names).png(scale=scale)
+
+
+def _diff_picture(a: Genotype, b: Genotype, names: tuple[str, str]) -> Picture:
     styles = {
         "both": Style("#8b949e", "#f3f4f6", "in both"),
         "a": Style("#0072b2", "#e3f0f8", f"only in {names[0]}", dashed=True),
@@ -119,7 +136,7 @@ def genotype_diff_svg(a: Genotype, b: Genotype, *, names: tuple[str, str] = ("A"
         parts.append((f"{_HEADINGS[kind]}: {summary}", layout_edges(edges, nodes)))
     title = f"Difference of {names[0]} and {names[1]}"
     words = ". ".join(text for text, _ in parts) + "."
-    return stack(title, words, None, parts, lambda edge: styles[edge.mark], list(styles.values())).svg()
+    return stack(title, words, None, parts, lambda edge: styles[edge.mark], list(styles.values()))
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -144,7 +161,9 @@ def write_whole(path: Path, content: bytes) -> None:
 def _cells(genotype: Genotype, which: str = "both") -> list[_Cell]:
     legal = ("both", "normal", "reduce")
     if which not in legal:
-        raise UserError(f"unknown cell {which!r}; legal: {', '.join(legal)}{nearest(which, legal)}")
+        raise UserError(
+            f"unknown cell {which!r}; legal: {', '.join(legal)}{nearest(which, legal)}", hint="which='both'"
+        )
     normal: _Cell = ("normal", genotype.normal, genotype.normal_concat)
     reduce: _Cell = ("reduce", genotype.reduce, genotype.reduce_concat)
     return [cell for cell in (normal, reduce) if which in ("both", cell[0])]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import unicodedata
 from collections.abc import Iterable
 
 
@@ -25,6 +26,24 @@ class WorkFailed(UserError):
     """The input was right and the work failed all the same: exit code 1."""
 
     exit_code = 1
+
+
+def visible(text: str) -> str:
+    """`text` with what would steer a terminal or turn its letters round written as an escape; lines and tabs stay.
+
+    For names that others chose: of files, classes, models, and for what they wrote into configurations.
+    """
+    return "".join(
+        letter if letter in "\n\t" or not _steers(letter) else ascii(letter)[1:-1] for letter in text
+    )
+
+
+def _steers(letter: str) -> bool:
+    return unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp") or letter in _TURNING
+
+
+_TURNING = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+"""Marks that change the direction of writing, so that `gnp.exe` is read as `exe.png`."""
 
 
 def nearest(word: str, legal: Iterable[str]) -> str:

@@ -3,7 +3,7 @@
 HOME/mlflow.db  HOME/mlartifacts/             MLflow's store, when no server is named
 HOME/sweeps/NAME/sweep.json                   the resolved space, seed, data, versions: written once
 HOME/sweeps/NAME/study.db                     the Optuna study: the truth about trials
-HOME/sweeps/NAME/trials/<number>/             checkpoint.pt while it runs, result.json and genotype.json when it ended
+HOME/sweeps/NAME/trials/<number>/             checkpoint while it runs, result.json and genotype.json when it ended
 HOME/sweeps/NAME/evaluations/                 what evaluated genotypes scored
 HOME/sweeps/NAME/ray/                         Ray's own files: disposable
 HOME/sweeps/NAME/lock                         held by the process that runs the sweep
@@ -19,12 +19,15 @@ import re
 import socket
 import time
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
 from pcdarts_tune.errors import UserError, nearest
+from pcdarts_tune.inputs import read_json as read_json
+from pcdarts_tune.inputs import user_path as user_path
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 
@@ -41,12 +44,12 @@ def artifact_root(home: Path) -> Path:
 
 @dataclass(frozen=True)
 class SweepFolder:
-    """The folder of one sweep; `storage` is where trials leave files when that must be another place (shared
-    by nodes).
+    """The folder of one sweep; `storage` is where trials leave files when that must be another place, which all nodes
+    reach: a folder's path or a URL (see sweeping/storage.py).
     """
 
     path: Path
-    storage: Path | None = None
+    storage: str | None = None
 
     @classmethod
     def of(cls, home: Path, name: str) -> SweepFolder:
@@ -81,11 +84,61 @@ class SweepFolder:
 
     @property
     def evaluations(self) -> Path:
-        return (self.storage or self.path) / "evaluations"
+        """Where evaluated genotypes are, when that is a folder."""
+        return Path(self.evaluations_address)
+
+    @property
+    def evaluations_address(self) -> str:
+        """Where evaluated genotypes are: a path or a URL."""
+        return self._address("evaluations")
 
     def trial(self, number: int) -> Path:
-        """The folder of one trial."""
-        return (self.storage or self.path) / "trials" / str(number)
+        """The folder of one trial, when it is one."""
+        return Path(self.trial_address(number))
+
+    def trial_address(self, number: int) -> str:
+        """Where one trial leaves its files: a path or a URL."""
+        return self._address("trials", str(number))
+
+    def _address(self, *names: str) -> str:
+        from pcdarts_tune.sweeping.storage import below
+
+        return below(self.storage or str(self.path), *names)
+
+
+NETWORK_FILE_SYSTEMS = (
+    "nfs",
+    "cifs",
+    "smb",
+    "9p",
+    "afs",
+    "ceph",
+    "gluster",
+    "lustre",
+    "gpfs",
+    "beegfs",
+    "sshfs",
+    "s3fs",
+)
+"""How the types of file systems begin, after `fuse.`, that several machines reach."""
+
+
+def network_file_system(path: Path, mounts: Path = Path("/proc/self/mounts")) -> str | None:
+    """The type of the file system that a path is on, or will be, when other machines reach it too; None where it is a
+    disk of this machine, or that cannot be told (outside Linux)."""
+    try:
+        lines = mounts.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return None
+    there = path.absolute()
+    found = (0, "")
+    for line in lines:
+        _, place, kind, *_ = [*line.split(), "", "", ""]
+        folder = Path(re.sub(r"\\(\d{3})", lambda match: chr(int(match[1], 8)), place) or "/")
+        if there.is_relative_to(folder) and len(folder.parts) >= found[0]:  # a later mount hides an earlier
+            found = (len(folder.parts), kind)
+    kind = found[1]
+    return kind if kind.removeprefix("fuse.").startswith(NETWORK_FILE_SYSTEMS) else None
 
 
 def sweep_names(home: Path) -> list[str]:
@@ -140,20 +193,6 @@ def write_json(path: Path, value: Any) -> None:
     write_whole(path, json.dumps(value, indent=1) + "\n")
 
 
-def read_json(path: Path) -> Any:
-    """The JSON value in `path`.
-
-    Raises:
-        UserError: when the file is not there or is not JSON.
-    """
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{path} does not exist") from None
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read: {error}") from None
-
-
 class SweepLock:
     """Held by the one process that runs a sweep; the system lets go of it when that process ends, however it ends.
 
@@ -194,20 +233,22 @@ class SweepLock:
                     f"{self.folder.path / 'lock'} cannot be locked: {error.strerror}",
                     hint="--home on a disk whose file system has locks",
                 ) from None
-        file.seek(0)
-        file.truncate()
-        file.write(
-            f"process {os.getpid()} on {socket.gethostname()} since {time.strftime('%Y-%m-%d %H:%M:%S')}\n"
-        )
-        file.flush()
         self._file = file
+        with suppress(OSError):  # who holds it is a courtesy; a full disk takes no line
+            file.seek(0)
+            file.truncate()
+            file.write(
+                f"process {os.getpid()} on {socket.gethostname()} since {time.strftime('%Y-%m-%d %H:%M:%S')}\n"
+            )
+            file.flush()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._file is not None:
-            self._file.close()
+            with suppress(OSError):
+                self._file.close()
             self._file = None
 
 

@@ -21,7 +21,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,8 @@ from torch import Tensor
 from pcdarts_tune.core.genotype import Genotype
 from pcdarts_tune.core.network import EvaluationNetwork
 from pcdarts_tune.errors import UserError
+from pcdarts_tune.inputs import read_json
+from pcdarts_tune.model_description import check_description, check_weights
 
 FORMAT = 1
 """Of model.json; counts up when a reader must know."""
@@ -176,31 +178,81 @@ def save_model(
 
 
 def load_model(folder: Path, device: torch.device | str = "cpu") -> LoadedModel:
-    """Read a model folder; nothing in it is executed or unpickled.
+    """Read a model folder, or the one file that `export` made of it; nothing in it is executed or unpickled.
 
     Raises:
         UserError: saying which file is missing or does not fit the others.
     """
+    if folder.is_file():
+        return read_file(folder, device)
     missing = [name for name in (WEIGHTS, GENOTYPE, DESCRIPTION) if not (folder / name).is_file()]
     if missing:
         raise UserError(
             f"{folder} is no model: {', '.join(missing)} missing",
             hint="give the folder that `pcdarts-tune retrain -o FOLDER` wrote, or the name of a registered model",
         )
+
+    def read() -> LoadedModel:
+        description, genotype = read_json(folder / DESCRIPTION), read_json(folder / GENOTYPE)
+        return _built(load_file(folder / WEIGHTS), genotype, description, device)
+
+    return _read(folder, read)
+
+
+def read_file(path: Path, device: torch.device | str = "cpu") -> LoadedModel:
+    """The model of an exported safetensors file.
+
+    Raises:
+        UserError: when it is none.
+    """
+
+    def read() -> LoadedModel:
+        with safetensors.safe_open(path, "pt") as file:
+            kept = file.metadata() or {}
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+        return _built(weights, json.loads(kept[GENOTYPE]), json.loads(kept[DESCRIPTION]), device)
+
+    return _read(path, read)
+
+
+def _built(
+    weights: dict[str, Tensor], genotype: Any, description: dict[str, Any], device: torch.device | str
+) -> LoadedModel:
+    if (
+        isinstance(description, dict)
+        and isinstance(written := description.get("format"), int)
+        and written > FORMAT
+    ):
+        raise UserError("it was written by a newer pcdarts-tune", hint="upgrade pcdarts-tune")
+    check_description(description)
+    cells = Genotype.from_dict(genotype)
+    with torch.device("meta"):  # a description that does not fit the weights must not fill the memory
+        check_weights(weights, EvaluationNetwork(cells, **description["network"]))
+    network = EvaluationNetwork(cells, **description["network"])
+    network.load_state_dict(weights)
+    classes, preprocessing = tuple(description["classes"]), dict(description["preprocessing"])
+    return LoadedModel(network.to(device).eval(), cells, classes, preprocessing, description)
+
+
+def _read(path: Path, read: Callable[[], LoadedModel]) -> LoadedModel:
     try:
-        description = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
-        genotype = Genotype.from_dict(json.loads((folder / GENOTYPE).read_text(encoding="utf-8")))
-        if description["format"] > FORMAT:
-            raise UserError(
-                f"{folder / DESCRIPTION} was written by a newer pcdarts-tune", hint="upgrade pcdarts-tune"
-            )
-        network = EvaluationNetwork(genotype, **description["network"])
-        network.load_state_dict(load_file(folder / WEIGHTS))
-        classes, preprocessing = tuple(description["classes"]), dict(description["preprocessing"])
-    except (KeyError, TypeError, ValueError, RuntimeError, safetensors.SafetensorError) as error:
+        return read()
+    except UserError as error:
+        raise UserError(f"{path}: {error}", hint=error.hint) from error
+    except (
+        KeyError,
+        TypeError,
+        ValueError,
+        RuntimeError,
+        OSError,
+        MemoryError,
+        safetensors.SafetensorError,
+    ) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise UserError(f"{folder} cannot be read as a model: {type(error).__name__}: {reason}") from error
-    return LoadedModel(network.to(device).eval(), genotype, classes, preprocessing, description)
+        raise UserError(
+            f"{path} cannot be read as a model: {type(error).__name__}: {reason}",
+            hint="copy it anew from where it was made, or make it again: pcdarts-tune retrain",
+        ) from error
 
 
 def _replace(part: Path, folder: Path) -> None:

@@ -1,33 +1,45 @@
-"""From a sweep to a registered model: choose a trial, retrain its genotype, test once, register, move `champion`.
+"""From a sweep to a registered model: choose, retrain, compare, test once, register, move `champion`.
 
     promoted = promote(Request(home, "first"), device=device)
-    promoted.to_dict()      # {"model": "first", "version": 1, "test_accuracy": 0.98, "run_id": "…", "champion": True}
+    promoted.to_dict()      # {"model": "first", "version": 1, "test_accuracy": 0.98, "run_id": "…", "champion": True, …}
 
-Every stage is written down when it is done, so that an interrupted promotion goes on and a finished one is not
-repeated. Candidates are compared on held-out accuracy; the test split decides nothing.
+With more than one candidate, seed or a baseline, every genotype is trained with every seed and the same recipe; the
+candidate with the highest mean held-out accuracy is chosen, and of its trainings the one with the highest held-out
+accuracy is the model. Only then is the test split read, and only for that model. Baselines are compared and never
+registered. Every stage is written down when it is done, so that an interrupted promotion goes on and a finished one is
+not repeated.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pcdarts_tune.errors import UserError
 from pcdarts_tune.home import read_json, write_json
+from pcdarts_tune.promoting.comparison import Standing, Trained, choose, verdicts
+from pcdarts_tune.promoting.contestants import (
+    Baselines,
+    Contestant,
+    candidate,
+    candidates,
+    random_contestants,
+    unified,
+)
 from pcdarts_tune.resumable import digest
+from pcdarts_tune.terminal.execution_options import Given
 from pcdarts_tune.terminal.options import say
 
 if TYPE_CHECKING:
     import torch
-    from mlflow.entities.model_registry import ModelVersion
 
     from pcdarts_tune.config import Space
-    from pcdarts_tune.retraining import Retrained, Retraining
+    from pcdarts_tune.datasets import DataSet
+    from pcdarts_tune.promoting.contest import Contest
     from pcdarts_tune.sweep import SweepHandle
     from pcdarts_tune.sweeping.outcome import TrialRecord
-    from pcdarts_tune.tracking import MlflowStore
 
 
 @dataclass(frozen=True)
@@ -37,8 +49,14 @@ class Request:
     Attributes:
         trial, run_id: which trial; the best one when both are None.
         model: name to register under; None takes the sweep's.
+        seed: of the first training, None for the sweep's; further ones count up from it.
         settings: `KEY=VALUE` changes of the space's retraining recipe.
         force: move the alias even to a worse model, and take other images than the sweep's.
+        candidates: how many of the best distinct genotypes compete.
+        seeds: trainings of each genotype.
+        test_all: read the test split for every training of the chosen genotype and of the baselines too, after the
+            choice.
+        given: how to execute the trainings, over what the sweep says.
     """
 
     home: Path
@@ -50,28 +68,54 @@ class Request:
     seed: int | None = None
     settings: tuple[str, ...] = ()
     tracking_uri: str | None = None
+    study_uri: str | None = None
     force: bool = False
+    candidates: int = 1
+    seeds: int = 1
+    baselines: Baselines = field(default_factory=Baselines)
+    test_all: bool = False
+    given: Given = field(default_factory=Given)
+
+    @property
+    def single(self) -> bool:
+        """One training alone: nothing to compare."""
+        return self.candidates == 1 and self.seeds == 1 and not self.baselines
 
 
 @dataclass(frozen=True)
 class Promoted:
-    """What came of it; `champion` says whether the alias is on this version."""
+    """What came of it; `champion` says whether the alias is on this version, `why` why (not)."""
 
     model: str
     version: int
     test_accuracy: float
     run_id: str
     champion: bool
-    validation_accuracy: float | None = None
-    trial: int | None = None
+    chosen: Standing
+    trained: Trained
+    standings: tuple[Standing, ...]
+    verdicts: tuple[str, ...] = ()
+    promotion_run: str | None = None
     why: str = ""
 
+    @property
+    def validation_accuracy(self) -> float | None:
+        return None if self.trained.done is None else self.trained.done.validation_accuracy
+
     def to_dict(self) -> dict[str, Any]:
-        keys = ("model", "version", "test_accuracy", "run_id", "champion")
-        return {key: getattr(self, key) for key in keys}
+        """The contract's keys first; more follow."""
+        keys = ("model", "version", "test_accuracy", "run_id", "champion", "validation_accuracy")
+        return {key: getattr(self, key) for key in keys} | {
+            "trial": self.chosen.contestant.trial,
+            "seed": self.trained.seed,
+            "genotype_hash": self.chosen.contestant.genotype.canonical_hash(),
+            "promotion_run": self.promotion_run,
+            "comparison": [standing.to_dict() for standing in self.standings],
+            "verdicts": list(self.verdicts),
+        }
 
 
-def choose(sweep: SweepHandle, *, trial: int | None, run_id: str | None) -> TrialRecord:
+def choose_trial(sweep: SweepHandle, *, trial: int | None, run_id: str | None) -> TrialRecord:
     """The trial to promote: the one named by number or MLflow run, else the best.
 
     Raises:
@@ -110,52 +154,73 @@ def retraining_space(space: Space, settings: Sequence[str]) -> Space:
     return override(space, settings) if settings else space
 
 
-def outranks(
-    validation_accuracy: float | None,
-    comparable: str,
-    version: int,
-    champion: ModelVersion | None,
-    force: bool,
-) -> tuple[bool, str]:
-    """Whether a version takes the alias, and why (not).
-
-    Args:
-        comparable: digest of the images and of how they are split; accuracies are compared only within it.
-    """
-    if champion is None:
-        return True, "it is the first champion"
-    if int(champion.version) == version:
-        return True, "it is the champion already"
-    if force:
-        return True, f"--force; version {champion.version} was champion"
-    before = champion.tags.get("pcdarts.validation_accuracy")
-    if validation_accuracy is None or before is None or champion.tags.get("pcdarts.comparable") != comparable:
-        return False, f"it cannot be compared with version {champion.version} on the same held-out images"
-    better = validation_accuracy >= float(before)
-    return better, (
-        f"held-out accuracy {validation_accuracy:.4f} {'against' if better else 'is below'} {float(before):.4f} "
-        f"of version {champion.version}"
-    )
-
-
 def promote(request: Request, *, device: torch.device, quiet: bool = False) -> Promoted:
-    """Promote a trial of a sweep; goes on where an earlier promotion of the same trial stopped.
+    """Promote a sweep's best genotype; goes on where an earlier promotion with the same options stopped.
 
     Raises:
-        UserError: no such sweep or trial, or images that cannot be read or are not the sweep's.
+        UserError: no such sweep or trial, images that cannot be read or are not the sweep's, or a comparison of
+            candidates where nothing is held out to compare them on.
         WorkFailed: no trial is complete.
-        NonFiniteLoss: the retraining diverges.
+        NonFiniteLoss: the retraining diverges; of several, all of them.
     """
-    from pcdarts_tune.core.genotype import Genotype
-    from pcdarts_tune.recording.retraining_run import Tracked
-    from pcdarts_tune.retraining import Retraining, retrain
-    from pcdarts_tune.sources import load_images
+    from pcdarts_tune.promoting.contest import Contest
+    from pcdarts_tune.recording.promotion_run import PromotionRun
     from pcdarts_tune.sweep import open_sweep
+    from pcdarts_tune.tracking import require_answer
 
-    sweep = open_sweep(request.home, request.sweep, request.tracking_uri)
+    sweep = open_sweep(request.home, request.sweep, request.tracking_uri, request.study_uri)
     space = retraining_space(sweep.space, request.settings)
-    chosen = choose(sweep, trial=request.trial, run_id=request.run_id)
-    assert chosen.genotype is not None, "choose() returns a trial with a genotype"
+    candidates = _candidates(sweep, request, quiet)
+    images = _images(sweep, space, request, quiet)
+    require_answer(sweep.tracking_uri)
+    store = sweep.store()
+    first = sweep.settings.seed if request.seed is None else request.seed
+    seeds = tuple(range(first, first + request.seeds))
+    execution = request.given.over(sweep.settings.execution)
+    contest = Contest(sweep, space, images, seeds, device, store, quiet=quiet, execution=execution)
+    if request.single:
+        if not quiet:
+            say(f"promoting {_told(sweep, candidates[0])}; epochs: {space.retrain.epochs}")
+        return _settle(request, contest, contest.train(candidates))
+    what = {
+        "trained": [contest.work(each, seed).recipe for each in candidates for seed in seeds],
+        "baselines": vars(request.baselines),
+    }
+    run = PromotionRun.open(
+        store, sweep, digest(what), name=_name(request), space=space, images=images, seed=first
+    )
+    contest = replace(contest, run=run)
+    try:
+        contestants = list(candidates)
+        if request.baselines.default:
+            contestants.append(contest.default_contestant())
+        contestants = unified([*contestants, *random_contestants(sweep, request.baselines.random)])
+        if not quiet:
+            for each in candidates:
+                say(f"candidate: {_told(sweep, each)}")
+            say(
+                f"{len(contestants)} genotypes, {len(seeds)} seeds each, {space.retrain.epochs} epochs, one after another"
+            )
+        return _settle(request, contest, contest.train(contestants))
+    except BaseException as error:
+        run.fail(error)
+        raise
+
+
+def _candidates(sweep: SweepHandle, request: Request, quiet: bool) -> list[Contestant]:
+    if request.candidates == 1 or request.trial is not None or request.run_id is not None:
+        return [candidate(choose_trial(sweep, trial=request.trial, run_id=request.run_id))]
+    sweep.best()  # says what is wrong where there is none
+    found = candidates(sweep, request.candidates)
+    if len(found) < request.candidates and not quiet:
+        say(f"note: the sweep has {len(found)} distinct genotypes, not {request.candidates}")
+    return found
+
+
+def _images(sweep: SweepHandle, space: Space, request: Request, quiet: bool) -> DataSet:
+    from pcdarts_tune.datasets import split_dataset
+    from pcdarts_tune.sources import load_images
+
     images = load_images(space, request.data or sweep.data_root, request.home, quiet=quiet)
     before = sweep.about["data"]["digest"]
     if images.digest != before:
@@ -167,47 +232,73 @@ def promote(request: Request, *, device: torch.device, quiet: bool = False) -> P
             )
         if not quiet:
             say(f"note: {changed}; --force")
-    seed = sweep.settings.seed if request.seed is None else request.seed
-    work = Retraining(space, Genotype.from_dict(chosen.genotype), images, seed)
-
-    from pcdarts_tune.tracking import require_answer
-
-    require_answer(sweep.tracking_uri)
-    store = sweep.store()
-    place = sweep.folder.path / "promotions" / f"{work.genotype.canonical_hash()}-{work.recipe}"
-    tags = {
-        "pcdarts.sweep": sweep.name,
-        "pcdarts.sweep_id": sweep.about["id"],
-        "pcdarts.trial": str(chosen.trial),
-    }
-    if chosen.run_id is not None:
-        tags["pcdarts.trial_run"] = chosen.run_id
-    if not quiet:
-        objective = (
-            "" if chosen.objective is None else f", held-out accuracy {chosen.objective:.4f} in the sweep"
+    if not request.single and not len(split_dataset(images, space.data).held_out):
+        raise UserError(
+            f"space {space.name!r} holds no images out (data.split: published): nothing to compare genotypes on but "
+            "the test split, which decides nothing",
+            hint="promote without --candidates, --seeds and --baseline, or a sweep with data.split=tuning",
         )
-        say(f"promoting trial {chosen.trial} of {sweep.name}{objective}; epochs: {space.retrain.epochs}")
-    name = f"{sweep.name} t{chosen.trial:02d} retraining"
-    done = retrain(
-        work,
-        place / "model",
-        device=device,
-        checkpoint=place / "checkpoint.pt",
-        tracked=Tracked(store, sweep.experiment, name, tags),
-        origin={"sweep": request.sweep, "trial": chosen.trial, "trial_run": chosen.run_id},
-        quiet=quiet,
-    )
-    return _register(request, work, done, chosen, store, place)
+    return images
+
+
+def _settle(request: Request, contest: Contest, standings: list[Standing]) -> Promoted:
+    """Choose, test the chosen model once, register it, write the comparison down."""
+    from pcdarts_tune.core.meter import NonFiniteLoss
+
+    chosen = choose(standings)
+    if chosen is None:
+        reasons = {each.failed for standing in standings for each in standing.trainings if each.failed}
+        raise NonFiniteLoss(f"every candidate's training diverged: {'; '.join(sorted(reasons))}")
+    model = contest.test(chosen.contestant, chosen.best())
+    if request.test_all:
+        standings = [
+            replace(each, trainings=tuple(contest.test(each.contestant, one) for one in each.trainings))
+            if each is chosen or each.contestant.kind != "candidate"
+            else each
+            for each in standings
+        ]
+    # the same trainings, now with what was read of the test split
+    tested = {model.work.recipe: model} | {
+        one.work.recipe: one
+        for each in standings
+        for one in each.trainings
+        if one.done and one.done.test_accuracy is not None
+    }
+    standings = [
+        replace(each, trainings=tuple(tested.get(one.work.recipe, one) for one in each.trainings))
+        for each in standings
+    ]
+    chosen = next(each for each in standings if each.name == chosen.name)
+    said = tuple(verdicts(chosen, standings))
+    promoted = _register(request, contest, chosen, model, standings, said)
+    if contest.run is not None:
+        note = (
+            f"Promotion of sweep `{contest.sweep.name}`: {chosen.name} chosen on held-out images, {chosen.held_out}; "
+            f"test accuracy **{promoted.test_accuracy:.4f}** of the model of seed {model.seed}, "
+            f"{promoted.model} version {promoted.version}."
+        )
+        name = f"{_name(request)}: acc={promoted.test_accuracy:.4f}"
+        contest.run.finish(chosen, standings, said, note, name)
+    return promoted
 
 
 def _register(
-    request: Request, work: Retraining, done: Retrained, chosen: TrialRecord, store: MlflowStore, place: Path
+    request: Request,
+    contest: Contest,
+    chosen: Standing,
+    trained: Trained,
+    standings: Sequence[Standing],
+    said: tuple[str, ...],
 ) -> Promoted:
-    from pcdarts_tune.registry import CHAMPION, aliased, log_model, register
+    from pcdarts_tune.promoting.champions import crown, outranks
+    from pcdarts_tune.recording.promotion_run import lineage_tags
+    from pcdarts_tune.registry import aliased, log_model, register, versions_of
 
+    store, contestant, work, done = contest.store, chosen.contestant, trained.work, trained.done
+    assert done is not None, "a training that diverged is not chosen"
     assert done.run_id is not None, "a promotion is always tracked"
-    if chosen.run_id is not None:
-        store.set_tags(chosen.run_id, {"pcdarts.retraining_run": done.run_id})
+    assert done.test_accuracy is not None, "the chosen model was tested"
+    place = contest.place(work)
     stages: dict[str, Any] = (
         read_json(place / "promotion.json") if (place / "promotion.json").is_file() else {}
     )
@@ -218,28 +309,71 @@ def _register(
         write_json(place / "promotion.json", stages)
     model = request.model or request.sweep
     comparable = digest({"images": work.images.digest, "data": work.space.data.model_dump(mode="json")})
+    spread = chosen.held_out
+    promotion_run = None if contest.run is None else contest.run.run_id
+    tags = {
+        **lineage_tags(contest.sweep),
+        "pcdarts.trial": str(contestant.trial),
+        "pcdarts.trial_run": contestant.run_id,
+        "pcdarts.promotion_run": promotion_run,
+        "pcdarts.genotype_hash": contestant.genotype.canonical_hash(),
+        "pcdarts.seed": str(work.seed),
+        "pcdarts.test_accuracy": repr(done.test_accuracy),
+        "pcdarts.validation_accuracy": None
+        if done.validation_accuracy is None
+        else repr(done.validation_accuracy),
+        "pcdarts.validation_mean": repr(spread.mean) if spread.n > 1 else None,
+        "pcdarts.validation_std": None if spread.std is None else repr(spread.std),
+        "pcdarts.validation_n": str(spread.n) if spread.n > 1 else None,
+        "pcdarts.comparable": comparable,
+    }
+    known = {key: value for key, value in tags.items() if value is not None}
     versions = stages.setdefault("versions", {})
-    if model not in versions:
-        tags = {
-            "pcdarts.sweep": request.sweep,
-            "pcdarts.trial": str(chosen.trial),
-            "pcdarts.genotype_hash": work.genotype.canonical_hash(),
-            "pcdarts.test_accuracy": repr(done.test_accuracy),
-            "pcdarts.comparable": comparable,
-        }
-        if chosen.run_id is not None:
-            tags["pcdarts.trial_run"] = chosen.run_id
-        if done.validation_accuracy is not None:
-            tags["pcdarts.validation_accuracy"] = repr(done.validation_accuracy)
-        registered = register(store.client, model, stages["model_uri"], stages["model_id"], done.run_id, tags)
+    if versions.get(model) not in versions_of(store.client, model):  # or it was deleted since
+        registered = register(
+            store.client, model, stages["model_uri"], stages["model_id"], done.run_id, known
+        )
         versions[model] = int(registered.version)
         write_json(place / "promotion.json", stages)
+    elif contest.run is not None:
+        for key, value in known.items():  # the comparison came after the model
+            store.client.set_model_version_tag(model, str(versions[model]), key, value)
     version = int(versions[model])
-    champion = aliased(store.client, model)
-    takes, why = outranks(done.validation_accuracy, comparable, version, champion, request.force)
-    if takes:
-        store.client.set_registered_model_alias(model, CHAMPION, str(version))
-    store.set_tags(done.run_id, {"pcdarts.model": f"{model}/{version}"})
-    return Promoted(
-        model, version, done.test_accuracy, done.run_id, takes, done.validation_accuracy, chosen.trial, why
+    takes, why = outranks(
+        done.validation_accuracy, comparable, version, aliased(store.client, model), request.force
     )
+    if takes:
+        crown(store.client, model, version, why)
+    name = f"{model}/{version}"
+    if contestant.run_id is not None:
+        store.set_tags(contestant.run_id, {"pcdarts.retraining_run": done.run_id, "pcdarts.model": name})
+    for run_id in (done.run_id, promotion_run, contest.sweep.study.notes().get("run")):
+        if run_id is not None:
+            store.set_tags(run_id, {"pcdarts.model": name})
+    return Promoted(
+        model,
+        version,
+        done.test_accuracy,
+        done.run_id,
+        takes,
+        chosen,
+        trained,
+        tuple(standings),
+        said,
+        promotion_run,
+        why,
+    )
+
+
+def _told(sweep: SweepHandle, each: Contestant) -> str:
+    objective = "" if each.objective is None else f", held-out accuracy {each.objective:.4f} in the sweep"
+    return f"{each.name} of {sweep.name}{objective}"
+
+
+def _name(request: Request) -> str:
+    baselines = [*(["default"] if request.baselines.default else [])]
+    if request.baselines.random:
+        baselines.append(f"{request.baselines.random} random")
+    what = "1 candidate" if request.candidates == 1 else f"{request.candidates} candidates"
+    seeds = "1 seed" if request.seeds == 1 else f"{request.seeds} seeds"
+    return f"{request.sweep} promotion, {', '.join([what, *baselines, seeds])}"

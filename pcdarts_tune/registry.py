@@ -20,13 +20,13 @@ from pcdarts_tune.recording.mlflow_scope import pointed_at, quiet
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities.model_registry import ModelVersion
+    from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 
 CHAMPION = "champion"
 REQUIREMENTS = ("torch", "torchvision", "numpy", "pillow", "safetensors")
 """What a logged model needs to predict, MLflow itself aside."""
 
-_CODE = ("__init__.py", "errors.py", "models.py", "core/*.py")
+_CODE = ("__init__.py", "errors.py", "inputs.py", "model_description.py", "models.py", "core/*.py")
 _ARTIFACT = "model"
 
 
@@ -47,7 +47,8 @@ class ModelName:
         match = re.fullmatch(r"(?:models:/)?([^@/:]+)(?:@([A-Za-z][\w-]*)|/(\d+))?", text)
         if match is None:
             raise UserError(
-                f"{text!r} names no model: a registered model's name, name@alias or name/version, or a folder"
+                f"{text!r} names no model: a registered model's name, name@alias or name/version, or a folder",
+                hint="a name such as first, first@champion or first/2",
             )
         name, alias, version = match.groups()
         return cls(name, alias or CHAMPION, int(version) if version else None)
@@ -135,7 +136,7 @@ def fetch_model(text: str, *, tracking_uri: str) -> Path:
 
     wanted = ModelName.parse(text)
     client = mlflow.MlflowClient(tracking_uri, tracking_uri)
-    version = _find(client, wanted)
+    version = find_version(client, wanted)
     with quiet(), pointed_at(tracking_uri):
         folder = mlflow.artifacts.download_artifacts(
             f"models:/{wanted.name}/{version}", tracking_uri=tracking_uri
@@ -148,23 +149,46 @@ def fetch_model(text: str, *, tracking_uri: str) -> Path:
     )
 
 
-def _find(client: MlflowClient, wanted: ModelName) -> int:
+def require_model(client: MlflowClient, name: str) -> RegisteredModel:
+    """The registered model of that name.
+
+    Raises:
+        UserError: when there is none, listing what is registered, and the nearest name.
+    """
     from mlflow.exceptions import MlflowException
 
     try:
-        model = client.get_registered_model(wanted.name)
+        return client.get_registered_model(name)
     except MlflowException:
         names = [model.name for model in client.search_registered_models()]
         listing = f"registered: {', '.join(names)}" if names else "none is registered yet"
         raise UserError(
-            f"no registered model {wanted.name!r}{nearest(wanted.name, names)}; {listing}",
+            f"no registered model {name!r}{nearest(name, names)}; {listing}",
             hint="pcdarts-tune promote SWEEP registers one; a folder is given as a path",
         ) from None
-    versions = sorted(int(v.version) for v in client.search_model_versions(f"name='{wanted.name}'"))
+
+
+def versions_of(client: MlflowClient, name: str) -> list[int]:
+    """The versions of a registered model, oldest first."""
+    quote = '"' if "'" in name else "'"
+    found = client.search_model_versions(f"name={quote}{name}{quote}")
+    return sorted(int(version.version) for version in found)
+
+
+def find_version(client: MlflowClient, wanted: ModelName) -> int:
+    """The number of the version that a name means.
+
+    Raises:
+        UserError: when there is no such model, version or alias, naming those there are.
+    """
+    model = require_model(client, wanted.name)
+    versions = versions_of(client, wanted.name)
+    hint = f"name a version: {wanted.name}/{versions[-1]}" if versions else "pcdarts-tune promote SWEEP"
     if wanted.version is not None:
         if wanted.version not in versions:
+            listing = ", ".join(map(str, versions)) or "none"
             raise UserError(
-                f"{wanted.name!r} has no version {wanted.version}; versions: {', '.join(map(str, versions))}"
+                f"{wanted.name!r} has no version {wanted.version}; versions: {listing}", hint=hint
             )
         return wanted.version
     aliases = {alias: int(version) for alias, version in model.aliases.items()}
@@ -173,7 +197,7 @@ def _find(client: MlflowClient, wanted: ModelName) -> int:
         raise UserError(
             f"{wanted.name!r} has no alias {wanted.alias!r}{nearest(wanted.alias, aliases)}; aliases: {listing}; "
             f"versions: {', '.join(map(str, versions)) or 'none'}",
-            hint=f"name a version: {wanted.name}/{versions[-1]}" if versions else None,
+            hint=hint,
         )
     return aliases[wanted.alias]
 

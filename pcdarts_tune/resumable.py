@@ -1,4 +1,5 @@
-"""Long work that goes on where it stopped: every epoch's state and record are written whole to one checkpoint.
+"""Long work that goes on where it stopped: every epoch's state and record are written whole to one checkpoint, while the
+next epoch runs.
 
 work = Resumable(training, folder / "checkpoint.pt", digest({"space": ..., "seed": 0}), record)
 for entry in work:                  # the epochs that are left
@@ -11,10 +12,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from pcdarts_tune.errors import UserError
+
+if TYPE_CHECKING:
+    from pcdarts_tune.core.checkpoints import Checkpoints
 
 E = TypeVar("E")
 E_co = TypeVar("E_co", covariant=True)
@@ -46,25 +51,56 @@ class Resumable(Generic[E]):
     ) -> None:
         self.job, self.checkpoint, self.recipe, self.record = job, checkpoint, recipe, record
         self.history: list[dict[str, Any]] = []
+        self._texts: list[str] = []  # the history as JSON, each entry made once
+        self._checkpoints: Checkpoints | None = None
         if checkpoint is not None and checkpoint.exists():
             self._restore(checkpoint)
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        from pcdarts_tune.core.state import save_checkpoint
+        """Run the epochs that are left; when this ends, however it ends, the last one is in the checkpoint.
 
-        for epoch in self.job:
-            entry = self.record(epoch)
-            self.history.append(entry)
-            if self.checkpoint is not None:
-                self.checkpoint.parent.mkdir(parents=True, exist_ok=True)
-                state = {"recipe": self.recipe, "history": self.history, "job": self.job.state_dict()}
-                save_checkpoint(self.checkpoint, state)
-            yield entry
+        Raises:
+            OSError: when an earlier epoch's checkpoint could not be written.
+        """
+        try:
+            for epoch in self.job:
+                entry = self.record(epoch)
+                self.history.append(entry)
+                self._save()
+                yield entry
+        except BaseException:
+            with suppress(Exception):  # what went wrong first counts
+                self.flush()
+            raise
+        self.flush()
+
+    def flush(self) -> None:
+        """Wait until the checkpoint is written.
+
+        Raises:
+            OSError: when it could not be.
+        """
+        if self._checkpoints is not None:
+            self._checkpoints.flush()
 
     def finish(self) -> None:
         """Remove the checkpoint: the result is kept elsewhere."""
+        self.flush()
         if self.checkpoint is not None:
             self.checkpoint.unlink(missing_ok=True)
+
+    def _save(self) -> None:
+        from pcdarts_tune.core.checkpoints import Checkpoints
+        from pcdarts_tune.core.state import write_snapshot
+
+        if (path := self.checkpoint) is None:
+            return
+        if self._checkpoints is None:
+            self._checkpoints = Checkpoints()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._texts += [json.dumps(entry) for entry in self.history[len(self._texts) :]]
+        state = {"recipe": self.recipe, "history": self._texts, "job": self.job.state_dict()}
+        self._checkpoints.put(state, lambda snapshot: write_snapshot(path, snapshot))
 
     def _restore(self, checkpoint: Path) -> None:
         from pcdarts_tune.core.state import load_checkpoint
@@ -72,18 +108,21 @@ class Resumable(Generic[E]):
         advice = f"remove {checkpoint.name} there to start anew, or choose another place with -o"
         try:
             saved = load_checkpoint(checkpoint)
-            recipe, history, state = saved["recipe"], saved["history"], saved["job"]
-        except Exception as error:  # torch raises many kinds for a damaged file
-            raise UserError(
-                f"the checkpoint {checkpoint} cannot be read: {type(error).__name__}", hint=advice
-            ) from error
+            recipe, texts, state = saved["recipe"], saved["history"], saved["job"]
+            history = [json.loads(text) for text in texts]
+        except (OSError, ValueError, LookupError, TypeError) as error:
+            raise UserError(f"the checkpoint {checkpoint} cannot be read: {error}", hint=advice) from error
         if recipe != self.recipe:
             raise UserError(
                 f"{checkpoint} was left by another recipe, genotype, seed or data set, so this cannot go on from it",
                 hint=advice,
             )
-        self.job.load_state_dict(state)
-        self.history = list(history)
+        try:
+            self.job.load_state_dict(state)
+        except (LookupError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise UserError(f"the checkpoint {checkpoint} does not fit: {reason}", hint=advice) from error
+        self.history, self._texts = history, list(texts)
 
 
 def digest(recipe: Mapping[str, Any]) -> str:

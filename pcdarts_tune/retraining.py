@@ -1,22 +1,26 @@
-"""A genotype's full training: epochs to MLflow, a checkpoint after each, one look at the test split, a model folder.
+"""A genotype's full training: epochs to MLflow, a checkpoint after each, a model folder, one look at the test split.
 
-    done = retrain(Retraining(space, genotype, images, seed=0), Path("my-model"), device=device)
-    done.test_accuracy
+    work = Retraining(space, genotype, images, seed=0)
+    done = retrain(work, Path("my-model"), device=device, test=False)   # done.validation_accuracy
+    done = read_test(work, done, device=device)                         # done.test_accuracy
 
 What was interrupted goes on from the checkpoint beside the folder, in the same MLflow run; what is finished is not done
-again: its numbers are read from the folder's model.json, so the test split is looked at once.
+again: its numbers are read from the folder's model.json, so the test split is looked at once, and not at all for a
+training that only takes part in a comparison.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pcdarts_tune.errors import UserError
-from pcdarts_tune.home import read_json
-from pcdarts_tune.recording.retraining_run import STAGE, RetrainingRun, Tracked
+from pcdarts_tune.execution import DEFAULTS, Execution
+from pcdarts_tune.home import read_json, write_json
+from pcdarts_tune.recording.epoch_run import Tracked
+from pcdarts_tune.recording.retraining_run import STAGE, RetrainingRun
 from pcdarts_tune.resumable import Resumable, digest
 from pcdarts_tune.terminal.options import say
 from pcdarts_tune.terminal.progress import Progress
@@ -38,6 +42,7 @@ class Retraining:
     genotype: Genotype
     images: DataSet
     seed: int
+    execution: Execution = DEFAULTS
 
     @property
     def recipe(self) -> str:
@@ -49,6 +54,7 @@ class Retraining:
                 "images": self.images.digest,
                 "genotype": self.genotype.to_dict(),
                 "seed": self.seed,
+                **self.execution.identity(),
             }
         )
 
@@ -59,17 +65,20 @@ class Retrained:
 
     Attributes:
         folder: the model.
+        test_accuracy, test_loss: None as long as the test split was not read.
         validation_accuracy: on the held-out images after the last epoch; None where the split holds nothing out.
         run_id: the MLflow run, None when it was not tracked.
+        weights: 16 hexadecimal digits: equal for trainings that came out the same, bit for bit.
     """
 
     folder: Path
-    test_accuracy: float
-    test_loss: float
+    test_accuracy: float | None
+    test_loss: float | None
     validation_accuracy: float | None
     epochs: int
     seconds: float
     run_id: str | None
+    weights: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         return {key: str(value) if key == "folder" else value for key, value in vars(self).items()}
@@ -102,6 +111,7 @@ def retrain(
     checkpoint: Path | None = None,
     tracked: Tracked | None = None,
     origin: Mapping[str, Any] | None = None,
+    test: bool = True,
     quiet: bool = False,
 ) -> Retrained:
     """Train a genotype with the space's retraining recipe and write the model folder; go on where it stopped.
@@ -109,83 +119,124 @@ def retrain(
     Args:
         checkpoint: by default `FOLDER.checkpoint`, beside the folder.
         origin: what to keep in model.json about where the genotype came from.
+        test: read the test split at the end; False leaves it unread.
 
     Raises:
         UserError: when the folder or the checkpoint belongs to something else.
         NonFiniteLoss: when the training diverges.
     """
-    from pcdarts_tune.build import build_retraining
-
-    if (done := finished(work, folder)) is not None:
+    done = finished(work, folder)
+    if done is None:
+        done = _train(work, folder, device, checkpoint, tracked, origin or {}, quiet)
+    else:
         if not quiet:
             say(f"retraining: done before, in {folder}")
         if tracked is not None and done.run_id is not None:
             RetrainingRun(tracked.store, done.run_id).make_sure(done)
+    return read_test(work, done, device=device, tracked=tracked) if test else done
+
+
+def read_test(
+    work: Retraining, done: Retrained, *, device: torch.device, tracked: Tracked | None = None
+) -> Retrained:
+    """The retraining with its accuracy on the test split, which is evaluated and written down the first time, and never
+    again."""
+    import torch
+
+    from pcdarts_tune.build import build_test
+    from pcdarts_tune.core.retrain import evaluate
+    from pcdarts_tune.models import load_model
+
+    if done.test_accuracy is not None:
         return done
-    training, test = build_retraining(work.space, work.genotype, work.images, device=device, seed=work.seed)
-    epochs = Resumable(
-        training, checkpoint or folder.with_name(f"{folder.name}.checkpoint"), work.recipe, _record
-    )
-    run = None if tracked is None else RetrainingRun.open(tracked, work)
-    try:
-        result = _train(work, training, epochs, test, run, quiet)
-        run_id = None if run is None else run.run_id
-        done = Retrained(folder, run_id=run_id, **result)
-        _save(work, training, folder, done, origin or {})
-        if run is not None:
-            run.finish(done)
-    except BaseException as error:
-        if run is not None:
-            run.fail(error)
-        raise
-    epochs.finish()
+    network = load_model(done.folder, device).network.to(
+        memory_format=torch.channels_last
+    )  # as it was trained
+    images = build_test(work.space, work.images, device=device)
+    batch, precision = work.space.retrain.batch_size, work.execution.precision
+    loss, accuracy = evaluate(network, images, batch, precision=precision)
+    done = replace(done, test_accuracy=float(accuracy), test_loss=float(loss))
+    description = read_json(done.folder / "model.json")
+    description["origin"]["result"] = _result(done)
+    write_json(done.folder / "model.json", description)
+    if tracked is not None and done.run_id is not None:
+        RetrainingRun(tracked.store, done.run_id).finish(done)
     return done
 
 
 def _train(
     work: Retraining,
+    folder: Path,
+    device: torch.device,
+    checkpoint: Path | None,
+    tracked: Tracked | None,
+    origin: Mapping[str, Any],
+    quiet: bool,
+) -> Retrained:
+    from pcdarts_tune.build import build_retraining
+
+    training, _ = build_retraining(
+        work.space, work.genotype, work.images, device=device, seed=work.seed, execution=work.execution
+    )
+    checkpoint = checkpoint or folder.with_name(f"{folder.name}.checkpoint")
+    epochs = Resumable(training, checkpoint, work.recipe, _record)
+    run = None if tracked is None else RetrainingRun.open(tracked, work, device)
+    try:
+        _run_epochs(work, training, epochs, run, quiet)
+        done = Retrained(
+            folder,
+            test_accuracy=None,
+            test_loss=None,
+            validation_accuracy=epochs.history[-1]["validation_accuracy"],
+            epochs=len(epochs.history),
+            seconds=sum(entry["seconds"] for entry in epochs.history),
+            run_id=None if run is None else run.run_id,
+        )
+        done = _save(work, training, folder, done, origin)
+        if run is not None:
+            run.finish(done)
+    except BaseException as error:
+        if run is not None:
+            run.epochs.fail(error)
+        raise
+    epochs.finish()
+    return done
+
+
+def _run_epochs(
+    work: Retraining,
     training: Training,
     epochs: Resumable[TrainEpoch],
-    test: Any,
     run: RetrainingRun | None,
     quiet: bool,
-) -> dict[str, Any]:
-    from pcdarts_tune.core.retrain import evaluate
-
+) -> None:
     if run is not None:
         for step, entry in enumerate(epochs.history):
-            run.epoch(step, entry["metrics"])
+            run.epochs.epoch(step, entry["metrics"])
     with Progress(
         "retraining", work.space.retrain.epochs, start=len(epochs.history), quiet=quiet
     ) as progress:
         for entry in epochs:
             if run is not None:
-                run.epoch(len(epochs.history) - 1, entry["metrics"])
+                run.epochs.epoch(len(epochs.history) - 1, entry["metrics"])
+                run.epochs.executed(training.execution())
             held_out = entry["validation_accuracy"]
             note = f"training accuracy {entry['train_accuracy']:.4f}"
             progress.update(
                 len(epochs.history), note if held_out is None else f"held-out accuracy {held_out:.4f}"
             )
-    test_loss, test_accuracy = evaluate(training.network, test, work.space.retrain.batch_size)
-    last = epochs.history[-1]
-    return {
-        "test_accuracy": float(test_accuracy),
-        "test_loss": float(test_loss),
-        "validation_accuracy": last["validation_accuracy"],
-        "epochs": len(epochs.history),
-        "seconds": sum(entry["seconds"] for entry in epochs.history),
-    }
 
 
 def _save(
     work: Retraining, training: Training, folder: Path, done: Retrained, origin: Mapping[str, Any]
-) -> None:
+) -> Retrained:
     from pcdarts_tune.build import network_arguments
+    from pcdarts_tune.core.state import weights_digest
     from pcdarts_tune.datasets import preprocessing
     from pcdarts_tune.models import save_model
     from pcdarts_tune.recording.provenance import git_revision, versions
 
-    result = {key: value for key, value in done.to_dict().items() if key != "folder"}
+    done = replace(done, weights=weights_digest(training.network))
     save_model(
         folder,
         training.network,
@@ -198,12 +249,18 @@ def _save(
             "recipe": work.recipe,
             "space": work.space.name,
             "seed": work.seed,
+            "execution": training.execution(),
             "data": {"name": work.images.name, "digest": work.images.digest},
-            "result": result,
+            "result": _result(done),
             "versions": versions(),
             "git": git_revision(),
         },
     )
+    return done
+
+
+def _result(done: Retrained) -> dict[str, Any]:
+    return {key: value for key, value in done.to_dict().items() if key != "folder"}
 
 
 def _record(epoch: TrainEpoch) -> dict[str, Any]:

@@ -5,16 +5,17 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pcdarts_tune.addresses import check_uri
 from pcdarts_tune.core.genotype import PUBLISHED, Genotype
 from pcdarts_tune.errors import UserError, nearest
 from pcdarts_tune.home import default_tracking_uri
+from pcdarts_tune.inputs import read_json, user_path
 from pcdarts_tune.terminal.options import say
 
 if TYPE_CHECKING:
@@ -42,12 +43,15 @@ def read_space(text: str, settings: Iterable[str] = ()) -> Space:
     return override(space, settings) if settings else space
 
 
-def load_images(space: Space, root: Path | None, home: Path | None, *, quiet: bool = False) -> DataSet:
+def load_images(
+    space: Space, root: Path | None, home: Path | None, *, keep: bool = True, quiet: bool = False
+) -> DataSet:
     """The images of a space; on stderr what there is to know of them.
 
     Args:
         root: `--data`, or None.
-        home: where decoded images are kept for the next time; None to write nothing.
+        home: where decoded images are kept for the next time; None for nowhere.
+        keep: False only reads what is kept there, and writes nothing.
     """
     from pcdarts_tune.datasets import load_dataset, split_dataset
     from pcdarts_tune.terminal.progress import Progress
@@ -60,9 +64,8 @@ def load_images(space: Space, root: Path | None, home: Path | None, *, quiet: bo
         bar[0].update(done)
 
     try:
-        images = load_dataset(
-            space.data, root, cache_dir=None if home is None else home / "cache", progress=progress
-        )
+        cache_dir = None if home is None else home / "cache"
+        images = load_dataset(space.data, root, cache_dir=cache_dir, keep=keep, progress=progress)
     finally:
         for shown in bar:
             shown.__exit__(None, None, None)
@@ -86,25 +89,26 @@ def read_genotype(text: str, *, home: Path, tracking_uri: str | None = None) -> 
     """
     if text in PUBLISHED:
         return GenotypeSource(PUBLISHED[text], text)
-    path = Path(text).expanduser()
+    path = user_path(text)
     if path.is_file():
         return GenotypeSource(_from_file(path), path.name)
     if _RUN_ID.fullmatch(text):
         return GenotypeSource(_from_run(text, store_uri(home, tracking_uri)), f"run {text}", text)
     raise UserError(
         f"{text!r} is no genotype{nearest(text, PUBLISHED)}: neither a JSON file, nor an MLflow run id (32 hexadecimal "
-        f"digits), nor published ({', '.join(PUBLISHED)})"
+        f"digits), nor published ({', '.join(PUBLISHED)})",
+        hint="pcdarts-tune leaderboard SWEEP --json has genotypes and run ids of a sweep",
     )
 
 
 def find_model(text: str, *, home: Path, tracking_uri: str | None = None) -> Path:
-    """The folder of what MODEL names: a folder, or a model from the registry.
+    """The folder of what MODEL names: a folder, an exported safetensors file, or a model from the registry.
 
     Raises:
         UserError: saying what is there instead.
     """
-    path = Path(text).expanduser()
-    if path.is_dir():
+    path = user_path(text)
+    if path.is_dir() or (path.is_file() and path.suffix == ".safetensors"):
         return path
     if "/" in text and not re.search(r"/\d+$", text) and not text.startswith("models:/"):
         raise UserError(
@@ -119,10 +123,20 @@ def store_uri(home: Path, tracking_uri: str | None) -> str:
     """MLflow's store for reading.
 
     Raises:
-        UserError: when it is the home's own and nothing was ever recorded there: reading must not create one.
+        UserError: when there is none: reading must not create one, nor wait for minutes for one that is away.
     """
     if tracking_uri:
-        return tracking_uri
+        from pcdarts_tune.tracking import require_answer
+
+        uri = check_uri(tracking_uri)
+        file = uri.removeprefix("sqlite:///")
+        if file != uri and not Path(file.partition("?")[0]).is_file():
+            raise UserError(
+                f"--tracking-uri {uri}: there is no such database",
+                hint="--home where the sweeps are needs no address",
+            )
+        require_answer(uri)
+        return uri
     if not (home / "mlflow.db").is_file():
         raise UserError(
             f"nothing is recorded in {home} yet",
@@ -132,11 +146,7 @@ def store_uri(home: Path, tracking_uri: str | None) -> str:
 
 
 def _from_file(path: Path) -> Genotype:
-    try:
-        value: Any = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise UserError(f"{path} cannot be read as JSON: {error}") from error
-    return _parse(value, str(path))
+    return _parse(read_json(path), str(path))
 
 
 def _from_run(run_id: str, tracking_uri: str) -> Genotype:
@@ -146,7 +156,10 @@ def _from_run(run_id: str, tracking_uri: str) -> Genotype:
     try:
         value = mlflow.MlflowClient(tracking_uri, tracking_uri).get_run(run_id)
     except MlflowException as error:
-        raise UserError(f"MLflow has no run {run_id}: {str(error).splitlines()[0]}") from None
+        raise UserError(
+            f"MLflow has no run {run_id}: {str(error).splitlines()[0]}",
+            hint="--home or --tracking-uri where it was recorded",
+        ) from None
     try:
         uri = f"{value.info.artifact_uri}/genotype.json"
         return _parse(mlflow.artifacts.load_dict(uri), f"run {run_id}")
@@ -165,4 +178,6 @@ def _parse(value: Any, where: str) -> Genotype:
     try:
         return Genotype.from_dict(value)
     except ValueError as error:
-        raise UserError(f"{where}: {error}") from None
+        raise UserError(
+            f"{where}: {error}", hint="pcdarts-tune draw PC_DARTS_cifar -o cells.svg shows what a genotype is"
+        ) from None

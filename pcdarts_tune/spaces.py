@@ -25,7 +25,8 @@ from pcdarts_tune.configuration.checks import lookup
 from pcdarts_tune.configuration.ranges import encode, label
 from pcdarts_tune.configuration.settings import apply, from_environment, override
 from pcdarts_tune.configuration.validation import validate
-from pcdarts_tune.errors import UserError, nearest
+from pcdarts_tune.errors import UserError, nearest, visible
+from pcdarts_tune.inputs import user_path
 
 __all__ = [
     "apply",
@@ -37,6 +38,7 @@ __all__ = [
     "override",
     "space_names",
     "starting_point",
+    "written_in",
 ]
 
 GROUP = "pcdarts_tune.search_spaces"
@@ -46,8 +48,8 @@ log = logging.getLogger(__name__)
 def load_space(name_or_path: str | Path) -> Space:
     """The space of that name, or in that YAML file. Raises UserError with every mistake, each with its line."""
     given = str(name_or_path)
-    path = Path(given).expanduser()
-    if isinstance(name_or_path, Path) or path.suffix in (".yaml", ".yml") or os.sep in given:
+    path = _path(name_or_path)
+    if path is not None:
         return _read(path, given)
     shipped, plugged = _shipped(), _plugged()
     if given in shipped:
@@ -100,7 +102,7 @@ def describe(space: Space) -> str:
     published = _flat(Space(name="published").model_dump(exclude={"tune"}), "")
     own = _flat(space.model_dump(exclude={"tune", "name", "description"}), "")
     lines = [
-        f"{space.name}: {space.description}".rstrip(": "),
+        visible(f"{space.name}: {space.description}".rstrip(": ")),
         "",
         "set (the rest as published for CIFAR-10):",
     ]
@@ -112,8 +114,27 @@ def describe(space: Space) -> str:
     return "\n".join(lines)
 
 
+def to_yaml(space: Space) -> str:
+    """The whole space as YAML that can be read again, under what is worth knowing of it as comments."""
+    import yaml
+
+    comments = [f"# {line}".rstrip() for line in describe(space).splitlines()]
+    values = space.model_dump(mode="json")
+    readable = visible(space.description) == space.description
+    text = yaml.safe_dump(values, sort_keys=False, default_flow_style=None, width=110, allow_unicode=readable)
+    return "\n".join([*comments, "", text.rstrip()])
+
+
 def _text(value: Any) -> str:
     return f"[{', '.join(map(label, value))}]" if isinstance(value, tuple) else label(value)
+
+
+def _path(name_or_path: str | Path) -> Path | None:
+    """The file that is meant, None where it is a name."""
+    given = str(name_or_path)
+    if isinstance(name_or_path, Path) or given.endswith((".yaml", ".yml")) or os.sep in given:
+        return user_path(given)
+    return None
 
 
 def _flat(data: Mapping[str, Any], prefix: str) -> dict[str, Any]:
@@ -149,15 +170,34 @@ def _from_plugin(point: importlib.metadata.EntryPoint) -> Space:
         found = found() if callable(found) else found
     except Exception as error:  # another package's code: whatever it raises is its mistake, not ours
         raise UserError(
-            f"search space {point.name!r} of {point.value}: {type(error).__name__}: {error}"
+            f"search space {point.name!r} of {point.value}: {type(error).__name__}: {error}",
+            hint=f"the package of {point.value} has to be corrected, or uninstalled",
         ) from error
     if isinstance(found, Space):
         return found
     if isinstance(found, (str, Path)):
         return _read(Path(found), f"{point.name} ({Path(found).name})")
     raise UserError(
-        f"search space {point.name!r} of {point.value} is a {type(found).__name__}, not a path or a Space"
+        f"search space {point.name!r} of {point.value} is a {type(found).__name__}, not a path or a Space",
+        hint=f"the package of {point.value} has to be corrected, or uninstalled",
     )
+
+
+def written_in(name_or_path: str | Path) -> tuple[str, dict[yaml_lines.Path, int]]:
+    """What a message calls the file of a space that `load_space` can read, and the line of every key in it.
+
+    No lines for a space that another package builds in Python.
+    """
+    given, path, shipped = str(name_or_path), _path(name_or_path), _shipped()
+    if path is None and given in shipped:
+        content, shown = shipped[given].read_bytes(), f"{given}.yaml"
+    else:
+        found = _plugged()[given].load() if path is None else path
+        found = found() if callable(found) else found
+        if not isinstance(found, (str, Path)):
+            return f"entry point {given}", {}
+        content, shown = Path(found).read_bytes(), given
+    return shown, yaml_lines.read_yaml(content, shown)[1]
 
 
 def _read(file: Traversable, shown: str) -> Space:
@@ -168,7 +208,7 @@ def _read(file: Traversable, shown: str) -> Space:
         with file.open("rb") as stream:
             content = stream.read(yaml_lines.LARGEST + 1)
     except OSError as error:
-        raise UserError(f"{shown}: cannot be read: {error.strerror}") from None
+        raise UserError(f"{shown}: cannot be read: {error.strerror}", hint="check its permissions") from None
     data, lines = yaml_lines.read_yaml(content, shown)
     if isinstance(data, dict):
         data.setdefault("name", Path(file.name).stem)

@@ -16,20 +16,29 @@ attributes say what really happened, and only they are shown to people.
 
 from __future__ import annotations
 
-import hashlib
+import threading
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pcdarts_tune.addresses import without_secret
 from pcdarts_tune.configuration.ranges import Range, encode, grid, label, propose
 from pcdarts_tune.errors import UserError
+from pcdarts_tune.sweeping.halving import Rung, reason_to_stop
+from pcdarts_tune.sweeping.objectives import directions, objective_values, with_front
 from pcdarts_tune.sweeping.outcome import Outcome, State, TrialRecord, ranked
+from pcdarts_tune.sweeping.samplers import Occasion, derived_seed, sampler
+from pcdarts_tune.sweeping.study_storage import open_storage, steady, told
 
 if TYPE_CHECKING:
     import optuna
 
+__all__ = ["Proposal", "SweepStudy", "derived_seed"]
+
 STUDY_NAME = "sweep"
+_OPEN = ("RUNNING", "WAITING")
+"""Optuna's states of a trial that was not told."""
 
 
 @dataclass(frozen=True)
@@ -39,12 +48,6 @@ class Proposal:
     number: int
     seed: int
     hyperparameters: dict[str, Any]
-
-
-def derived_seed(seed: int, *path: object) -> int:
-    """A seed of its own for `path` (a trial's number, "evaluation", ...) under the sweep's seed: 0 <= value < 2**31."""
-    text = "/".join(str(part) for part in (seed, *path))
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") >> 1
 
 
 class SweepStudy:
@@ -57,6 +60,8 @@ class SweepStudy:
             like the others.
         seed: the sweep's.
         sampler: a name that `samplers.SAMPLERS` knows.
+        objectives: names of `objectives.DIRECTIONS`.
+        url: of the store, for messages.
     """
 
     def __init__(
@@ -67,22 +72,42 @@ class SweepStudy:
         start: Mapping[str, Any] | None,
         seed: int,
         sampler: str = "tpe",
+        objectives: Sequence[str] = ("accuracy",),
+        url: str = "",
     ) -> None:
         self._study = study
         self._tune, self._start = tune, start
-        self._seed, self._sampler = seed, sampler
+        self._seed, self._sampler, self._objectives = seed, sampler, tuple(objectives)
+        self.url = url
+        self.guard: Callable[[], None] = lambda: None
+        """Called before every proposal and outcome: sees that this driver may still write."""
+        self._checking = threading.Lock()  # a slow sampler asks in a thread of its own
 
     @classmethod
-    def create(cls, url: str, **settings: Any) -> SweepStudy:
+    def create(cls, url: str, *, name: str = STUDY_NAME, **settings: Any) -> SweepStudy:
         """A new study in the store at `url`."""
         import optuna
 
         _quiet()
-        study = optuna.create_study(storage=_storage(url), study_name=STUDY_NAME, direction="maximize")
-        return cls(study, **settings)
+        with told(url):
+            study = optuna.create_study(
+                storage=open_storage(url),
+                study_name=name,
+                directions=directions(settings.get("objectives", ("accuracy",))),
+            )
+        return cls(study, url=url, **settings)
 
     @classmethod
-    def open(cls, url: str, **settings: Any) -> SweepStudy:
+    def unsaved(cls, **settings: Any) -> SweepStudy:
+        """A study in memory, gone with the process."""
+        import optuna
+
+        _quiet()
+        aims = directions(settings.get("objectives", ("accuracy",)))
+        return cls(optuna.create_study(directions=aims), **settings)
+
+    @classmethod
+    def open(cls, url: str, *, name: str = STUDY_NAME, **settings: Any) -> SweepStudy:
         """The study in the store at `url`.
 
         Raises:
@@ -92,66 +117,113 @@ class SweepStudy:
 
         _quiet()
         try:
-            study = optuna.load_study(study_name=STUDY_NAME, storage=_storage(url))
+            with told(url):
+                study = optuna.load_study(study_name=name, storage=open_storage(url))
         except KeyError:
             raise UserError(
-                f"{_shown(url)} holds no sweep", hint="a sweep that was not fully created: delete it"
+                f"{without_secret(url)} holds no sweep", hint="a sweep that was not fully created: delete it"
             ) from None
-        return cls(study, **settings)
+        return cls(study, url=url, **settings)
 
+    @steady
     def __len__(self) -> int:
         return len(self._trials())
 
+    @steady
     def ask(self, target: int) -> Proposal:
         """Propose the next trial of a sweep of `target` trials: the space's own values first, a whole grid before any
         repeat where the grid fits into the target, else what the sampler draws, seeded by (seed, number)."""
-        from pcdarts_tune.sweeping.samplers import sampler
-
-        number = len(self)
-        finished = sum(trial.state.is_finished() for trial in self._trials())
+        self._check()
+        trials = self._trials()
+        open_ones = [trial for trial in trials if trial.state.name in _OPEN]
+        for trial in open_ones:
+            if "hyperparameters" not in trial.user_attrs:
+                return self._complete(trial)  # an attempt that was cut off with the connection
+        number, finished = len(trials), len(trials) - len(open_ones)
         fixed = self._fixed(number, target)
         if fixed is not None:
             self._study.enqueue_trial(fixed)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what Optuna calls experimental is no user's business
-            self._study.sampler = sampler(
-                self._sampler, derived_seed(self._seed, "proposal", number), finished
-            )
+            self._study.sampler = sampler(self._sampler, Occasion(self._seed, number, finished, self._tune))
             return self._describe(self._study.ask())
 
+    @steady
     def unfinished(self) -> list[Proposal]:
         """Trials that were proposed and not told, lowest number first: a driver that takes over runs these again."""
         return [self._complete(trial) for trial in self._trials() if not trial.state.is_finished()]
 
+    @steady
     def start(self, number: int) -> None:
         """Note that a trial runs now; until then it is `waiting`."""
         self._trial(number).set_user_attr("started", True)
 
+    @steady
     def tell(self, number: int, outcome: Outcome) -> bool:
         """Write down how a trial ended; False when that was known already."""
         from optuna.trial import TrialState
 
-        if self._trials()[number].state.is_finished():
+        self._check()
+        if self._frozen(number).state.is_finished():
             return False
-        self._trial(number).set_user_attr("outcome", outcome.to_dict())
+        trial = self._trial(number)
+        trial.set_user_attr("outcome", outcome.to_dict())
+        for name, over in outcome.constraints.items():
+            if name not in trial.constraints:
+                trial.set_constraint(name, over)
         if outcome.state == "complete":
-            self._study.tell(number, outcome.objective)
-        else:
-            self._study.tell(number, state=TrialState.PRUNED)
+            self._study.tell(number, list(objective_values(self._objectives, outcome).values()))
+            return True
+        # what was stopped at a rung ranks below all that is complete, and among its like by how far it came; Optuna takes no
+        # such value where there are several objectives
+        if outcome.state == "pruned" and len(self._objectives) == 1:
+            reported = self._frozen(number).intermediate_values
+            for epochs, entry in _rungs(trial.user_attrs).items():
+                if int(epochs) not in reported:
+                    trial.report(entry["values"]["accuracy"], int(epochs))
+        self._study.tell(number, state=TrialState.PRUNED)
         return True
 
+    @steady
+    def reached(self, number: int, reached: Mapping[str, float], rung: Rung) -> str | None:
+        """Write down the values a trial has at a rung; why it ends there, None when it goes on. Asked again, the answer is
+        the one that was given first."""
+        key = f"rung/{rung.epochs}"
+        trials = self._trials()
+        known = trials[number].user_attrs.get(key)
+        if known is None:
+            others = [
+                trial.user_attrs[key]["values"]
+                for trial in trials
+                if trial.number != number and key in trial.user_attrs
+            ]
+            stop = reason_to_stop(self._objectives, dict(reached), others, rung)
+            known = {"values": dict(reached), "stop": stop}
+            if not trials[number].state.is_finished():
+                self._trial(number).set_user_attr(key, known)
+        answer: str | None = known["stop"]
+        return answer
+
+    @steady
     def note(self, key: str, value: Any) -> None:
         """Keep a JSON value with the study: `run/3` is the MLflow run of trial 3, `run` that of the sweep."""
         self._study.set_user_attr(key, value)
 
+    @steady
     def notes(self) -> dict[str, Any]:
         """All that was noted."""
         return self._study.user_attrs
 
+    @steady
     def records(self) -> list[TrialRecord]:
         """All trials, best first."""
         notes = self.notes()
-        return ranked([_record(trial, notes.get(f"run/{trial.number}")) for trial in self._trials()])
+        records = [_record(trial, notes.get(f"run/{trial.number}")) for trial in self._trials()]
+        return ranked(with_front(records, self._objectives))
+
+    def _check(self) -> None:
+        with self._checking:
+            self.guard()
 
     def _trials(self) -> list[optuna.trial.FrozenTrial]:
         return self._study.get_trials(deepcopy=False)
@@ -159,20 +231,23 @@ class SweepStudy:
     def _trial(self, number: int) -> optuna.Trial:
         import optuna
 
-        return optuna.Trial(self._study, self._trials()[number]._trial_id)
+        return optuna.Trial(self._study, self._frozen(number)._trial_id)
+
+    def _frozen(self, number: int) -> optuna.trial.FrozenTrial:
+        """One trial, without reading the others."""
+        storage, study = self._study._storage, self._study._study_id
+        return storage.get_trial(storage.get_trial_id_from_study_id_trial_number(study, number))
 
     def _complete(self, trial: optuna.trial.FrozenTrial) -> Proposal:
         from optuna.trial import TrialState
-
-        from pcdarts_tune.sweeping.samplers import sampler
 
         if "hyperparameters" in trial.user_attrs:
             return Proposal(trial.number, trial.user_attrs["seed"], trial.user_attrs["hyperparameters"])
         # the driver died between asking and writing down what it drew: draw what is missing, with the same seed
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            seed = derived_seed(self._seed, "proposal", trial.number)
-            self._study.sampler = sampler(self._sampler, seed, trial.number)
+            occasion = Occasion(self._seed, trial.number, trial.number, self._tune)
+            self._study.sampler = sampler(self._sampler, occasion)
             asked = self._study.ask() if trial.state == TrialState.WAITING else self._trial(trial.number)
             return self._describe(asked)
 
@@ -218,25 +293,15 @@ def _record(trial: optuna.trial.FrozenTrial, run_id: str | None) -> TrialRecord:
         evaluation_from=known.get("evaluation_from"),
         seconds=known.get("seconds"),
         metrics=known.get("metrics", {}),
+        latency=known.get("latency"),
+        constraints=known.get("constraints", {}),
+        rungs={epochs: entry["values"]["accuracy"] for epochs, entry in _rungs(attributes).items()},
     )
 
 
-def _storage(url: str) -> optuna.storages.RDBStorage:
-    import optuna
-    from sqlalchemy.exc import SQLAlchemyError
-
-    wait = {"connect_args": {"timeout": 60}} if url.startswith("sqlite") else {"pool_pre_ping": True}
-    try:
-        return optuna.storages.RDBStorage(url, engine_kwargs=wait)
-    except (SQLAlchemyError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"the Optuna study at {_shown(url)} cannot be opened: {reason}") from None
-
-
-def _shown(url: str) -> str:
-    """The address without what may be a password in it."""
-    head, at, tail = url.rpartition("@")
-    return f"{head.split('://')[0]}://…@{tail}" if at else url
+def _rungs(attributes: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Epochs -> what was written down at the rung, as a trial's attributes have it."""
+    return {key.removeprefix("rung/"): value for key, value in attributes.items() if key.startswith("rung/")}
 
 
 def _quiet() -> None:

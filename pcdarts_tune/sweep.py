@@ -7,24 +7,31 @@ sweep.record(3) == sweep.record_of_run("2f6c…")
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pcdarts_tune.addresses import check_study_uri, check_uri
 from pcdarts_tune.configuration.ranges import varied
 from pcdarts_tune.errors import UserError, WorkFailed
+from pcdarts_tune.execution import Execution
 from pcdarts_tune.home import (
     SweepFolder,
+    SweepLock,
     artifact_root,
     default_tracking_uri,
     find_sweep,
     is_running,
-    read_json,
 )
-from pcdarts_tune.study import SweepStudy
+from pcdarts_tune.study import STUDY_NAME, SweepStudy
 from pcdarts_tune.sweeping.outcome import TrialRecord, ranked
-from pcdarts_tune.tracking import MlflowStore, check_uri
+from pcdarts_tune.sweeping.study_lock import StudyLock, is_locked
+from pcdarts_tune.sweeping.sweep_record import read_record
+from pcdarts_tune.tracking import MlflowStore
 
 if TYPE_CHECKING:
     from pcdarts_tune.config import Space
@@ -42,16 +49,27 @@ class SweepSettings:
         sampler: how hyperparameters are proposed.
         data_root: `--data`, absolute.
         tracking_uri: None for the home's own store.
-        storage: where trials leave files, when not in the sweep's folder.
+        study_uri: of the PostgreSQL database that holds the study, without its password; None for study.db.
+        storage: where its trials leave files, when not in its folder: a path or a URL (sweeping/storage.py), its own.
         max_failures: how often a trial whose process was lost is started again.
+        precision, compile, graphs: of its trials, see `execution.Execution`.
     """
 
     seed: int = 0
     sampler: str = "tpe"
     data_root: str | None = None
     tracking_uri: str | None = None
+    study_uri: str | None = None
     storage: str | None = None
     max_failures: int = 2
+    precision: str = "float32"
+    compile: bool = False
+    graphs: bool | str = "auto"
+
+    @property
+    def execution(self) -> Execution:
+        """How its trials are executed, and its promotions unless they are told otherwise."""
+        return Execution(self.precision, self.compile, self.graphs)
 
 
 class SweepHandle:
@@ -60,22 +78,27 @@ class SweepHandle:
     Args:
         home: the home folder.
         folder: the sweep's.
-        tracking_uri: in place of the one it was made with (an address with a password is never written down).
+        tracking_uri, study_uri: in place of those it was made with (a password is never written down).
     """
 
-    def __init__(self, home: Path, folder: SweepFolder, tracking_uri: str | None = None) -> None:
+    def __init__(
+        self,
+        home: Path,
+        folder: SweepFolder,
+        tracking_uri: str | None = None,
+        study_uri: str | None = None,
+    ) -> None:
         self.home = home
-        about = read_json(folder.record_file)
-        if about.get("format") != FORMAT:
-            raise UserError(
-                f"{folder.record_file} has format {about.get('format')}, this version reads {FORMAT}",
-                hint="the version of pcdarts-tune that made it",
-            )
-        self.about: dict[str, Any] = about
-        self.settings = SweepSettings(**about["settings"])
-        storage = self.settings.storage
-        self.folder = SweepFolder(folder.path, Path(storage) / folder.name if storage else None)
+        self.about: dict[str, Any] = read_record(folder.record_file, FORMAT, SweepSettings)
+        self.settings = SweepSettings(**self.about["settings"])
+        self.folder = SweepFolder(folder.path, self.settings.storage)
         self._tracking_uri = tracking_uri
+        self._study_uri = study_uri
+        if study_uri and self.settings.study_uri is None:
+            raise UserError(
+                f"sweep {folder.name!r} keeps its study in {folder.study_url}; --study-uri cannot move it",
+                hint="leave --study-uri away",
+            )
 
     @property
     def name(self) -> str:
@@ -88,12 +111,59 @@ class SweepHandle:
 
         from pcdarts_tune.config import Space
 
-        return Space.model_validate_json(json.dumps(self.about["space"]))
+        try:
+            return Space.model_validate_json(json.dumps(self.about["space"]))
+        except ValueError as error:
+            reason = "; ".join(str(error).splitlines()[1:3])
+            raise UserError(
+                f"{self.folder.record_file}: its space is not what a sweep writes: {reason[:300]}",
+                hint="restore it from a copy, or use the version of pcdarts-tune that made it",
+            ) from None
 
     @cached_property
     def study(self) -> SweepStudy:
         """The Optuna study."""
-        return SweepStudy.open(self.folder.study_url, **study_settings(self.space, self.settings))
+        settings = study_settings(self.space, self.settings)
+        return SweepStudy.open(self.study_url, name=self.study_name, **settings)
+
+    @cached_property
+    def study_url(self) -> str:
+        """Where the study is; for PostgreSQL with the password that was given again, or without one, for libpq to find."""
+        kept = self.settings.study_uri
+        if kept is None:
+            return self.folder.study_url
+        return check_study_uri(self._study_uri or os.environ.get("PCDARTS_TUNE_STUDY_URI") or kept)
+
+    @property
+    def study_name(self) -> str:
+        """The study's name in its store: one that others use too needs more than the sweep's name."""
+        return study_name(self.name, self.about["id"]) if self.settings.study_uri else STUDY_NAME
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Held by the one driver that runs the sweep: a file's lock, and with PostgreSQL one that other machines see.
+
+        Raises:
+            UserError: another driver holds it.
+        """
+        with SweepLock(self.folder):
+            if self.settings.study_uri is None:
+                yield
+                return
+            study = self.study
+            with StudyLock(self.study_url, self.study_name, self.name) as held:
+                study.guard = held.check
+                try:
+                    yield
+                finally:
+                    study.guard = lambda: None
+
+    @property
+    def running(self) -> bool:
+        """Whether a driver runs the sweep now."""
+        if is_running(self.folder):
+            return True
+        return self.settings.study_uri is not None and is_locked(self.study_url, self.study_name)
 
     @property
     def data_root(self) -> Path | None:
@@ -118,11 +188,16 @@ class SweepHandle:
         if uri is None:
             return default_tracking_uri(self.home)
         if uri.startswith("secret:"):
-            raise UserError(
-                f"sweep {self.name!r} records in {uri.removeprefix('secret:')} under a password, which is not kept",
-                hint="give the address again: --tracking-uri URI, or PCDARTS_TUNE_TRACKING_URI",
-            )
-        return uri
+            uri = uri.removeprefix("secret:")
+            if not any(
+                os.environ.get(name) for name in ("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
+            ):
+                raise UserError(
+                    f"sweep {self.name!r} records in {uri} under a password, which is not kept",
+                    hint="give the address again: --tracking-uri URI, or PCDARTS_TUNE_TRACKING_URI; "
+                    "or MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD",
+                )
+        return check_uri(uri)
 
     def store(self) -> MlflowStore:
         """MLflow, for writing."""
@@ -136,7 +211,7 @@ class SweepHandle:
     def records(self) -> list[TrialRecord]:
         """All trials, best first; in a sweep that nobody runs, those that were running wait to be resumed."""
         records = self.study.records()
-        if any(record.state == "running" for record in records) and not is_running(self.folder):
+        if any(record.state == "running" for record in records) and not self.running:
             return ranked([replace(r, state="waiting") if r.state == "running" else r for r in records])
         return records
 
@@ -154,9 +229,7 @@ class SweepHandle:
             )
             raise WorkFailed(
                 f"sweep {self.name!r} has no complete trial yet ({states})",
-                hint=f"pcdarts-tune resume {self.name}"
-                if not is_running(self.folder)
-                else "wait for the first to end",
+                hint=f"pcdarts-tune resume {self.name}" if not self.running else "wait for the first to end",
             )
         return records[0]
 
@@ -196,13 +269,20 @@ class SweepHandle:
         return ordered_keys(varied(self.space.tune))
 
 
-def open_sweep(home: Path, name: str, tracking_uri: str | None = None) -> SweepHandle:
+def study_name(sweep: str, identity: str) -> str:
+    """What a sweep's study is called in a database that other sweeps share."""
+    return f"{sweep}-{identity[:12]}"
+
+
+def open_sweep(
+    home: Path, name: str, tracking_uri: str | None = None, study_uri: str | None = None
+) -> SweepHandle:
     """The sweep called `name`.
 
     Raises:
         UserError: when there is none, naming those there are.
     """
-    return SweepHandle(home, find_sweep(home, name), tracking_uri)
+    return SweepHandle(home, find_sweep(home, name), tracking_uri, study_uri)
 
 
 def counts(records: list[TrialRecord]) -> dict[str, int]:
@@ -217,7 +297,13 @@ def study_settings(space: Space, settings: SweepSettings) -> dict[str, Any]:
     from pcdarts_tune.spaces import starting_point
 
     start = starting_point(space) if space.tune else None
-    return {"tune": space.tune, "start": start, "seed": settings.seed, "sampler": settings.sampler}
+    return {
+        "tune": space.tune,
+        "start": start,
+        "seed": settings.seed,
+        "sampler": settings.sampler,
+        "objectives": space.objectives,
+    }
 
 
 def _numbers(records: list[TrialRecord]) -> str:

@@ -17,12 +17,18 @@ import math
 import socket
 import time
 from collections.abc import Mapping
-from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
+from pcdarts_tune.addresses import check_uri as check_uri
+from pcdarts_tune.addresses import engine_url, is_database, is_postgresql, keep_secret, masked
+from pcdarts_tune.addresses import has_secret as has_secret
+from pcdarts_tune.addresses import without_secret as without_secret
 from pcdarts_tune.errors import UserError
+from pcdarts_tune.recording.fresh_database import make_database
+from pcdarts_tune.recording.run_images import RunImages
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -44,15 +50,20 @@ class MlflowStore:
         self._client: MlflowClient | None = None
         self._experiments: dict[str, str] = {}
 
+    @cached_property
+    def _images(self) -> RunImages:
+        return RunImages(self.client)
+
     @property
     def client(self) -> MlflowClient:
         """MLflow's client; importing MLflow takes seconds, a new database as long again."""
         if self._client is None:
             from mlflow import MlflowClient
 
-            # both announce every migration of a new database on stderr
+            # they announce every migration of a new database, and the traceback of every error that they raise anyway
             for name in ("mlflow", "alembic"):
-                logging.getLogger(name).setLevel(logging.ERROR)
+                logging.getLogger(name).setLevel(logging.CRITICAL)
+            make_database(self.uri)
             self._client = MlflowClient(self.uri, self.uri)
         return self._client
 
@@ -62,7 +73,7 @@ class MlflowStore:
             found = self.client.get_experiment_by_name(name)
             if found is not None and found.lifecycle_stage == "deleted":
                 self.client.restore_experiment(found.experiment_id)
-            location = self._artifacts.as_uri() if self._artifacts and self.uri.startswith("sqlite") else None
+            location = self._artifacts.as_uri() if self._artifacts and is_database(self.uri) else None
             self._experiments[name] = (
                 found.experiment_id if found is not None else self.client.create_experiment(name, location)
             )
@@ -76,29 +87,46 @@ class MlflowStore:
         name: str,
         tags: Mapping[str, str] | None = None,
         parent: str | None = None,
+        at: int | None = None,
     ) -> tuple[str, bool]:
-        """The run with the identifying tags, set to running again, or a new one: its id, and whether it is new."""
+        """The run with the identifying tags, set to running again, or a new one: its id, and whether it is new.
+
+        A run is new until its data set is logged, which is done last of what a run begins with: so a beginning that was cut
+        off is made up for.
+
+        Args:
+            at: when it began, in milliseconds since 1970; None for now.
+        """
         experiment_id = self.experiment(experiment)
         wanted = " and ".join(f"tags.`{key}` = '{value}'" for key, value in identity.items())
         known = self.client.search_runs([experiment_id], wanted, max_results=1)
         if known:
             run_id: str = known[0].info.run_id
             self.client.update_run(run_id, status="RUNNING", name=name)
-            return run_id, False
+            self.doubt(run_id)
+            inputs = known[0].inputs
+            return run_id, not (inputs and inputs.dataset_inputs)
         all_tags = {**(tags or {}), **identity}
         if parent is not None:
             all_tags["mlflow.parentRunId"] = parent
-        return self.client.create_run(experiment_id, tags=all_tags, run_name=name).info.run_id, True
+        made = self.client.create_run(experiment_id, start_time=at, tags=all_tags, run_name=name)
+        return made.info.run_id, True
+
+    def doubt(self, run_id: str) -> None:
+        """Something was perhaps logged to the run without an answer: look before a picture is logged again."""
+        self._images.doubt(run_id)
 
     def steps(self, run_id: str, metric: str) -> set[int]:
         """The steps logged of a metric."""
         return {entry.step for entry in self.client.get_metric_history(run_id, metric)}
 
-    def log_epoch(self, run_id: str, metrics: Mapping[str, float], step: int) -> None:
-        """All numbers of one epoch in one call; those that are not finite are left out."""
+    def log_epoch(
+        self, run_id: str, metrics: Mapping[str, float], step: int, *, at: int | None = None
+    ) -> None:
+        """All numbers of one epoch in one call; those that are not finite are left out. `at`: when, in ms since 1970."""
         from mlflow.entities import Metric
 
-        now = int(time.time() * 1000)
+        now = int(time.time() * 1000) if at is None else at
         entries = [
             Metric(key, float(value), now, step) for key, value in metrics.items() if math.isfinite(value)
         ]
@@ -117,6 +145,10 @@ class MlflowStore:
         entries = [RunTag(key, value[:5000]) for key, value in tags.items() if value is not None]
         self.client.log_batch(run_id, tags=entries)
 
+    def set_experiment_tag(self, experiment: str, key: str, value: str) -> None:
+        """A tag of the experiment called `experiment`."""
+        self.client.set_experiment_tag(self.experiment(experiment), key, value)
+
     def log_text(self, run_id: str, text: str, file: str) -> None:
         """A text file among the run's artifacts."""
         self.client.log_text(run_id, text, file)
@@ -130,7 +162,7 @@ class MlflowStore:
         from PIL import Image
 
         with Image.open(io.BytesIO(png)) as image:
-            self.client.log_image(run_id, image.convert("RGB"), key=key, step=step, synchronous=True)
+            self._images.put(run_id, image.convert("RGB"), key=key, step=step)
 
     def log_dataset(
         self, run_id: str, *, name: str, digest: str, source: str, profile: str, context: str = "search"
@@ -141,38 +173,28 @@ class MlflowStore:
         data = Dataset(name=name, digest=digest, source_type="local", source=source, profile=profile)
         self.client.log_inputs(run_id, [DatasetInput(data, [InputTag("mlflow.data.context", context)])])
 
-    def close_run(self, run_id: str, status: str, *, name: str | None = None) -> None:
-        """End a run as FINISHED, FAILED or KILLED."""
+    def close_run(self, run_id: str, status: str, *, name: str | None = None, at: int | None = None) -> None:
+        """End a run as FINISHED, FAILED or KILLED. `at`: when, in ms since 1970; None for now."""
         if name is not None:
             self.client.update_run(run_id, name=name)
-        self.client.set_terminated(run_id, status)
+        self.client.set_terminated(run_id, status, end_time=at)
 
 
-def check_uri(uri: str) -> str:
-    """The tracking URI, absolute.
-
-    Raises:
-        UserError: for a store this cannot write to.
-    """
-    parts = urlsplit(uri)
-    if parts.scheme in ("http", "https", "databricks", "databricks-uc") or parts.scheme.startswith(
-        ("sqlite", "postgresql", "mysql", "mssql")
-    ):
-        if parts.scheme == "sqlite" and uri.startswith("sqlite:///") and not uri.startswith("sqlite:////"):
-            return f"sqlite:///{Path(uri.removeprefix('sqlite:///')).absolute()}"
-        return uri
-    raise UserError(
-        f"--tracking-uri {without_secret(uri)!r} is no address of an MLflow store",
-        hint="http://HOST:PORT of an MLflow server, sqlite:////absolute/path/mlflow.db, or postgresql://USER@HOST/DB",
-    )
+class NoAnswer(UserError):
+    """Nobody answers at a store's address; that may pass."""
 
 
 def require_answer(uri: str) -> None:
     """Look whether a tracking server listens, before work begins that could not be recorded.
 
     Raises:
-        UserError: when nothing answers there; local stores and databases are not asked.
+        NoAnswer: when nothing answers there; SQLite is not asked.
+        UserError: when PostgreSQL lets nobody in.
     """
+    keep_secret(uri)
+    if is_postgresql(uri):
+        _require_database(uri)
+        return
     parts = urlsplit(uri)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         return
@@ -182,23 +204,29 @@ def require_answer(uri: str) -> None:
         ):
             pass
     except OSError as error:
-        raise UserError(
+        raise NoAnswer(
             f"no MLflow server answers at {without_secret(uri)}: {error.strerror or error}",
             hint="start it, or give another with --tracking-uri URI",
         ) from None
 
 
-def without_secret(uri: str) -> str:
-    """The address without user name, password and query: what may be shown and written down."""
-    with suppress(ValueError):
-        parts = urlsplit(uri)
-        if parts.hostname is not None:
-            port = f":{parts.port}" if parts.port else ""
-            return urlunsplit((parts.scheme, parts.hostname + port, parts.path, "", ""))
-    return uri.partition("?")[0]
+def _require_database(uri: str) -> None:
+    import sqlalchemy
+    from sqlalchemy.exc import SQLAlchemyError
 
-
-def has_secret(uri: str) -> bool:
-    """Whether an address holds a password or a query that may be one."""
-    parts = urlsplit(uri)
-    return parts.password is not None or bool(parts.query)
+    engine = sqlalchemy.create_engine(engine_url(uri), connect_args={"connect_timeout": 5})
+    try:
+        engine.connect().close()
+    except SQLAlchemyError as error:
+        said = " ".join(str(getattr(error, "orig", None) or error).split())[:300]
+        away = any(
+            sign in said.lower()
+            for sign in ("refused", "timeout", "timed out", "could not translate", "starting up")
+        )
+        raise (NoAnswer if away else UserError)(
+            f"MLflow's store {without_secret(uri)} cannot be opened: {masked(said)}",
+            hint="the password goes into --tracking-uri or PCDARTS_TUNE_TRACKING_URI, or where libpq looks "
+            "(PGPASSWORD, ~/.pgpass); it is never written down",
+        ) from None
+    finally:
+        engine.dispose()

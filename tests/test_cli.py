@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import errno
 import importlib
 import os
 import subprocess
@@ -179,6 +181,28 @@ def test_failures_are_told_in_a_few_words(
     assert said in captured.err
     assert "Traceback" not in captured.err
     assert captured.out == ""
+
+
+def test_every_error_says_what_to_try() -> None:
+    without = []
+    for file in sorted((CHECKOUT / "pcdarts_tune").rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            made = isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+            told = made and any(keyword.arg == "hint" for keyword in node.keywords)
+            if made and not told and node.func.id in ("UserError", "WorkFailed"):
+                without.append(f"{file.relative_to(CHECKOUT)}:{node.lineno}")
+    assert without == [], "errors that leave a person without a next step"
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [(errno.ENOSPC, "make room"), (errno.EROFS, "read-only"), (errno.EIO, "pcdarts-tune doctor")],
+)
+def test_errors_of_the_system_say_what_to_try(
+    number: int, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert explain(OSError(number, os.strerror(number), "there")) == 1
+    assert said in capsys.readouterr().err
 
 
 def test_divergence_is_work_that_failed() -> None:

@@ -10,43 +10,11 @@ from typing import Any
 import mlflow
 import numpy as np
 import pytest
+from made_sweeps import FOUND, make_sweep
 from PIL import Image
 
 from pcdarts_tune import cli
-from pcdarts_tune.core.genotype import PUBLISHED
-from pcdarts_tune.datasets import load_dataset
 from pcdarts_tune.home import SweepFolder, default_tracking_uri, read_json, write_json
-from pcdarts_tune.promotion import outranks
-from pcdarts_tune.spaces import load_space, override
-from pcdarts_tune.sweep import SweepSettings
-from pcdarts_tune.sweeping.outcome import Outcome
-from pcdarts_tune.sweeping.sweep_create import create_sweep
-from pcdarts_tune.sweeping.sweep_report import tracker_of
-
-SMALL = ["retrain.channels=4", "retrain.layers=3", "retrain.epochs=2", "retrain.drop_path=0.0"]
-DARTS, PC_DARTS = (PUBLISHED[name].to_dict() for name in ("DARTS_V2", "PC_DARTS_cifar"))
-FOUND = [
-    Outcome("complete", objective=0.7, genotype=DARTS, genotype_hash="a", params=1, macs=1),
-    Outcome("complete", objective=0.9, genotype=PC_DARTS, genotype_hash="b", params=1, macs=1),
-    Outcome("failed", reason="out of memory"),
-]
-
-
-def make_sweep(home: Path, name: str, outcomes: list[Outcome]) -> None:
-    """A sweep as `sweep` leaves it, but for the trials' own work."""
-    space = override(load_space("quickstart"), SMALL)
-    images = load_dataset(space.data)
-    about = {"name": images.name, "digest": images.digest, "source": images.source, "profile": ""}
-    sweep = create_sweep(home, name, space, SweepSettings(), trials=len(outcomes), data=about)
-    tracker = tracker_of(sweep)
-    tracker.open()
-    for number, outcome in enumerate(outcomes):
-        proposal = sweep.study.ask(len(outcomes))
-        sweep.study.start(number)
-        tracker.trial(proposal)
-        sweep.study.tell(number, outcome)
-        tracker.ended(number, outcome)
-    assert tracker.close("FINISHED", "a summary") == 0
 
 
 @pytest.fixture(scope="module")
@@ -262,31 +230,3 @@ def test_what_cannot_be_promoted_is_refused(
     captured = capsys.readouterr()
     assert said in captured.err
     assert captured.out == ""
-
-
-class Version:
-    """The two fields of MLflow's model version that are compared."""
-
-    def __init__(self, version: int, **tags: str) -> None:
-        self.version, self.tags = version, {f"pcdarts.{key}": value for key, value in tags.items()}
-
-
-@pytest.mark.parametrize(
-    ("accuracy", "champion", "force", "takes"),
-    [
-        (0.9, None, False, True),
-        (None, None, False, True),
-        (0.9, Version(1, validation_accuracy="0.8", comparable="c"), False, True),
-        (0.8, Version(1, validation_accuracy="0.8", comparable="c"), False, True),
-        (0.7, Version(1, validation_accuracy="0.8", comparable="c"), False, False),
-        (0.7, Version(1, validation_accuracy="0.8", comparable="c"), True, True),
-        (0.9, Version(1, validation_accuracy="0.8", comparable="other"), False, False),
-        (None, Version(1, validation_accuracy="0.8", comparable="c"), False, False),
-        (0.9, Version(1), False, False),
-        (0.7, Version(2, validation_accuracy="0.7", comparable="c"), False, True),
-    ],
-)
-def test_alias_never_moves_to_a_worse_model(
-    accuracy: float | None, champion: Any, force: bool, takes: bool
-) -> None:
-    assert outranks(accuracy, "c", 2, champion, force)[0] == takes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import random
 import re
@@ -15,11 +16,24 @@ import numpy as np
 import pytest
 
 from pcdarts_tune.core.genotype import DARTS_PRIMITIVES, PUBLISHED, Genotype, node_slices
-from pcdarts_tune.draw import cell_dot, cell_png, cell_svg, cells_png, draw_genotype, genotype_diff_svg
+from pcdarts_tune.core.random_genotype import random_genotype as drawn_genotype
+from pcdarts_tune.draw import (
+    cell_dot,
+    cell_picture,
+    cell_png,
+    cell_svg,
+    cells_png,
+    draw_genotype,
+    genotype_diff_svg,
+)
+from pcdarts_tune.drawing.archhistory import arch_history, arch_history_png
 from pcdarts_tune.drawing.cellpicture import operation_kind, short_name
 from pcdarts_tune.drawing.geometry import Box, CellLayout, Edge, Wire, text_width
-from pcdarts_tune.drawing.heatmap import arch_heatmap_png, arch_history_png, edge_names
+from pcdarts_tune.drawing.heatmap import arch_heatmap, arch_heatmap_png
+from pcdarts_tune.drawing.heatscale import colour, edge_names, place
 from pcdarts_tune.drawing.layout import layout, layout_edges
+from pcdarts_tune.drawing.picture import Line, Picture, Raster, Rectangle, Text
+from pcdarts_tune.drawing.pngwriter import figure as agg_figure
 from pcdarts_tune.errors import UserError
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -313,7 +327,7 @@ def weights(nodes: int, operations: int, epochs: int) -> tuple[np.ndarray, np.nd
 
 
 def test_edge_names() -> None:
-    assert edge_names(5) == ["$c_{k-2}$ → 0", "$c_{k-1}$ → 0", "$c_{k-2}$ → 1", "$c_{k-1}$ → 1", "0 → 1"]
+    assert edge_names(5) == ["c_{k-2} → 0", "c_{k-1} → 0", "c_{k-2} → 1", "c_{k-1} → 1", "0 → 1"]
     with pytest.raises(ValueError, match="fit no cell"):
         edge_names(6)
 
@@ -332,6 +346,84 @@ def test_heat_maps(nodes: int, operations: int, edge_normalization: bool) -> Non
         assert data.startswith(b"\x89PNG")
         assert png_chunks(data) <= {b"IHDR", b"pHYs", b"IDAT", b"IEND"}
     assert one == arch_heatmap_png(alpha[-1], alpha[-1], last, last, primitives, title="epoch 3")
+    for stacked in (False, True):
+        end = arch_heatmap(alpha[-1], alpha[-1], last, last, primitives, title="epoch 3", stacked=stacked)
+        assert end.overlaps() == []
+    whole = arch_history(alpha, alpha, betas, betas, primitives, title="trial 3")
+    assert whole.overlaps() == []
+    for picture in (end, whole):
+        root = ElementTree.fromstring(picture.svg())
+        assert all(
+            node.get("href", "").startswith("data:image/png;base64,") for node in root.iter(f"{SVG}image")
+        )
+
+
+def test_colours_of_weights_go_one_way_and_start_white() -> None:
+    places = [place(weight / 1000, 8) for weight in range(1, 1001)]
+    assert places == sorted(places)
+    assert (place(1 / 8, 8), place(1.0, 8), place(1 / 64, 8)) == (0.5, 1.0, 0.0)
+    assert colour(1 / 8, 8) == "#ffffff"
+    assert colour(0.13, 8) != colour(0.125, 8), "the first steps away are seen"
+
+
+def text_extents(picture: Picture) -> list[Box]:
+    """What matplotlib's texts really cover in the PNG, in the picture's units."""
+    figure = agg_figure(picture, 2.0)
+    renderer = figure.canvas.get_renderer()
+    boxes = []
+    for text in figure.axes[0].texts:
+        extent = text.get_window_extent(renderer)
+        x, y = extent.x0 / 2, picture.height - extent.y1 / 2
+        boxes.append(Box(x, y, extent.width / 2, extent.height / 2, text.get_text()))
+    return boxes
+
+
+@pytest.mark.parametrize("name", [*PUBLISHED, *(f"random {seed}" for seed in range(20))])
+def test_no_text_of_a_drawing_touches_another(name: str) -> None:
+    genotype = PUBLISHED[name] if name in PUBLISHED else drawn_genotype(int(name.split()[1]))
+    picture = cell_picture(genotype, title=name)
+    assert picture.overlaps() == []
+    # the PNG is drawn by another writer: its own texts, as large as they came out
+    boxes = text_extents(picture)
+    assert len(boxes) == sum(isinstance(shape, Text) for shape in picture.shapes)
+    for i, box in enumerate(boxes):
+        assert [other.text for other in boxes[i + 1 :] if box.gap(other) < 0] == []
+        assert box.x >= -0.5
+        assert box.x + box.width <= picture.width + 0.5
+    for shape in (shape for shape in picture.shapes if isinstance(shape, Rectangle) and shape.height > 20):
+        inside = [box for box in boxes if shape.x < box.x + box.width / 2 < shape.x + shape.width]
+        for box in (box for box in inside if shape.y < box.y + box.height / 2 < shape.y + shape.height):
+            assert shape.x <= box.x, "a label stays inside its box"
+            assert box.x + box.width <= shape.x + shape.width
+
+
+def test_pictures_tell_which_of_their_texts_touch() -> None:
+    texts = [Text(30, 20, "one"), Text(40, 22, "two"), Text(95, 50, "far")]
+    assert Picture(100, 100, "", "", texts).overlaps() == ["'one' and 'two'", "'far' leaves the picture"]
+    slanted = [Text(30, 50, "one", angle=45), Text(34, 50, "two", angle=45)]
+    assert Picture(100, 100, "", "", slanted).overlaps() == []
+    assert Text(0, 0, "abc", angle=90).box().height == pytest.approx(Text(0, 0, "abc").box().width)
+
+
+def test_shapes_of_charts_are_written_both_ways() -> None:
+    shapes = [
+        Line(((5, 5), (50, 50)), "#000000", dashed=True),
+        Raster(10, 10, 20, 20, (("#ff0000", "#00ff00"), ("#0000ff", "#ffffff"))),
+        Rectangle(40, 40, 10, 10, "#123456", radius=5, hint="a < b"),
+        Text(20, 60, "c_{k-2} → 0", angle=30),
+    ]
+    picture = Picture(80, 80, "t", "d", shapes)
+    root = ElementTree.fromstring(picture.svg(background="none"))
+    assert [node.text for node in root.iter(f"{SVG}title")] == ["t", "a < b"]
+    assert root.find(f"{SVG}image") is not None
+    assert root.find(f"{SVG}rect").get("width") == "10"  # type: ignore[union-attr]
+    png = picture.png(scale=1.0)
+    assert png_size(png) == (80, 80)
+    from PIL import Image
+
+    with Image.open(io.BytesIO(png)) as image:
+        colours = [image.convert("RGB").getpixel(at) for at in ((15, 15), (25, 15), (15, 25))]
+    assert colours == [(255, 0, 0), (0, 255, 0), (0, 0, 255)], "a raster stands upright"
 
 
 def test_heat_maps_refuse_shapes_that_do_not_fit() -> None:

@@ -20,6 +20,7 @@ from pcdarts_tune.home import (
     find_sweep,
     free_name,
     is_running,
+    network_file_system,
     read_json,
     write_json,
     write_whole,
@@ -119,3 +120,31 @@ def test_writers_at_the_same_time_are_not_in_each_other_s_way(tmp_path: Path) ->
 def test_the_store_is_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert default_tracking_uri(Path("home")) == f"sqlite:///{tmp_path}/home/mlflow.db"
+
+
+def test_a_home_on_the_network_is_known(tmp_path: Path) -> None:
+    mounts = tmp_path / "mounts"
+    mounts.write_text(
+        "/dev/vda / ext4 rw 0 0\n"
+        "filer:/x /shared\\040data nfs4 rw 0 0\n"
+        "me@host: /home/me/far fuse.sshfs rw 0 0\n"
+        "tmpfs /home/me/far/near tmpfs rw 0 0\n"
+    )
+    kinds = {
+        "/shared data/home": "nfs4",
+        "/home/me/far/a/b": "fuse.sshfs",
+        "/home/me/far/near/a": None,
+        "/home/me/farther": None,
+        "/shared": None,
+    }
+    assert {path: network_file_system(Path(path), mounts) for path in kinds} == kinds
+    assert network_file_system(tmp_path) is None
+    assert network_file_system(tmp_path, tmp_path / "nowhere") is None
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_the_lock_is_held_on_a_full_disk_too(tmp_path: Path) -> None:
+    (tmp_path / "lock").symlink_to("/dev/full")
+    folder = SweepFolder(tmp_path)
+    with SweepLock(folder):
+        assert is_running(folder)

@@ -64,3 +64,46 @@ def test_putting_in_never_waits() -> None:
 
 def assert_set(gate: threading.Event) -> None:
     assert gate.wait(30)
+
+
+def test_nothing_is_sent_again_before_it_is_known_what_arrived() -> None:
+    log: list[str] = []
+    looks = iter([ConnectionError("still away"), ConnectionError("still away")])
+
+    def answer_lost() -> None:
+        log.append("sent")
+        if log.count("sent") == 1:
+            raise ConnectionError("the answer was lost")
+
+    def look(error: Exception) -> None:
+        for trouble in looks:
+            raise trouble
+        log.append("looked")
+
+    outbox = Outbox(look, longest_pause=0.05)
+    outbox.put(answer_lost)
+    assert outbox.close(timeout=30) == 0
+    assert log == ["sent", "looked", "sent"]
+
+
+def test_what_is_refused_is_named_and_what_waits_is_told() -> None:
+    gate = threading.Event()
+
+    def refused() -> None:
+        raise ValueError("no such run")
+
+    outbox = Outbox()
+    outbox.MOMENT = 0.1
+    outbox.put(refused, about=7)
+    outbox.put(lambda: assert_set(gate), about=8)
+    told: list[int] = []
+
+    def waiting(left: int) -> None:
+        told.append(left)
+        gate.set()
+
+    assert outbox.close(timeout=60, waiting=waiting) == 1
+    assert outbox.refused == {7}
+    assert told == [1]
+    assert outbox.trouble is None
+    assert outbox.last_error == "no such run"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import socket
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,8 @@ from pcdarts_tune.config import Space
 from pcdarts_tune.core.genotype import PUBLISHED
 from pcdarts_tune.errors import UserError
 from pcdarts_tune.home import artifact_root, default_tracking_uri
+from pcdarts_tune.recording import sweep_tracking
+from pcdarts_tune.recording.run_images import image_files
 from pcdarts_tune.recording.sweep_tracking import SweepFacts, SweepTracker
 from pcdarts_tune.study import Proposal
 from pcdarts_tune.sweeping.outcome import Outcome
@@ -258,3 +262,117 @@ def test_a_server_that_does_not_answer_is_named_at_once() -> None:
     with pytest.raises(UserError, match=rf"no MLflow server answers at http://127.0.0.1:{port}"):
         require_answer(f"http://me:secret@127.0.0.1:{port}")
     require_answer("sqlite:////nowhere/mlflow.db")
+
+
+def test_a_beginning_that_was_cut_off_is_made_up_for(store: MlflowStore) -> None:
+    tracker = SweepTracker(store, facts("cut-off"), {}.__setitem__)
+    tracker.open()
+    assert tracker.close("KILLED", "") == 0
+    # the driver died after the run was made, before anything was written into it
+    experiment = store.experiment("toy")
+    identity = {"pcdarts.sweep_id": "cut-off", "pcdarts.kind": "trial", "pcdarts.trial": "5"}
+    run_id = store.client.create_run(experiment, tags=identity).info.run_id
+    again = SweepTracker(store, facts("cut-off"), {}.__setitem__)
+    again.open()
+    again.trial(PROPOSAL)
+    again.ended(5, OUTCOME)
+    assert again.close("FINISHED", "") == 0
+    (run,) = trial_runs(store, "cut-off")
+    assert run.info.run_id == run_id
+    assert run.data.params["supernet.k"] == "4"
+    assert len(run.inputs.dataset_inputs) == 1
+    assert "config.json" in {entry.path for entry in store.client.list_artifacts(run_id)}
+
+
+def bare_epoch(epoch: int) -> dict[str, Any]:
+    """Without alphas, whose pictures take a while to draw."""
+    return {key: value for key, value in search_epoch(epoch).items() if key != "alphas"}
+
+
+class LosesAnswers(MlflowStore):
+    """A real store where everything arrives, and the first answer to everything is lost."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.lost: set[str] = set()
+
+    def _lose(self, what: str) -> None:
+        if what not in self.lost:
+            self.lost.add(what)
+            raise ConnectionError("the connection was lost")
+
+    def log_epoch(self, run_id: str, metrics: Any, step: int, **kwargs: Any) -> None:
+        super().log_epoch(run_id, metrics, step, **kwargs)
+        self._lose(f"{sorted(metrics)} {step}")
+
+    def log_png(self, run_id: str, png: bytes, *, key: str, step: int) -> None:
+        super().log_png(run_id, png, key=key, step=step)
+        self._lose(f"{key} {step}")
+
+
+def test_lost_answers_double_nothing(tmp_path: Path) -> None:
+    losing = LosesAnswers(default_tracking_uri(tmp_path), artifact_root(tmp_path))
+    notes: dict[str, Any] = {}
+    tracker = SweepTracker(losing, facts("lost"), notes.__setitem__)
+    tracker._outbox._longest_pause = 0.01
+    tracker.open()
+    tracker.trial(PROPOSAL)
+    for record in (*map(bare_epoch, range(2)), derived(), evaluation_epoch(0)):
+        tracker.record(5, record)
+    tracker.ended(5, OUTCOME)
+    assert tracker.close("FINISHED", "", timeout=120) == 0
+    assert len(losing.lost) == 8
+    (run,) = trial_runs(losing, "lost")
+    for metric in run.data.metrics:
+        steps = [entry.step for entry in losing.client.get_metric_history(run.info.run_id, metric)]
+        assert len(steps) == len(set(steps)), metric
+    assert len(losing.client.get_metric_history(notes["run"], "trials/objective")) == 1
+    files = image_files(losing.client, run.info.run_id)
+    assert len({(file.key, file.step, file.name[-4:]) for file in files}) == len(files) >= 4
+
+
+def test_a_picture_that_was_cut_off_is_completed_and_not_doubled(store: MlflowStore) -> None:
+    from PIL import Image
+
+    run_id = store.client.create_run(store.experiment("toy")).info.run_id
+    png = io.BytesIO()
+    Image.new("RGB", (40, 30), "teal").save(png, "png")
+    store.log_png(run_id, png.getvalue(), key="cells", step=2)
+    folder = Path(store.client.get_run(run_id).info.artifact_uri.removeprefix("file://")) / "images"
+    whole = {file.name: file.read_bytes() for file in folder.iterdir()}
+    assert len(whole) == 2
+    for name in whole:
+        for left in (b"", whole[name][:20], None):  # cut off, or never written
+            file = folder / name
+            file.unlink() if left is None else file.write_bytes(left)
+            store.doubt(run_id)
+            store.log_png(run_id, png.getvalue(), key="cells", step=2)
+            assert {file.name: file.read_bytes() for file in folder.iterdir()} == whole
+
+
+def test_records_beyond_the_memory_come_from_the_trial_s_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweep_tracking, "WAITING", 3)
+    held = MlflowStore(default_tracking_uri(tmp_path), artifact_root(tmp_path))
+    gate, history = threading.Event(), [*map(bare_epoch, range(3)), derived(), evaluation_epoch(0)]
+    notes: dict[str, Any] = {}
+    tracker = SweepTracker(held, facts("held"), notes.__setitem__, history=lambda number: history)
+    tracker._outbox.put(lambda: assert_open(gate))  # the store is slow
+    tracker.open()
+    tracker.trial(PROPOSAL)
+    for record in history:
+        tracker.record(5, record)
+    assert len(tracker._outbox) < 6
+    tracker.ended(5, OUTCOME)
+    gate.set()
+    assert tracker.close("FINISHED", "") == 0
+    (run,) = trial_runs(held, "held")
+    losses = held.client.get_metric_history(run.info.run_id, "search/loss_train")
+    assert [(entry.step, entry.value) for entry in losses] == [(0, 1.0), (1, 0.5), (2, 1 / 3)]
+    assert run.data.metrics["evaluation/acc_held_out"] == 0.5
+    assert notes["delivered/5"]
+
+
+def assert_open(gate: threading.Event) -> None:
+    assert gate.wait(60)

@@ -10,6 +10,8 @@ from typing import Any
 
 import click
 
+from pcdarts_tune.execution import DEFAULTS, NAMES_OF_PRECISIONS
+from pcdarts_tune.terminal.execution_options import Given, execution_options
 from pcdarts_tune.terminal.options import (
     NearestChoice,
     choose_device,
@@ -30,6 +32,12 @@ from pcdarts_tune.terminal.options import (
     help="search: an architecture and a weight step of the supernet; evaluate: a training step of PC_DARTS_cifar.",
 )
 @device_option
+@execution_options()
+@click.option(
+    "--textbook-precision",
+    type=NearestChoice(NAMES_OF_PRECISIONS),
+    help="Of the textbook form.  [default: that of the fast form]",
+)
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads.  [default: PyTorch's]")
 @click.option("--batch", type=click.IntRange(min=2), default=64, show_default=True, help="Images a step.")
 @click.option(
@@ -55,6 +63,8 @@ from pcdarts_tune.terminal.options import (
 def command(
     stage: str,
     device: str,
+    given: Given,
+    textbook_precision: str | None,
     threads: int | None,
     batch: int,
     k: int,
@@ -68,11 +78,13 @@ def command(
     """Time both forms of the same mathematics, one step of each in turn, and measure the peak memory of a weight step.
 
     The machine's other work slows both sides alike, so trust the ratio, which is the median over the pairs.
+    --precision, --compile and --graphs are the fast form's; the textbook form is launched kernel by kernel.
 
     \b
     Example:
       pcdarts-tune bench --batch 32 --threads 1
       pcdarts-tune bench --stage evaluate --json
+      pcdarts-tune bench --device cuda --batch 256 --precision bf16 --textbook-precision float32
     """
     # PyTorch's profiler, which measures memory on a CPU, announces itself on stderr otherwise
     os.environ.setdefault("KINETO_LOG_LEVEL", "99")
@@ -97,7 +109,9 @@ def command(
         layers=layers,
         repeats=repeats,
         seconds=seconds,
+        textbook_precision=textbook_precision,
         note=note,
+        **given.over(DEFAULTS).arguments(),
     )
     note("")
     if result["n"] < 3 and verbosity() >= 0:
@@ -108,10 +122,13 @@ def command(
 def _table(result: dict[str, Any]) -> str:
     about = f"{result['stage']}, batch {result['batch']}, C={result['channels']}, {result['layers']} cells"
     about += f", K={result['k']}" if result["k"] is not None else ""
-    where = f"{result['device_name']}, {result['threads']} threads, torch {result['torch']}, {result['precision']}"
+    where = f"{result['device_name']}, {result['threads']} threads, torch {result['torch']}"
+    fast = result["fast"]
     lines = [
         about,
         where,
+        f"textbook: {result['textbook']['precision']}; fast: {fast['precision']}, CUDA graphs {fast['graphs']}"
+        + ("" if fast["compile"] == "off" else f", torch.compile {fast['compile']}"),
         "",
         f"{'':10}{'s/step':>9}{'min':>9}{'max':>9}{'steps/s':>9}{'images/s':>10}{'peak MB':>9}",
     ]

@@ -7,6 +7,7 @@ from typing import Literal
 
 import click
 
+from pcdarts_tune.terminal.completing import genotypes
 from pcdarts_tune.terminal.options import (
     NearestChoice,
     home_option,
@@ -17,7 +18,7 @@ from pcdarts_tune.terminal.options import (
 
 
 @click.command("draw", short_help="Draw a genotype's cells as SVG, PNG or DOT.")
-@click.argument("genotype")
+@click.argument("genotype", shell_complete=genotypes)
 @click.option(
     "-o",
     "--output",

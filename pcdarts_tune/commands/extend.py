@@ -7,10 +7,12 @@ from pathlib import Path
 import click
 
 from pcdarts_tune.sweeping.sweep_options import RunOptions, run_options
+from pcdarts_tune.terminal.completing import sweeps
 from pcdarts_tune.terminal.options import (
     data_option,
     home_option,
     json_option,
+    study_uri_again_option,
     tracking_uri_option,
     verbosity_options,
 )
@@ -31,7 +33,7 @@ class More(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # generic 
 
 
 @click.command("extend", short_help="Give a sweep more trials.")
-@click.argument("sweep")
+@click.argument("sweep", shell_complete=sweeps)
 @click.option(
     "--trials", type=More(), required=True, metavar="+N", help="+16: so many more; 48: so many in all."
 )
@@ -39,6 +41,7 @@ class More(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # generic 
 @run_options
 @home_option
 @tracking_uri_option
+@study_uri_again_option
 @json_option
 @verbosity_options
 def command(
@@ -48,6 +51,7 @@ def command(
     run: RunOptions,
     home: Path,
     tracking_uri: str | None,
+    study_uri: str | None,
     as_json: bool,
 ) -> int:
     """Give SWEEP more trials and run them; the sampler knows the old ones.
@@ -56,13 +60,12 @@ def command(
     Example:
       pcdarts-tune extend first --trials +16
     """
-    from pcdarts_tune.home import SweepLock
     from pcdarts_tune.sweep import open_sweep
     from pcdarts_tune.sweeping import launch
 
-    handle = open_sweep(home, sweep, tracking_uri)
+    handle = open_sweep(home, sweep, tracking_uri, study_uri)
     images = launch.load_images_of(handle, data)
-    launch.check_before(home, run.settings(), handle.tracking_uri)
-    with SweepLock(handle.folder):  # nobody may be running it while its target changes
+    launch.check_before(home, run.settings(), handle.tracking_uri, handle.settings.storage)
+    with handle.lock():  # nobody may be running it while its target changes
         launch.extend(handle, *trials)
     return launch.run_to_the_end(handle, run.settings(), images, as_json=as_json)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from pcdarts_tune.errors import UserError
+from pcdarts_tune.errors import UserError, visible
+from pcdarts_tune.terminal.completing import models
 from pcdarts_tune.terminal.options import (
     choose_device,
     device_option,
@@ -19,7 +20,7 @@ from pcdarts_tune.terminal.options import (
 
 
 @click.command("predict", short_help="Classify images with a model.")
-@click.argument("model")
+@click.argument("model", shell_complete=models)
 @click.argument("images", metavar="IMAGE...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @device_option
 @home_option
@@ -56,12 +57,13 @@ def command(
         except UserError as error:
             unreadable += 1
             what = f"{error}; name its images: {image}/*" if Path(image).is_dir() else str(error)
-            click.echo(f"Error: {what}", err=True)
+            click.echo(f"Error: {visible(what)}", err=True)
             continue
         if as_json:
             click.echo(json.dumps(prediction.to_dict()))
         else:
-            click.echo(f"{prediction.image}  {prediction.class_name}  {prediction.probability:.3f}")
+            named = visible(f"{prediction.image}  {prediction.class_name}")
+            click.echo(f"{named}  {prediction.probability:.3f}")
     if unreadable:
         click.echo(f"{unreadable} of {len(images)} images could not be read.", err=True)
     return 2 if unreadable else 0

@@ -7,25 +7,34 @@ from pathlib import Path
 import click
 
 from pcdarts_tune.sweeping.sweep_options import RunOptions, run_options
+from pcdarts_tune.terminal.completing import sweeps
 from pcdarts_tune.terminal.options import (
     data_option,
     home_option,
     json_option,
+    study_uri_again_option,
     tracking_uri_option,
     verbosity_options,
 )
 
 
 @click.command("resume", short_help="Go on with a sweep that was interrupted.")
-@click.argument("sweep")
+@click.argument("sweep", shell_complete=sweeps)
 @data_option
 @run_options
 @home_option
 @tracking_uri_option
+@study_uri_again_option
 @json_option
 @verbosity_options
 def command(
-    sweep: str, data: Path | None, run: RunOptions, home: Path, tracking_uri: str | None, as_json: bool
+    sweep: str,
+    data: Path | None,
+    run: RunOptions,
+    home: Path,
+    tracking_uri: str | None,
+    study_uri: str | None,
+    as_json: bool,
 ) -> int:
     """Go on with SWEEP after Ctrl-C, a crash, a reboot or a spent time budget: trials that ended stay, those that ran
     go on from their checkpoints, in the same MLflow runs, and the rest is run.
@@ -37,8 +46,11 @@ def command(
     """
     from pcdarts_tune.sweep import open_sweep
     from pcdarts_tune.sweeping import launch
+    from pcdarts_tune.sweeping.runner import trials_left
 
-    handle = open_sweep(home, sweep, tracking_uri)
+    handle = open_sweep(home, sweep, tracking_uri, study_uri)
     images = launch.load_images_of(handle, data)
-    launch.check_before(home, run.settings(), handle.tracking_uri)
+    left = trials_left(handle) > 0  # else there is nothing to do but to deliver
+    storage = handle.settings.storage
+    launch.check_before(home, run.settings(), handle.tracking_uri, storage, goes_on=left)
     return launch.run_to_the_end(handle, run.settings(), images, as_json=as_json)

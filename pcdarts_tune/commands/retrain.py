@@ -7,6 +7,9 @@ from pathlib import Path
 
 import click
 
+from pcdarts_tune.execution import DEFAULTS
+from pcdarts_tune.terminal.completing import genotypes
+from pcdarts_tune.terminal.execution_options import Given, execution_options
 from pcdarts_tune.terminal.options import (
     choose_device,
     data_option,
@@ -24,7 +27,7 @@ from pcdarts_tune.terminal.options import (
 
 
 @click.command("retrain", short_help="Train a genotype from scratch.")
-@click.argument("genotype")
+@click.argument("genotype", shell_complete=genotypes)
 @space_option("cifar10")
 @data_option
 @set_option
@@ -38,6 +41,7 @@ from pcdarts_tune.terminal.options import (
 )
 @click.option("--track/--no-track", default=True, show_default=True, help="Record the training in MLflow.")
 @device_option
+@execution_options()
 @home_option
 @tracking_uri_option
 @json_option
@@ -51,6 +55,7 @@ def command(
     output: Path,
     track: bool,
     device: str,
+    given: Given,
     home: Path,
     tracking_uri: str | None,
     as_json: bool,
@@ -65,7 +70,7 @@ def command(
       pcdarts-tune predict my-model digit.png
     """
     from pcdarts_tune.home import artifact_root, default_tracking_uri
-    from pcdarts_tune.recording.retraining_run import Tracked
+    from pcdarts_tune.recording.epoch_run import Tracked
     from pcdarts_tune.retraining import Retraining, retrain
     from pcdarts_tune.sources import load_images, read_genotype, read_space
     from pcdarts_tune.tracking import MlflowStore, check_uri
@@ -74,7 +79,8 @@ def command(
     source = read_genotype(genotype, home=home, tracking_uri=tracking_uri)
     where = choose_device(device)
     images = load_images(resolved, data, home, quiet=verbosity() < 0)
-    work = Retraining(resolved, source.genotype, images, resolved.seed if seed is None else seed)
+    seed = resolved.seed if seed is None else seed
+    work = Retraining(resolved, source.genotype, images, seed, given.over(DEFAULTS))
     tracked = None
     if track:
         uri = check_uri(tracking_uri) if tracking_uri else default_tracking_uri(home)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import click
 
+from pcdarts_tune.execution import DEFAULTS
+from pcdarts_tune.terminal.execution_options import Given, execution_options
 from pcdarts_tune.terminal.options import (
     choose_device,
     data_option,
@@ -18,12 +19,10 @@ from pcdarts_tune.terminal.options import (
     seed_option,
     set_option,
     space_option,
+    tracking_uri_option,
     verbosity,
     verbosity_options,
 )
-
-if TYPE_CHECKING:
-    from pcdarts_tune.core.search import SearchEpoch
 
 
 @click.command("search", short_help="One PC-DARTS search in this process.")
@@ -37,8 +36,13 @@ if TYPE_CHECKING:
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write the genotype here. An interrupted search goes on from FILE.checkpoint.",
 )
+@click.option(
+    "--track", is_flag=True, help="Record the search in MLflow, so that it can be shown and reproduced."
+)
 @device_option
+@execution_options()
 @home_option
+@tracking_uri_option
 @json_option
 @verbosity_options
 def command(
@@ -47,65 +51,46 @@ def command(
     settings: tuple[str, ...],
     seed: int | None,
     output: Path | None,
+    track: bool,
     device: str,
+    given: Given,
     home: Path,
+    tracking_uri: str | None,
     as_json: bool,
 ) -> None:
     """Search once, with the space's own values for what it would tune, and print the genotype as JSON.
 
-    With --json, one object: {"genotype", "genotype_hash", "epochs", "seconds", "metrics"}.
+    With --json, one object: {"genotype", "genotype_hash", "epochs", "seconds", "metrics"}, and "run_id" with --track.
 
     \b
     Example:
       pcdarts-tune search --space quickstart --set search.epochs=3 -o genotype.json
       pcdarts-tune retrain genotype.json --space quickstart -o my-model
     """
-    from pcdarts_tune.build import build_search
-    from pcdarts_tune.core.genotype import Genotype
-    from pcdarts_tune.home import write_json
-    from pcdarts_tune.resumable import Resumable, digest
+    from pcdarts_tune.home import artifact_root, default_tracking_uri, write_json
+    from pcdarts_tune.recording.epoch_run import Tracked
+    from pcdarts_tune.searching import Searching, search
     from pcdarts_tune.sources import load_images, read_space
-    from pcdarts_tune.terminal.progress import Progress
+    from pcdarts_tune.tracking import MlflowStore, check_uri
 
     resolved = read_space(space, settings)
-    seed = resolved.seed if seed is None else seed
     where = choose_device(device)
     images = load_images(resolved, data, home, quiet=verbosity() < 0)
-    values = resolved.model_dump(mode="json")
-    recipe = digest(
-        {"seed": seed, "data": images.digest} | {key: values[key] for key in ("data", "supernet", "search")}
-    )
+    seed = resolved.seed if seed is None else seed
+    work = Searching(resolved, images, seed, given.over(DEFAULTS))
     checkpoint = None if output is None else output.with_name(f"{output.name}.checkpoint").absolute()
-    work = Resumable(build_search(resolved, images, device=where, seed=seed), checkpoint, recipe, _record)
-    total = resolved.search.epochs
-    with Progress("search", total, start=len(work.history), quiet=verbosity() < 0) as progress:
-        for entry in work:
-            metrics = entry["metrics"]
-            note = f"supernet accuracy {metrics['search/acc_train']:.3f}, {entry['skips']} skip connections"
-            progress.update(len(work.history), note)
-
-    last = work.history[-1]
-    genotype = Genotype.from_dict(last["genotype"])
-    if output is not None:
-        write_json(output, genotype.to_dict())
-        work.finish()
+    tracked = None
+    if track:
+        uri = check_uri(tracking_uri) if tracking_uri else default_tracking_uri(home)
+        home.mkdir(parents=True, exist_ok=True)
+        name = f"{resolved.name} search, seed {work.seed}"
+        tracked = Tracked(MlflowStore(uri, artifact_root(home)), resolved.name, name)
+    found = search(work, checkpoint=checkpoint, device=where, tracked=tracked, quiet=verbosity() < 0)
+    if output is not None and checkpoint is not None:
+        write_json(output, found.genotype.to_dict())
+        checkpoint.unlink(missing_ok=True)
         say(f"wrote {output}; next: pcdarts-tune retrain {output} --space {space} -o my-model")
     else:
         say("next: save it with -o genotype.json, then pcdarts-tune retrain genotype.json -o my-model")
-    result = {
-        "genotype": genotype.to_dict(),
-        "genotype_hash": genotype.canonical_hash(),
-        "epochs": len(work.history),
-        "seconds": sum(entry["seconds"] for entry in work.history),
-        "metrics": last["metrics"],
-    }
-    click.echo(json.dumps(result if as_json else genotype.to_dict()))
-
-
-def _record(epoch: SearchEpoch) -> dict[str, Any]:
-    return {
-        "genotype": epoch.genotype.to_dict(),
-        "metrics": epoch.metrics(),
-        "skips": epoch.skip_connections,
-        "seconds": epoch.seconds,
-    }
+    result = found.to_dict() | ({"run_id": found.run_id} if track else {})
+    click.echo(json.dumps(result if as_json else found.genotype.to_dict()))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pcdarts_tune.terminal import completing
 from pcdarts_tune.terminal.options import home_option, json_option, verbosity_options
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @click.command("spaces", short_help="List the search spaces, or show one.")
-@click.argument("name", required=False, metavar="[NAME|FILE]")
+@click.argument("name", required=False, metavar="[NAME|FILE]", shell_complete=completing.spaces)
 @home_option
 @json_option
 @verbosity_options
@@ -29,11 +30,11 @@ def command(name: str | None, home: Path, as_json: bool) -> None:
       pcdarts-tune spaces mine.yaml
       pcdarts-tune sweep --space mine.yaml --trials 8
     """
-    from pcdarts_tune.spaces import list_spaces, load_space
+    from pcdarts_tune.spaces import list_spaces, load_space, to_yaml
 
     if name is not None:
         space = load_space(name)
-        click.echo(json.dumps(space.model_dump(mode="json"), indent=2) if as_json else _yaml(space))
+        click.echo(json.dumps(space.model_dump(mode="json"), indent=2) if as_json else to_yaml(space))
         return
     spaces = list_spaces()
     if as_json:
@@ -48,15 +49,3 @@ def command(name: str | None, home: Path, as_json: bool) -> None:
 def _summary(space: Space) -> dict[str, Any]:
     values = space.model_dump(mode="json")
     return {key: values[key] for key in ("name", "description", "data", "tune")}
-
-
-def _yaml(space: Space) -> str:
-    """The whole space as YAML that can be read again, under what is worth knowing of it as comments."""
-    import yaml
-
-    from pcdarts_tune.spaces import describe
-
-    comments = [f"# {line}".rstrip() for line in describe(space).splitlines()]
-    values = space.model_dump(mode="json")
-    text = yaml.safe_dump(values, sort_keys=False, default_flow_style=None, width=110, allow_unicode=True)
-    return "\n".join([*comments, "", text.rstrip()])

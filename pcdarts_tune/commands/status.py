@@ -7,11 +7,12 @@ from pathlib import Path
 
 import click
 
+from pcdarts_tune.terminal.completing import sweeps
 from pcdarts_tune.terminal.options import home_option, json_option, say, verbosity_options
 
 
 @click.command("status", short_help="How far a sweep is.")
-@click.argument("sweep", required=False)
+@click.argument("sweep", required=False, shell_complete=sweeps)
 @home_option
 @json_option
 @verbosity_options
@@ -25,7 +26,7 @@ def command(sweep: str | None, home: Path, as_json: bool) -> None:
     Example:
       pcdarts-tune status first
     """
-    from pcdarts_tune.home import is_running, sweep_names
+    from pcdarts_tune.home import sweep_names
     from pcdarts_tune.recording import naming
     from pcdarts_tune.sweep import counts, open_sweep
 
@@ -36,7 +37,7 @@ def command(sweep: str | None, home: Path, as_json: bool) -> None:
         click.echo(json.dumps(names) if as_json else "\n".join(names))
         return
     handle = open_sweep(home, sweep)
-    records, target, running = (handle.records(), handle.target, is_running(handle.folder))
+    records, target, running = (handle.records(), handle.target, handle.running)
     states = counts(records)
     best = records[0] if records and records[0].objective is not None else None
     if as_json:

@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
+import json
+import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from pcdarts_tune.sweeping.sweep_options import NAMES_OF_SAMPLERS, RunOptions, run_options
+from pcdarts_tune.execution import DEFAULTS
+from pcdarts_tune.sweeping.goal_options import Goals, goal_options, with_flags
+from pcdarts_tune.sweeping.sweep_options import RunOptions, run_options
+from pcdarts_tune.terminal.execution_options import Given, execution_options
 from pcdarts_tune.terminal.options import (
     data_option,
     home_option,
     json_option,
+    say,
     seed_option,
     set_option,
     space_option,
+    study_uri_option,
     tracking_uri_option,
     verbosity_options,
 )
+
+if TYPE_CHECKING:
+    from pcdarts_tune.config import Space
+    from pcdarts_tune.sweep import SweepSettings
 
 
 @click.command(
@@ -28,14 +40,9 @@ from pcdarts_tune.terminal.options import (
 @data_option
 @set_option
 @seed_option
-@click.option(
-    "--sampler",
-    type=click.Choice(NAMES_OF_SAMPLERS),
-    default="tpe",
-    show_default=True,
-    help="How Optuna proposes hyperparameters.",
-)
+@goal_options
 @run_options
+@execution_options()
 @click.option(
     "--max-failures",
     type=click.IntRange(min=0),
@@ -46,10 +53,12 @@ from pcdarts_tune.terminal.options import (
 @home_option
 @click.option(
     "--storage",
-    metavar="DIR",
-    help="Folder for checkpoints that all nodes of a cluster reach.  [default: the sweep's folder in --home]",
+    metavar="URL|DIR",
+    help="Where trials keep checkpoints, when nodes do not share --home: a folder that all of them reach, or an object "
+    "store (s3://BUCKET/FOLDER, gs://…).  [default: the sweep's folder in --home]",
 )
 @tracking_uri_option
+@study_uri_option
 @click.option("--plan", is_flag=True, help="Say what would be run, and write nothing.")
 @json_option
 @verbosity_options
@@ -60,12 +69,14 @@ def command(
     data: Path | None,
     settings: tuple[str, ...],
     seed: int | None,
-    sampler: str,
+    goals: Goals,
     run: RunOptions,
+    given: Given,
     max_failures: int,
     home: Path,
     storage: str | None,
     tracking_uri: str | None,
+    study_uri: str | None,
     plan: bool,
     as_json: bool,
 ) -> int:
@@ -80,27 +91,58 @@ def command(
       pcdarts-tune sweep --space quickstart --trials 4 --name first
       pcdarts-tune sweep --space cifar10 --trials 32 --data cifar --gpus-per-trial 0.25
       pcdarts-tune sweep --space my-space.yaml --data photos --set search.epochs=30 --plan
+      pcdarts-tune sweep --space imagenet --data imagenet --objective accuracy --objective latency --max-macs 600M
     """
     from pcdarts_tune.sources import read_space
     from pcdarts_tune.sweep import SweepSettings
     from pcdarts_tune.sweeping import launch
-    from pcdarts_tune.sweeping.planning import show_plan
+    from pcdarts_tune.sweeping.storage import check_address
     from pcdarts_tune.sweeping.sweep_create import create_sweep
 
-    resolved = read_space(space, settings)
+    resolved = with_flags(read_space(space, settings), goals)
     wanted = SweepSettings(
         seed=resolved.seed if seed is None else seed,
-        sampler=sampler,
+        sampler=resolved.sampler,
         data_root=None if data is None else str(data),
         tracking_uri=tracking_uri,
-        storage=launch.storage_folder(storage),
+        study_uri=study_uri,
+        storage=storage and check_address(storage),
         max_failures=max_failures,
+        **given.over(DEFAULTS).arguments(),
     )
     name = launch.choose_name(home, name, resolved)
-    if not plan:
-        launch.check_before(home, run.settings(), tracking_uri)
-    images = launch.load_images(resolved, data, None if plan else home)
     if plan:
-        return show_plan(name, resolved, wanted, images, trials=trials, run=run.settings(), as_json=as_json)
+        _plan(name, resolved, (space, settings), goals, wanted, trials, run, data, home, as_json)
+        return 0
+    launch.check_before(home, run.settings(), tracking_uri, wanted.storage)
+    images = launch.load_images(resolved, data, home)
     sweep = create_sweep(home, name, resolved, wanted, trials=trials, data=launch.about_images(images))
     return launch.run_to_the_end(sweep, run.settings(), images, as_json=as_json)
+
+
+def _plan(
+    name: str,
+    space: Space,
+    given: tuple[str, tuple[str, ...]],
+    goals: Goals,
+    wanted: SweepSettings,
+    trials: int,
+    run: RunOptions,
+    data: Path | None,
+    home: Path,
+    as_json: bool,
+) -> None:
+    # PyTorch's profiler, which measures memory on a CPU, announces itself on stderr otherwise
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")
+    from pcdarts_tune.planning.assumed import planned_images
+    from pcdarts_tune.planning.gather import PlanRequest, make_plan
+    from pcdarts_tune.planning.origins import flag_origins, origins
+    from pcdarts_tune.planning.show import as_text
+
+    images, assumed = planned_images(space, data, home)
+    flags = flag_origins(click.get_current_context())
+    configuration = origins(space, *given) | {key: flag.split()[0] for key, (flag, _) in goals.items()}
+    request = PlanRequest(name, space, wanted, trials, run.settings(), images, configuration, flags, assumed)
+    plan = make_plan(request)
+    click.echo(json.dumps(plan) if as_json else as_text(plan))
+    say("nothing was written; without --plan it runs")

@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING, Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from pcdarts_tune.configuration.mistakes import Mistake, as_error, field_at, mistakes_of, section
-from pcdarts_tune.configuration.ranges import ConditionalRange, Range, assignments, label, ordered
+from pcdarts_tune.configuration.ranges import (
+    ConditionalRange,
+    Range,
+    assignments,
+    label,
+    numeric_keys,
+    ordered,
+)
 from pcdarts_tune.configuration.rules import RULES, Rule
 from pcdarts_tune.errors import nearest
 
@@ -35,9 +42,23 @@ def check(space: Space) -> dict[str, Range]:
     tune = _conditions(space, tune, found)
     for rule in RULES:
         found += _broken(rule, space, tune)
+    if text := _unsuited(space, tune):
+        found.append(Mistake(("sampler",), text, frozenset({"sampler", "objectives", *space.tune})))
     if found:
         raise as_error(found)
     return tune
+
+
+def _unsuited(space: Space, tune: Mapping[str, Range]) -> str | None:
+    """What the sampler cannot do with what it is to draw and aim at."""
+    if space.sampler != "cmaes" or not tune:
+        return None
+    others = "; take tpe, gp, nsga2, random or qmc"
+    if len(space.objectives) > 1:
+        return f"cmaes takes one objective, not {', '.join(space.objectives)}{others}"
+    if not numeric_keys(tune):
+        return f"cmaes draws numbers, and {', '.join(tune)} are none (float and int ranges are){others}"
+    return None
 
 
 def leaves(model: type[BaseModel], prefix: str = "") -> Iterator[str]:

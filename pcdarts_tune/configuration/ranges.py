@@ -36,6 +36,7 @@ __all__ = [
     "encode",
     "grid",
     "label",
+    "numeric_keys",
     "optuna_name",
     "ordered",
     "propose",
@@ -132,3 +133,13 @@ def varied(tune: Mapping[str, Range]) -> tuple[str, ...]:
         return {label(value) for part in parts for value in part.ends()}
 
     return tuple(key for key, item in tune.items() if len(values(item)) > 1)
+
+
+def numeric_keys(tune: Mapping[str, Range]) -> list[str]:
+    """The tuned keys that are numbers whatever else is drawn, sorted."""
+
+    def numeric(item: Range) -> bool:
+        parts = item.ranges.values() if isinstance(item, ConditionalRange) else (item,)
+        return not any(isinstance(part, CategoricalRange) for part in parts)
+
+    return sorted(key for key, item in tune.items() if numeric(item))

@@ -69,6 +69,22 @@ def _shares(weights: float | None, alphas: float | None, held_out: float, split:
     )
 
 
+def _rungs(rungs: tuple[float | int, ...], epochs: int) -> str | None:
+    beyond = [label(rung) for rung in rungs if isinstance(rung, int) and rung >= epochs]
+    if beyond:
+        return f"rungs = {', '.join(beyond)}: not before the end of evaluation.epochs = {epochs}"
+    shares = [rung / epochs if isinstance(rung, int) else rung for rung in rungs]
+    if shares != sorted(set(shares)):
+        return f"rungs = {', '.join(map(label, rungs))} must rise"
+    return None
+
+
+def _edges(skips: int | None, nodes: int) -> str | None:
+    if skips is None or skips <= 2 * nodes:
+        return None
+    return f"skip_connections = {skips}: a cell of {nodes} nodes has {2 * nodes} edges"
+
+
 def _recipe(name: str) -> list[Rule]:
     return [
         Rule((f"{name}.lr_warmup_epochs", f"{name}.epochs"), _below("lr_warmup_epochs", "epochs")),
@@ -89,6 +105,8 @@ RULES = (
     Rule(("evaluation.stem", "evaluation.channels"), _even),
     *_recipe("retrain"),
     Rule(("retrain.stem", "retrain.channels"), _even),
+    Rule(("stopping.halving.rungs", "evaluation.epochs"), _rungs),
+    Rule(("stopping.collapse.skip_connections", "supernet.nodes"), _edges, every=True),
     Rule(("data.split", "tune"), _held_out),
     Rule(("data.weights_fraction", "data.alphas_fraction", "data.held_out", "data.split"), _shares),
 )

@@ -41,10 +41,18 @@ def override(space: Space, settings: Iterable[str], *, origin: str = "--set") ->
         if not equals or not key:
             raise UserError(f"{origin} {setting}: not KEY=VALUE", hint="For example: search.epochs=10")
         if key in values:
-            raise UserError(f"{origin} {setting}: {key} is set twice")
+            raise UserError(f"{origin} {setting}: {key} is set twice", hint="Leave one of them out")
         content = text.strip().encode("utf-8", "replace") or b"null"
         values[key], _ = yaml_lines.read_yaml(content, f"{origin} {setting}", numbered=False)
     return _changed(space, values, f"{origin} ")
+
+
+def assign(space: Space, values: Mapping[str, Any], given: Mapping[str, str]) -> Space:
+    """The space with these dotted keys set by flags; `given` is each flag as the person wrote it.
+
+    Raises UserError with every mistake, each begun by its flag.
+    """
+    return _changed(space, values, "", given)
 
 
 def from_environment(space: Space, environment: Mapping[str, str] = os.environ) -> Space:
@@ -52,23 +60,32 @@ def from_environment(space: Space, environment: Mapping[str, str] = os.environ) 
     try:
         settings = shlex.split(environment.get(VARIABLE, ""))
     except ValueError as error:
-        raise UserError(f"{VARIABLE}: {error}: settings are KEY=VALUE, separated by blanks") from None
+        raise UserError(
+            f"{VARIABLE}: {error}: settings are KEY=VALUE, separated by blanks",
+            hint=f"For example: {VARIABLE}='search.epochs=10 supernet.k=4'",
+        ) from None
     return override(space, settings, origin=VARIABLE) if settings else space
 
 
-def _changed(space: Space, values: Mapping[str, Any], origin: str) -> Space:
+def _changed(
+    space: Space, values: Mapping[str, Any], origin: str, flags: Mapping[str, str] | None = None
+) -> Space:
     data = space.model_dump()
     mistakes: list[str] = []
     for key, value in values.items():
         error = _set(data, key, value)
         mistakes += [f"{origin}{key}: {error}"] if error else []
     if mistakes:
-        raise UserError("\n".join(mistakes))
+        raise UserError(
+            "\n".join(mistakes), hint=f"pcdarts-tune spaces {space.name} shows the keys and their values"
+        )
 
     def place(path: tuple[str | int, ...]) -> tuple[int, str]:
         key = ".".join(map(str, path))
         given = next((name for name in values if key == name or key.startswith(name + ".")), None)
-        return (0, f"{origin}{given}={_shown(values[given])}") if given else (1, f"space {space.name}")
+        if given is None:
+            return (1, f"space {space.name}")
+        return (0, flags[given] if flags else f"{origin}{given}={_shown(values[given])}")
 
     return validate(data, place)
 

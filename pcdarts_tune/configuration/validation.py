@@ -26,7 +26,8 @@ def validate(data: Any, place: Callable[[tuple[str | int, ...]], tuple[int, str]
     data = copy.deepcopy(data)
     if not isinstance(data, dict):
         raise UserError(
-            f"{place(())[1]}: a search space is a mapping of keys; legal: {', '.join(Space.model_fields)}"
+            f"{place(())[1]}: a search space is a mapping of keys; legal: {', '.join(Space.model_fields)}",
+            hint="pcdarts-tune spaces quickstart shows what one looks like",
         )
     mistakes: list[Mistake] = []
     dropped: set[str] = set()
@@ -45,7 +46,10 @@ def validate(data: Any, place: Callable[[tuple[str | int, ...]], tuple[int, str]
             dict.fromkeys(f"{place(m.path)[1]}: {m.key + ': ' if m.path else ''}{m.text}" for m in mistakes)
         )
         more = [f"and {len(lines) - MOST_SHOWN} more"] if len(lines) > MOST_SHOWN else []
-        raise UserError("\n".join([*lines[:MOST_SHOWN], *more]))
+        raise UserError(
+            "\n".join([*lines[:MOST_SHOWN], *more]),
+            hint="pcdarts-tune spaces NAME shows a whole space that is right",
+        )
     return space
 
 

@@ -55,12 +55,18 @@ def read_yaml(content: bytes, name: str, *, numbered: bool = True) -> tuple[Any,
     Raises UserError, with `name` and (where `numbered`) the line, on anything but one plain YAML document in UTF-8.
     """
     if len(content) > LARGEST:
-        raise UserError(f"{name}: larger than {LARGEST:,} bytes: no search space is")
+        raise UserError(
+            f"{name}: larger than {LARGEST:,} bytes: no search space is",
+            hint="pcdarts-tune spaces quickstart shows what one looks like",
+        )
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        raise UserError(f"{name}:{line}: not UTF-8 text: save the file as UTF-8") from None
+        raise UserError(
+            f"{name}:{line}: not UTF-8 text: save the file as UTF-8",
+            hint=f"iconv -f latin1 -t utf-8 turns {name} into UTF-8, if it is Latin-1",
+        ) from None
     return _Reader(text, name, numbered).document()
 
 
@@ -75,7 +81,8 @@ class _Reader:
 
     def wrong(self, text: str, line: int | None = None) -> UserError:
         return UserError(
-            f"{self.name}:{line or self.at}: {text}" if self.numbered else f"{self.name}: {text}"
+            f"{self.name}:{line or self.at}: {text}" if self.numbered else f"{self.name}: {text}",
+            hint="pcdarts-tune spaces quickstart shows how a space is written",
         )
 
     def _checked(self) -> Iterator[Event]:
@@ -109,7 +116,8 @@ class _Reader:
         next(self.events)  # the stream's start
         if isinstance(next(self.events), yaml.StreamEndEvent):
             raise UserError(
-                f"{self.name}: empty: a search space names at least its data, such as `data: {{dataset: digits}}`"
+                f"{self.name}: empty: a search space names at least its data, such as `data: {{dataset: digits}}`",
+                hint="pcdarts-tune spaces quickstart > mine.yaml to begin with",
             )
         self.lines[()] = self.at
         data = self.node(next(self.events), ())

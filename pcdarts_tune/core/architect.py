@@ -20,6 +20,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pcdarts_tune.core.genotype import Genotype
+from pcdarts_tune.core.optimizers import adam
+from pcdarts_tune.core.precision import autocast, check_precision, hardware, widened
 
 HESSIANS = ("finite_difference", "exact")
 FINITE_DIFFERENCE_STEP = 0.01  # r of R = r / ||v||, as published
@@ -44,9 +46,11 @@ class Architect:
         grad_clip: norm at which architecture gradients are clipped; None as published for CIFAR, 5 for ImageNet.
         order: 1 or 2.
         hessian: how order 2 gets its second term: "finite_difference" (published) or "exact".
+        precision: of the forward passes, see `precision.py`. The second term of order 2 always has float32: anything
+            less would round its small step away.
 
     Raises:
-        ValueError: when order or hessian is none of these.
+        ValueError: when order, hessian or precision is none of these.
     """
 
     def __init__(
@@ -59,14 +63,17 @@ class Architect:
         grad_clip: float | None = None,
         order: int = 1,
         hessian: str = "finite_difference",
+        precision: str = "float32",
     ) -> None:
         if order not in (1, 2):
             raise ValueError(f"order must be 1 or 2; got {order!r}")
         if hessian not in HESSIANS:
             raise ValueError(f"hessian must be one of {', '.join(HESSIANS)}; got {hessian!r}")
         self.net, self.order, self.hessian, self.grad_clip = net, order, hessian, grad_clip
-        self.optimizer = torch.optim.Adam(
-            net.arch_parameters(), lr=learning_rate, betas=betas, weight_decay=weight_decay
+        self.device = net.arch_parameters()[0].device
+        self.precision = check_precision(precision, self.device)
+        self.optimizer = adam(
+            net.arch_parameters(), self.device, lr=learning_rate, betas=betas, weight_decay=weight_decay
         )
 
     def step(
@@ -98,20 +105,27 @@ class Architect:
             )
         parameters = self.net.arch_parameters()
         for parameter, gradient in zip(parameters, gradients, strict=True):
-            parameter.grad = gradient
+            parameter.grad = _laid_out_as(parameter, gradient)
         if self.grad_clip is not None:
             nn.utils.clip_grad_norm_(parameters, self.grad_clip)
         self.optimizer.step()
         self.optimizer.zero_grad()
         return loss, logits
 
-    def gradients(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
+    def gradients(
+        self, images: Tensor, labels: Tensor, precision: str | None = None
+    ) -> tuple[Tensor, Tensor, list[Tensor]]:
         """First-order loss, logits and gradients; the weights' gradients are not computed."""
         with only(self.net.arch_parameters(), self.net.weight_parameters()):
-            logits = self.net(images)
-            loss = F.cross_entropy(logits, labels)
+            loss, logits = self._loss(images, labels, precision)
             gradients = torch.autograd.grad(loss, self.net.arch_parameters())
         return loss.detach(), logits.detach(), list(gradients)
+
+    def _loss(self, images: Tensor, labels: Tensor, precision: str | None = None) -> tuple[Tensor, Tensor]:
+        """Loss and logits, by default in the architect's precision."""
+        with autocast(self.device, precision or self.precision):
+            logits = self.net(images)
+        return F.cross_entropy(widened(logits), labels), logits
 
     def unrolled_gradients(
         self,
@@ -123,25 +137,23 @@ class Architect:
     ) -> tuple[Tensor, Tensor, list[Tensor]]:
         """Second-order loss at w', logits and gradients; weights and running statistics are left as they were."""
         weights, arch = self.net.weight_parameters(), self.net.arch_parameters()
-        eta = float(weight_optimizer.param_groups[0]["lr"])
+        eta = weight_optimizer.param_groups[0]["lr"]  # a number, or a tensor on the device
         with only(weights, arch):
-            train_gradients = torch.autograd.grad(
-                F.cross_entropy(self.net(train_images), train_labels), weights
-            )
+            train_gradients = torch.autograd.grad(self._loss(train_images, train_labels)[0], weights)
         with _kept(weights), _kept(list(self.net.buffers())):  # the published code takes this pass on a copy
             _assign(weights, _momentum_step(weights, train_gradients, weight_optimizer))
-            logits = self.net(valid_images)
-            loss = F.cross_entropy(logits, valid_labels)
+            loss, logits = self._loss(valid_images, valid_labels)
             gradients = torch.autograd.grad(loss, [*arch, *weights])
         direct, vector = list(gradients[: len(arch)]), gradients[len(arch) :]
-        implicit = self._second_term(vector, train_images, train_labels)
+        with hardware(self.device, "float32"):
+            implicit = self._second_term(vector, train_images, train_labels)
         return loss.detach(), logits.detach(), [d - eta * i for d, i in zip(direct, implicit, strict=True)]
 
     def _second_term(self, vector: Sequence[Tensor], images: Tensor, labels: Tensor) -> list[Tensor]:
         """d/d alpha of grad_w L_train . vector."""
         weights, arch = self.net.weight_parameters(), self.net.arch_parameters()
         if self.hessian == "exact":
-            loss = F.cross_entropy(self.net(images), labels)
+            loss, _ = self._loss(images, labels, "float32")
             inner = torch.autograd.grad(loss, weights, create_graph=True)
             product = torch.stack([(g * v).sum() for g, v in zip(inner, vector, strict=True)]).sum()
             return list(torch.autograd.grad(product, arch))
@@ -152,7 +164,7 @@ class Architect:
         with _kept(weights) as original:
             for sign in (1, -1):
                 _assign(weights, [w + sign * radius * v for w, v in zip(original, vector, strict=True)])
-                sides.append(self.gradients(images, labels)[2])
+                sides.append(self.gradients(images, labels, "float32")[2])
         return [(plus - minus) / (2 * radius) for plus, minus in zip(*sides, strict=True)]
 
 
@@ -183,6 +195,13 @@ def _momentum_step(
             direction = direction + group["momentum"] * buffer
         stepped.append(w.detach() - group["lr"] * direction)
     return stepped
+
+
+def _laid_out_as(parameter: Tensor, gradient: Tensor) -> Tensor:
+    """The gradient in the parameter's memory layout, which fused optimizers require."""
+    if gradient.stride() == parameter.stride():
+        return gradient
+    return torch.empty_like(parameter).copy_(gradient)
 
 
 def _assign(parameters: Sequence[Tensor], values: Sequence[Tensor]) -> None:

@@ -15,12 +15,14 @@ Shape suffixes: N images, C channels, H height, W width.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
-from PIL.Image import Image
 from torch import Tensor
-from torchvision.transforms import v2
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 
 def channel_constants(values: tuple[float, ...], device: torch.device | str) -> Tensor:
@@ -124,6 +126,8 @@ def imagenet_transform(
     Training: random resized crop, flip, then colour jitter (brightness, contrast, saturation, hue). Otherwise: the
     shorter side to 256/224 of `image_size`, centre crop. Randomness is torch's global generator.
     """
+    from torchvision.transforms import v2
+
     steps: list[Callable[[Image], Image]]
     if train:
         steps = [v2.RandomResizedCrop(image_size, antialias=True)]

@@ -4,8 +4,9 @@
     >>> result["ratio"], result["fast"]["seconds_per_step"]["median"]
 
 A search step is an architecture step and a weight step, first order. The textbook form differentiates everything in both,
-as the published code does. An evaluation step is one training step of PC_DARTS_cifar with auxiliary head and drop path;
-there the two sides differ in memory format alone (channels_last against the default).
+as the published code does, and its optimizers are PyTorch's defaults; the fast form takes `Search`'s own steps. An
+evaluation step is one training step of PC_DARTS_cifar with auxiliary head and drop path: there both sides are the same
+network, the fast side with `Training`'s own step (channels_last; on CUDA as a graph).
 """
 
 from __future__ import annotations
@@ -13,20 +14,41 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pcdarts_tune.core.architect import Architect, only
+from pcdarts_tune.core.data import MemoryBatches
+from pcdarts_tune.core.execution import compiling
 from pcdarts_tune.core.genotype import PUBLISHED
 from pcdarts_tune.core.network import EvaluationNetwork
+from pcdarts_tune.core.precision import autocast, check_precision, hardware, widened
+from pcdarts_tune.core.retrain import Training
+from pcdarts_tune.core.search import Search
 from pcdarts_tune.core.supernet import Supernet
 from pcdarts_tune.core.textbook import TextbookSupernet
 
 STAGES = ("search", "evaluate")
+RATE = 0.01  # of the weights: small enough that random images do not make them overflow
 Step = Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """One side of a comparison.
+
+    Attributes:
+        step: the step that is timed; weight_step: without the architecture's part, launched kernel by kernel.
+        execution: how `step` is executed, known after its first call.
+    """
+
+    step: Step
+    weight_step: Step
+    execution: Callable[[], dict[str, str]]
+    precision: str
 
 
 def compare(
@@ -41,6 +63,10 @@ def compare(
     repeats: int = 10,
     seconds: float = 60.0,
     memory: bool = True,
+    precision: str = "float32",
+    textbook_precision: str | None = None,
+    compile: bool = False,
+    graphs: bool | str = "auto",
     note: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any]:
     """Time both forms, one step of each in turn, after one step of each that is not counted.
@@ -50,38 +76,50 @@ def compare(
         batch, k, channels, layers, image_size: of the network and its random images; k is the search's.
         repeats: timed steps of each form; fewer where `seconds` are over, one at least.
         memory: whether to measure the peak of one weight step too.
+        precision: of the fast form; textbook_precision: of the other, by default the same.
+        compile, graphs: of the fast form, see `Search`.
         note: told what is going on.
 
     Returns:
-        For "fast" and "textbook": seconds_per_step (median, min, max, n), steps and images per second (of the medians)
-        and peak_memory_bytes; ratio (median of the pairs' ratios, with min and max beside it), and the settings.
+        For "fast" and "textbook": seconds_per_step (median, min, max, n), steps and images per second (of the medians),
+        precision, compile, graphs and peak_memory_bytes; ratio (median of the pairs' ratios, with min and max beside
+        it), and the settings.
+
+    Raises:
+        ValueError: an unknown stage or a precision that the device has not.
+        CompileFailed: torch.compile could not compile the network.
     """
-    if stage not in STAGES:
-        raise ValueError(f"stage must be one of {', '.join(STAGES)}; got {stage!r}")
-    torch.manual_seed(0)
-    images = torch.randn(batch, 3, image_size, image_size, device=device)
-    labels = torch.randint(0, 10, (batch,), device=device)
-    steps: dict[str, Step] = {}
-    weight_steps: dict[str, Step] = {}
-    for form in ("textbook", "fast"):
-        make = _search_steps if stage == "search" else _training_steps
-        steps[form], weight_steps[form] = make(form == "fast", images, labels, k, channels, layers)
-    times: dict[str, list[float]] = {"textbook": [], "fast": []}
+    sizes: dict[str, Any] = {
+        "batch": batch, "k": k, "channels": channels, "layers": layers, "image_size": image_size,
+    }  # fmt: skip
+    sides = {
+        "textbook": contestant("textbook", stage, device, precision=textbook_precision or precision, **sizes),
+        "fast": contestant(
+            "fast", stage, device, precision=precision, compile=compile, graphs=graphs, **sizes
+        ),
+    }
+    times: dict[str, list[float]] = {form: [] for form in sides}
     note("warming up")
-    for step in steps.values():
-        step()
+    for side in sides.values():
+        with hardware(device, side.precision):
+            side.step()
     begun = time.perf_counter()
     while not times["fast"] or (len(times["fast"]) < repeats and time.perf_counter() - begun < seconds):
-        for form, step in steps.items():
-            times[form].append(_timed(step, device))
+        for form, side in sides.items():
+            with hardware(device, side.precision):
+                times[form].append(timed(side.step, device))
         note(f"{len(times['fast'])} of {repeats}")
-    result: dict[str, Any] = {form: _summary(times[form], batch) for form in ("fast", "textbook")}
+    result: dict[str, Any] = {
+        form: {**_summary(times[form], batch), **sides[form].execution()} for form in ("fast", "textbook")
+    }
     if memory:
         note("measuring memory")
-        for form, step in weight_steps.items():
-            result[form]["peak_memory_bytes"] = peak_memory(step, device)
+        for form, side in sides.items():
+            with hardware(device, side.precision):
+                result[form]["peak_memory_bytes"] = peak_memory(side.weight_step, device)
         result["peak_memory_bytes"] = result["fast"]["peak_memory_bytes"]
     ratios = [slow / fast for slow, fast in zip(times["textbook"], times["fast"], strict=True)]
+    both = sides["textbook"].precision == precision
     return {
         **result,
         "ratio": statistics.median(ratios),
@@ -90,21 +128,109 @@ def compare(
         "n": len(ratios),
         "stage": stage,
         "device": str(device),
-        "device_name": torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU",
+        "device_name": result["fast"]["device"],
         "threads": torch.get_num_threads(),
-        "batch": batch,
+        **sizes,
         "k": k if stage == "search" else None,
-        "channels": channels,
-        "layers": layers,
-        "image_size": image_size,
-        "precision": "float32 on both sides",
+        "precision": f"{precision} on both sides"
+        if both
+        else f"fast {precision}, textbook {sides['textbook'].precision}",
         "torch": torch.__version__,
     }
 
 
-def peak_memory(step: Step, device: torch.device) -> int:
-    """Bytes that live tensors grow by at the most during a step: weights, data and optimiser are there before."""
-    step()  # what is allocated once
+def contestant(
+    form: str,
+    stage: str,
+    device: torch.device,
+    *,
+    batch: int,
+    k: int,
+    channels: int,
+    layers: int,
+    image_size: int = 32,
+    precision: str = "float32",
+    compile: bool = False,
+    graphs: bool | str = "auto",
+) -> Contestant:
+    """A form ("fast" or "textbook") of a stage, with its own random images.
+
+    Raises:
+        ValueError: an unknown stage or form, or a precision that the device has not.
+    """
+    if stage not in STAGES:
+        raise ValueError(f"stage must be one of {', '.join(STAGES)}; got {stage!r}")
+    if form not in ("fast", "textbook"):
+        raise ValueError(f"form must be fast or textbook; got {form!r}")
+    check_precision(precision, device)
+    torch.manual_seed(0)
+    images = torch.randn(batch, 3, image_size, image_size, device=device)
+    labels = torch.randint(0, 10, (batch,), device=device)
+    if form == "textbook":
+        make = _textbook_search if stage == "search" else _textbook_training
+        step, weight_step = make(images, labels, precision, k, channels, layers)
+        written = {"precision": precision, "compile": "off", "graphs": "off: the textbook form"}
+        return Contestant(step, weight_step, lambda: written, precision)
+    # never read: the steps get their batches from here
+    batches = MemoryBatches(
+        torch.zeros(2, 3, image_size, image_size, dtype=torch.uint8),
+        torch.zeros(2, dtype=torch.int64),
+        num_classes=10,
+        mean=(0.5,) * 3,
+        std=(0.5,) * 3,
+        device=device,
+    )
+    options: dict[str, Any] = {
+        "precision": precision,
+        "compile": compile,
+        "graphs": graphs,
+        "learning_rate": RATE,
+    }
+    if stage == "search":
+        supernet = Supernet(channels, layers, k).to(device)
+        search = Search(supernet, batches, batches, batch_size=batch, **options)
+        both = (images, labels, images, labels)
+        return Contestant(
+            _plainly(compile, lambda: search.graphs.run("pair", search.step_pair, *both)),
+            _plainly(compile, lambda: search.step_weights(images, labels)),
+            search.execution,
+            precision,
+        )
+    network = EvaluationNetwork(PUBLISHED["PC_DARTS_cifar"], channels, layers).to(device)
+    network.drop_path = 0.2
+    training = Training(network, batches, batch_size=batch, **options)
+    return Contestant(
+        _plainly(compile, lambda: training.graphs.run("training", training.step_measured, images, labels)),
+        _plainly(compile, lambda: training.step_measured(images, labels)),
+        training.execution,
+        precision,
+    )
+
+
+def timed(step: Step, device: torch.device) -> float:
+    """Seconds of one step, from an idle device to an idle device; on CUDA by its own events."""
+    if device.type != "cuda":
+        begun = time.perf_counter()
+        step()
+        return time.perf_counter() - begun
+    with torch.cuda.device(device):
+        begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        torch.cuda.synchronize()
+        begin.record()
+        step()
+        end.record()
+        torch.cuda.synchronize()
+        return float(begin.elapsed_time(end)) / 1000
+
+
+def peak_memory(step: Step, device: torch.device, *, warm: bool = True) -> int:
+    """Bytes that live tensors grow by at the most during a step: weights, data and optimiser are there before.
+
+    Args:
+        warm: take a step first, for what is allocated once.
+    """
+    if warm:
+        step()
     if device.type == "cuda":
         torch.cuda.synchronize(device)
         before = torch.cuda.memory_allocated(device)
@@ -124,74 +250,62 @@ def peak_memory(step: Step, device: torch.device) -> int:
     return peak
 
 
-def _search_steps(
-    fast: bool, images: Tensor, labels: Tensor, k: int, channels: int, layers: int
+def _plainly(compile: bool, step: Step) -> Step:
+    def told() -> None:
+        with compiling(compile):
+            step()
+
+    return told if compile else step
+
+
+def _textbook_search(
+    images: Tensor, labels: Tensor, precision: str, k: int, channels: int, layers: int
 ) -> tuple[Step, Step]:
-    net = (Supernet if fast else TextbookSupernet)(channels, layers, k).to(images.device)
-    optimizer = torch.optim.SGD(net.weight_parameters(), lr=0.01, momentum=0.9, weight_decay=3e-4)
-    architect = Architect(net)
+    net = TextbookSupernet(channels, layers, k).to(images.device)
+    weights, arch = net.weight_parameters(), net.arch_parameters()
+    optimizer = torch.optim.SGD(weights, lr=RATE, momentum=0.9, weight_decay=3e-4)
+    arch_optimizer = torch.optim.Adam(arch, lr=6e-4, betas=(0.5, 0.999), weight_decay=1e-3)
 
     def forward_backward() -> None:
-        F.cross_entropy(net(images), labels).backward()
+        with autocast(images.device, precision):
+            logits = net(images)
+        F.cross_entropy(widened(logits), labels).backward()
 
-    def update() -> None:
-        nn.utils.clip_grad_norm_(net.weight_parameters(), 5.0)
+    def weight_step() -> None:
+        forward_backward()
+        nn.utils.clip_grad_norm_(weights, 5.0)
         optimizer.step()
         optimizer.zero_grad()
+        arch_optimizer.zero_grad()
 
-    def fast_weight_step() -> None:
-        with only(net.weight_parameters(), net.arch_parameters()):
-            forward_backward()
-        update()
-
-    def textbook_weight_step() -> None:
+    def pair() -> None:
         forward_backward()
-        update()
-        architect.optimizer.zero_grad()
-
-    def fast_pair() -> None:
-        architect.step(images, labels)
-        fast_weight_step()
-
-    def textbook_pair() -> None:
-        forward_backward()
-        architect.optimizer.step()
-        architect.optimizer.zero_grad()
+        arch_optimizer.step()
+        arch_optimizer.zero_grad()
         optimizer.zero_grad()
-        textbook_weight_step()
+        weight_step()
 
-    return (fast_pair, fast_weight_step) if fast else (textbook_pair, textbook_weight_step)
+    return pair, weight_step
 
 
-def _training_steps(
-    fast: bool, images: Tensor, labels: Tensor, k: int, channels: int, layers: int
+def _textbook_training(
+    images: Tensor, labels: Tensor, precision: str, k: int, channels: int, layers: int
 ) -> tuple[Step, Step]:
     net = EvaluationNetwork(PUBLISHED["PC_DARTS_cifar"], channels, layers).to(images.device)
     net.drop_path = 0.2
-    if fast:
-        net.to(memory_format=torch.channels_last)
-        images = images.contiguous(memory_format=torch.channels_last)
-    optimizer = torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.9, weight_decay=3e-4)
+    optimizer = torch.optim.SGD(net.parameters(), lr=RATE, momentum=0.9, weight_decay=3e-4)
 
     def step() -> None:
-        logits, auxiliary = net(images)
-        loss = F.cross_entropy(logits, labels) + 0.4 * F.cross_entropy(auxiliary, labels)
+        with autocast(images.device, precision):
+            logits, auxiliary = net(images)
+        loss = F.cross_entropy(widened(logits), labels)
+        loss = loss + 0.4 * F.cross_entropy(widened(auxiliary), labels)
         loss.backward()
         nn.utils.clip_grad_norm_(net.parameters(), 5.0)
         optimizer.step()
         optimizer.zero_grad()
 
     return step, step
-
-
-def _timed(step: Step, device: torch.device) -> float:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    begun = time.perf_counter()
-    step()
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return time.perf_counter() - begun
 
 
 def _summary(times: list[float], batch: int) -> dict[str, Any]:

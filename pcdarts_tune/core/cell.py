@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pcdarts_tune.core.normalize import combine, mix
+from pcdarts_tune.core.normalize import combine, folds, mix
 from pcdarts_tune.core.ops import FactorizedReduce, ReLUConvBN, build_search_operation, require_even
 from pcdarts_tune.core.pixels import pixels, unpixels
 from pcdarts_tune.core.plan import CellPlan
@@ -200,8 +200,10 @@ class FastCell(nn.Module):
         """`before` plus what the round's sources send: x (N, S c, H, W) to (P', nodes c); and (N, _, H', W')."""
         branches = list(self._branches(r, x, kernels))
         shape = branches[0].y.shape
-        norms = [b.norm if self.training else None for b in branches]
-        ys = [b.y if b.norm is None or self.training else b.norm(b.y, r.rows) for b in branches]
+        if not (self.training and folds(x)):
+            ys = [b.y if b.norm is None else b.norm(b.y, r.rows) for b in branches]
+            return combine([pixels(y) for y in ys], w.operations, before), shape
+        norms, ys = [b.norm for b in branches], [b.y for b in branches]
         out, *statistics = mix(
             before, [pixels(y) for y in ys], w.operations, [norm is not None for norm in norms]
         )

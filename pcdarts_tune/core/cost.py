@@ -1,4 +1,4 @@
-"""What a network costs: parameters and multiply-adds.
+"""What a network costs: parameters, multiply-adds, latency.
 
 Convention, as in the DARTS papers' tables: a MAC is one multiply-add of a convolution or a linear layer at batch 1;
 BatchNorm, pooling, activations and the auxiliary head are not counted.
@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import copy
 import math
+import statistics
+import time
 from typing import Any
 
 import torch
@@ -50,3 +52,35 @@ def macs(network: nn.Module, in_channels: int, image_size: tuple[int, int]) -> i
                 module.register_forward_hook(count)
         twin.eval()(torch.empty(1, in_channels, *image_size))
     return counted
+
+
+def latency(
+    network: nn.Module,
+    in_channels: int,
+    image_size: tuple[int, int],
+    *,
+    repeats: int = 30,
+    seconds: float = 5.0,
+) -> float:
+    """Milliseconds that one image (batch 1, float32, channels_last) takes through the network in evaluation, on the device of
+    its weights: the median of `repeats` passes after 3 that are not counted; fewer where they would take more than `seconds`,
+    3 at least. The network's mode is put back.
+    """
+    device = next(network.parameters()).device
+    image = torch.zeros(1, in_channels, *image_size, device=device).contiguous(
+        memory_format=torch.channels_last
+    )
+    training = network.training
+    network.eval()
+    times: list[float] = []
+    with torch.no_grad():
+        for turn in range(3 + repeats):
+            begun = time.perf_counter()
+            network(image)
+            if device.type == "cuda":
+                torch.cuda.synchronize(device)
+            times.append(time.perf_counter() - begun)
+            if turn >= 5 and sum(times) > seconds:
+                break
+    network.train(training)
+    return 1000 * statistics.median(times[3:])

@@ -78,6 +78,13 @@ def epoch_order(count: int, *, epoch: int, seed: int, shuffle: bool) -> Tensor:
     )
 
 
+def sent(values: Tensor, device: torch.device) -> Tensor:
+    """Values from the CPU on the device, without waiting for what the device is doing."""
+    if device.type != "cuda":
+        return values.to(device)
+    return values.pin_memory().to(device, non_blocking=True)
+
+
 def batch_ends(count: int, batch_size: int, drop_last: bool) -> int:
     """How many of `count` samples an epoch uses.
 
@@ -135,13 +142,13 @@ class MemoryBatches:
     def epoch(
         self, batch_size: int, *, epoch: int, seed: int, shuffle: bool = True, drop_last: bool = False
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """See `Batches.epoch`. After its start nothing waits for the device. Batches may share memory: copy to keep."""
+        """See `Batches.epoch`. Nothing waits for the device. Batches may share memory: copy to keep."""
         used = batch_ends(len(self), batch_size, drop_last)
-        order = epoch_order(len(self), epoch=epoch, seed=seed, shuffle=shuffle).to(self.device)
+        order = sent(epoch_order(len(self), epoch=epoch, seed=seed, shuffle=shuffle), self.device)
         draws = None
         if self.augment is not None:
             generator = seeded_generator("augment", seed, epoch)
-            draws = self.augment.draw(len(self), self.image_size, generator).to(self.device)
+            draws = sent(self.augment.draw(len(self), self.image_size, generator), self.device)
         per_batch = batch_size * self.images[0].numel()
         chunk = batch_size * (max(1, GPU_CHUNK // per_batch) if self.device.type == "cuda" else 1)
         for start in range(0, used, chunk):

@@ -23,6 +23,8 @@ SUFFIXES = frozenset(
 )
 # A 16-megapixel photograph four times over; beyond it a small file can unpack to fill the memory.
 MAX_PIXELS = 2**26
+LARGEST_FILE = 2**28
+"""Bytes of an encoded image that are read at the most."""
 GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N"})
 _ORIENTATION, _SIDEWAYS = 0x0112, range(5, 9)
 

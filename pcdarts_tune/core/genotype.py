@@ -15,12 +15,12 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from pcdarts_tune.core.published import CELLS
+
+if TYPE_CHECKING:
+    from torch import Tensor  # imported where it computes: whoever only reads or draws genotypes does without
 
 Edge = tuple[str, int]
 """(operation, predecessor); predecessors 0 and 1 are the cell's inputs, node i is predecessor i + 2."""
@@ -153,6 +153,8 @@ def node_slices(nodes: int) -> list[slice]:
 def _derive_cell(
     alpha_EO: Tensor, beta_E: Tensor | None, nodes: int, primitives: Sequence[str]
 ) -> tuple[Edge, ...]:
+    import torch
+
     strength_EO = torch.softmax(alpha_EO, dim=-1)
     choices = [index for index, name in enumerate(primitives) if name != "none"]
     edges: list[Edge] = []
@@ -179,6 +181,8 @@ def _check(kind: str, raw_alpha: Any, raw_beta: Any, operations: int) -> tuple[T
         raise ValueError(
             f"beta_{kind} must be ({alpha_EO.shape[0]},), one value an edge; got {tuple(beta_E.shape)}"
         )
+    import torch
+
     for name, values in ((f"alpha_{kind}", alpha_EO), (f"beta_{kind}", beta_E)):
         if values is not None and not bool(torch.isfinite(values).all()):
             raise ValueError(
@@ -189,8 +193,10 @@ def _check(kind: str, raw_alpha: Any, raw_beta: Any, operations: int) -> tuple[T
 
 def _float64(raw: Any, name: str) -> Tensor:
     """Tensors, arrays, and lists of numbers, tensors or arrays, without losing what tells two values apart."""
+    import torch
+
     try:
-        if isinstance(raw, Tensor):
+        if isinstance(raw, torch.Tensor):
             return raw.detach().cpu().double()
         if hasattr(raw, "tolist"):  # an array, whatever its strides and dtype
             return torch.tensor(raw.tolist(), dtype=torch.float64)
@@ -207,8 +213,6 @@ def _kind(value: Any) -> str:
 
 
 def _read_cell(name: str, value: Any) -> tuple[Edge, ...]:
-    from pcdarts_tune.core.ops import OPERATIONS
-
     if not isinstance(value, Sequence) or isinstance(value, str) or not value or len(value) % 2:
         raise ValueError(f"{name} must be a list of [operation, predecessor] pairs, two a node")
     edges: list[Edge] = []
@@ -217,12 +221,8 @@ def _read_cell(name: str, value: Any) -> tuple[Edge, ...]:
         if not isinstance(pair, Sequence) or isinstance(pair, str) or len(pair) != 2:
             raise ValueError(f'{where} must be [operation, predecessor], such as ["sep_conv_3x3", 0]')
         operation, predecessor = pair
-        if not isinstance(operation, str) or operation not in OPERATIONS:
-            near = difflib.get_close_matches(str(operation), OPERATIONS, 1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise ValueError(
-                f"{where}: unknown operation {operation!r}; legal: {', '.join(sorted(OPERATIONS))}{hint}"
-            )
+        if not isinstance(operation, str) or operation not in DARTS_PRIMITIVES:
+            _require_registered(operation, where)
         if (
             isinstance(predecessor, bool)
             or not isinstance(predecessor, int)
@@ -233,6 +233,17 @@ def _read_cell(name: str, value: Any) -> tuple[Edge, ...]:
             )
         edges.append((operation, predecessor))
     return tuple(edges)
+
+
+def _require_registered(operation: object, where: str) -> None:
+    from pcdarts_tune.core.ops import OPERATIONS
+
+    if not isinstance(operation, str) or operation not in OPERATIONS:
+        near = difflib.get_close_matches(str(operation), OPERATIONS, 1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise ValueError(
+            f"{where}: unknown operation {operation!r}; legal: {', '.join(sorted(OPERATIONS))}{hint}"
+        )
 
 
 def _read_concat(name: str, value: Any, nodes: int) -> tuple[int, ...]:

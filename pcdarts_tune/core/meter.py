@@ -2,7 +2,7 @@
 
 >>> meter = Meter(device)
 >>> meter.add(loss, logits, labels)         # as often as there are batches, without waiting for the device
->>> meter.read()                            # (mean loss, accuracy)
+>>> meter.read()                            # (mean loss, accuracy, images)
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import resource
 import sys
 import time
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -19,25 +20,39 @@ class NonFiniteLoss(ArithmeticError):
     """The loss became NaN or infinite: the recipe diverges with these hyperparameters."""
 
 
+class Measured(NamedTuple):
+    """Mean loss, accuracy in 0..1, and over how many images; without images, (nan, nan, 0)."""
+
+    loss: float
+    accuracy: float
+    images: int
+
+
 class Meter:
-    """Mean loss and accuracy over the images of an epoch."""
+    """Mean loss and accuracy over the images of an epoch.
+
+    Its tensor keeps its address, so that steps which are captured as CUDA graphs can add to it.
+    """
 
     def __init__(self, device: torch.device) -> None:
-        self.sums = torch.zeros(2, dtype=torch.float64, device=device)
-        self.count = 0
+        self.sums = torch.zeros(3, dtype=torch.float64, device=device)
 
     def add(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
         """loss: mean over the batch; logits (N, classes), labels (N,)."""
         correct = (logits.argmax(dim=1) == labels).sum()
-        self.sums += torch.stack([loss.detach().double() * len(labels), correct.double()])
-        self.count += len(labels)
+        count = torch.full((), len(labels), dtype=torch.float64, device=self.sums.device)
+        self.sums += torch.stack([loss.detach().double() * len(labels), correct.double(), count])
 
-    def read(self) -> tuple[float, float]:
-        """(mean loss, accuracy in 0..1); (nan, nan) where nothing was added. Waits for the device."""
-        if not self.count:
-            return float("nan"), float("nan")
-        loss, correct = (self.sums / self.count).tolist()
-        return loss, correct
+    def read(self) -> Measured:
+        """What was added since the last `clear`. Waits for the device."""
+        loss, correct, count = self.sums.tolist()
+        if not count:
+            return Measured(float("nan"), float("nan"), 0)
+        return Measured(loss / count, correct / count, int(count))
+
+    def clear(self) -> None:
+        """Begin anew."""
+        self.sums.zero_()
 
 
 class Stopwatch:

@@ -105,7 +105,7 @@ class EvaluationNetwork(nn.Module):
         self.classifier = nn.Linear(widths[-1], num_classes)
         self.keep: Tensor
         self.register_buffer("keep", torch.ones(()), persistent=False)
-        self._drop_path = 0.0
+        self._drop_path, self._dropping = 0.0, False
 
     @property
     def drop_path(self) -> float:
@@ -116,12 +116,13 @@ class EvaluationNetwork(nn.Module):
     def drop_path(self, probability: float) -> None:
         if not 0 <= probability < 1:
             raise ValueError(f"drop_path must be in [0, 1); got {probability!r}")
-        self._drop_path = probability
+        self._drop_path, self._dropping = probability, probability > 0
         self.keep.fill_(1 - probability)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
         """Images (N, in_channels, H, W) to logits (N, num_classes) and, in training, auxiliary logits."""
-        keep = self.keep if self.training and self._drop_path > 0 else None
+        # a bool, since torch.compile would compile anew for each value of a float
+        keep = self.keep if self.training and self._dropping else None
         auxiliary = None
         s0, s1 = apply_stem(self, images)
         for index, cell in enumerate(self.cells):
@@ -163,5 +164,7 @@ class AuxiliaryHead(nn.Module):
 
 def drop_path(x: Tensor, keep: Tensor) -> Tensor:
     """Zero whole samples of x (N, C, H, W) with probability 1 - keep, and divide the others by keep."""
-    mask = torch.rand(x.shape[0], 1, 1, 1, device=x.device, dtype=x.dtype) < keep
+    # float32 at least: bfloat16 has 256 values in [0, 1), too few for a probability
+    drawn = torch.promote_types(x.dtype, torch.float32)
+    mask = torch.rand(x.shape[0], 1, 1, 1, device=x.device, dtype=drawn) < keep
     return x * (mask / keep).to(x.dtype)

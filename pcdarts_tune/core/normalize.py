@@ -23,19 +23,31 @@ from torch import Tensor
 from pcdarts_tune.core.pixels import channel_statistics, pixels, tiled, unpixels, widened
 
 EPSILON = 1e-5  # PyTorch's default for BatchNorm
+FOLDED_ON = {"cpu"}
+"""Devices where BatchNorm is folded: it is PyTorch's kernels for CPUs that are slow on few channels. Folded it takes about
+twice as many launches, so CUDA gets PyTorch's own BatchNorm; benchmarks/gpu.py times both."""
+
+
+def folds(y: Tensor) -> bool:
+    """Whether the BatchNorm of y is folded into what follows it."""
+    return y.device.type in FOLDED_ON
 
 
 def normalize(y: Tensor, *, relu: bool) -> tuple[Tensor, Tensor, Tensor]:
     """BatchNorm of y (N, C, H, W) by its own statistics, then ReLU if asked; with mean and biased variance (C,)."""
-    out, mean, variance = _Normalize.apply(pixels(y), relu)
+    forward = compiled_normalize if torch.compiler.is_compiling() else _Normalize.apply
+    out, mean, variance = forward(pixels(y), relu)
     return unpixels(out, y.shape), mean, variance
 
 
-def combine(ys: Sequence[Tensor], matrix_XD: Tensor) -> Tensor:
-    """The sum over branches y (P, C) of y @ M, for matrices one below the other (X, D), X the sum of the C: (P, D)."""
+def combine(ys: Sequence[Tensor], matrix_XD: Tensor, before: Tensor | None = None) -> Tensor:
+    """`before` (P, D), where there is one, plus the sum over branches y (P, C) of y @ M, for matrices one below the other
+    (X, D), X the sum of the C: (P, D)."""
     dtype = ys[0].dtype
     with torch.autocast(ys[0].device.type, enabled=False):
-        return _Combine.apply(matrix_XD, *(y.to(dtype) for y in ys))  # type: ignore[no-any-return]
+        if torch.compiler.is_compiling():
+            return plain_mix(before, [y.to(dtype) for y in ys], matrix_XD, [False] * len(ys))
+        return _Combine.apply(matrix_XD, before, *(y.to(dtype) for y in ys))  # type: ignore[no-any-return]
 
 
 def mix(
@@ -53,6 +65,8 @@ def mix(
     """
     dtype = ys[0].dtype
     with torch.autocast(ys[0].device.type, enabled=False):
+        if torch.compiler.is_compiling():
+            return compiled_mix(before, [y.to(dtype) for y in ys], matrix_XD, normalized)
         found = _Mix.apply(tuple(normalized), before, matrix_XD, *(y.to(dtype) for y in ys))
     return found  # type: ignore[no-any-return]
 
@@ -130,10 +144,10 @@ def _inverse(variance: Tensor, normalized: Sequence[bool], ys: Sequence[Tensor])
 
 class _Combine(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, matrix: Tensor, *ys: Tensor) -> Tensor:
+    def forward(ctx: Any, matrix: Tensor, before: Tensor | None, *ys: Tensor) -> Tensor:
         ctx.save_for_backward(matrix, *ys)
         parts = matrix.to(ys[0].dtype).split([y.shape[1] for y in ys])
-        out = torch.mm(ys[0], parts[0])
+        out = torch.mm(ys[0], parts[0]) if before is None else torch.addmm(before, ys[0], parts[0])
         for y, part in zip(ys[1:], parts[1:], strict=True):
             out.addmm_(y, part)
         return out
@@ -144,12 +158,12 @@ class _Combine(torch.autograd.Function):
         parts = matrix.to(grad.dtype).split([y.shape[1] for y in ys])
         d_ys = [
             torch.mm(grad, part.t()) if needed else None
-            for part, needed in zip(parts, ctx.needs_input_grad[1:], strict=True)
+            for part, needed in zip(parts, ctx.needs_input_grad[2:], strict=True)
         ]
         d_matrix = None
         if ctx.needs_input_grad[0]:
             d_matrix = torch.cat([torch.mm(y.t(), grad) for y in ys]).to(matrix.dtype)
-        return (d_matrix, *d_ys)
+        return (d_matrix, grad if ctx.needs_input_grad[1] else None, *d_ys)
 
 
 class _Normalize(torch.autograd.Function):
@@ -203,6 +217,26 @@ def plain_normalize(y_PC: Tensor, relu: bool) -> Tensor:
     variance, mean = torch.var_mean(y_PC, dim=0, correction=0)
     out = (y_PC - mean) * torch.rsqrt(variance + EPSILON)
     return torch.relu(out) if relu else out
+
+
+def compiled_normalize(y_PC: Tensor, relu: bool) -> tuple[Tensor, Tensor, Tensor]:
+    """What `normalize` is for torch.compile, which differentiates and fuses the plain form by itself."""
+    out = plain_normalize(y_PC.float() if y_PC.dtype == torch.bfloat16 else y_PC, relu)
+    return out.to(y_PC.dtype), *channel_statistics(y_PC.detach())
+
+
+def compiled_mix(
+    before: Tensor | None, ys: Sequence[Tensor], matrix: Tensor, normalized: Sequence[bool]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """What `mix` is for torch.compile."""
+    found = [
+        compiled_normalize(y, False)
+        if flag
+        else (y, matrix.new_zeros(y.shape[1]), matrix.new_ones(y.shape[1]))
+        for y, flag in zip(ys, normalized, strict=True)
+    ]
+    out = plain_mix(before, [y for y, _, _ in found], matrix, [False] * len(ys))
+    return out, torch.cat([mean for _, mean, _ in found]), torch.cat([variance for _, _, variance in found])
 
 
 def _again(out: Tensor, grad: Tensor, inputs: Sequence[Tensor]) -> list[Tensor | None]:

@@ -16,8 +16,18 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pcdarts_tune.core.data import Batches, require_batches, trainable
+from pcdarts_tune.core.execution import compile_forward, compiling, resolved
+from pcdarts_tune.core.graphs import StepGraphs, module_tensors
 from pcdarts_tune.core.meter import Meter, Stopwatch, require_finite
 from pcdarts_tune.core.network import EvaluationNetwork
+from pcdarts_tune.core.optimizers import (
+    load_optimizer,
+    optimizer_state,
+    optimizer_tensors,
+    set_learning_rate,
+    sgd,
+)
+from pcdarts_tune.core.precision import autocast, check_precision, hardware, widened
 from pcdarts_tune.core.schedules import drop_path_probability
 from pcdarts_tune.core.schedules import learning_rate as scheduled_rate
 from pcdarts_tune.core.state import seeded
@@ -77,6 +87,9 @@ class Training:
         auxiliary_weight: what the auxiliary head's loss counts, where the network has one.
         label_smoothing: of the training loss.
         seed: of the order and augmentation of the data, and of drop path.
+        precision: of the forward passes, see `precision.py`.
+        compile: whether torch.compile compiles the network, or with which of its backends.
+        graphs: whether steps are replayed as CUDA graphs, see `graphs.StepGraphs`; `execution()` says what came of it.
     """
 
     def __init__(
@@ -98,6 +111,9 @@ class Training:
         auxiliary_weight: float = 0.4,
         label_smoothing: float = 0.0,
         seed: int = 0,
+        precision: str = "float32",
+        compile: bool | str = False,
+        graphs: bool | str = "auto",
     ) -> None:
         require_batches(batch_size, train=train)
         self.network, self.train, self.valid = network, train, valid
@@ -107,10 +123,22 @@ class Training:
         self.grad_clip, self.drop_path = grad_clip, drop_path
         self.auxiliary_weight, self.label_smoothing = auxiliary_weight, label_smoothing
         self.device = next(network.parameters()).device
+        self.precision, self.compiled = check_precision(precision, self.device), compile
         network.to(memory_format=torch.channels_last)
-        self.optimizer = torch.optim.SGD(
-            network.parameters(), lr=learning_rate, momentum=momentum, weight_decay=weight_decay
+        self.optimizer = sgd(
+            network.parameters(),
+            self.device,
+            lr=learning_rate,
+            momentum=momentum,
+            weight_decay=weight_decay,
         )
+        self._trained, self._scored = Meter(self.device), Meter(self.device)
+        optimizer, meters = self.optimizer, [self._trained.sums, self._scored.sums]
+        # not a method: the graphs, with their memory, shall go when the training goes
+        self.graphs = StepGraphs(
+            self.device, graphs, lambda: [*module_tensors(network), *optimizer_tensors(optimizer), *meters]
+        )
+        compile_forward(network, compile)
         self.epoch = 0
 
     def __iter__(self) -> Iterator[TrainEpoch]:
@@ -120,7 +148,11 @@ class Training:
             NonFiniteLoss: when the training loss is NaN or infinite at the end of an epoch.
         """
         while self.epoch < self.epochs:
-            with seeded(self.device, self.seed, "training", self.epoch):
+            with (
+                seeded(self.device, self.seed, "training", self.epoch),
+                hardware(self.device, self.precision),
+                compiling(self.compiled),
+            ):
                 record = self._run_epoch(self.epoch)
             self.epoch += 1
             yield record
@@ -129,15 +161,20 @@ class Training:
         """Everything that the rest of the training depends on: randomness is keyed by seed and epoch."""
         return {
             "network": self.network.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            "optimizer": optimizer_state(self.optimizer),
             "epoch": self.epoch,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from `state_dict()`."""
         self.network.load_state_dict(state["network"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        load_optimizer(self.optimizer, state["optimizer"])
+        self.graphs.clear()
         self.epoch = state["epoch"]
+
+    def execution(self) -> dict[str, str]:
+        """How the steps so far were executed: precision, compile, graphs, device."""
+        return resolved(self.device, self.precision, self.compiled, self.graphs)
 
     def _run_epoch(self, epoch: int) -> TrainEpoch:
         watch = Stopwatch(self.device)
@@ -149,19 +186,27 @@ class Training:
             minimum=self.learning_rate_min,
             warmup=self.lr_warmup_epochs,
         )
-        self.optimizer.param_groups[0]["lr"] = rate
+        set_learning_rate(self.optimizer, rate)
         self.network.drop_path = drop_path_probability(epoch, self.epochs, self.drop_path)
         self.network.train()
-        meter = Meter(self.device)
+        self._trained.clear()
+        dropping = self.network.drop_path > 0  # whether the step draws masks at all
         batches = self.train.epoch(self.batch_size, epoch=epoch, seed=self.seed)
         for images, labels in trainable(batches):
-            meter.add(*self.step(images, labels), labels)
-        train_loss, train_accuracy = meter.read()
+            self.graphs.run(("training", dropping), self.step_measured, images, labels)
+        train_loss, train_accuracy, trained = self._trained.read()
         seconds = watch.seconds()
         require_finite(train_loss, "training loss", epoch, "lower the recipe's learning_rate")
         valid_loss = valid_accuracy = None
         if self.valid is not None:
-            valid_loss, valid_accuracy = evaluate(self.network, self.valid, self.batch_size)
+            valid_loss, valid_accuracy = evaluate(
+                self.network,
+                self.valid,
+                self.batch_size,
+                precision=self.precision,
+                graphs=self.graphs,
+                meter=self._scored,
+            )
         return TrainEpoch(
             epoch=epoch,
             epochs=self.epochs,
@@ -172,17 +217,22 @@ class Training:
             learning_rate=rate,
             drop_path=self.network.drop_path,
             seconds=seconds,
-            images_per_second=meter.count / seconds,
-            peak_memory_bytes=watch.peak_memory_bytes(),
+            images_per_second=trained / seconds,
+            peak_memory_bytes=max(watch.peak_memory_bytes(), self.graphs.peak_memory_bytes),
         )
+
+    def step_measured(self, images: Tensor, labels: Tensor) -> None:
+        """One SGD step, which goes into the epoch's measures."""
+        self._trained.add(*self.step(images, labels), labels)
 
     def step(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """One SGD step; returns loss and logits, detached."""
-        logits, auxiliary = self.network(images.contiguous(memory_format=torch.channels_last))
-        loss = F.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
+        with autocast(self.device, self.precision):
+            logits, auxiliary = self.network(images.contiguous(memory_format=torch.channels_last))
+        loss = F.cross_entropy(widened(logits), labels, label_smoothing=self.label_smoothing)
         if auxiliary is not None:
             loss = loss + self.auxiliary_weight * F.cross_entropy(
-                auxiliary, labels, label_smoothing=self.label_smoothing
+                widened(auxiliary), labels, label_smoothing=self.label_smoothing
             )
         loss.backward()
         nn.utils.clip_grad_norm_(self.network.parameters(), self.grad_clip)
@@ -192,14 +242,39 @@ class Training:
 
 
 @torch.no_grad()
-def evaluate(network: nn.Module, batches: Batches, batch_size: int) -> tuple[float, float]:
-    """(mean loss, accuracy in 0..1) in evaluation mode over every image once, in order; the mode is put back."""
+def evaluate(
+    network: nn.Module,
+    batches: Batches,
+    batch_size: int,
+    *,
+    precision: str = "float32",
+    graphs: StepGraphs | None = None,
+    meter: Meter | None = None,
+) -> tuple[float, float]:
+    """(mean loss, accuracy in 0..1) in evaluation mode over every image once, in order; the mode is put back.
+
+    Args:
+        precision: of the forward passes.
+        graphs, meter: to replay the passes, with the meter among what the graphs keep; None launches them one by one.
+    """
+    device = next(network.parameters()).device
+    meter = meter or Meter(device)
+    meter.clear()
+
+    def score(images: Tensor, labels: Tensor) -> None:
+        with autocast(device, precision):
+            output = network(images.contiguous(memory_format=torch.channels_last))
+        logits = widened(output[0] if isinstance(output, tuple) else output)
+        meter.add(F.cross_entropy(logits, labels), logits, labels)
+
     training = network.training
     network.eval()
-    meter = Meter(next(network.parameters()).device)
-    for images, labels in batches.epoch(batch_size, epoch=0, seed=0, shuffle=False):
-        output = network(images.contiguous(memory_format=torch.channels_last))
-        logits = output[0] if isinstance(output, tuple) else output
-        meter.add(F.cross_entropy(logits, labels), logits, labels)
+    with hardware(device, precision):
+        for images, labels in batches.epoch(batch_size, epoch=0, seed=0, shuffle=False):
+            if graphs is None:
+                score(images, labels)
+            else:
+                graphs.run("evaluation", score, images, labels)
     network.train(training)
-    return meter.read()
+    loss, accuracy, _ = meter.read()
+    return loss, accuracy

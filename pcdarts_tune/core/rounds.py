@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
 
 import torch
 from torch import Tensor
@@ -62,12 +61,6 @@ def plan_rounds(nodes: int, *, join_inputs: bool = True) -> tuple[Round, ...]:
     return tuple(rounds)
 
 
-@cache
-def index_on(device: torch.device, rows: tuple[int, ...]) -> Tensor:
-    """Rows as an index on the device, made once: a copy from the host waits for a GPU, and no CUDA graph takes one."""
-    return torch.tensor(rows, device=device)
-
-
 def round_weights(
     rounds: Sequence[Round],
     primitives: Sequence[str],
@@ -80,6 +73,7 @@ def round_weights(
     """Lay the weights of a cell kind (`architecture.mixing_weights`) out for cells of `channels` active channels.
 
     Args:
+        operations_EO: edges in the order of the rounds; `edges_E` in the paper's.
         shared: whether an operation gives one output for all edges of a source in a round.
         wires: of every state; None where each state's are sampled.
     """
@@ -90,7 +84,7 @@ def round_weights(
     for r in rounds:
         s, t = len(r.sources), len(r.targets)
         # (O, S, T): then a block diagonal of c x c identities, zero where the edge feeds another node
-        weights = operations_EO[index_on(operations_EO.device, r.published)].t().reshape(-1, s, t)
+        weights = operations_EO[r.rows].t().reshape(-1, s, t)
         by_edge = torch.diag_embed(weights)[:, :, :, None, :, None] * identity[:, None, :]
         by_source = weights[:, :, None, :, None] * identity[:, None, :]
         rows = [

@@ -23,8 +23,18 @@ from torch.nn import functional as F
 from pcdarts_tune.core.architect import Architect, only
 from pcdarts_tune.core.architecture import softmax_per_node
 from pcdarts_tune.core.data import Batches, require_batches, trainable
+from pcdarts_tune.core.execution import compile_forward, compiling, resolved
 from pcdarts_tune.core.genotype import Genotype
+from pcdarts_tune.core.graphs import StepGraphs, module_tensors
 from pcdarts_tune.core.meter import Meter, Stopwatch, require_finite
+from pcdarts_tune.core.optimizers import (
+    load_optimizer,
+    optimizer_state,
+    optimizer_tensors,
+    set_learning_rate,
+    sgd,
+)
+from pcdarts_tune.core.precision import autocast, check_precision, hardware, widened
 from pcdarts_tune.core.retrain import evaluate
 from pcdarts_tune.core.schedules import learning_rate as scheduled_rate
 from pcdarts_tune.core.state import derive_seed, seeded
@@ -107,6 +117,9 @@ class Search:
         order, hessian: see `architect.Architect`.
         seed: of the order and augmentation of the data, and of random mixing.
         validate: images on which the supernet is scored after every epoch, for the record only.
+        precision: of the forward passes, see `precision.py`.
+        compile: whether torch.compile compiles the network, or with which of its backends.
+        graphs: whether steps are replayed as CUDA graphs, see `graphs.StepGraphs`; `execution()` says what came of it.
     """
 
     def __init__(
@@ -132,6 +145,9 @@ class Search:
         hessian: str = "finite_difference",
         seed: int = 0,
         validate: Batches | None = None,
+        precision: str = "float32",
+        compile: bool | str = False,
+        graphs: bool | str = "auto",
     ) -> None:
         require_batches(batch_size, weights=weights, alphas=alphas)
         self.supernet, self.weights, self.alphas, self.validate = supernet, weights, alphas, validate
@@ -140,8 +156,13 @@ class Search:
         self.lr_warmup_epochs, self.arch_warmup_epochs = lr_warmup_epochs, arch_warmup_epochs
         self.grad_clip = grad_clip
         self.device = next(supernet.parameters()).device
-        self.optimizer = torch.optim.SGD(
-            supernet.weight_parameters(), lr=learning_rate, momentum=momentum, weight_decay=weight_decay
+        self.precision, self.compiled = check_precision(precision, self.device), compile
+        self.optimizer = sgd(
+            supernet.weight_parameters(),
+            self.device,
+            lr=learning_rate,
+            momentum=momentum,
+            weight_decay=weight_decay,
         )
         self.architect = Architect(
             supernet,
@@ -151,7 +172,21 @@ class Search:
             grad_clip=arch_grad_clip,
             order=order,
             hessian=hessian,
+            precision=precision,
         )
+        self._trained, self._searched, self._scored = (Meter(self.device) for _ in range(3))
+        random = supernet.arguments["mixing"] == "random" and supernet.arguments["k"] > 1
+        unfit = "random mixing draws anew in each step" if random else None
+        optimizers = self.optimizer, self.architect.optimizer
+        meters = [self._trained.sums, self._searched.sums, self._scored.sums]
+        # not a method: the graphs, with their memory, shall go when the search goes
+        self.graphs = StepGraphs(
+            self.device,
+            graphs,
+            lambda: [*module_tensors(supernet), *optimizer_tensors(*optimizers), *meters],
+            unfit=unfit,
+        )
+        compile_forward(supernet, compile)
         self.epoch = 0
         self._alphas_pass, self._alphas_batch = 0, 0  # position in the alphas half
 
@@ -162,7 +197,11 @@ class Search:
             NonFiniteLoss: when a loss is NaN or infinite at the end of an epoch.
         """
         while self.epoch < self.epochs:
-            with seeded(self.device, self.seed, "search", self.epoch):
+            with (
+                seeded(self.device, self.seed, "search", self.epoch),
+                hardware(self.device, self.precision),
+                compiling(self.compiled),
+            ):
                 record = self._run_epoch(self.epoch)
             self.epoch += 1
             yield record
@@ -171,8 +210,8 @@ class Search:
         """Everything that the rest of the search depends on: randomness is keyed by seed and epoch."""
         return {
             "supernet": self.supernet.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "architect": self.architect.optimizer.state_dict(),
+            "optimizer": optimizer_state(self.optimizer),
+            "architect": optimizer_state(self.architect.optimizer),
             "epoch": self.epoch,
             "alphas_position": [self._alphas_pass, self._alphas_batch],
         }
@@ -180,10 +219,15 @@ class Search:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from `state_dict()`."""
         self.supernet.load_state_dict(state["supernet"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.architect.optimizer.load_state_dict(state["architect"])
+        load_optimizer(self.optimizer, state["optimizer"])
+        load_optimizer(self.architect.optimizer, state["architect"])
+        self.graphs.clear()
         self.epoch = state["epoch"]
         self._alphas_pass, self._alphas_batch = state["alphas_position"]
+
+    def execution(self) -> dict[str, str]:
+        """How the steps so far were executed: precision, compile, graphs, device."""
+        return resolved(self.device, self.precision, self.compiled, self.graphs)
 
     def _run_epoch(self, epoch: int) -> SearchEpoch:
         watch = Stopwatch(self.device)
@@ -195,22 +239,20 @@ class Search:
             minimum=self.learning_rate_min,
             warmup=self.lr_warmup_epochs,
         )
-        self.optimizer.param_groups[0]["lr"] = rate
+        set_learning_rate(self.optimizer, rate)
         moving = epoch >= self.arch_warmup_epochs
-        trained, searched = Meter(self.device), Meter(self.device)
+        self._trained.clear()
+        self._searched.clear()
         self.supernet.train()
         alphas_batches = trainable(self._alphas_batches()) if moving else None
         weights_batches = self.weights.epoch(self.batch_size, epoch=epoch, seed=self.seed)
         for images, labels in trainable(weights_batches):
             if alphas_batches is not None:
-                valid_images, valid_labels = next(alphas_batches)
-                loss, logits = self.architect.step(
-                    valid_images, valid_labels, images, labels, weight_optimizer=self.optimizer
-                )
-                searched.add(loss, logits, valid_labels)
-            trained.add(*self.weight_step(images, labels), labels)
-        train_loss, train_accuracy = trained.read()
-        arch_loss, arch_accuracy = searched.read() if moving else (None, None)
+                self.graphs.run("pair", self.step_pair, images, labels, *next(alphas_batches))
+            else:
+                self.graphs.run("weights", self.step_weights, images, labels)
+        train_loss, train_accuracy, trained = self._trained.read()
+        arch_loss, arch_accuracy, searched = self._searched.read() if moving else (None, None, 0)
         seconds = watch.seconds()
         advice = "lower search.learning_rate or search.arch_learning_rate"
         require_finite(train_loss, "search's training loss", epoch, advice)
@@ -218,7 +260,14 @@ class Search:
             require_finite(arch_loss, "search's architecture loss", epoch, advice)
         valid_loss = valid_accuracy = None
         if self.validate is not None:
-            valid_loss, valid_accuracy = evaluate(self.supernet, self.validate, self.batch_size)
+            valid_loss, valid_accuracy = evaluate(
+                self.supernet,
+                self.validate,
+                self.batch_size,
+                precision=self.precision,
+                graphs=self.graphs,
+                meter=self._scored,
+            )
         net, genotype = self.supernet, self.supernet.genotype()
         return SearchEpoch(
             epoch=epoch,
@@ -235,20 +284,33 @@ class Search:
             skip_connections=genotype.skip_connections,
             learning_rate=rate,
             seconds=seconds,
-            images_per_second=(trained.count + searched.count) / seconds,
-            peak_memory_bytes=watch.peak_memory_bytes(),
+            images_per_second=(trained + searched) / seconds,
+            peak_memory_bytes=max(watch.peak_memory_bytes(), self.graphs.peak_memory_bytes),
             alpha_normal=_table(net.alpha_normal),
             alpha_reduce=_table(net.alpha_reduce),
             beta_normal=_row(net.beta_normal),
             beta_reduce=_row(net.beta_reduce),
         )
 
+    def step_pair(self, images: Tensor, labels: Tensor, valid_images: Tensor, valid_labels: Tensor) -> None:
+        """An architecture step on a batch of the alphas half, then a weight step; both go into the epoch's measures."""
+        loss, logits = self.architect.step(
+            valid_images, valid_labels, images, labels, weight_optimizer=self.optimizer
+        )
+        self._searched.add(loss, logits, valid_labels)
+        self.step_weights(images, labels)
+
+    def step_weights(self, images: Tensor, labels: Tensor) -> None:
+        """A weight step alone, as in the first epochs."""
+        self._trained.add(*self.weight_step(images, labels), labels)
+
     def weight_step(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """One SGD step of the weights; alphas and betas get no gradient. Returns loss and logits, detached."""
         weights = self.supernet.weight_parameters()
         with only(weights, self.supernet.arch_parameters()):
-            logits = self.supernet(images)
-            loss = F.cross_entropy(logits, labels)
+            with autocast(self.device, self.precision):
+                logits = self.supernet(images)
+            loss = F.cross_entropy(widened(logits), labels)
             loss.backward()
         nn.utils.clip_grad_norm_(weights, self.grad_clip)
         self.optimizer.step()

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pcdarts_tune.core.normalize import EPSILON, normalize
+from pcdarts_tune.core.normalize import EPSILON, folds, normalize
 
 COMPOSE_UP_TO = 16
 """Active channels up to which depthwise and pointwise are composed into one dense convolution, twice that where the
@@ -42,15 +42,23 @@ class StackedNorm(nn.Module):
         self.register_buffer("running_var", torch.ones(edges * channels))
 
     def forward(self, y: Tensor, rows: slice, *, relu: bool = False) -> Tensor:
-        """Normalise y (N, E c, H, W) of the edges `rows`; then ReLU if asked."""
-        if self.training:
+        """Normalise y (N, E c, H, W) of the edges `rows`, in training also (N, S c, H, W) that the edges of a source share;
+        then ReLU if asked."""
+        if self.training and folds(y):
             out, mean, variance = normalize(y, relu=relu)
             self.track(mean, variance, y.numel() // y.shape[1], rows)
             return out
         part = slice(rows.start * self.channels, rows.stop * self.channels)
-        out = F.batch_norm(
-            y, self.running_mean[part], self.running_var[part], None, None, False, 0.0, EPSILON
-        )
+        mean, variance = self.running_mean[part], self.running_var[part]
+        shared = y.shape[1] < len(mean)
+        if shared:
+            batch = mean.new_zeros(2, y.shape[1])
+            out = F.batch_norm(y, batch[0], batch[1], None, None, True, 1.0, EPSILON)
+            for running, value in zip((mean, variance), batch, strict=True):
+                edges = running.view(y.shape[1] // self.channels, -1, self.channels)
+                edges.lerp_(value.view(-1, 1, self.channels), MOMENTUM)
+        else:
+            out = F.batch_norm(y, mean, variance, None, None, self.training, MOMENTUM, EPSILON)
         return torch.relu_(out) if relu else out
 
     def track(self, mean: Tensor, variance: Tensor, count: int, rows: slice) -> None:

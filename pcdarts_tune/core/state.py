@@ -16,6 +16,8 @@ from typing import Any
 
 import torch
 
+from pcdarts_tune.core.snapshot import Snapshot, restored
+
 
 def derive_seed(*parts: object) -> int:
     """A 63-bit seed from parts such as (base seed, purpose, epoch); nearby parts give unrelated seeds."""
@@ -32,13 +34,29 @@ def seeded(device: torch.device, *parts: object) -> Iterator[None]:
         yield
 
 
+def weights_digest(module: torch.nn.Module) -> str:
+    """16 hexadecimal digits of all weights and running statistics: equal when every bit is, whatever the device."""
+    digest = hashlib.sha256()
+    for name, value in sorted(module.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
 def save_checkpoint(path: str | Path, state: dict[str, Any]) -> None:
-    """Write `state` (tensors, numbers, strings, lists, dicts) to `path`, whole or not at all."""
+    """Write `state` (tensors, numbers, strings, lists, tuples, dicts) to `path`, whole or not at all."""
+    snapshot = Snapshot()
+    snapshot.take(state)
+    write_snapshot(path, snapshot)
+
+
+def write_snapshot(path: str | Path, snapshot: Snapshot) -> None:
+    """Write a state that was copied before to `path`, whole or not at all."""
     path = Path(path)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
     try:
         with os.fdopen(handle, "wb") as file:
-            torch.save(state, file)
+            file.writelines(snapshot.chunks())
             file.flush()
             os.fsync(file.fileno())
         os.replace(name, path)
@@ -48,6 +66,10 @@ def save_checkpoint(path: str | Path, state: dict[str, Any]) -> None:
 
 
 def load_checkpoint(path: str | Path, device: torch.device | str = "cpu") -> dict[str, Any]:
-    """Read a checkpoint; tensors and plain values only, no code in it is run."""
-    state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+    """Read a checkpoint; tensors and plain values only, no code in it is run.
+
+    Raises:
+        ValueError: when the file is not a whole checkpoint.
+    """
+    state: dict[str, Any] = restored(Path(path).read_bytes(), device)
     return state

@@ -11,6 +11,7 @@ Shape suffixes: N images, C channels, H height, W width.
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -23,7 +24,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from pcdarts_tune.core.augment import Augmentation, channel_constants, normalise
 from pcdarts_tune.core.data import batch_ends, check_constants, check_labels, epoch_order, seeded_generator
-from pcdarts_tune.core.decode import UnreadableImage, decode_image, fit, to_image, to_tensor
+from pcdarts_tune.core.decode import LARGEST_FILE, UnreadableImage, decode_image, fit, to_image, to_tensor
 
 
 class ImageSource(Protocol):
@@ -71,6 +72,8 @@ class FileSource:
 
     def read(self, row: int) -> bytes:
         with open(self.paths[row], "rb") as file:
+            if os.fstat(file.fileno()).st_size > LARGEST_FILE:
+                raise OSError(f"more than {LARGEST_FILE:,} bytes")
             return file.read()
 
     def name(self, row: int) -> str:

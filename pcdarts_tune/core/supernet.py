@@ -53,6 +53,7 @@ class Supernet(nn.Module):
     beta_normal: nn.Parameter | None
     beta_reduce: nn.Parameter | None
     batches_tracked: Tensor
+    edge_order: Tensor
 
     def __init__(
         self,
@@ -89,6 +90,9 @@ class Supernet(nn.Module):
         self.classifier = nn.Linear(nodes * plans[-1].channels, num_classes)
         architecture.add_architecture(self, nodes, len(self.primitives), edge_normalization)
         self.register_buffer("batches_tracked", torch.zeros((), dtype=torch.int64))
+        # a list as index would be copied to the device in every step, for which a GPU waits
+        order = [edge for r in self._cells()[0].rounds for edge in r.published]
+        self.register_buffer("edge_order", torch.tensor(order), persistent=False)
         self.to(memory_format=torch.channels_last)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -113,7 +117,10 @@ class Supernet(nn.Module):
     def _weights(self) -> dict[tuple[bool, int], list[RoundWeights]]:
         """The mixing matrices, once for all cells of one kind and width."""
         raw = {False: (self.alpha_normal, self.beta_normal), True: (self.alpha_reduce, self.beta_reduce)}
-        by_kind = {kind: architecture.mixing_weights(alpha, beta) for kind, (alpha, beta) in raw.items()}
+        by_kind = {}
+        for kind, (alpha, beta) in raw.items():
+            operations_EO, edges_E = architecture.mixing_weights(alpha, beta)
+            by_kind[kind] = (operations_EO[self.edge_order], edges_E)
         return {
             (cell.reduction, cell.active): round_weights(
                 cell.rounds,

@@ -16,9 +16,10 @@ from torch import Tensor
 
 from pcdarts_tune.core.augment import Augmentation, channel_constants, imagenet_transform, normalise
 from pcdarts_tune.core.data import Batches, MemoryBatches
-from pcdarts_tune.core.decode import UnreadableImage, decode_image, resize, to_tensor
+from pcdarts_tune.core.decode import LARGEST_FILE, UnreadableImage, decode_image, resize, to_tensor
 from pcdarts_tune.core.stream import StreamBatches, TensorImages
 from pcdarts_tune.errors import UserError
+from pcdarts_tune.inputs import read_bytes
 
 if TYPE_CHECKING:
     from pcdarts_tune.config import AugmentConfig
@@ -95,12 +96,16 @@ def read_image(path: Path, preprocessing: Mapping[str, Any]) -> Tensor:
     mode = preprocessing["resize"]
     enough = (height, width) if mode == "fit" else None
     try:
-        image = decode_image(Path(path).read_bytes(), int(preprocessing["channels"]), at_least=enough)
+        image = decode_image(
+            read_bytes(Path(path), LARGEST_FILE), int(preprocessing["channels"]), at_least=enough
+        )
     except OSError as error:
         raise UserError(
             f"cannot read {path}: {error.strerror or error}", hint="give the path of an image file"
         ) from error
     except UnreadableImage as error:
-        raise UserError(f"{path} is no readable image: {error}") from error
+        raise UserError(
+            f"{path} is no readable image: {error}", hint="save it anew as PNG or JPEG"
+        ) from error
     mean, std = (channel_constants(tuple(preprocessing[key]), "cpu") for key in ("mean", "std"))
     return normalise(to_tensor(resize(image, (height, width), mode))[None], mean, std)[0]

@@ -58,7 +58,10 @@ def find_folder(root: Path) -> Found:
         classes = _class_names(train)
         test = test or validation
         if test is not None and (extra := [name for name in _class_names(test) if name not in classes]):
-            raise UserError(f"{test} has class folders that {train.name}/ has not: {', '.join(extra[:5])}")
+            raise UserError(
+                f"{test} has class folders that {train.name}/ has not: {', '.join(extra[:5])}",
+                hint=f"add them to {train.name}/, or take them out: a class without training images cannot be learnt",
+            )
         if test is not None and (absent := [name for name in classes if not (test / name).is_dir()]):
             notes.append(f"{test.name}/ has no images of {', '.join(absent[:5])}")
         first, second = _list(train, classes), _list(test, classes) if test else None

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import PIL
 
+from pcdarts_tune.core.stream import ImageSource
 from pcdarts_tune.datasets import cache
 from pcdarts_tune.datasets.dataset import DataSet, make_dataset, recognise
 from pcdarts_tune.datasets.folder import LAYOUT, find_folder, looks_like_image_folder
@@ -53,6 +54,7 @@ def load_dataset(
     root: Path | None = None,
     *,
     cache_dir: Path | None = None,
+    keep: bool = True,
     progress: Progress | None = None,
     max_unreadable: float = 0.01,
 ) -> DataSet:
@@ -61,6 +63,7 @@ def load_dataset(
     Args:
         root: `--data DIR`: an image folder, a parquet file, a folder of parquet files, or torchvision's root.
         cache_dir: folder where decoded images are kept for the next time; None decodes each time.
+        keep: False only reads what is kept there already.
         progress: called with (images done, images in all) while files are decoded.
         max_unreadable: share of a split's images that may be damaged (they are skipped, and said so in `notes`).
 
@@ -71,21 +74,34 @@ def load_dataset(
         _check_root(root)
         found = None if has_torchvision_files(data.dataset, root) else _find_files(data, root)
         if found is not None:
-            return _load_files(found, data, cache_dir, progress, max_unreadable)
+            return _load_files(found, data, cache_dir, keep, progress, max_unreadable)
     if data.dataset in _LOADERS:
         return _LOADERS[data.dataset](data, root)
     if data.dataset in TORCHVISION:
-        return _load_torchvision(data, root or default_root(), cache_dir)
+        return _load_torchvision(data, root or default_root(), cache_dir, keep)
     if root is not None:
         raise UserError(f"{root} holds no images", hint=f"expected {LAYOUT}")
     if data.dataset == "digits":
-        return _cached(_cache_path(cache_dir, data, version("scikit-learn")), lambda: load_digits(data))
+        return _cached(_cache_path(cache_dir, data, version("scikit-learn")), keep, lambda: load_digits(data))
     if data.dataset == "folder":
         raise UserError("this space reads your own images", hint=f"--data DIR, where {LAYOUT}")
     names = ["digits", "folder", *TORCHVISION, *_LOADERS]
     raise UserError(
-        f"no data set {data.dataset!r}{nearest(data.dataset, names)}; there are {', '.join(sorted(names))}"
+        f"no data set {data.dataset!r}{nearest(data.dataset, names)}; there are {', '.join(sorted(names))}",
+        hint="data.dataset: folder with --data DIR for images of your own",
     )
+
+
+def find_dataset(data: DataConfig, root: Path | None) -> Found | None:
+    """What `load_dataset` would read from files in `root`, none of them decoded; None where it reads no such files.
+
+    Raises:
+        UserError: as `load_dataset`.
+    """
+    if root is None:
+        return None
+    _check_root(root)
+    return None if has_torchvision_files(data.dataset, root) else _find_files(data, root)
 
 
 def _check_root(root: Path) -> None:
@@ -116,18 +132,26 @@ def _find_files(data: DataConfig, root: Path) -> Found | None:
 
 
 def _load_files(
-    found: Found, data: DataConfig, cache_dir: Path | None, progress: Progress | None, max_unreadable: float
+    found: Found,
+    data: DataConfig,
+    cache_dir: Path | None,
+    keep: bool,
+    progress: Progress | None,
+    max_unreadable: float,
 ) -> DataSet:
     check_counts(found.classes, found.train.labels, data, what=found.source, has_test=found.test is not None)
     stamp = [found.train.stamp, found.test.stamp if found.test else None]
     path = _cache_path(cache_dir, data, [found.classes, stamp, max_unreadable])
     if path is not None:
-        ds = cache.restore(
-            path, lambda split: streamable((split == "test" and found.test) or found.train, cache_dir)
-        )
+
+        def source_of(split: str) -> ImageSource:
+            part = (split == "test" and found.test) or found.train
+            return streamable(part, cache_dir) if keep else part.source
+
+        ds = cache.restore(path, source_of)
         if ds is not None:
             return ds
-    packed = pack(found, data, max_unreadable=max_unreadable, progress=progress, scratch=cache_dir)
+    packed = pack(found, data, max_unreadable=max_unreadable, progress=progress, scratch=cache_dir, keep=keep)
     name, notes = found.name, found.notes + packed.notes
     known = recognise(name, found.classes, packed.train.images.shape)
     if known == "cifar10":
@@ -137,10 +161,10 @@ def _load_files(
             f"the space names {data.dataset}; --data holds another set, {name} ({len(found.classes)} classes)",
         )
     ds = make_dataset(name, found.classes, packed.train, packed.test, data, source=found.source, notes=notes)
-    return cache.store(path, ds) if path is not None else ds
+    return cache.store(path, ds) if path is not None and keep else ds
 
 
-def _load_torchvision(data: DataConfig, root: Path, cache_dir: Path | None) -> DataSet:
+def _load_torchvision(data: DataConfig, root: Path, cache_dir: Path | None, keep: bool) -> DataSet:
     files = (
         [path for path in cifar_files(data.dataset, root) if path.is_file()]
         if "cifar" in data.dataset
@@ -148,13 +172,16 @@ def _load_torchvision(data: DataConfig, root: Path, cache_dir: Path | None) -> D
     )
     stamp = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files]
     path = _cache_path(cache_dir if files else None, data, stamp)
-    return _cached(path, lambda: TORCHVISION[data.dataset](data, root))
+    return _cached(path, keep, lambda: TORCHVISION[data.dataset](data, root))
 
 
-def _cached(path: Path | None, load: Callable[[], DataSet]) -> DataSet:
+def _cached(path: Path | None, keep: bool, load: Callable[[], DataSet]) -> DataSet:
     if path is None:
         return load()
-    return cache.restore(path) or cache.store(path, load())
+    known = cache.restore(path)
+    if known is None:
+        known = cache.store(path, load()) if keep else load()
+    return known
 
 
 def _cache_path(cache_dir: Path | None, data: DataConfig, stamp: object) -> Path | None:

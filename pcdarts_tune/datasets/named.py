@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
-from torchvision.transforms.v2 import functional as transforms
 
 from pcdarts_tune.datasets.dataset import DataSet, Part, make_dataset
 from pcdarts_tune.errors import UserError
@@ -151,19 +150,22 @@ def cifar_files(name: str, root: Path) -> list[Path]:
     return [folder / part for part in (batches if name == "cifar10" else ["train", "test"])]
 
 
-def has_torchvision_files(name: str, root: Path) -> bool:
-    """Whether `root` is a torchvision root of this set, or the archive lies in it."""
+def has_torchvision_files(name: str, root: Path, *, unpacked: bool = False) -> bool:
+    """Whether `root` is a torchvision root of this set, or (unless `unpacked`) the archive lies in it."""
     if name == "fashion_mnist":
         return fashion_folder(root) is not None
     if name not in CIFAR_FOLDERS:
         return False
     archive = root / ("cifar-10-python.tar.gz" if name == "cifar10" else "cifar-100-python.tar.gz")
-    return archive.is_file() or cifar_files(name, root)[0].is_file()
+    return cifar_files(name, root)[0].is_file() or (archive.is_file() and not unpacked)
 
 
 def _resized(images: Tensor, image_size: int | None) -> Tensor:
     if image_size is None or images.shape[2:] == (image_size, image_size):
         return images
+    # here and not above: torchvision takes seconds to import, and a trial's process would wait for it
+    from torchvision.transforms.v2 import functional as transforms
+
     resized: Tensor = transforms.resize(images, [image_size, image_size], antialias=True)
     return resized
 

@@ -38,13 +38,20 @@ class Packed:
 
 
 def pack(
-    found: Found, data: DataConfig, *, max_unreadable: float, progress: Progress | None, scratch: Path | None
+    found: Found,
+    data: DataConfig,
+    *,
+    max_unreadable: float,
+    progress: Progress | None,
+    scratch: Path | None,
+    keep: bool = True,
 ) -> Packed:
     """Decode a set that was found.
 
     Args:
         max_unreadable: share of a split's images that may be damaged; they are skipped.
         scratch: folder for what streaming a parquet file needs beside it.
+        keep: False writes nothing there: a parquet file is streamed as it is, which is slow but for a few batches.
 
     Raises:
         UserError: too many damaged images, or a parquet set to stream and no `scratch`.
@@ -77,7 +84,7 @@ def pack(
     for split, part in parts.items():
         rows = torch.tensor(list(headers[split]), dtype=torch.int64)
         if streamed:
-            source = streamable(part, scratch)
+            source = streamable(part, scratch) if keep else part.source
             packed[split] = Part(
                 StreamImages(source, rows, size, channels), part.labels[rows], part.names_digest()
             )

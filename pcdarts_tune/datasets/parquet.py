@@ -105,7 +105,10 @@ def _read_labels(files: list[Path]) -> tuple[list[int] | list[str], tuple[str, .
             try:
                 labels = file.read(columns=[column])[column]
             except (pa.ArrowException, OSError) as error:
-                raise UserError(f"cannot read the labels in {path}: {str(error).splitlines()[0]}") from error
+                raise UserError(
+                    f"cannot read the labels in {path}: {str(error).splitlines()[0]}",
+                    hint="fetch or write the file again",
+                ) from error
             kind = labels.type.value_type if pa.types.is_dictionary(labels.type) else labels.type
             if not (pa.types.is_integer(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind)):
                 raise UserError(
@@ -121,7 +124,10 @@ def _read_labels(files: list[Path]) -> tuple[list[int] | list[str], tuple[str, .
             f"no rows in {', '.join(str(path) for path in files[:5])}", hint="there must be images in it"
         )
     if len({type(value) for value in values}) > 1:
-        raise UserError(f"the labels are numbers in some and texts in others of {files[0]} and its like")
+        raise UserError(
+            f"the labels are numbers in some and texts in others of {files[0]} and its like",
+            hint="write all of them with one type: integers from 0, or the classes' names",
+        )
     if not isinstance(values[0], str):
         _check_range(files[0], values, names)
     return values, names
@@ -135,7 +141,8 @@ def _check_range(path: Path, values: list[int], names: tuple[str, ...]) -> None:
         )
     if names and max(values) >= len(names):
         raise UserError(
-            f"label {max(values)} in {path} has no name: class_names has {len(names)}, for 0..{len(names) - 1}"
+            f"label {max(values)} in {path} has no name: class_names has {len(names)}, for 0..{len(names) - 1}",
+            hint="complete class_names in the file's schema metadata, or correct the label",
         )
     if not names and max(values) >= max(len(values), 1000):
         raise UserError(
@@ -171,7 +178,8 @@ def _classes(
     place = {value: index for index, value in enumerate(order)}
     if test is not None and (extra := sorted(set(test[0]) - set(place), key=str)):
         raise UserError(
-            f"the test file has labels that the train file has not: {', '.join(map(str, extra[:5]))}"
+            f"the test file has labels that the train file has not: {', '.join(map(str, extra[:5]))}",
+            hint="images of these classes for training too, or take them out of the test file",
         )
     classes = names if names and not isinstance(values[0], str) else tuple(str(value) for value in order)
 

@@ -114,7 +114,10 @@ def _by_fraction(
     """A share of each class of all training images for weights and for alphas, from the rows that are not held out."""
     fractions = (data.weights_fraction, data.alphas_fraction)
     if fractions[0] is None or fractions[1] is None:
-        raise UserError("data.weights_fraction and data.alphas_fraction go together: set both or neither")
+        raise UserError(
+            "data.weights_fraction and data.alphas_fraction go together: set both or neither",
+            hint="--set data.weights_fraction=0.1 --set data.alphas_fraction=0.025, as for ImageNet",
+        )
     weights, alphas = [], []
     for label, count in enumerate(torch.bincount(labels).tolist()):
         rows = rest[labels[rest] == label]

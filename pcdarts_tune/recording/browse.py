@@ -23,8 +23,10 @@ from urllib.parse import quote
 
 import click
 
+from pcdarts_tune.addresses import engine_url, masked, without_secret
 from pcdarts_tune.errors import UserError, WorkFailed
 from pcdarts_tune.home import artifact_root
+from pcdarts_tune.recording.saved_view import view_key, view_link, view_tag
 from pcdarts_tune.sources import store_uri
 from pcdarts_tune.terminal.options import say
 from pcdarts_tune.tracking import OBJECTIVE, MlflowStore
@@ -43,7 +45,7 @@ def browse(home: Path, tracking_uri: str | None, *, port: int, open_browser: boo
     """
     uri = store_uri(home, tracking_uri)
     if uri.startswith(("http://", "https://")):
-        _announce(uri.rstrip("/"), uri, home, open_browser)
+        _announce(without_secret(uri).rstrip("/"), uri, home, open_browser)
         return
     say("starting MLflow...")
     with serving(uri, home, port) as (address, server):
@@ -57,7 +59,7 @@ def browse(home: Path, tracking_uri: str | None, *, port: int, open_browser: boo
 def serving(uri: str, home: Path, port: int) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """MLflow's server on a store, ready to answer: its address and its process, which ends with the block."""
     port = _free_port(port)
-    arguments = ["--backend-store-uri", uri, "--artifacts-destination", artifact_root(home).as_uri()]
+    arguments = ["--artifacts-destination", artifact_root(home).as_uri()]
     arguments += ["--host", HOST, "--port", str(port), "--workers", "1"]
     with tempfile.TemporaryFile() as log:
         # a session of its own: Ctrl-C reaches this process alone, which then ends the server and its workers
@@ -66,6 +68,8 @@ def serving(uri: str, home: Path, port: int) -> Iterator[tuple[str, subprocess.P
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            # not as an argument: the list of processes would show a password
+            env={**os.environ, "MLFLOW_BACKEND_STORE_URI": engine_url(uri)},
         )
         try:
             yield _wait(server, f"http://{HOST}:{port}", log), server
@@ -76,10 +80,14 @@ def serving(uri: str, home: Path, port: int) -> Iterator[tuple[str, subprocess.P
 def _announce(address: str, uri: str, home: Path, open_browser: bool) -> None:
     first = f"{address}/#/experiments?workflowType=machine_learning"
     click.echo(f"MLflow: {first}")
-    for sweep, experiment_id in _sweeps(uri):
-        link = trials_link(address, experiment_id, sweep)
-        click.echo(f"Trials of {sweep}: {link}")
-        first = link
+    for sweep, experiment_id, view in _sweeps(uri):
+        if view is None:
+            first = trials_link(address, experiment_id, sweep)
+            click.echo(f"Trials of {sweep}: {first}")
+            continue
+        first = view_link(address, experiment_id, view, charts=True)
+        click.echo(f"Trials of {sweep}: {view_link(address, experiment_id, view, charts=False)}")
+        click.echo(f"  as charts: {first}")
     click.echo(f"Models: {address}/#/models?workflowType=machine_learning")
     if open_browser and _has_display():
         webbrowser.open(first)
@@ -99,7 +107,10 @@ def _wait(server: subprocess.Popen[bytes], address: str, log: IO[bytes]) -> str:
             time.sleep(0.2)
     log.seek(0)
     said = log.read()[-2000:].decode(errors="replace").strip()
-    raise WorkFailed(f"MLflow's server did not come up at {address}; it said:\n{said}")
+    raise WorkFailed(
+        f"MLflow's server did not come up at {address}; it said:\n{masked(said)}",
+        hint="another --port, or pcdarts-tune doctor, which looks at the store",
+    )
 
 
 def _end(server: subprocess.Popen[bytes]) -> None:
@@ -151,11 +162,18 @@ def trials_link(address: str, experiment_id: str, sweep: str) -> str:
     return f"{address}/#/experiments/{experiment_id}/runs?{encoded}"
 
 
-def _sweeps(uri: str) -> list[tuple[str, str]]:
-    """The sweeps that MLflow knows, oldest first: name and the experiment that holds the runs."""
+def _sweeps(uri: str) -> list[tuple[str, str, str | None]]:
+    """The sweeps that MLflow knows, oldest first: name, the experiment that holds the runs, and the key of its view; None
+    where there is no view, as of sweeps that an older version made."""
     client = MlflowStore(uri).client
-    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+    experiments = {experiment.experiment_id: experiment.tags for experiment in client.search_experiments()}
     runs = client.search_runs(
-        experiments, "tags.`pcdarts.kind` = 'sweep'", order_by=["attributes.start_time ASC"]
+        list(experiments), "tags.`pcdarts.kind` = 'sweep'", order_by=["attributes.start_time ASC"]
     )
-    return [(run.data.tags["pcdarts.sweep"], run.info.experiment_id) for run in runs]
+    found: list[tuple[str, str, str | None]] = []
+    for run in runs:
+        tags, experiment = run.data.tags, run.info.experiment_id
+        key = view_key(tags["pcdarts.sweep"], tags.get("pcdarts.sweep_id", ""))
+        known = view_tag(key) in experiments[experiment]
+        found.append((tags["pcdarts.sweep"], experiment, key if known else None))
+    return found

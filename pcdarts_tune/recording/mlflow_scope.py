@@ -41,6 +41,16 @@ def quiet() -> Iterator[None]:
 
 
 @contextmanager
+def answering_at_once() -> Iterator[None]:
+    """MLflow's client raises at the first request that fails, within half a minute: by itself it tries for minutes, and
+    sends anew what may have arrived. For whoever looks and tries again (outbox.py)."""
+    wanted = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "30", **_QUIET}
+    with _environment(*wanted):
+        os.environ.update(wanted)
+        yield
+
+
+@contextmanager
 def _environment(*names: str) -> Iterator[None]:
     """Put these variables back as they were."""
     before = {name: os.environ.get(name) for name in names}

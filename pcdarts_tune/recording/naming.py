@@ -46,6 +46,16 @@ def short_value(value: Any) -> str:
     return f"{value:.3g}".removeprefix("0") or "0"
 
 
+def short_count(count: int | None) -> str:
+    """`3612426` -> `3.61M`; nothing for None."""
+    if count is None:
+        return ""
+    for size, unit in ((10**9, "G"), (10**6, "M"), (10**3, "k")):
+        if count >= size:
+            return f"{count / size:.3g}{unit}"
+    return str(count)
+
+
 def ordered_keys(keys: Iterable[str]) -> list[str]:
     """The keys, those with a short name first."""
     order = list(SHORT)
@@ -75,11 +85,17 @@ def parameters(tune: Mapping[str, Range], hyperparameters: Mapping[str, Any]) ->
     values = {key: label(hyperparameters[key]) for key in keys}
     for key in keys:
         value = hyperparameters[key]
-        if _logarithmic(tune[key]) and value > 0:
+        if logarithmic(tune[key]) and value > 0:
             values[f"log10_{key}"] = f"{math.log10(value):.6g}"
     return values
 
 
-def _logarithmic(item: Range) -> bool:
+def plotted(tune: Mapping[str, Range], key: str) -> str:
+    """The parameter to plot for a setting: its logarithm where it is drawn on a logarithmic scale."""
+    return f"log10_{key}" if logarithmic(tune[key]) else key
+
+
+def logarithmic(item: Range) -> bool:
+    """Whether a setting is drawn on a logarithmic scale."""
     parts = item.ranges.values() if isinstance(item, ConditionalRange) else (item,)
     return any(isinstance(part, FloatRange | IntRange) and part.log for part in parts)

@@ -11,10 +11,13 @@ never waits, and an error in a delivery never reaches them.
 from __future__ import annotations
 
 import logging
+import re
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
+
+from pcdarts_tune.addresses import masked
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +34,12 @@ class Outbox:
         longest_pause: seconds between attempts, at most.
     """
 
+    MOMENT = 3.0
+    """Seconds that closing may take without a word."""
+
+    SETTLES = 1.0
+    """Seconds after which a server that answers again has done what it was sent before."""
+
     def __init__(
         self,
         on_trouble: Callable[[Exception], None] | None = None,
@@ -39,18 +48,22 @@ class Outbox:
         longest_pause: float = 10.0,
     ) -> None:
         self._on_trouble, self._patience, self._longest_pause = (on_trouble, patience, longest_pause)
-        self._waiting: deque[Delivery] = deque()
+        self._waiting: deque[tuple[Delivery, int | None]] = deque()
         self._changed = threading.Condition()
         self._closing = False
         self._deadline: float | None = None
         self._thread: threading.Thread | None = None
         self.dropped = 0
+        self.refused: set[int] = set()
+        """What dropped deliveries were about."""
         self.last_error: str | None = None
+        self.trouble: str | None = None
+        """The error that is holding deliveries up now."""
 
-    def put(self, delivery: Delivery) -> None:
-        """Queue a delivery; returns at once."""
+    def put(self, delivery: Delivery, about: int | None = None) -> None:
+        """Queue a delivery; returns at once. `about`: what `refused` names it by when it is dropped."""
         with self._changed:
-            self._waiting.append(delivery)
+            self._waiting.append((delivery, about))
             if self._thread is None:
                 self._thread = threading.Thread(target=self._work, name="outbox", daemon=True)
                 self._thread.start()
@@ -59,16 +72,23 @@ class Outbox:
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def close(self, timeout: float) -> int:
+    def close(self, timeout: float, waiting: Callable[[int], None] | None = None) -> int:
         """Wait until everything is delivered, `timeout` seconds at most; how many deliveries are left or were
         dropped.
+
+        Args:
+            waiting: told how many deliveries are left when it takes longer than a moment.
         """
         with self._changed:
             self._closing = True
             self._deadline = time.monotonic() + timeout
             self._changed.notify_all()
         if self._thread is not None:
-            self._thread.join(timeout + self._longest_pause)
+            moment = min(self.MOMENT, timeout)
+            self._thread.join(moment)
+            if self._thread.is_alive() and waiting is not None:
+                waiting(len(self._waiting))
+            self._thread.join(timeout - moment)
         return len(self._waiting) + self.dropped
 
     def _work(self) -> None:
@@ -78,37 +98,44 @@ class Outbox:
                     self._changed.wait()
                 if not self._waiting:
                     return
-                delivery = self._waiting[0]
-            if not self._deliver(delivery):
+                delivery, about = self._waiting[0]
+            if not self._deliver(delivery, about):
                 return
             with self._changed:
                 self._waiting.popleft()
 
-    def _deliver(self, delivery: Delivery) -> bool:
+    def _deliver(self, delivery: Delivery, about: int | None) -> bool:
         """Try until it succeeds or is hopeless; False when the time to close is over."""
-        begun, pause = time.monotonic(), 0.5
+        begun, doubt, unanswered = time.monotonic(), None, False
+        pause = min(0.5, self._longest_pause)
         while True:
             try:
+                if doubt is not None and self._on_trouble is not None:
+                    # until it is known what the failed attempt left, another could leave it twice
+                    self._on_trouble(doubt)
+                    if unanswered:
+                        # a server that stood still may do now what it was sent then
+                        if self._over(self.SETTLES):
+                            return False
+                        self._on_trouble(doubt)
+                    doubt, unanswered = None, False
                 delivery()
+                self.trouble = None
                 return True
             except Exception as error:  # whatever a store may raise: the sweep goes on
-                self.last_error = " ".join(str(error).split())[:300] or type(error).__name__
+                doubt, unanswered = error, unanswered or "timed out" in str(error).lower()
+                self.trouble = self.last_error = _told(error)
                 log.debug("a delivery failed", exc_info=True)
                 spent = time.monotonic() - begun
                 if _defect(error) or (spent > self._patience and not _away(error)):
                     self.dropped += 1
+                    self.trouble = None
+                    if about is not None:
+                        self.refused.add(about)
                     return True
                 if self._over(pause):
                     return False
                 pause = min(2 * pause, self._longest_pause)
-                self._look(error)
-
-    def _look(self, error: Exception) -> None:
-        if self._on_trouble is not None:
-            try:
-                self._on_trouble(error)
-            except Exception:  # the store is still away
-                log.debug("after a failed delivery", exc_info=True)
 
     def _over(self, pause: float) -> bool:
         """Pause; whether the time to close ran out meanwhile."""
@@ -121,6 +148,21 @@ class Outbox:
                     min(0.2, end - time.monotonic()) if self._deadline else end - time.monotonic()
                 )
         return False
+
+
+_NO_ANSWER = re.compile(
+    r"connection refused|timed out|timeout expired|connection reset|connection aborted|no route to host|"
+    r"network is unreachable|name or service not known|remote end closed connection",
+    re.IGNORECASE,
+)
+
+
+def _told(error: Exception) -> str:
+    """An error in one line for people; the same for every request that nobody answers."""
+    text = " ".join(str(error).split())
+    if (sign := _NO_ANSWER.search(text)) is not None:
+        return f"no answer ({sign[0].lower()})"
+    return masked(text)[:300] or type(error).__name__
 
 
 def _away(error: Exception) -> bool:
@@ -137,6 +179,7 @@ def _away(error: Exception) -> bool:
         "504",
         "locked",
         "full",
+        "no space",
     )
     return any(sign in text for sign in signs)
 

@@ -7,6 +7,10 @@ import subprocess
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
 
 PACKAGES = ("pcdarts-tune", "torch", "torchvision", "ray", "optuna", "mlflow", "numpy")
 
@@ -21,6 +25,15 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
+
+
+def machine(device: torch.device) -> dict[str, str]:
+    """What a result's last digits depend on besides versions, as tags of a run: the device, and on a CPU its threads
+    (those that the process computes with now)."""
+    import torch
+
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
+    return {"pcdarts.device": f"{device.type}: {name}", "pcdarts.threads": str(torch.get_num_threads())}
 
 
 @cache

@@ -1,20 +1,20 @@
 """A retraining in MLflow: one run, found again when the training goes on, linked to the trial of its genotype.
 
-run = RetrainingRun.open(Tracked(store, "quickstart", "first t03 retraining", tags), work)
-run.epoch(0, {"retrain/loss_train": 1.2})
+run = RetrainingRun.open(Tracked(store, "quickstart", "first t03 retraining", tags), work, device)
+run.epochs.epoch(0, {"retrain/loss_train": 1.2})
 run.finish(done)
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from pcdarts_tune.recording.outbox import Outbox
-from pcdarts_tune.terminal.options import say
+from pcdarts_tune.recording.epoch_run import EpochRun, Tracked, common_tags
+from pcdarts_tune.recording.naming import short_value
 
 if TYPE_CHECKING:
+    import torch
+
     from pcdarts_tune.retraining import Retrained, Retraining
     from pcdarts_tune.tracking import MlflowStore
 
@@ -24,51 +24,32 @@ STAGE = "retrain"
 _LOSS = f"{STAGE}/loss_train"  # every epoch has it
 
 
-@dataclass(frozen=True)
-class Tracked:
-    """Where a retraining is recorded: the store, the experiment, the run's name and tags."""
-
-    store: MlflowStore
-    experiment: str
-    name: str
-    tags: Mapping[str, str] = field(default_factory=dict)
-
-
 class RetrainingRun:
-    """A retraining's MLflow run. Epochs wait in an outbox: a store that is away for a while stops no training."""
+    """A retraining's MLflow run."""
 
     def __init__(self, store: MlflowStore, run_id: str) -> None:
         self.store, self.run_id = store, run_id
-        self._outbox = Outbox()
-        self._known: set[int] = set()
+        self.epochs = EpochRun(store, run_id, _LOSS)
 
     @classmethod
-    def open(cls, tracked: Tracked, work: Retraining) -> RetrainingRun:
+    def open(cls, tracked: Tracked, work: Retraining, device: torch.device) -> RetrainingRun:
         """The run of this retraining: the one it began in when it goes on."""
         from pcdarts_tune.draw import cell_svg, cells_png
-        from pcdarts_tune.recording.provenance import git_revision, versions
         from pcdarts_tune.sweeping.launch import about_images
 
-        store = tracked.store
         identity = {
             "pcdarts.retraining": work.recipe,
             **{k: v for k, v in tracked.tags.items() if k == "pcdarts.trial_run"},
         }
         tags = {
-            "pcdarts.kind": "retraining",
+            **common_tags("retraining", work.space, work.images, work.seed),
             "pcdarts.genotype_hash": work.genotype.canonical_hash(),
-            "pcdarts.seed": str(work.seed),
-            "pcdarts.space": work.space.name,
-            "pcdarts.data": work.images.digest,
-            **{f"pcdarts.version.{name}": version for name, version in versions().items()},
-            **tracked.tags,
         }
-        if (revision := git_revision()) is not None:
-            tags["mlflow.source.git.commit"] = revision
-        run_id, new = store.open_run(tracked.experiment, identity, name=tracked.name, tags=tags)
+        epochs = EpochRun.open(tracked, identity, tags, device=device, metric=_LOSS)
+        store, run_id = tracked.store, epochs.run_id
         run = cls(store, run_id)
-        if not new:
-            run._known = store.steps(run_id, _LOSS)
+        run.epochs = epochs
+        if not epochs.new:
             return run
         recipe = work.space.retrain.model_dump(mode="json")
         augment = recipe.pop("augment")
@@ -81,56 +62,37 @@ class RetrainingRun:
         store.log_dataset(run_id, **about_images(work.images), context="retraining")
         return run
 
-    def epoch(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Log an epoch; one that is known from before is skipped, because MLflow would keep it twice."""
-        if step not in self._known:
-            self._known.add(step)
-            self._outbox.put(self._delivery(step, dict(metrics)))
-
-    def _delivery(self, step: int, metrics: dict[str, float]) -> Callable[[], None]:
-        tried = False
-
-        def deliver() -> None:
-            nonlocal tried
-            # an attempt that failed may have arrived all the same
-            if tried and step in self.store.steps(self.run_id, _LOSS):
-                return
-            tried = True
-            self.store.log_epoch(self.run_id, metrics, step)
-
-        return deliver
-
     def finish(self, done: Retrained) -> None:
-        """Log what came of it and end the run."""
-        if left := self._outbox.close(timeout=120):
-            say(f"MLflow did not take {left} epochs: {self._outbox.last_error}")
-        if not self.store.steps(self.run_id, "test/acc"):
+        """Log what came of it and end the run; once more when the test split was read."""
+        self.epochs.flush()
+        if done.test_accuracy is not None and not self.store.steps(self.run_id, "test/acc"):
+            assert done.test_loss is not None, "both come from one look"
             numbers = {"test/acc": done.test_accuracy, "test/loss": done.test_loss}
             self.store.log_epoch(self.run_id, numbers, done.epochs - 1)
-        self.store.set_tags(self.run_id, {"mlflow.note.content": _describe(done)})
-        self.store.close_run(self.run_id, "FINISHED")
+        self.store.set_tags(
+            self.run_id, {"mlflow.note.content": _describe(done), "pcdarts.weights": done.weights}
+        )
+        self.store.close_run(self.run_id, "FINISHED", name=self._name(done))
+
+    def _name(self, done: Retrained) -> str:
+        """The run's name with what came of it, as trials have it: MLflow's table hides the columns at first."""
+        name = str(self.store.client.get_run(self.run_id).info.run_name).partition(" acc=")[0]
+        accuracy = done.test_accuracy if done.validation_accuracy is None else done.validation_accuracy
+        return name if accuracy is None else f"{name} acc={short_value(accuracy)}"
 
     def make_sure(self, done: Retrained) -> None:
         """End the run of a retraining that was cut off between the model and this."""
         if self.store.client.get_run(self.run_id).info.status != "FINISHED":
             self.finish(done)
 
-    def fail(self, error: BaseException) -> None:
-        """End the run as killed or failed; the error itself is what the caller has to tell."""
-        interrupted = isinstance(error, KeyboardInterrupt | SystemExit)
-        self._outbox.put(lambda: self.store.close_run(self.run_id, "KILLED" if interrupted else "FAILED"))
-        if not interrupted:
-            reason = " ".join(str(error).split())[:500] or type(error).__name__
-            self._outbox.put(lambda: self.store.set_tags(self.run_id, {"pcdarts.reason": reason}))
-        self._outbox.close(timeout=10)
-
 
 def _describe(done: Retrained) -> str:
     """A retraining in two lines of Markdown."""
-    held_out = (
-        "" if done.validation_accuracy is None else f", {done.validation_accuracy:.4f} on held-out images"
-    )
+    accuracies = {"the test split": done.test_accuracy, "held-out images": done.validation_accuracy}
+    known = [f"**{value:.4f}** on {images}" for images, value in accuracies.items() if value is not None]
+    if done.test_accuracy is None:
+        known.append("the test split was not read")
     return (
-        f"Retraining, {done.epochs} epochs: accuracy **{done.test_accuracy:.4f}** on the test split{held_out}.\n\n"
-        f"To classify images: `pcdarts-tune predict MODEL IMAGE...`"
+        f"Retraining, {done.epochs} epochs: accuracy {', '.join(known)}.\n\n"
+        f"To see where it comes from: `pcdarts-tune show {done.run_id}`"
     )

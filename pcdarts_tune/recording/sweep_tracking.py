@@ -11,13 +11,19 @@ is away for a while holds a trial up, and nothing is logged twice: an epoch that
 
 from __future__ import annotations
 
-import json
+import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from pcdarts_tune.execution import execution_tags
 from pcdarts_tune.recording import naming
+from pcdarts_tune.recording.descriptions import SweepLinks, describe_trial
+from pcdarts_tune.recording.mlflow_scope import answering_at_once
 from pcdarts_tune.recording.outbox import Outbox
+from pcdarts_tune.recording.saved_view import saved_view
+from pcdarts_tune.recording.trial_pictures import TrialPictures, drawn_at
 from pcdarts_tune.tracking import OBJECTIVE
 
 if TYPE_CHECKING:
@@ -26,8 +32,13 @@ if TYPE_CHECKING:
     from pcdarts_tune.sweeping.outcome import Outcome
     from pcdarts_tune.tracking import MlflowStore
 
-PICTURES = 4
-"""How many times the cells are drawn while a search runs; once more when it has ended."""
+Description = Callable[[SweepLinks], str]
+"""The sweep in a few lines of Markdown."""
+WAITING = 2000
+"""Records that are kept in memory for a store that is away; what is beyond is read from the trials' folders when they have
+ended."""
+DESCRIBE_EVERY = 30.0
+"""Seconds between two descriptions of a sweep that runs, at least: reading all its trials takes a while."""
 
 
 @dataclass(frozen=True)
@@ -51,9 +62,9 @@ class SweepFacts:
 class _Run:
     run_id: str
     proposal: Proposal
-    logged: dict[str, int] = field(default_factory=dict)
+    logged: dict[str, set[int]] = field(default_factory=dict)
     alphas: dict[int, dict[str, Any]] = field(default_factory=dict)
-    drawn: str = ""
+    execution: dict[str, str] = field(default_factory=dict)
 
 
 class SweepTracker:
@@ -62,53 +73,100 @@ class SweepTracker:
     Args:
         note: keeps a value with the study: `run` and `run/<number>` are run ids, `delivered/<number>` says that a trial
             that ended is written down wholly.
+        describe: describes the sweep, as it goes on.
+        history: the records that an ended trial left in its folder, by its number; without it all records that wait are
+            kept in memory.
     """
 
-    def __init__(self, store: MlflowStore, facts: SweepFacts, note: Callable[[str, Any], None]) -> None:
-        self._store, self._facts, self._note = store, facts, note
+    def __init__(
+        self,
+        store: MlflowStore,
+        facts: SweepFacts,
+        note: Callable[[str, Any], None],
+        describe: Description | None = None,
+        history: Callable[[int], list[dict[str, Any]]] | None = None,
+    ) -> None:
+        self._store, self._facts, self._note, self._describe = store, facts, note, describe
+        self._history = history
+        self._described = time.monotonic()
         self._outbox = Outbox(self._doubt)
         self._parent = ""
+        self._objectives: set[int] | None = None
+        """Trials whose result the sweep's own run has; None while that is not known."""
         self._runs: dict[int, _Run] = {}
+        self._behind: set[int] = set()
+        """Trials some of whose records were not kept in memory: their folders have them."""
+        self._settings = ExitStack()
 
     @property
     def trouble(self) -> str | None:
         """What the store answered last, when deliveries are waiting for it."""
-        return self._outbox.last_error if len(self._outbox) > 1 else None
+        return self._outbox.trouble
+
+    @property
+    def last_trouble(self) -> str | None:
+        """What the store answered the last time that it did not take something."""
+        return self._outbox.last_error
 
     def open(self) -> None:
         """Begin, or go on with, the sweep's own run."""
+        self._settings.enter_context(answering_at_once())
         self._outbox.put(self._open)
 
     def trial(self, proposal: Proposal) -> None:
         """A trial starts, for the first time or again."""
-        self._outbox.put(lambda: self._trial(proposal))
+        at = _now()
+        self._outbox.put(lambda: self._trial(proposal, at), proposal.number)
 
     def record(self, number: int, record: dict[str, Any]) -> None:
         """A trial reported a record (see trainable.py)."""
+        at = _now()
         for entry in record["records"] if record["kind"] == "history" else [record]:
-            self._outbox.put(lambda entry=entry: self._record(number, entry))  # type: ignore[misc]
+            if number in self._behind or (self._history is not None and len(self._outbox) >= WAITING):
+                self._behind.add(number)
+                return
+            self._outbox.put(lambda entry=entry: self._record(number, entry, at), number)  # type: ignore[misc]
 
     def ended(self, number: int, outcome: Outcome) -> None:
         """A trial has ended."""
-        self._outbox.put(lambda: self._ended(number, outcome))
+        at = _now()
+        if number in self._behind:
+            self._behind.discard(number)
+            self._outbox.put(lambda: self._catch_up(number, at), number)
+        self._outbox.put(lambda: self._ended(number, outcome, at), number)
 
-    def close(self, status: str, summary: str, timeout: float = 60.0) -> int:
+    def late(self, proposal: Proposal, outcome: Outcome) -> None:
+        """A trial that ended without all of it having been written down."""
+        self.trial(proposal)
+        self._behind.add(proposal.number)
+        self.ended(proposal.number, outcome)
+
+    def close(
+        self,
+        status: str,
+        summary: str | Description,
+        timeout: float = 60.0,
+        waiting: Callable[[int], None] | None = None,
+    ) -> int:
         """End the sweep's run (FINISHED, KILLED), and those of trials that were interrupted; wait for what is waiting.
+
+        Args:
+            waiting: told how many deliveries are left when it takes longer than a moment.
 
         Returns:
             How many deliveries the store did not take.
         """
         self._outbox.put(lambda: self._close(status, summary))
-        return self._outbox.close(timeout)
+        try:
+            return self._outbox.close(timeout, waiting)
+        finally:
+            self._settings.close()
 
     def _tags(self, kind: str) -> dict[str, str]:
         facts = self._facts
-        return {
-            "pcdarts.sweep": facts.name,
-            "pcdarts.space": facts.space.name,
-            **facts.tags,
-            "pcdarts.kind": kind,
-        }
+        # MLflow shows tags in the order they were set in: what people look for first, versions last
+        first = {"pcdarts.sweep": facts.name, "pcdarts.kind": kind}
+        return {**first, "pcdarts.space": facts.space.name, **facts.tags}
 
     def _open(self) -> None:
         facts = self._facts
@@ -119,6 +177,9 @@ class SweepTracker:
         if new:
             self._store.log_json(run_id, facts.space.model_dump(mode="json"), "space.json")
             self._store.log_dataset(run_id, **facts.data)
+            self._store.set_experiment_tag(
+                facts.space.name, *saved_view(facts.name, facts.identity, facts.space)
+            )
         self._parent = run_id
         self._note("run", run_id)
 
@@ -127,19 +188,21 @@ class SweepTracker:
         if not self._parent:
             self._open()
 
-    def _trial(self, proposal: Proposal) -> None:
+    def _trial(self, proposal: Proposal, at: int) -> None:
         self._ensure_open()
         number, facts = proposal.number, self._facts
         identity = {"pcdarts.sweep_id": facts.identity, "pcdarts.kind": "trial", "pcdarts.trial": str(number)}
+        now = {"pcdarts.trial": str(number), "pcdarts.outcome": "running", "pcdarts.stage": "search"}
         run_id, new = self._store.open_run(
             facts.space.name,
             identity,
             name=naming.run_name(number, proposal.hyperparameters),
-            tags={**self._tags("trial"), "pcdarts.seed": str(proposal.seed)},
+            tags={**now, "pcdarts.seed": str(proposal.seed), **self._tags("trial")},
             parent=self._parent,
+            at=at,
         )
+        self._note(f"run/{number}", run_id)
         if new:
-            self._note(f"run/{number}", run_id)
             self._store.log_parameters(run_id, naming.parameters(facts.space.tune, proposal.hyperparameters))
             resolved = {
                 "hyperparameters": proposal.hyperparameters,
@@ -148,112 +211,125 @@ class SweepTracker:
             }
             self._store.log_json(run_id, resolved, "config.json")
             self._store.log_dataset(run_id, **facts.data)
-        self._runs[number] = _Run(run_id, proposal)
+        run = _Run(run_id, proposal)
         if not new:
-            self._recall(self._runs[number])
+            self._recall(run)
+        self._runs[number] = run
 
-    def _record(self, number: int, record: dict[str, Any]) -> None:
+    def _catch_up(self, number: int, at: int) -> None:
+        for record in self._history(number) if self._history is not None else []:
+            self._record(number, record, at)
+
+    def _record(self, number: int, record: dict[str, Any], at: int) -> None:
         run = self._runs[number]
         if record["kind"] == "derived":
-            self._derived(run, record)
+            self._derived(run, record, at)
             return
         stage, epoch = record["stage"], record["epoch"]
         if "alphas" in record:
             run.alphas[epoch] = record["alphas"]
-        if epoch <= run.logged.get(stage, -1):
+        if epoch in run.logged.setdefault(stage, set()):
             return
-        self._store.log_epoch(run.run_id, {**record["metrics"], f"{stage}/epoch": epoch}, epoch)
-        run.logged[stage] = epoch
-        every = max(1, record["epochs"] // PICTURES)
-        if "genotype" in record and (epoch + 1) % every == 0 and epoch + 1 < record["epochs"]:
-            self._cells(run, record["genotype"], epoch)
+        if "genotype" in record and drawn_at(epoch, record["epochs"]):
+            pictures = self._pictures(run)
+            pictures.cells(record["genotype"], epoch)
+            if "alphas" in record:
+                pictures.alphas(record["alphas"], epoch)
+        if record.get("execution", run.execution) != run.execution:
+            run.execution = record["execution"]
+            self._store.set_tags(run.run_id, execution_tags(run.execution))
+        # last: an epoch that has its numbers has all
+        numbers = {**record["metrics"], f"{stage}/epoch": epoch}
+        self._store.log_epoch(run.run_id, numbers, epoch, at=at)
+        run.logged[stage].add(epoch)
 
-    def _derived(self, run: _Run, record: dict[str, Any]) -> None:
-        if run.logged.get("derived", -1) >= 0:
+    def _pictures(self, run: _Run) -> TrialPictures:
+        primitives = self._facts.space.supernet.primitives
+        return TrialPictures(self._store, run.run_id, run.proposal.number, primitives)
+
+    def _derived(self, run: _Run, record: dict[str, Any], at: int) -> None:
+        if run.logged.get("derived"):
             return
-        last = max(run.alphas, default=0)
+        last, pictures = max(run.logged.get("search", ()), default=0), self._pictures(run)
         self._store.log_json(run.run_id, record["genotype"], "genotype.json")
-        self._cells(run, record["genotype"], last)
+        pictures.cells(record["genotype"], last)
         if run.alphas:
             self._store.log_json(run.run_id, run.alphas, "alphas.json")
-            self._alphas(run, last)
-        self._store.set_tags(run.run_id, {"pcdarts.genotype": record["genotype_hash"]})
-        self._store.log_epoch(run.run_id, {"cost/params": record["params"], "cost/macs": record["macs"]}, 0)
-        run.logged["derived"] = 0
+            pictures.alphas(run.alphas[last], last)
+            pictures.history(run.alphas)
+        tags = {"pcdarts.genotype": record["genotype_hash"], "pcdarts.stage": "evaluation"}
+        self._store.set_tags(run.run_id, tags)
+        cost = {"cost/params": record["params"], "cost/macs": record["macs"]}
+        if "latency" in record:
+            cost["cost/latency_ms"] = record["latency"]
+        self._store.log_epoch(run.run_id, cost, 0, at=at)
+        run.logged["derived"] = {0}
         run.alphas.clear()
 
-    def _cells(self, run: _Run, genotype: dict[str, Any], step: int) -> None:
-        from pcdarts_tune.core.genotype import Genotype
-        from pcdarts_tune.draw import cells_png
-
-        text = json.dumps(genotype)
-        if text != run.drawn:
-            number = run.proposal.number
-            png = cells_png(Genotype.from_dict(genotype), title=f"trial {number}, epoch {step + 1}")
-            self._store.log_png(run.run_id, png, key="cells", step=step)
-            run.drawn = text
-
-    def _alphas(self, run: _Run, last: int) -> None:
-        from pcdarts_tune.drawing.heatmap import arch_history_png
-
-        epochs = sorted(run.alphas)
-        names = ("alpha_normal", "alpha_reduce", "beta_normal", "beta_reduce")
-        # without edge normalisation there are no betas
-        parts = {
-            name: [run.alphas[epoch][name] for epoch in epochs]
-            for name in names
-            if run.alphas[last].get(name)
-        }
-        png = arch_history_png(
-            parts["alpha_normal"],
-            parts["alpha_reduce"],
-            parts.get("beta_normal"),
-            parts.get("beta_reduce"),
-            self._facts.space.supernet.primitives,
-            epochs=[epoch + 1 for epoch in epochs],
-            title=f"trial {run.proposal.number}",
-        )
-        self._store.log_png(run.run_id, png, key="alphas", step=last)
-
-    def _ended(self, number: int, outcome: Outcome) -> None:
+    def _ended(self, number: int, outcome: Outcome, at: int) -> None:
         run = self._runs[number]
-        numbers = {"cost/seconds": outcome.seconds} if outcome.seconds is not None else {}
-        if outcome.objective is not None and run.logged.get("ended", -1) < 0:
-            numbers[OBJECTIVE] = outcome.objective
-            if number not in self._store.steps(self._parent, "trials/objective"):
-                self._store.log_epoch(self._parent, {"trials/objective": outcome.objective}, number)
-        if run.logged.get("ended", -1) < 0:
+        if not run.logged.get("ended"):
+            numbers = cost_metrics(outcome)
+            if run.logged.get("derived"):
+                numbers.pop("cost/latency_ms", None)  # was logged then
+            if outcome.objective is not None:
+                numbers[OBJECTIVE] = outcome.objective
+                self._result(number, outcome.objective, at)
             if outcome.evaluation_from is not None:
                 numbers |= {
                     key: value for key, value in outcome.metrics.items() if key.startswith("evaluation/")
                 }
-            self._store.log_epoch(run.run_id, {**numbers, "trials/ended": 0}, 0)
+            self._store.log_epoch(run.run_id, {**numbers, "trials/ended": 0}, 0, at=at)
+            run.logged["ended"] = {0}
         taken = None if outcome.evaluation_from is None else str(outcome.evaluation_from)
-        note = describe(run.proposal, outcome, self._facts.name)
+        note = describe_trial(run.proposal, outcome, self._links(), self._parent)
         self._store.set_tags(
             run.run_id,
             {
                 "pcdarts.outcome": outcome.state,
+                "pcdarts.stage": "ended",
                 "pcdarts.reason": outcome.reason,
                 "pcdarts.evaluation_from": taken,
+                **share_tags(outcome),
                 "mlflow.note.content": note,
             },
         )
         name = naming.run_name(number, run.proposal.hyperparameters, outcome.objective, outcome.state)
-        self._store.close_run(run.run_id, "FAILED" if outcome.state == "failed" else "FINISHED", name=name)
-        self._note(f"delivered/{number}", True)
+        self._store.close_run(
+            run.run_id, "FAILED" if outcome.state == "failed" else "FINISHED", name=name, at=at
+        )
+        # what the store refused is tried again by the next driver
+        if number not in self._outbox.refused:
+            self._note(f"delivered/{number}", True)
         del self._runs[number]
+        if self._describe is not None and time.monotonic() - self._described > DESCRIBE_EVERY:
+            self._described = time.monotonic()
+            self._store.set_tags(self._parent, {"mlflow.note.content": self._describe(self._links())})
 
-    def _close(self, status: str, summary: str) -> None:
+    def _result(self, number: int, objective: float, at: int) -> None:
+        """A trial's result in the sweep's own run, as a metric over trials."""
+        if self._objectives is None:
+            self._objectives = self._store.steps(self._parent, "trials/objective")
+        if number not in self._objectives:
+            self._store.log_epoch(self._parent, {"trials/objective": objective}, number, at=at)
+            self._objectives.add(number)
+
+    def _links(self) -> SweepLinks:
+        facts = self._facts
+        return SweepLinks(self._store.experiment(facts.space.name), facts.name, facts.identity)
+
+    def _close(self, status: str, summary: str | Description) -> None:
         for run in self._runs.values():
             self._store.close_run(run.run_id, "KILLED")
         self._runs.clear()
         self._ensure_open()
-        self._store.set_tags(self._parent, {"mlflow.note.content": summary})
+        text = summary if isinstance(summary, str) else summary(self._links())
+        self._store.set_tags(self._parent, {"mlflow.note.content": text})
         self._store.close_run(self._parent, status)
 
     def _doubt(self, error: Exception) -> None:
-        """A delivery failed, perhaps after it was written: look which epochs the runs really have."""
+        """A delivery failed, perhaps after it was written: look what the runs really have."""
+        self._objectives = None
         for run in self._runs.values():
             self._recall(run)
 
@@ -264,22 +340,33 @@ class SweepTracker:
             "derived": "cost/params",
             "ended": "trials/ended",
         }
-        run.logged = {
-            stage: max(self._store.steps(run.run_id, metric), default=-1) for stage, metric in stages.items()
-        }
+        self._store.doubt(run.run_id)
+        run.logged = {stage: self._store.steps(run.run_id, metric) for stage, metric in stages.items()}
 
 
-def describe(proposal: Proposal, outcome: Outcome, sweep: str) -> str:
-    """A trial in two lines of Markdown."""
-    settings = naming.settings(proposal.hyperparameters) or "the space's own settings"
-    if outcome.objective is None:
-        return f"Trial {proposal.number} of sweep `{sweep}` {outcome.state}: {outcome.reason}\n\nSettings: {settings}"
-    source = "" if outcome.evaluation_from is None else f" (evaluated by trial {outcome.evaluation_from})"
-    return (
-        f"Trial {proposal.number} of sweep `{sweep}`: accuracy **{outcome.objective:.4f}** on held-out images{source}, "
-        f"{outcome.params:,} parameters.\n\n"
-        f"Settings: {settings}. To retrain: `pcdarts-tune promote {sweep} --trial {proposal.number}`"
-    )
+def _now() -> int:
+    """Milliseconds since 1970, as MLflow counts."""
+    return int(time.time() * 1000)
+
+
+def share_tags(outcome: Outcome) -> dict[str, str]:
+    """What the trial had of its machine: on a CPU its result depends on the number of threads."""
+    from pcdarts_tune.sweeping.spending import CPUS, GPUS
+
+    if CPUS not in outcome.metrics:
+        return {}
+    device = "cuda" if outcome.metrics.get(GPUS) else "cpu"
+    return {"pcdarts.device": device, "pcdarts.threads": str(max(1, int(outcome.metrics[CPUS])))}
+
+
+def cost_metrics(outcome: Outcome) -> dict[str, float]:
+    """What a trial cost, and what its genotype does, as metrics."""
+    from pcdarts_tune.sweeping.spending import hours
+
+    numbers = {} if outcome.seconds is None else {"cost/seconds": outcome.seconds}
+    if (spent := hours(outcome)) is not None:
+        numbers[f"cost/{spent.unit.lower()}_hours"] = spent.hours
+    return numbers if outcome.latency is None else {**numbers, "cost/latency_ms": outcome.latency}
 
 
 def _constants(space: Space) -> dict[str, Any]:

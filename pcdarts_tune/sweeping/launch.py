@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pcdarts_tune.errors import UserError
-from pcdarts_tune.home import SweepFolder, free_name
+from pcdarts_tune.home import SweepFolder, free_name, network_file_system
 from pcdarts_tune.terminal.options import home_flag, say
 
 if TYPE_CHECKING:
@@ -30,30 +30,22 @@ def choose_name(home: Path, name: str | None, space: Space) -> str:
     return chosen
 
 
-def storage_folder(storage: str | None) -> str | None:
-    """`--storage` as an absolute path.
-
-    Raises:
-        UserError: for an object store's address.
-    """
-    if storage is None:
-        return None
-    plain = storage.removeprefix("file://")
-    if "://" in plain:
-        raise UserError(
-            f"--storage {storage!r}: only folders, for now",
-            hint="a folder that every node of the cluster mounts",
-        )
-    return str(Path(plain).expanduser().absolute())
-
-
-def check_before(home: Path, run: RunSettings, tracking_uri: str | None = None) -> None:
-    """Refuse what would fail later: a home in a Ray job's temporary folder, trials that fit nowhere, dead addresses."""
+def check_before(
+    home: Path,
+    run: RunSettings,
+    tracking_uri: str | None = None,
+    storage: str | None = None,
+    *,
+    goes_on: bool = False,
+) -> None:
+    """Refuse what would fail later: a home in a Ray job's temporary folder, trials that fit nowhere, dead addresses,
+    storage that cannot be written to. A sweep that `goes_on` does so without an MLflow server: its records wait."""
     import os
 
+    from pcdarts_tune.sweeping import storage as storages
     from pcdarts_tune.sweeping.ray_session import probe
     from pcdarts_tune.sweeping.resources import share_resources, this_machine
-    from pcdarts_tune.tracking import require_answer
+    from pcdarts_tune.tracking import NoAnswer, require_answer
 
     if "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ and "/ray/session" in str(home):
         raise UserError(
@@ -61,18 +53,31 @@ def check_before(home: Path, run: RunSettings, tracking_uri: str | None = None) 
             hint="--home with an absolute path on a disk that stays, the same on all nodes",
         )
     if tracking_uri is not None:
-        require_answer(tracking_uri)
+        try:
+            require_answer(tracking_uri)
+        except NoAnswer as error:
+            if not goes_on:
+                raise
+            say(f"note: {error}; records wait until it answers")
+    if (kind := network_file_system(home)) is not None:
+        say(
+            f"note: {home} is on a network ({kind}), where SQLite's locks cannot be trusted: keep --home on a disk of this "
+            "machine, with --storage on the network, or take --study-uri and --tracking-uri of a server"
+        )
     if run.address is not None:
         probe(run.address)
     else:
         share_resources(this_machine(), trials=1, cpus=run.cpus, gpus=run.gpus, most=run.most)
+    if storage is not None:
+        storages.probe(storage)
 
 
-def load_images(space: Space, data: Path | None, home: Path | None) -> DataSet:
+def load_images(space: Space, data: Path | None, home: Path | None, *, keep: bool = True) -> DataSet:
     """The data set, checked as far as a sweep needs it before anything starts.
 
     Args:
-        home: where decoded images are kept for the next time; None to write nothing.
+        home: where decoded images are kept for the next time; None for nowhere.
+        keep: False only reads what is kept there, and writes nothing.
 
     Raises:
         UserError: what is wrong with it, or that the space holds nothing out to score trials on.
@@ -85,7 +90,7 @@ def load_images(space: Space, data: Path | None, home: Path | None) -> DataSet:
             f"space {space.name!r} holds no images out (data.split: published), so trials could not be compared",
             hint=f"pcdarts-tune search --space {space.name} for one search, or --set data.split=tuning",
         )
-    images = sources.load_images(space, data, home)
+    images = sources.load_images(space, data, home, keep=keep)
     check_image_size(space.supernet.stem, images, "supernet")
     check_image_size(space.evaluation.stem, images, "evaluation")
     check_image_size(space.retrain.stem, images, "retrain")
@@ -140,12 +145,20 @@ def extend(sweep: SweepHandle, more: bool, trials: int) -> None:
 def run_to_the_end(sweep: SweepHandle, run: RunSettings, images: DataSet, *, as_json: bool) -> int:
     """Run a sweep and print its leaderboard and what to do next; the exit code."""
     from pcdarts_tune.sweeping.runner import run_sweep
-    from pcdarts_tune.terminal.leaderboard import print_leaderboard
+    from pcdarts_tune.sweeping.samplers import remarks
+    from pcdarts_tune.terminal.leaderboard import leaderboard_json, print_leaderboard
 
-    ended = run_sweep(sweep, run, data=images)
+    for remark in remarks(sweep.settings.sampler, sweep.space.tune):
+        say(f"note: {remark}")
+    to_go_on = f"to go on: pcdarts-tune resume {sweep.name}{home_flag(sweep.home.absolute())}"
+    try:
+        ended = run_sweep(sweep, run, data=images)
+    except KeyboardInterrupt:
+        say(f"stopped at once; {to_go_on}")
+        raise
     records = sweep.records()
     if as_json:
-        click.echo(json.dumps([record.to_dict() for record in records]))
+        click.echo(leaderboard_json(records))
     else:
         print_leaderboard(records, sweep.keys)
     sys.stdout.flush()
@@ -155,13 +168,12 @@ def run_to_the_end(sweep: SweepHandle, run: RunSettings, images: DataSet, *, as_
             f"they are kept: pcdarts-tune resume {sweep.name} delivers them, or --tracking-uri URI there for a store that answers"
         )
     if ended.reason != "done":
-        say(
-            f"stopped ({ended.reason}); to go on: pcdarts-tune resume {sweep.name}{home_flag(sweep.home.absolute())}"
-        )
+        say(f"stopped ({ended.reason}); {to_go_on}")
         return 130 if ended.reason == "interrupted" else 0
     if not any(record.objective is not None for record in records):
         say("no trial was completed; the reasons are in the table")
         return 1
     say(f"next: pcdarts-tune promote {sweep.name}{home_flag(sweep.home.absolute())}")
+    say(f"to read what came of it: pcdarts-tune report {sweep.name}{home_flag(sweep.home.absolute())}")
     say(f"to compare the trials in MLflow: pcdarts-tune ui{home_flag(sweep.home.absolute())}")
     return 0

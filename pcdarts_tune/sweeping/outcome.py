@@ -27,6 +27,7 @@ class TrialTask:
         space: the sweep's space as JSON.
         folder: where it keeps its checkpoint and result. `evaluations`: where evaluated genotypes are kept.
         threads: CPU threads it may use. `gpus`: GPUs, 0.25 for a quarter of one, 0 for none.
+        execution: the arguments of an `Execution`.
     """
 
     number: int
@@ -38,6 +39,7 @@ class TrialTask:
     evaluations: str
     threads: int = 1
     gpus: float = 0.0
+    execution: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))
@@ -56,6 +58,9 @@ class Outcome:
         reason: why it failed or was pruned, in words a person can act on.
         params, macs: of the retraining network of this genotype (parameters; multiply-adds an image), without the
             auxiliary head.
+        latency: milliseconds for one image (batch 1) through that network, on the trial's device; None unless it is an
+            objective.
+        constraints: by how much `params` and `macs` exceed the space's limits, as a share of each: 0.22 is 22 % too much.
         evaluation_from: the trial whose evaluation of the same genotype was taken over; None when it was its own.
         metrics: further numbers worth a column: last losses, accuracies, skip connections.
     """
@@ -70,6 +75,8 @@ class Outcome:
     evaluation_from: int | None = None
     seconds: float | None = None
     metrics: dict[str, float] = field(default_factory=dict)
+    latency: float | None = None
+    constraints: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.state == "complete" and (self.objective is None or not math.isfinite(self.objective)):
@@ -87,7 +94,13 @@ class Outcome:
 
 @dataclass(frozen=True)
 class TrialRecord:
-    """One trial as the leaderboard shows it."""
+    """One trial as the leaderboard shows it; see Outcome.
+
+    Attributes:
+        objectives: what the sweep aims at, by name; None unless complete.
+        pareto: whether no other trial is at least as good in every objective and better in one; None with one objective.
+        rungs: accuracy after so many epochs of the evaluation, where it was compared with others.
+    """
 
     trial: int
     state: State
@@ -103,6 +116,11 @@ class TrialRecord:
     evaluation_from: int | None = None
     seconds: float | None = None
     metrics: dict[str, float] = field(default_factory=dict)
+    latency: float | None = None
+    constraints: dict[str, float] = field(default_factory=dict)
+    objectives: dict[str, float] | None = None
+    pareto: bool | None = None
+    rungs: dict[str, float] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """The contract's keys first, in its order; more follow."""
@@ -110,11 +128,12 @@ class TrialRecord:
 
 
 def ranked(records: list[TrialRecord]) -> list[TrialRecord]:
-    """Best first: complete trials by objective (ties: fewer parameters, lower number), then the rest by state."""
+    """Best first: complete trials by accuracy (ties: fewer parameters, lower number), those on the Pareto front before
+    the others, then the rest by state."""
 
-    def place(record: TrialRecord) -> tuple[int, float, float, int]:
+    def place(record: TrialRecord) -> tuple[int, bool, float, float, int]:
         objective = -math.inf if record.objective is None else record.objective
         params = math.inf if record.params is None else record.params
-        return (STATES.index(record.state), -objective, params, record.trial)
+        return (STATES.index(record.state), record.pareto is False, -objective, params, record.trial)
 
     return sorted(records, key=place)

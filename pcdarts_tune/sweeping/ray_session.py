@@ -12,9 +12,12 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pcdarts_tune.errors import UserError
+
+if TYPE_CHECKING:
+    from pcdarts_tune.sweeping.resources import Cluster
 
 QUIET = {
     "RAY_AIR_NEW_OUTPUT": "0",
@@ -22,6 +25,8 @@ QUIET = {
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
     "TUNE_WARN_THRESHOLD_S": "60",
+    # Ray's snapshots are never read again, and hold every trial there was
+    "TUNE_GLOBAL_CHECKPOINT_S": "1000000000",
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_enable_metrics_collection": "0",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
@@ -57,6 +62,27 @@ def ray_running(*, address: str | None, data_bytes: int = 0) -> Iterator[None]:
             ray.shutdown()
 
 
+def look(address: str) -> Cluster:
+    """What a cluster has, and nothing is left there: no code is sent and no trial started.
+
+    Raises:
+        UserError: when nothing answers at the address.
+    """
+    from pcdarts_tune.sweeping.resources import cluster
+
+    with _quiet_environment():
+        import ray
+
+        if ray.is_initialized():
+            return cluster()
+        probe(address)
+        _join(address, {})
+        try:
+            return cluster()
+        finally:
+            ray.shutdown()
+
+
 def _start(address: str | None, data_bytes: int) -> None:
     import ray
 
@@ -74,6 +100,12 @@ def _start(address: str | None, data_bytes: int) -> None:
     environment: dict[str, Any] = {"env_vars": {**QUIET, **threads}}
     if (package := _checkout()) is not None:
         environment["py_modules"] = [str(package)]
+    _join(address, environment)
+
+
+def _join(address: str, environment: dict[str, Any]) -> None:
+    import ray
+
     try:
         ray.init(address=address, runtime_env=environment, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, RuntimeError, ValueError) as error:
@@ -128,7 +160,7 @@ def _quiet_environment() -> Iterator[None]:
     afterwards.
     """
     removed = ("PYTHONDONTWRITEBYTECODE", "MLFLOW_RUN_ID")
-    touched = {*QUIET, *removed, "OMP_NUM_THREADS", "MKL_NUM_THREADS"}
+    touched = {*QUIET, *removed, "OMP_NUM_THREADS", "MKL_NUM_THREADS", "TUNE_MAX_PENDING_TRIALS_PG"}
     before = {name: os.environ.get(name) for name in touched}
     os.environ.update(QUIET)
     for name in removed:

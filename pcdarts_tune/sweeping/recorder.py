@@ -14,14 +14,18 @@ from typing import TYPE_CHECKING, Any
 
 from ray.tune import Callback
 
+from pcdarts_tune.sweeping.diskfull import says_full
+from pcdarts_tune.sweeping.halving import rungs_in
 from pcdarts_tune.sweeping.outcome import Outcome
 from pcdarts_tune.sweeping.trialstate import leave_failed
+from pcdarts_tune.sweeping.verdicts import answer
 
 if TYPE_CHECKING:
     from ray.tune.experiment import Trial
 
     from pcdarts_tune.recording.sweep_tracking import SweepTracker
     from pcdarts_tune.study import Proposal, SweepStudy
+    from pcdarts_tune.sweeping.halving import Rung
     from pcdarts_tune.sweeping.searcher import StudySearcher
     from pcdarts_tune.terminal.view import View
 
@@ -31,7 +35,8 @@ class Recorder(Callback):
 
     Args:
         searcher: knows which proposal runs under which of Ray's ids.
-        folder: of a trial, by its number.
+        folder: where a trial leaves its files, by its number: a path or a URL.
+        rung: see halving.rung_after.
     """
 
     def __init__(
@@ -40,17 +45,24 @@ class Recorder(Callback):
         tracker: SweepTracker,
         view: View,
         searcher: StudySearcher,
-        folder: Callable[[int], Path],
+        folder: Callable[[int], str],
+        rung: Callable[[int], Rung],
     ) -> None:
         self._study, self._tracker, self._view, self._searcher = (study, tracker, view, searcher)
-        self._folder = folder
+        self._folder, self._rung = folder, rung
         self.ended: set[int] = set()
         """Trials that have ended in this run."""
         self.live: set[int] = set()
         """Trials that have started and not ended."""
+        self._actors: dict[int, str] = {}
+        """Trial -> Ray's id of the actor that it runs in."""
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         proposal = self._proposal(trial)
+        if proposal.number in self.ended:
+            return  # its process was lost after it had told its outcome: Ray starts it again, for nothing
+        if (actor := trial.temporary_state.ray_actor) is not None:
+            self._actors[proposal.number] = actor._actor_id.hex()
         if proposal.number in self.live:
             self._view.restarted(proposal.number, "its process was lost")
             return
@@ -63,26 +75,44 @@ class Recorder(Callback):
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
     ) -> None:
         # what Ray keeps of a result stays small: its snapshots hold the last one of every trial
-        record = json.loads(result.pop("record"))
         number = self._proposal(trial).number
+        for record in json.loads(result.pop("records", "[]")):
+            if number not in self.ended:
+                self._record(number, record)
+
+    def _record(self, number: int, record: dict[str, Any]) -> None:
         if record["kind"] == "outcome":
             record.pop("kind")
             self._end(number, Outcome.from_dict(record))
             return
+        self._answer(number, record)
         self._tracker.record(number, record)
         self._view.record(number, record)
 
+    def _answer(self, number: int, record: dict[str, Any]) -> None:
+        """A trial that has reached a rung waits to learn whether it goes on: the study decides."""
+        for reached in rungs_in(record):
+            stop = self._study.reached(number, reached["values"], self._rung(reached["epochs"]))
+            answer(self._folder(number), reached["epochs"], stop)
+
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        self.fail(self._proposal(trial).number, _reason(trial))
+        if says_full(reason := _reason(trial)):
+            raise OSError(reason)  # not the trial's fault: the whole sweep stops
+        self.fail(self._proposal(trial).number, reason)
 
     def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
         self._view.tick(self._tracker.trouble)
 
+    def lost(self, actors: frozenset[str]) -> set[int]:
+        """The trials that ran in these actors; all that ran where none of them did."""
+        return {number for number in self.live if self._actors.get(number) in actors} or set(self.live)
+
     def fail(self, number: int, reason: str) -> None:
-        """Give a trial up, whose process is gone: its result is left here, in its place."""
+        """Give a trial up, whose process is gone: its result is left here, in its place, and what it could not report any
+        more is passed on."""
         outcome = Outcome("failed", reason=reason)
-        if number not in self.ended:
-            leave_failed(self._folder(number), outcome)
+        if number not in self.ended and (history := leave_failed(self._folder(number), outcome)):
+            self._tracker.record(number, {"kind": "history", "records": history})
         self._end(number, outcome)
 
     def _end(self, number: int, outcome: Outcome) -> None:

@@ -9,18 +9,26 @@ have not ended go on from their checkpoints under their own numbers, and only th
 
 from __future__ import annotations
 
+import gc
+import os
 import sys
 import time
+import traceback
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pcdarts_tune.errors import UserError, WorkFailed
-from pcdarts_tune.home import SweepLock
 from pcdarts_tune.study import Proposal, derived_seed
+from pcdarts_tune.sweeping.diskfull import disk_full, says_full
+from pcdarts_tune.sweeping.halving import rung_after
+from pcdarts_tune.sweeping.losses import Loss, forget, loss
+from pcdarts_tune.sweeping.orphans import end_orphans, marked
 from pcdarts_tune.sweeping.outcome import TrialTask
 from pcdarts_tune.sweeping.ray_session import ray_running
 from pcdarts_tune.sweeping.resources import Share, cluster, share_resources
+from pcdarts_tune.sweeping.samplers import SLOW
 from pcdarts_tune.sweeping.stopping import ReasonToStop, Stop
 from pcdarts_tune.sweeping.sweep_report import deliver_late, summary, tracker_of
 
@@ -30,6 +38,10 @@ if TYPE_CHECKING:
     from pcdarts_tune.sweeping.recorder import Recorder
     from pcdarts_tune.terminal.view import View
     from pcdarts_tune.trainable import TrialFunction
+
+
+DELIVERED_WITHIN = 60.0
+"""Seconds that the end of a sweep waits for MLflow; what it has not taken then, `resume` delivers."""
 
 
 @dataclass(frozen=True)
@@ -75,19 +87,30 @@ def run_sweep(
         UserError: when another process runs it, or its resources can never be had.
         WorkFailed: when Ray does not run trials at all.
     """
-    with SweepLock(sweep.folder), Stop(run.time_budget) as stop:
+    with sweep.lock(), Stop(run.time_budget, quiet=run.quiet) as stop:
+        end_orphans(sweep.about["id"])
         tracker = tracker_of(sweep)
         tracker.open()
-        deliver_late(sweep, tracker)
         try:
+            deliver_late(sweep, tracker)
             if trials_left(sweep):
                 _run(sweep, run, stop, tracker, data, function)
-        except BaseException:
+            reason: ReasonToStop = stop.reason if trials_left(sweep) else "done"
+        except KeyboardInterrupt:
+            raise  # at once: what MLflow does not have yet, `resume` delivers
+        except BaseException as error:
             tracker.close("KILLED", summary(sweep), timeout=10)
+            if isinstance(error, Exception) and says_full(error):
+                raise disk_full(sweep.folder.path, sweep.name, error) from error
             raise
-        reason: ReasonToStop = stop.reason if trials_left(sweep) else "done"
-        undelivered = tracker.close("FINISHED" if reason == "done" else "KILLED", summary(sweep))
-        return Ended(reason, undelivered, tracker.trouble)
+        status = "FINISHED" if reason == "done" else "KILLED"
+        waiting = None if run.quiet else _say_waiting
+        undelivered = tracker.close(status, summary(sweep), DELIVERED_WITHIN, waiting)
+        return Ended(reason, undelivered, tracker.last_trouble)
+
+
+def _say_waiting(left: int) -> None:
+    print(f"MLflow: {left} records are still to be delivered", file=sys.stderr, flush=True)
 
 
 def _run(
@@ -101,7 +124,8 @@ def _run(
     from pcdarts_tune.sweeping.shipping import pack, size
 
     packed = pack(data)
-    with ray_running(address=run.address, data_bytes=size(packed)):
+    with marked(sweep.about["id"]), ray_running(address=run.address, data_bytes=size(packed)):
+        stop.listen()
         left = trials_left(sweep)
         # a trial's results on a CPU depend on its number of threads: what a sweep began with, it goes on with
         cpus = run.cpus if run.cpus is not None else sweep.study.notes().get("cpus_per_trial")
@@ -131,22 +155,22 @@ class _Run:
 
     def to_the_end(self) -> None:
         """Tuner after Tuner until the study has its trials; more than one only where Ray itself gave up."""
-        lost: dict[int, int] = {}
+        losses: Counter[int] = Counter()
         while not self.stop.asked and trials_left(self.sweep):
-            recorder, error = self._fit()
+            recorder, lost = self._fit()
+            gc.collect()  # what the run still holds of Ray must go before Ray does
             if self.stop.asked:
                 return
-            reason = " ".join(str(error).split())[:300] if error else "Ray lost it"
             if not recorder.live and not recorder.ended:
                 hint = "the logs of Ray, in /tmp/ray/session_latest/logs"
-                raise WorkFailed(f"Ray could not run the trials: {reason}", hint=hint) from error
-            # Ray's memory monitor ends a whole run, whatever its trials may fail: those that ran start again
-            for number in sorted(recorder.live):
-                lost[number] = lost.get(number, 0) + 1
-                if lost[number] > self.sweep.settings.max_failures:
-                    recorder.fail(number, f"Ray ended its process {lost[number]} times: {reason}")
+                raise WorkFailed(f"Ray could not run the trials: {lost.reason}", hint=hint)
+            for number in sorted(recorder.lost(lost.actors)):
+                losses[number] += 1
+                self.view.restarted(number, lost.reason)
+                if losses[number] > self.sweep.settings.max_failures:
+                    recorder.fail(number, f"{lost.reason} ({losses[number]} times)")
 
-    def _fit(self) -> tuple[Recorder, Exception | None]:
+    def _fit(self) -> tuple[Recorder, Loss]:
         from ray import tune
 
         from pcdarts_tune.sweeping.quiet import AskedToStop, Silent
@@ -161,8 +185,18 @@ class _Run:
             concurrent=share.concurrent,
             task=_tasks(sweep, share),
             unfinished=sweep.study.unfinished(),
+            beside=sweep.settings.sampler in SLOW,
         )
-        recorder = Recorder(sweep.study, self.tracker, self.view, searcher, sweep.folder.trial)
+        recorder = Recorder(
+            sweep.study,
+            self.tracker,
+            self.view,
+            searcher,
+            sweep.folder.trial_address,
+            rung_after(sweep.space),
+        )
+        # else Tune starts one process after the other; the searcher knows how many there may be
+        os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(share.concurrent)
         resources = {"cpu": share.cpus, **({"gpu": share.gpus} if share.gpus else {})}
         told = tune.with_parameters(ray_trial, function=self.function, data=self.packed)
         tuner = tune.Tuner(
@@ -183,13 +217,26 @@ class _Run:
                 verbose=0,
             ),
         )
+        lost: Loss | None = Loss("Ray ended its process")
         try:
             tuner.fit()
-        except UserError:
-            raise
-        except Exception as error:
-            return recorder, error
-        return recorder, None
+        except BaseException as error:
+            trace = "".join(traceback.format_exception(error))
+            forget(error)
+            if isinstance(error, UserError) or not isinstance(error, Exception) or says_full(error):
+                raise
+            lost = loss(error)
+            if lost is None:
+                if not recorder.ended:
+                    error.add_note(trace)
+                    raise
+                # whatever it was, the sweep got on: no trial is blamed, and it goes on
+                recorder.live.clear()
+                lost = Loss(" ".join(str(error).split())[:300])
+        finally:
+            searcher.close()
+        assert lost is not None, "set above where it was not"
+        return recorder, lost
 
 
 def trials_left(sweep: SweepHandle) -> int:
@@ -208,10 +255,11 @@ def _tasks(sweep: SweepHandle, share: Share) -> Callable[[Proposal], TrialTask]:
             evaluation_seed=seed,
             hyperparameters=proposal.hyperparameters,
             space=space,
-            folder=str(sweep.folder.trial(proposal.number)),
-            evaluations=str(sweep.folder.evaluations),
+            folder=sweep.folder.trial_address(proposal.number),
+            evaluations=sweep.folder.evaluations_address,
             threads=share.threads,
             gpus=share.gpus,
+            execution=sweep.settings.execution.arguments(),
         )
 
     return task
@@ -219,6 +267,7 @@ def _tasks(sweep: SweepHandle, share: Share) -> Callable[[Proposal], TrialTask]:
 
 def _view(sweep: SweepHandle, run: RunSettings, share: Share) -> View:
     from pcdarts_tune.console import choose_view
+    from pcdarts_tune.terminal.unbroken import Unbroken
     from pcdarts_tune.terminal.view import Board
 
     ended = [record for record in sweep.records() if record.state in ("complete", "failed", "pruned")]
@@ -227,5 +276,15 @@ def _view(sweep: SweepHandle, run: RunSettings, share: Share) -> View:
         about = f"sweep {sweep.name}: {sweep.target} trials, {share}; in {sweep.folder.path}"
         print(about, file=sys.stderr, flush=True)
     stages = {"search": sweep.space.search.epochs, "evaluation": sweep.space.evaluation.epochs}
-    board = Board(sweep.target, share.concurrent, stages, ended_before=len(ended), best=best)
-    return choose_view(board, quiet=run.quiet)
+    board = Board(
+        sweep.target,
+        share.concurrent,
+        stages,
+        ended_before=len(ended),
+        best=best,
+        objectives=sweep.space.objectives,
+    )
+    for record in ended:
+        if record.pareto:
+            board.join(record.objectives or {})
+    return Unbroken(choose_view(board, quiet=run.quiet))

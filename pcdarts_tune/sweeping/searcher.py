@@ -2,12 +2,15 @@
 
 Trials that an earlier driver left unfinished come first, under their own numbers; then the study is asked,
 one trial at a time and only when one can start, so that a proposal knows as many results as it can.
+
+A sampler that may think for seconds does so in a thread of its own: the driver goes on hearing its trials meanwhile.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from ray.tune.search import Searcher
@@ -24,6 +27,7 @@ class StudySearcher(Searcher):
         concurrent: trials at a time.
         task: what a trial is told.
         unfinished: proposals to run before new ones.
+        beside: ask in a thread; the study must bear it (Optuna's relational storage does).
     """
 
     def __init__(
@@ -34,6 +38,7 @@ class StudySearcher(Searcher):
         concurrent: int,
         task: Callable[[Proposal], TrialTask],
         unfinished: list[Proposal],
+        beside: bool = False,
     ) -> None:
         super().__init__()
         self._study, self._target, self._concurrent, self._task = (study, target, concurrent, task)
@@ -41,20 +46,40 @@ class StudySearcher(Searcher):
         self.proposals: dict[str, Proposal] = {}
         """Ray's trial id -> what runs under it."""
         self._live: set[str] = set()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="sampler") if beside else None
+        self._asked: Future[Proposal] | None = None
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]
         """The next trial's configuration, None to be asked again later, FINISHED when there are no more."""
         if len(self._live) >= self._concurrent:
             return None
         if self._unfinished:
-            proposal = self._unfinished.popleft()
-        elif len(self._study) < self._target:
-            proposal = self._study.ask(self._target)
+            proposal: Proposal | None = self._unfinished.popleft()
+        elif self._asked is not None or len(self._study) < self._target:
+            proposal = self._ask()
         else:
             return Searcher.FINISHED
+        if proposal is None:
+            return None
         self._live.add(trial_id)
         self.proposals[trial_id] = proposal
         return {"number": proposal.number, "task": self._task(proposal).to_json()}
+
+    def _ask(self) -> Proposal | None:
+        """The study's next proposal; None while the sampler thinks."""
+        if self._thread is None:
+            return self._study.ask(self._target)
+        if self._asked is None:
+            self._asked = self._thread.submit(self._study.ask, self._target)
+        if not self._asked.done():
+            return None
+        asked, self._asked = self._asked, None
+        return asked.result()
+
+    def close(self) -> None:
+        """Wait for the sampler; what it proposes meanwhile is in the study, and the next driver runs it."""
+        if self._thread is not None:
+            self._thread.shutdown(wait=True)
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False

@@ -11,11 +11,19 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pcdarts_tune.addresses import (
+    check_study_uri,
+    check_uri,
+    has_secret,
+    is_postgresql,
+    same_database,
+    without_secret,
+)
 from pcdarts_tune.errors import UserError
 from pcdarts_tune.home import SweepFolder, write_json
-from pcdarts_tune.study import SweepStudy
-from pcdarts_tune.sweep import FORMAT, SweepHandle, SweepSettings, study_settings
-from pcdarts_tune.tracking import check_uri, has_secret, without_secret
+from pcdarts_tune.study import STUDY_NAME, SweepStudy
+from pcdarts_tune.sweep import FORMAT, SweepHandle, SweepSettings, study_name, study_settings
+from pcdarts_tune.sweeping.storage import below
 
 if TYPE_CHECKING:
     from pcdarts_tune.config import Space
@@ -27,6 +35,7 @@ def create_sweep(
     """A new sweep, not yet run.
 
     Args:
+        settings: their `storage` is the place in which the sweep gets one of its own.
         data: `name`, `digest`, `source`, `profile` of the data set, for the record.
 
     Raises:
@@ -36,22 +45,38 @@ def create_sweep(
 
     folder = SweepFolder.of(home, name)
     check_free(home, name)
-    uri = settings.tracking_uri
-    if uri is not None:
-        uri = check_uri(uri)
-        settings = replace(settings, tracking_uri=f"secret:{without_secret(uri)}" if has_secret(uri) else uri)
+    uri, study_uri = settings.tracking_uri, settings.study_uri
+    settings = replace(settings, tracking_uri=_kept(uri), study_uri=study_uri and without_secret(study_uri))
+    if study_uri is not None:
+        study_uri = check_study_uri(study_uri)
+        if uri is not None and same_database(uri, study_uri):
+            raise UserError(
+                f"--study-uri and --tracking-uri both name {without_secret(study_uri)}: Optuna and MLflow keep the "
+                "versions of their tables under one name",
+                hint="a database of its own for each, such as `createdb optuna` and `createdb mlflow`",
+            )
     try:
         folder.path.mkdir(parents=True, exist_ok=True)
+        for leftover in folder.path.glob("study.db*"):  # of a sweep that was never fully made
+            leftover.unlink()
     except OSError as error:
         raise UserError(
             f"{folder.path} cannot be made: {error.strerror}", hint="--home DIR, or PCDARTS_TUNE_HOME"
         ) from None
-    study = SweepStudy.create(folder.study_url, **study_settings(space, settings))
+    identity = uuid.uuid4().hex
+    if settings.storage is not None:
+        # its own: sweeps of several homes may have one name
+        settings = replace(settings, storage=below(settings.storage, f"{name}-{identity[:8]}"))
+    study = SweepStudy.create(
+        study_uri or folder.study_url,
+        name=study_name(name, identity) if study_uri else STUDY_NAME,
+        **study_settings(space, settings),
+    )
     study.note("target", trials)
     about = {
         "format": FORMAT,
         "name": name,
-        "id": uuid.uuid4().hex,
+        "id": identity,
         "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "settings": asdict(settings),
         "space": space.model_dump(mode="json"),
@@ -61,7 +86,18 @@ def create_sweep(
     }
     # last of all: a folder without it is no sweep, and its name is free
     write_json(folder.record_file, about)
-    return SweepHandle(home, folder, uri)
+    return SweepHandle(home, folder, uri, study_uri)
+
+
+def _kept(uri: str | None) -> str | None:
+    """A tracking URI as sweep.json keeps it: absolute, without a password. PostgreSQL's client looks for that elsewhere
+    too; MLflow's does not, so a mark says that one is needed."""
+    if uri is None:
+        return None
+    checked = check_uri(uri)
+    if is_postgresql(uri):
+        return without_secret(uri)
+    return f"secret:{without_secret(checked)}" if has_secret(checked) else checked
 
 
 def check_free(home: Path, name: str) -> None:
@@ -73,6 +109,3 @@ def check_free(home: Path, name: str) -> None:
             hint=f"pcdarts-tune resume {name} to go on with it, pcdarts-tune extend {name} --trials +16 "
             "to give it more trials, or another --name",
         )
-    # what a sweep that was never fully made left
-    for leftover in folder.path.glob("study.db*"):
-        leftover.unlink()

@@ -22,9 +22,6 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-NAMES_OF_SAMPLERS = ("tpe", "random")
-"""Those of samplers.SAMPLERS, which a test compares: naming them here keeps Optuna out of --help."""
-
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
-from pcdarts_tune.recording import naming
+from pcdarts_tune.recording.descriptions import SweepLinks, describe_sweep
 from pcdarts_tune.recording.sweep_tracking import SweepFacts, SweepTracker
 from pcdarts_tune.study import Proposal
 from pcdarts_tune.sweep import counts
@@ -23,7 +24,12 @@ def tracker_of(sweep: SweepHandle) -> SweepTracker:
     tags["pcdarts.sweep_seed"] = str(sweep.settings.seed)
     tags["pcdarts.data"] = sweep.about["data"]["digest"]
     facts = SweepFacts(sweep.name, sweep.about["id"], sweep.space, sweep.about["data"], tags)
-    return SweepTracker(sweep.store(), facts, sweep.study.note)
+
+    def history(number: int) -> list[dict[str, Any]]:
+        result = read_result(sweep.folder.trial_address(number))
+        return [] if result is None else result["history"]
+
+    return SweepTracker(sweep.store(), facts, sweep.study.note, summary(sweep), history)
 
 
 def deliver_late(sweep: SweepHandle, tracker: SweepTracker) -> None:
@@ -32,24 +38,17 @@ def deliver_late(sweep: SweepHandle, tracker: SweepTracker) -> None:
     for record in sweep.records():
         if record.state not in ("complete", "failed", "pruned") or notes.get(f"delivered/{record.trial}"):
             continue
-        tracker.trial(Proposal(record.trial, record.seed, record.hyperparameters))
-        result = read_result(sweep.folder.trial(record.trial))
-        if result is not None:
-            tracker.record(record.trial, {"kind": "history", "records": result["history"]})
         fields = {name: getattr(record, name) for name in Outcome.__dataclass_fields__}
-        tracker.ended(record.trial, Outcome(**fields))
+        proposal = Proposal(record.trial, record.seed, record.hyperparameters)
+        tracker.late(proposal, Outcome(**fields))
 
 
-def summary(sweep: SweepHandle) -> str:
-    """The sweep in a few lines of Markdown."""
-    records = sweep.records()
-    states = ", ".join(f"{number} {state}" for state, number in counts(records).items()) or "no trial yet"
-    lines = [f"Sweep `{sweep.name}` of space `{sweep.space.name}`: {states} of {sweep.target}."]
-    if records and records[0].objective is not None:
-        best = records[0]
-        lines.append(
-            f"Best: trial {best.trial}, accuracy **{best.objective:.4f}** on held-out images "
-            f"({naming.settings(best.hyperparameters) or 'default settings'}). "
-            f"To retrain and register it: `pcdarts-tune promote {sweep.name}`"
-        )
-    return "\n\n".join(lines)
+def summary(sweep: SweepHandle) -> Callable[[SweepLinks], str]:
+    """Describes the sweep in two lines of Markdown, as it is when it is called."""
+
+    def describe(links: SweepLinks) -> str:
+        records = sweep.records()
+        best = records[0] if records and records[0].objective is not None else None
+        return describe_sweep(sweep.space.name, counts(records), sweep.target, best, links)
+
+    return describe

@@ -15,7 +15,18 @@ from types import TracebackType
 
 import click
 
-from pcdarts_tune.errors import UserError
+from pcdarts_tune.addresses import masked
+from pcdarts_tune.errors import UserError, visible
+
+_LOOK = "Hint: pcdarts-tune doctor looks for what is wrong on this machine."
+_ADVICE = {
+    errno.ENOSPC: "Hint: make room on that disk and run it again: long work goes on where it stopped.",
+    errno.EDQUOT: "Hint: make room within your quota and run it again: long work goes on where it stopped.",
+    errno.EACCES: "Hint: check who may write there, or take another place (--home DIR).",
+    errno.EPERM: "Hint: check who may write there, or take another place (--home DIR).",
+    errno.EROFS: "Hint: that disk is read-only; take another place (--home DIR).",
+    errno.EMFILE: "Hint: ulimit -n 65536, then run it again.",
+}
 
 
 def explain(error: BaseException, *, verbose: bool = False) -> int:
@@ -30,10 +41,11 @@ def explain(error: BaseException, *, verbose: bool = False) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     if isinstance(error, click.ClickException):
+        error.message = visible(masked(error.message))  # type: ignore[misc,unused-ignore]
         error.show()
         return error.exit_code
     if verbose:
-        traceback.print_exception(error, file=sys.stderr)
+        sys.stderr.write(_traceback(error))
     if isinstance(error, UserError):
         _say(f"Error: {error}", f"Hint: {error.hint}" if error.hint else "")
         return error.exit_code
@@ -55,12 +67,12 @@ def _failure(error: BaseException, verbose: bool) -> int:
         )
     elif isinstance(error, OSError):
         # the message names the file
-        message, advice = f"Error: {error}", ""
+        message, advice = f"Error: {error}", _ADVICE.get(error.errno or 0, _LOOK)
     else:
         message = (
             f"Error: {type(error).__name__}: {first_line}" if first_line else f"Error: {type(error).__name__}"
         )
-        advice = ""
+        advice = _LOOK
     where = "" if verbose else _keep_traceback(error)
     _say(message, advice, where)
     return 1
@@ -70,7 +82,7 @@ def _keep_traceback(error: BaseException) -> str:
     try:
         handle, path = tempfile.mkstemp(prefix="pcdarts-tune-", suffix=".log")
         with os.fdopen(handle, "w", encoding="utf-8") as file:
-            traceback.print_exception(error, file=file)
+            file.write(_traceback(error))
     except OSError:
         return "Run it again with -v to see the traceback."
     return f"The traceback is in {path}; -v shows it here."
@@ -85,4 +97,8 @@ def _raised_here(trace: TracebackType | None) -> bool:
 
 
 def _say(*lines: str) -> None:
-    click.echo("\n".join(line for line in lines if line), err=True)
+    click.echo(visible(masked("\n".join(line for line in lines if line))), err=True)
+
+
+def _traceback(error: BaseException) -> str:
+    return masked("".join(traceback.format_exception(error)))

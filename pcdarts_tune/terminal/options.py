@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from pcdarts_tune.errors import UserError, nearest
+from pcdarts_tune.errors import UserError, nearest, visible
+from pcdarts_tune.inputs import user_path
+from pcdarts_tune.terminal import completing
 
 if TYPE_CHECKING:
     import torch
@@ -39,17 +41,26 @@ class NearestChoice(click.Choice[str]):
             raise click.BadParameter(error.message + near, ctx, param) from None
 
 
+class GivenPath(click.Path):
+    """A path that says something: `--home "$UNSET"` is a mistake, not the working directory."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not str(value).strip():
+            self.fail("an empty path; '.' is the folder that you are in", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 def _home(ctx: click.Context, param: click.Parameter, value: Path) -> Path:
-    return value.expanduser().absolute()
+    return user_path(value).absolute()
 
 
 def _data(ctx: click.Context, param: click.Parameter, value: Path | None) -> Path | None:
-    return None if value is None else value.expanduser().absolute()
+    return None if value is None else user_path(value).absolute()
 
 
 home_option = click.option(
     "--home",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=GivenPath(file_okay=False, path_type=Path),
     envvar="PCDARTS_TUNE_HOME",
     default=Path("pcdarts-home"),
     show_default="./pcdarts-home",
@@ -64,9 +75,23 @@ tracking_uri_option = click.option(
     show_envvar=True,
     help="MLflow server or store.  [default: SQLite in --home]",
 )
+STUDY_URI = "PCDARTS_TUNE_STUDY_URI"
+study_uri_option = click.option(
+    "--study-uri",
+    metavar="URI",
+    envvar=STUDY_URI,
+    show_envvar=True,
+    help="PostgreSQL database for Optuna's study.  [default: SQLite in --home]",
+)
+# a sweep knows where its study is; the password it does not keep
+study_uri_again_option = click.option(
+    "--study-uri",
+    metavar="URI",
+    help=f"The study's PostgreSQL database once more, with its password; {STUDY_URI}, PGPASSWORD or ~/.pgpass do as well.",
+)
 data_option = click.option(
     "--data",
-    type=click.Path(path_type=Path),
+    type=GivenPath(path_type=Path),
     callback=_data,
     help="Folder with train/ and test/ or with class folders, a parquet file, a folder of train/test parquet files; "
     "or the root of a torchvision data set that the space names.",
@@ -87,6 +112,7 @@ set_option = click.option(
     "settings",
     metavar="KEY=VALUE",
     multiple=True,
+    shell_complete=completing.settings,
     help="Change a value of the space, such as search.epochs=3; may be given again.",
 )
 
@@ -97,6 +123,7 @@ def space_option(default: str) -> Callable[[F], F]:
         "--space",
         metavar="NAME|FILE",
         default=default,
+        shell_complete=completing.spaces,
         show_default=True,
         help="Search space: a name that `pcdarts-tune spaces` lists, or a YAML file.",
     )
@@ -122,7 +149,7 @@ def verbosity() -> int:
 def say(message: str) -> None:
     """A line for the person on stderr; nothing with -q."""
     if verbosity() >= 0:
-        click.echo(message, err=True)
+        click.echo(visible(message), err=True)
 
 
 def home_flag(home: Path) -> str:

@@ -11,6 +11,8 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from pcdarts_tune.sweeping.objectives import fronts, minimised, objective_values
+
 if TYPE_CHECKING:
     from pcdarts_tune.study import Proposal
     from pcdarts_tune.sweeping.outcome import Outcome
@@ -54,7 +56,8 @@ class Board:
     Attributes:
         target: trials the sweep shall have. `ended_before`: how many of them had ended when this process began.
         stages: epochs of each stage.
-        best: (trial, objective).
+        best: (trial, accuracy).
+        objectives: of the sweep. `front`: with several, the values (low is good) of the trials on the Pareto front.
     """
 
     target: int
@@ -62,6 +65,8 @@ class Board:
     stages: dict[str, int]
     ended_before: int = 0
     best: tuple[int, float] | None = None
+    objectives: tuple[str, ...] = ("accuracy",)
+    front: list[tuple[float, ...]] = field(default_factory=list)
     running: dict[int, Running] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
     seconds: list[float] = field(default_factory=list)
@@ -95,6 +100,13 @@ class Board:
             self.seconds.append(time.monotonic() - trial.begun)
         if outcome.objective is not None and (self.best is None or outcome.objective > self.best[1]):
             self.best = (number, outcome.objective)
+        if outcome.state == "complete" and len(self.objectives) > 1:
+            self.join(objective_values(self.objectives, outcome))
+
+    def join(self, values: dict[str, float]) -> None:
+        """See whether a trial with these objectives is on the front, and who leaves it."""
+        points = [*self.front, minimised(self.objectives, values)]
+        self.front = [point for point, number in zip(points, fronts(points), strict=True) if number == 0]
 
     def seconds_left(self) -> float | None:
         """Until the last trial has ended, at the pace so far; None while nothing is known."""

@@ -11,7 +11,7 @@ from formula import images, load_reference, tensor_seed, u
 from torch import nn
 from torch.nn import functional as F
 
-from pcdarts_tune.core import ops
+from pcdarts_tune.core import normalize, ops
 from pcdarts_tune.core.cost import macs, parameters
 from pcdarts_tune.core.genotype import DARTS_PRIMITIVES
 from pcdarts_tune.core.plan import reduction_layers
@@ -186,6 +186,20 @@ def test_fast_equals_textbook_for_every_k(k: int) -> None:
     ids=str,
 )
 def test_fast_equals_textbook_for_other_cells(arguments: dict[str, Any]) -> None:
+    sizes = {"channels": 8, "layers": 4, "num_classes": 3} | arguments
+    assert_equal_through_steps(*twins(**sizes), **EXACT)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [{"k": 4}, {"k": 1}, {"k": 4, "mixing": "random"}, {"k": 2, "edge_normalization": False}],
+    ids=str,
+)
+def test_the_form_for_gpus_equals_textbook(
+    arguments: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where BatchNorm is not folded."""
+    monkeypatch.setattr(normalize, "FOLDED_ON", set())
     sizes = {"channels": 8, "layers": 4, "num_classes": 3} | arguments
     assert_equal_through_steps(*twins(**sizes), **EXACT)
 

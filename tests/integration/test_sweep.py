@@ -14,12 +14,14 @@ from typing import Any
 
 import pytest
 from mlflow import MlflowClient
+from s3 import s3_server
 
 from pcdarts_tune.cli import run as command_line
 from pcdarts_tune.config import Space
 from pcdarts_tune.core.genotype import PUBLISHED
 from pcdarts_tune.errors import UserError
 from pcdarts_tune.home import SweepLock
+from pcdarts_tune.planning.proposals import draw
 from pcdarts_tune.sweep import SweepHandle, SweepSettings, open_sweep
 from pcdarts_tune.sweeping.outcome import Outcome, TrialTask
 from pcdarts_tune.sweeping.ray_session import ray_running
@@ -148,6 +150,45 @@ def test_a_lost_process_starts_again_and_a_trial_that_is_always_lost_fails_alone
     assert "a defect in the trial" in (defect.record(0).reason or "")
 
 
+def kept(task: TrialTask, data: dict[str, str], report: Any) -> Outcome:
+    """A trial that keeps checkpoints; number 1 is lost after its second epoch."""
+    from pcdarts_tune.sweeping.trialstate import TrialState
+    from pcdarts_tune.trainable import TrialLog
+
+    os.environ.update(data)
+    with TrialLog(TrialState.open(task.folder), report) as log:
+        done = len(log.state.history)
+        for epoch in range(done, 3):
+            loss = {"search/loss_train": 1 / (epoch + 1)}
+            log.add({"kind": "epoch", "stage": "search", "epoch": epoch, "epochs": 3, "metrics": loss})
+            if task.number == 1 and epoch == 1 and not done:
+                log.state.flush()
+                os._exit(1)
+        outcome = Outcome("complete", objective=0.5, genotype=PUBLISHED["PC_DARTS_cifar"].to_dict())
+        log.state.finish(outcome)
+    return outcome
+
+
+def test_a_sweep_keeps_its_trials_in_an_object_store(tmp_path: Path) -> None:
+    with s3_server() as address:
+        sweep = made(tmp_path, trials=2, storage=address)
+        credentials = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
+        assert run_sweep(sweep, QUIET, function=kept, data=credentials).reason == "done"
+        again = open_sweep(tmp_path, "s")
+        assert [record.state for record in again.records()] == ["complete"] * 2
+        assert again.settings.storage == sweep.settings.storage
+        for number in (0, 1):
+            result = read_result(again.folder.trial_address(number))
+            assert result is not None
+            assert [record["epoch"] for record in result["history"]] == [0, 1, 2]
+    assert not (again.folder.path / "trials").exists()
+    assert_undoubled(again)
+    client = MlflowClient(again.tracking_uri)
+    for run in runs_of(again).values():
+        losses = client.get_metric_history(run.info.run_id, "search/loss_train")
+        assert [(entry.step, entry.value) for entry in losses] == [(0, 1.0), (1, 0.5), (2, 1 / 3)]
+
+
 def test_a_spent_time_budget_is_resumed_and_extended(tmp_path: Path) -> None:
     from pcdarts_tune.sweeping.launch import extend
 
@@ -169,6 +210,94 @@ def test_a_spent_time_budget_is_resumed_and_extended(tmp_path: Path) -> None:
     assert sorted(record.trial for record in again.records()) == [0, 1, 2, 3, 4, 5]
     with pytest.raises(UserError, match="has 6 trials already"):
         extend(again, False, 6)
+
+
+AIMS: dict[str, Any] = {
+    "objectives": ("accuracy", "macs"),
+    "constraints": {"max_macs": 500},
+    "stopping": {"halving": {"rungs": (1,), "min_trials": 2}},
+    "evaluation": {"epochs": 4},
+}
+
+
+def with_rungs(task: TrialTask, data: Any, report: Any) -> Outcome:
+    """A trial that looks up its size, which may be too large, and its accuracy, which is compared at a rung; the first that
+    is told to stop there is killed before it can say so."""
+    genotype = PUBLISHED["PC_DARTS_cifar"]
+    folder = Path(task.folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    rate = task.hyperparameters["search.learning_rate"]
+    macs = int(1000 * rate)
+    cost = {"params": 10, "macs": macs, "genotype_hash": genotype.canonical_hash()}
+    found = {"genotype": genotype.to_dict(), **cost, "constraints": {"macs": macs / 500 - 1}}
+    report({"kind": "derived", **found})
+    if macs > 500:
+        return Outcome("pruned", reason=f"{macs} multiply-adds", **found)
+    for epoch in range(4):
+        metrics = {"evaluation/acc_held_out": rate}
+        record = {
+            "kind": "epoch",
+            "stage": "evaluation",
+            "epoch": epoch,
+            "epochs": 4,
+            "metrics": metrics,
+            "accuracy": rate,
+        }
+        if epoch == 0:
+            record["rung"] = {"epochs": 1, "values": {"accuracy": rate, "macs": macs}}
+        kept = folder / "kept"
+        again = epoch == 0 and kept.exists()
+        stop = report({"kind": "history", "records": [record]} if again else record)
+        if stop is not None and not again and data is not None and not (Path(data) / "killed").exists():
+            kept.touch()
+            (Path(data) / "killed").touch()
+            os._exit(1)
+        if stop is not None:
+            (folder / "epochs").write_text(str(epoch + 1))
+            return Outcome("pruned", reason=stop, **found)
+    return Outcome("complete", objective=rate, **found)
+
+
+def test_rungs_limits_and_a_pareto_front_through_ray(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    space = Space.model_validate({"name": "table", "tune": TUNE, **AIMS})
+    sweep = create_sweep(tmp_path, "aims", space, SweepSettings(sampler="random"), trials=14, data=DATA)
+    run_sweep(sweep, RunSettings(quiet=True, most=2), function=with_rungs, data=str(tmp_path))
+    again = open_sweep(tmp_path, "aims")
+    records = {record.trial: record for record in again.records()}
+    assert len(records) == 14
+    assert {record.state for record in records.values()} == {"complete", "pruned"}
+    large = [record for record in records.values() if record.macs and record.macs > 500]
+    stopped = [record for record in records.values() if record.rungs and record.state == "pruned"]
+    assert large
+    assert all(
+        record.state == "pruned" and record.constraints["macs"] > 0 and not record.rungs for record in large
+    )
+    assert stopped
+    assert (tmp_path / "killed").exists(), "the process of one that was stopped is lost"
+    for record in stopped:
+        assert "after 1 of 4 epochs of the evaluation: place" in (record.reason or "")
+        assert (again.folder.trial(record.trial) / "epochs").read_text() == "1", "not an epoch more"
+    # the driver's decisions, in the study, are those the trials followed
+    complete = [record for record in again.records() if record.state == "complete"]
+    assert all(list(record.rungs) == ["1"] for record in complete)
+    # here accuracy and cost rise together: all that is complete is on the front, the most accurate first
+    assert all(record.pareto for record in complete)
+    assert again.best().objective == max(record.objective or 0 for record in complete)
+    runs = runs_of(again)
+    for record in stopped + large:
+        tags = runs[str(record.trial)].data.tags
+        assert (tags["pcdarts.outcome"], tags["pcdarts.reason"]) == ("pruned", record.reason)
+    assert_undoubled(again)
+    assert command_line(["leaderboard", "aims", "--home", str(tmp_path)]) == 0
+    table = capsys.readouterr().out
+    assert "Pareto" in table
+    assert "place" in table
+    assert command_line(["leaderboard", "aims", "--json", "--home", str(tmp_path)]) == 0
+    board = json.loads(capsys.readouterr().out)
+    assert board[0]["pareto"] is True
+    assert board[0]["objectives"] == {"accuracy": board[0]["objective"], "macs": board[0]["macs"]}
 
 
 def test_a_second_driver_is_refused(tmp_path: Path) -> None:
@@ -216,6 +345,12 @@ def test_the_command_line_on_real_training(tmp_path: Path, capsys: pytest.Captur
             assert metric in run.data.metrics
     assert_undoubled(handle)
 
+    asked = {record.trial: record.hyperparameters for record in handle.records()}
+    planned = {
+        proposal.number: proposal.hyperparameters for proposal in draw(handle.space, handle.settings, 2)
+    }
+    assert planned == asked, "what --plan draws is what the sweep then ran"
+
     assert command_line([*sweep, "--trials", "2"]) == 2, "the name is taken"
     said = capsys.readouterr().err
     assert "resume tiny" in said
@@ -231,18 +366,6 @@ def test_the_command_line_on_real_training(tmp_path: Path, capsys: pytest.Captur
     assert (status["states"], status["running"], status["trials"]) == ({"complete": 3}, False, 3)
     assert command_line(["status", "tinny", *home]) == 2
     assert "did you mean 'tiny'" in capsys.readouterr().err
-
-
-def test_a_plan_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    home = tmp_path / "home"
-    plan = ["sweep", "--space", "quickstart", "--trials", "4", "--plan", "--home", str(home)]
-    assert command_line([*plan, "--json"]) == 0
-    said = json.loads(capsys.readouterr().out)
-    assert len(said["first_proposals"]) == 4
-    assert said["resources"]["concurrent"] >= 1
-    assert command_line(plan) == 0
-    assert "first proposals" in capsys.readouterr().out
-    assert not home.exists()
 
 
 def test_a_space_that_holds_nothing_out_is_refused(

@@ -1,0 +1,88 @@
+"""Kill -9 of whole nodes of a cluster, at random moments of real sweeps; compared with the same sweeps undisturbed.
+
+    result = soak_nodes(Path("/tmp/soak"), kills=10, sweeps=2)
+
+A head that runs no trials and two nodes with a core each. Their local folders differ, and none of them has the driver's
+home: what a trial needs to go on elsewhere lies in `--storage`, a folder that all see. A killed node comes back as a new
+one a while later.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from pathlib import Path
+from typing import Any
+
+from pcdarts_tune.home import SweepFolder
+from soaking.audit import audit, differences, summed
+from soaking.driver import Driver, Phase
+from soaking.nodes import ENVIRONMENT, Nodes
+from soaking.sweeps import NAME, SMALL, finish, run_undisturbed, say, sweep_command
+
+
+def soak_nodes(
+    folder: Path, *, kills: int, sweeps: int, trials: int = 4, seed: int = 0, pause: float = 15.0
+) -> dict[str, Any]:
+    """Kill nodes under `sweeps` sweeps until there were `kills` kills.
+
+    Args:
+        folder: for the homes; a fresh one.
+        pause: seconds between a node's coming and the next kill, at most.
+    """
+    draw = random.Random(seed)
+    killed: list[dict[str, Any]] = []
+    counts, different = [], []
+    number = 0
+    shared = folder / "shared"
+    homes = folder / "homes"
+    shared.mkdir(parents=True)
+    homes.mkdir()
+    with Nodes(hidden=[homes, Path("/tmp/ray")]) as nodes:
+        for _ in range(2):
+            nodes.add()
+        while len(killed) < kills:
+            number += 1
+            undisturbed, _ = run_undisturbed(folder / f"undisturbed-{number}", trials, number)
+            home = homes / str(number)
+            most = min(kills - len(killed), -(-kills // sweeps))
+            extra = ["--address", nodes.address, "--storage", str(shared), "--max-failures", str(kills)]
+            command = sweep_command(home, trials, number, extra)
+            with Driver(command, SweepFolder.of(home, NAME), trials, ENVIRONMENT) as driver:
+                killed += [{"sweep": number, **kill} for kill in kill_nodes(driver, nodes, most, pause, draw)]
+                finish(driver)
+            counts.append(audit(home, NAME, trials))
+            different += [f"sweep {number}, {text}" for text in differences(home, undisturbed, NAME)]
+            say(f"sweep {number}: {counts[-1]}, {len(different)} differences")
+        apart = nodes.apart
+    return {
+        "what": "kill -9 of all processes of a node",
+        "space": "quickstart " + " ".join(SMALL),
+        "nodes": "a head without cores, two nodes of one core",
+        "local_folders_differ": apart,
+        "sweeps": number,
+        "trials": number * trials,
+        "kills": len(killed),
+        "counts": summed(counts),
+        "differences": different,
+        "each": killed,
+    }
+
+
+def kill_nodes(
+    driver: Driver, nodes: Nodes, most: int, pause: float, draw: random.Random
+) -> list[dict[str, Any]]:
+    """Kill a node after random pauses and add one, `most` times at most, until every trial has ended."""
+    killed: list[dict[str, Any]] = []
+    driver.wait_for(Phase.RUNNING)
+    while len(killed) < most and driver.wait_for(Phase.RUNNING, draw.uniform(1, pause)):
+        if driver.phase != Phase.RUNNING:
+            break
+        nodes.kill(draw.randrange(len(nodes.alive)))
+        killed.append({"seconds": round(driver.seconds, 2), "said": driver.said[-1:]})
+        say(f"killed a node after {driver.seconds:.1f} s")
+        away = draw.uniform(0, 3)
+        time.sleep(away)  # how long the node is away
+        killed[-1]["away"] = round(away, 2)
+        nodes.add()
+    return killed

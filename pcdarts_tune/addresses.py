@@ -1,0 +1,181 @@
+"""Addresses of stores: which there may be, the driver that opens a database, and what of them may be seen.
+
+    check_uri("sqlite:///m.db")                                     # "sqlite:////home/me/m.db"
+    engine_url("postgresql://me:hunter2@db/optuna")                 # "postgresql+psycopg://me:hunter2@db/optuna"
+    without_secret("postgresql://me:hunter2@db/optuna?sslmode=require")     # "postgresql://me@db/optuna?sslmode=require"
+    masked("no answer from https://me:hunter2@host/api")            # "no answer from https://…@host/api"
+
+A password is used and never written down: not in files, runs, logs or messages. `masked` is the last door that every
+message passes; it also knows the passwords of the addresses that this process was given (`keep_secret`).
+"""
+
+from __future__ import annotations
+
+import re
+from importlib.util import find_spec
+from pathlib import Path
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
+
+from pcdarts_tune.errors import UserError
+
+_SERVERS = ("http", "https", "databricks", "databricks-uc")
+_DATABASES = ("sqlite", "postgresql", "postgres", "mysql", "mssql")
+_DRIVERS = ("psycopg", "psycopg2")
+"""For PostgreSQL, the preferred one first."""
+
+_SECRET_WORDS = ("password", "passwd", "pwd", "secret", "token")
+_USER_INFO = re.compile(r"(?<=://)[^\s/@'\"]*@")
+_QUERY = re.compile(rf"([?&][\w.-]*(?:{'|'.join(_SECRET_WORDS)})[\w.-]*=)[^\s&'\"]*", re.IGNORECASE)
+_known: set[str] = set()
+
+
+def is_database(uri: str) -> bool:
+    """Whether the address is of a database, as against a server's or a folder's."""
+    return _scheme(uri).partition("+")[0] in _DATABASES
+
+
+def is_postgresql(uri: str) -> bool:
+    """Whether the address is of a PostgreSQL database."""
+    return _scheme(uri).partition("+")[0] in ("postgresql", "postgres")
+
+
+def check_uri(uri: str) -> str:
+    """A tracking URI, absolute, as MLflow takes it.
+
+    Raises:
+        UserError: for a store this cannot write to.
+    """
+    keep_secret(uri)
+    scheme = _scheme(uri)
+    _require_whole(uri, "--tracking-uri")
+    if scheme == "sqlite" and len(uri) > len("sqlite:///"):
+        if uri.startswith("sqlite:///") and not uri.startswith("sqlite:////"):
+            return f"sqlite:///{Path(uri.removeprefix('sqlite:///')).absolute()}"
+        return uri
+    if is_postgresql(uri):
+        return engine_url(uri)
+    if scheme in _SERVERS or (scheme.partition("+")[0] in _DATABASES and scheme != "sqlite"):
+        return uri
+    raise UserError(
+        f"--tracking-uri {without_secret(uri)!r} is no address of an MLflow store",
+        hint="http://HOST:PORT of an MLflow server, sqlite:////absolute/path/mlflow.db, or postgresql://USER@HOST/DB",
+    )
+
+
+def _require_whole(uri: str, option: str) -> None:
+    """Raises UserError for an address whose host or port is none."""
+    try:
+        parts = urlsplit(uri)
+        lacking = parts.scheme in ("http", "https") and not parts.hostname
+        _ = parts.port
+    except ValueError as error:
+        raise UserError(
+            f"{option} {without_secret(uri)!r} is no address: {masked(str(error))}", hint="http://HOST:PORT"
+        ) from None
+    if lacking or not uri.isprintable():
+        raise UserError(f"{option} {without_secret(uri)!r} is no address", hint="http://HOST:PORT")
+
+
+def check_study_uri(uri: str) -> str:
+    """The address of a PostgreSQL database for Optuna's study.
+
+    Raises:
+        UserError: for anything else.
+    """
+    keep_secret(uri)
+    _require_whole(uri, "--study-uri")
+    if is_postgresql(uri):
+        engine_url(uri)
+        return uri
+    raise UserError(
+        f"--study-uri {without_secret(uri)!r} is no address of a PostgreSQL database",
+        hint="postgresql://USER@HOST/DB; without --study-uri the study is a SQLite file in --home",
+    )
+
+
+def engine_url(uri: str) -> str:
+    """A PostgreSQL address with the driver that is installed; any other as it is.
+
+    Raises:
+        UserError: when there is no driver, naming the extra that brings one.
+    """
+    scheme, separator, rest = uri.partition("://")
+    base, _, driver = scheme.partition("+")
+    if base not in ("postgresql", "postgres"):
+        return uri
+    wanted = (driver,) if driver else _DRIVERS
+    for name in wanted:
+        if find_spec(name) is not None:
+            return f"postgresql+{name}{separator}{rest}"
+    raise UserError(
+        f"{without_secret(uri)} needs the package {wanted[0]}, which is not installed",
+        hint="pip install 'pcdarts-tune[postgres]'",
+    )
+
+
+def same_database(one: str, other: str) -> bool:
+    """Whether two addresses name one PostgreSQL database."""
+    if not (is_postgresql(one) and is_postgresql(other)):
+        return False
+    a, b = urlsplit(one), urlsplit(other)
+    return (a.hostname, a.port or 5432, a.path) == (b.hostname, b.port or 5432, b.path)
+
+
+def without_secret(uri: str) -> str:
+    """The address as it may be shown and written down: no password, and of a server no user name and query either."""
+    scheme = _scheme(uri)
+    try:
+        parts = urlsplit(uri)
+        host, port = parts.hostname or "", f":{parts.port}" if parts.port else ""
+    except ValueError:
+        return f"{scheme}://…" if scheme else "…"
+    if "@" in parts.path + parts.query + parts.fragment:
+        # a password with one of / ? # in it ends the host's part too early: nothing of it is safe
+        return f"{scheme}://…"
+    if ":" in host:
+        host = f"[{host}]"
+    user, query = "", ""
+    if is_database(uri):
+        user = f"{parts.username}@" if parts.username else ""
+        kept = [(key, value) for key, value in parse_qsl(parts.query) if not _secret_key(key)]
+        query = urlencode(kept, safe="/")
+    return f"{scheme}://{user}{host}{port}{parts.path}{'?' if query else ''}{query}"
+
+
+def has_secret(uri: str) -> bool:
+    """Whether an address holds a password or a query that may be one."""
+    try:
+        parts = urlsplit(uri)
+        if parts.password is not None or "@" in parts.path + parts.query + parts.fragment:
+            return True
+    except ValueError:
+        return True
+    if is_database(uri):
+        return any(_secret_key(key) for key, _ in parse_qsl(parts.query))
+    return bool(parts.query)
+
+
+def keep_secret(uri: str) -> None:
+    """Remember the passwords in an address, so that `masked` finds them wherever they turn up."""
+    database = is_database(uri)
+    # up to the last @: a password may hold signs that end the host's part too early
+    user, _, password = uri.partition("://")[2].rpartition("@")[0].partition(":")
+    found = [password if password or database else user]  # https://TOKEN@host
+    found += [value for key, value in parse_qsl(uri.partition("?")[2]) if not database or _secret_key(key)]
+    # shorter ones would blacken ordinary words
+    _known.update(form for secret in found for form in (secret, unquote(secret)) if len(form) >= 4)
+
+
+def masked(text: str) -> str:
+    """`text` without user names and passwords of addresses, and without the passwords this process was given."""
+    for secret in sorted(_known, key=len, reverse=True):
+        text = text.replace(secret, "…")
+    return _QUERY.sub(r"\1…", _USER_INFO.sub("…@", text))
+
+
+def _secret_key(key: str) -> bool:
+    return any(word in key.lower() for word in _SECRET_WORDS)
+
+
+def _scheme(uri: str) -> str:
+    return match.group(1).lower() if (match := re.match(r"([A-Za-z][\w+.-]*):", uri)) else ""

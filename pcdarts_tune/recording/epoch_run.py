@@ -1,0 +1,149 @@
+"""An MLflow run of one search or training in this process: found again when the work goes on, fed epoch by epoch.
+
+run = EpochRun.open(tracked, {"pcdarts.retraining": recipe}, tags, device=device, metric="retrain/loss_train")
+run.epoch(0, {"retrain/loss_train": 1.2})
+run.flush(); store.close_run(run.run_id, "FINISHED")
+
+Epochs wait in an outbox: a store that is away for a while stops no training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from pcdarts_tune.execution import execution_tags
+from pcdarts_tune.recording.outbox import Outbox
+from pcdarts_tune.terminal.options import say
+
+if TYPE_CHECKING:
+    import torch
+
+    from pcdarts_tune.config import Space
+    from pcdarts_tune.datasets import DataSet
+    from pcdarts_tune.tracking import MlflowStore
+
+
+@dataclass(frozen=True)
+class Tracked:
+    """Where a search or training is recorded.
+
+    Attributes:
+        experiment: the MLflow experiment's name.
+        name: the run's.
+        tags: over those that every run has.
+        parent: the run it is nested under.
+        identity: tags that find the run again; None where its recipe does.
+    """
+
+    store: MlflowStore
+    experiment: str
+    name: str
+    tags: Mapping[str, str] = field(default_factory=dict)
+    parent: str | None = None
+    identity: Mapping[str, str] | None = None
+
+
+class EpochRun:
+    """A run that takes epochs.
+
+    Args:
+        metric: one that every epoch has; which steps of it are known says which epochs are.
+    """
+
+    def __init__(self, store: MlflowStore, run_id: str, metric: str) -> None:
+        self.store, self.run_id, self._metric = store, run_id, metric
+        self.new = False
+        self._outbox = Outbox()
+        self._known: set[int] = set()
+        self._execution: Mapping[str, str] = {}
+
+    @classmethod
+    def open(
+        cls,
+        tracked: Tracked,
+        identity: Mapping[str, str],
+        tags: Mapping[str, str],
+        *,
+        device: torch.device,
+        metric: str,
+    ) -> EpochRun:
+        """The run it began in where it goes on, else a new one."""
+        from pcdarts_tune.recording.provenance import machine
+
+        store = tracked.store
+        run_id, new = store.open_run(
+            tracked.experiment,
+            tracked.identity or identity,
+            name=tracked.name,
+            tags={**tags, **tracked.tags},
+            parent=tracked.parent,
+        )
+        store.set_tags(run_id, machine(device))
+        run = cls(store, run_id, metric)
+        run.new = new
+        if not new:
+            run._known = store.steps(run_id, metric)
+        return run
+
+    def beside(self, metric: str) -> EpochRun:
+        """The same run for another stage, whose epochs are counted by a metric of their own."""
+        other = EpochRun(self.store, self.run_id, metric)
+        other._known = set() if self.new else self.store.steps(self.run_id, metric)
+        return other
+
+    def epoch(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Log an epoch; one that is known from before is skipped, because MLflow would keep it twice."""
+        if step not in self._known:
+            self._known.add(step)
+            self._outbox.put(self._delivery(step, dict(metrics)))
+
+    def executed(self, came_of: Mapping[str, str]) -> None:
+        """Tag the run with how its steps are executed, which is known once some were."""
+        if came_of != self._execution:
+            self._execution = came_of
+            self._outbox.put(lambda: self.store.set_tags(self.run_id, execution_tags(came_of)))
+
+    def _delivery(self, step: int, metrics: dict[str, float]) -> Callable[[], None]:
+        tried = False
+
+        def deliver() -> None:
+            nonlocal tried
+            # an attempt that failed may have arrived all the same
+            if tried and step in self.store.steps(self.run_id, self._metric):
+                return
+            tried = True
+            self.store.log_epoch(self.run_id, metrics, step)
+
+        return deliver
+
+    def flush(self) -> None:
+        """Wait until the epochs are delivered, and say so where the store does not take them."""
+        if left := self._outbox.close(timeout=120):
+            say(f"MLflow did not take {left} epochs: {self._outbox.last_error}")
+
+    def fail(self, error: BaseException) -> None:
+        """End the run as killed or failed; the error itself is what the caller has to tell."""
+        interrupted = isinstance(error, KeyboardInterrupt | SystemExit)
+        self._outbox.put(lambda: self.store.close_run(self.run_id, "KILLED" if interrupted else "FAILED"))
+        if not interrupted:
+            reason = " ".join(str(error).split())[:500] or type(error).__name__
+            self._outbox.put(lambda: self.store.set_tags(self.run_id, {"pcdarts.reason": reason}))
+        self._outbox.close(timeout=10)
+
+
+def common_tags(kind: str, space: Space, images: DataSet, seed: int) -> dict[str, str]:
+    """What every run of a search or training says about itself."""
+    from pcdarts_tune.recording.provenance import git_revision, versions
+
+    tags = {
+        "pcdarts.kind": kind,
+        "pcdarts.seed": str(seed),
+        "pcdarts.space": space.name,
+        "pcdarts.data": images.digest,
+        **{f"pcdarts.version.{name}": version for name, version in versions().items()},
+    }
+    if (revision := git_revision()) is not None:
+        tags["mlflow.source.git.commit"] = revision
+    return tags

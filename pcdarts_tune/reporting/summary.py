@@ -1,0 +1,173 @@
+"""A sweep in words: what was searched, the best, how sure that is, what it cost, what failed, what to do next.
+
+for line in summary(facts): print(line.text)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pcdarts_tune.recording import naming
+from pcdarts_tune.terminal.leaderboard import short_hours
+from pcdarts_tune.terminal.options import home_flag
+from pcdarts_tune.terminal.progress import format_seconds
+
+if TYPE_CHECKING:
+    from pcdarts_tune.reporting.facts import Facts
+    from pcdarts_tune.reporting.standing import Standing
+
+
+@dataclass(frozen=True)
+class Said:
+    """One paragraph: what it is about, its text, and the command it ends in, if any."""
+
+    about: str
+    text: str
+    command: str = ""
+
+
+def summary(facts: Facts) -> list[Said]:
+    """The report's first words, plain text."""
+    said = [Said("Searched", _searched(facts)), Said("Best", _best(facts))]
+    if facts.best is not None:
+        said.append(Said("How sure", _sure(facts)))
+    said.append(Said("Cost", _cost(facts)))
+    if lost := _lost(facts):
+        said.append(Said("Lost", lost))
+    text, command = next_step(facts)
+    said.append(Said("Next", text, command))
+    return said
+
+
+def next_step(facts: Facts) -> tuple[str, str]:
+    """What to do now, and the command that does it."""
+    name, home = facts.sweep.name, home_flag(facts.sweep.home)
+    ended = sum(facts.states.get(state, 0) for state in ("complete", "pruned", "failed"))
+    if facts.running:
+        return (
+            f"The sweep runs now: {ended} of {facts.target} trials have ended. Write this report again later.",
+            f"pcdarts-tune status {name}{home}",
+        )
+    if ended < facts.target:
+        return f"{facts.target - ended} trials are still to be run.", f"pcdarts-tune resume {name}{home}"
+    if facts.best is None:
+        return "No trial was completed; see below why.", f"pcdarts-tune leaderboard {name}{home}"
+    tested = [r for r in facts.retrainings if r.test is not None]
+    if tested:
+        return (
+            "A genotype of this sweep was retrained and tested, see below. To look at the trials and the model in MLflow:",
+            f"pcdarts-tune ui{home}",
+        )
+    level = len({s.record.genotype_hash for s in facts.level})
+    if level > 1:
+        return (
+            f"Retrain the best genotypes with several seeds and the default beside them: {level} of them are level here.",
+            f"pcdarts-tune promote {name} --candidates {min(level, 4)} --seeds 3 --baseline default{home}",
+        )
+    return (
+        "Retrain the best genotype, test it once and register the model.",
+        f"pcdarts-tune promote {name}{home}",
+    )
+
+
+def losses(facts: Facts) -> list[tuple[str, list[Standing]]]:
+    """Reasons why trials have no accuracy, the most frequent first, with their trials."""
+    reasons: dict[str, list[Standing]] = {}
+    for standing in facts.standings:
+        record = standing.record
+        if record.state in ("failed", "pruned"):
+            reasons.setdefault(f"{record.state}: {record.reason or 'no reason is known'}", []).append(
+                standing
+            )
+    return sorted(reasons.items(), key=lambda item: (-len(item[1]), item[0]))
+
+
+def listed(numbers: Sequence[int], most: int = 12) -> str:
+    """`trial 3`, `trials 3, 5 and 7`, `trials 1, 2, 3 and 40 more`."""
+    shown = [str(number) for number in sorted(numbers)]
+    if len(shown) == 1:
+        return f"trial {shown[0]}"
+    if len(shown) > most:
+        shown = [*shown[:most], f"{len(numbers) - most} more"]
+    return f"trials {', '.join(shown[:-1])} and {shown[-1]}"
+
+
+def _searched(facts: Facts) -> str:
+    space, about = facts.sweep.space, facts.sweep.about
+    states = ", ".join(f"{n} {state}" for state, n in facts.states.items()) or "none has begun"
+    goals = "" if space.objectives == ("accuracy",) else f" The objectives are {', '.join(space.objectives)}."
+    tuned = ", ".join(facts.keys) or "nothing"
+    return (
+        f"A cell for {about['data']['name']} in the space {space.name}: {facts.target} trials ({states}). Each is a PC-DARTS "
+        f"search of {space.search.epochs} epochs; the cell it derives is trained from scratch for {space.evaluation.epochs} "
+        f"epochs, and its accuracy on held-out images is what counts. Tuned by {facts.sweep.settings.sampler}: {tuned}.{goals}"
+    )
+
+
+def _best(facts: Facts) -> str:
+    if facts.best is None:
+        return "No trial is complete yet."
+    best, record = facts.best, facts.best.record
+    images = f"{facts.held_out:,} held-out images" if facts.held_out else "held-out images"
+    settings = naming.settings(record.hyperparameters) or "the space's own settings"
+    size = "" if record.params is None else f", {naming.short_count(record.params)} parameters"
+    macs = (
+        "" if record.macs is None else f" and {naming.short_count(record.macs)} multiply-adds when retrained"
+    )
+    skips = (
+        ""
+        if best.skip_connections is None
+        else f"; {best.skip_connections} skip connections in its normal cell"
+    )
+    others = [number for number in best.found_by if number != record.trial]
+    again = f" Its genotype was also found by {listed(others)}." if others else ""
+    return f"Trial {record.trial}: accuracy {record.objective:.4f} on {images} ({settings}){size}{macs}{skips}.{again}"
+
+
+def _sure(facts: Facts) -> str:
+    complete, level = len(facts.complete), len(facts.level)
+    texts = []
+    if facts.resolution is not None:
+        who = "alone" if level == 1 else f"level with {level - 1} of the {complete - 1} others"
+        texts.append(
+            f"On {facts.held_out:,} images two accuracies that differ by less than {facts.resolution:.4f} (two standard "
+            f"errors) cannot be told apart: the best is {who}."
+        )
+    spreads = [s.spread for s in facts.complete if s.spread is not None and s.spread.std is not None]
+    if spreads:
+        widest = max(spread.std or 0.0 for spread in spreads)
+        texts.append(
+            f"Where the same settings were searched with several seeds, the standard deviation was up to {widest:.4f}."
+        )
+    else:
+        texts.append(
+            "Every setting was searched with one seed, and every genotype evaluated with one: seeds come on top."
+        )
+    texts.append("The best of many trials is also the luckiest: expect a little less from it elsewhere.")
+    return " ".join(texts)
+
+
+def _cost(facts: Facts) -> str:
+    if not facts.spent:
+        seconds = sum(s.record.seconds or 0.0 for s in facts.standings)
+        return f"{format_seconds(seconds)} of trials; what share of the machine they had was not recorded."
+    sums = " and ".join(f"{short_hours(hours)} {unit}-hours" for unit, hours in sorted(facts.spent.items()))
+    unknown = f" ({facts.unspent} trials that do not say are left out)" if facts.unspent else ""
+    known = [s.spent.hours for s in facts.standings if s.spent is not None]
+    mean = f", {short_hours(sum(known) / len(known))} a trial on average" if len(facts.spent) == 1 else ""
+    return f"{sums} in all{mean}{unknown}."
+
+
+def _lost(facts: Facts) -> str:
+    found = losses(facts)
+    if not found:
+        return ""
+    number = sum(len(group) for _, group in found)
+    reason, group = found[0]
+    more = "" if len(found) == 1 else f" {len(found)} reasons; the most frequent:"
+    who = listed([s.record.trial for s in group])
+    return (
+        f"{number} of {len(facts.standings)} trials without an accuracy.{more} {who.capitalize()} {reason}."
+    )

@@ -1,0 +1,132 @@
+"""One search in this process: epochs to MLflow where it is tracked, a checkpoint after each, a genotype at the end.
+
+    found = search(Searching(space, images, seed=0), checkpoint=Path("genotype.json.checkpoint"), device=device)
+    found.genotype
+
+What was interrupted goes on from its checkpoint, in the same MLflow run.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pcdarts_tune.execution import DEFAULTS, Execution
+from pcdarts_tune.recording.epoch_run import Tracked
+from pcdarts_tune.recording.search_run import SearchRun
+from pcdarts_tune.resumable import Resumable, digest
+from pcdarts_tune.terminal.progress import Progress
+
+if TYPE_CHECKING:
+    import torch
+
+    from pcdarts_tune.config import Space
+    from pcdarts_tune.core.genotype import Genotype
+    from pcdarts_tune.core.search import Search, SearchEpoch
+    from pcdarts_tune.datasets import DataSet
+
+
+@dataclass(frozen=True)
+class Searching:
+    """What is searched, with the space's own values of what it would tune: everything that decides the result."""
+
+    space: Space
+    images: DataSet
+    seed: int
+    execution: Execution = DEFAULTS
+
+    @property
+    def recipe(self) -> str:
+        """16 hexadecimal digits: equal for searches that compute the same."""
+        values = self.space.model_dump(mode="json")
+        return digest(
+            {"seed": self.seed, "images": self.images.digest}
+            | {key: values[key] for key in ("data", "supernet", "search")}
+            | self.execution.identity()
+        )
+
+
+@dataclass(frozen=True)
+class Found:
+    """What came of it; `metrics` are the last epoch's, `run_id` is None when it was not tracked."""
+
+    genotype: Genotype
+    epochs: int
+    seconds: float
+    metrics: dict[str, float]
+    run_id: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "genotype": self.genotype.to_dict(),
+            "genotype_hash": self.genotype.canonical_hash(),
+            "epochs": self.epochs,
+            "seconds": self.seconds,
+            "metrics": self.metrics,
+        }
+
+
+def search(
+    work: Searching,
+    *,
+    checkpoint: Path | None,
+    device: torch.device,
+    tracked: Tracked | None = None,
+    quiet: bool = False,
+) -> Found:
+    """Search, or go on from the checkpoint, which is the caller's to remove once the genotype is kept elsewhere.
+
+    Raises:
+        UserError: when the checkpoint belongs to something else.
+        NonFiniteLoss: when the search diverges.
+    """
+    from pcdarts_tune.build import build_search
+    from pcdarts_tune.core.genotype import Genotype
+
+    job = build_search(work.space, work.images, device=device, seed=work.seed, execution=work.execution)
+    epochs = Resumable(job, checkpoint, work.recipe, _record)
+    run = None if tracked is None else SearchRun.open(tracked, work, device)
+    try:
+        _run_epochs(work, job, epochs, run, quiet)
+        last = epochs.history[-1]
+        found = Found(
+            Genotype.from_dict(last["genotype"]),
+            len(epochs.history),
+            sum(entry["seconds"] for entry in epochs.history),
+            last["metrics"],
+            None if run is None else run.run_id,
+        )
+        if run is not None:
+            run.finish(found)
+    except BaseException as error:
+        if run is not None:
+            run.epochs.fail(error)
+        raise
+    return found
+
+
+def _run_epochs(
+    work: Searching, job: Search, epochs: Resumable[SearchEpoch], run: SearchRun | None, quiet: bool
+) -> None:
+    if run is not None:
+        for step, entry in enumerate(epochs.history):
+            run.epochs.epoch(step, entry["metrics"])
+    total = work.space.search.epochs
+    with Progress("search", total, start=len(epochs.history), quiet=quiet) as progress:
+        for entry in epochs:
+            metrics = entry["metrics"]
+            if run is not None:
+                run.epochs.epoch(len(epochs.history) - 1, metrics)
+                run.epochs.executed(job.execution())
+            note = f"supernet accuracy {metrics['search/acc_train']:.3f}, {entry['skips']} skip connections"
+            progress.update(len(epochs.history), note)
+
+
+def _record(epoch: SearchEpoch) -> dict[str, Any]:
+    return {
+        "genotype": epoch.genotype.to_dict(),
+        "metrics": epoch.metrics(),
+        "skips": epoch.skip_connections,
+        "seconds": epoch.seconds,
+    }

@@ -1,0 +1,190 @@
+"""Sweeps whose MLflow server goes away, whose disk is full, that have many trials: Ray runs them, the stores are real."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from compare import differences
+from lookup import Table, drawn_rows, lookup_made, lookup_trial, travels_by_value
+from outage import half_written, kept_full, small_disk
+from servers import MlflowServer, mlflow_server
+
+from pcdarts_tune.errors import WorkFailed
+from pcdarts_tune.recording import sweep_tracking
+from pcdarts_tune.recording.outbox import Outbox
+from pcdarts_tune.recording.trial_pictures import TrialPictures
+from pcdarts_tune.sweep import SweepHandle, open_sweep
+from pcdarts_tune.sweeping import runner
+from pcdarts_tune.sweeping.ray_session import ray_running
+from pcdarts_tune.sweeping.runner import Ended, RunSettings, run_sweep
+
+QUIET = RunSettings(quiet=True)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_ray() -> Iterator[None]:
+    """One Ray for all tests here; they find it running."""
+    with ray_running(address=None):
+        travels_by_value()
+        yield
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
+    folder = tmp_path_factory.mktemp("server")
+    with mlflow_server(f"sqlite:///{folder}/mlflow.db", folder) as running:
+        yield running
+
+
+def looked_up(
+    sweep: SweepHandle,
+    seconds: float = 0.0,
+    at_end: Callable[[int], None] | None = None,
+    *,
+    alphas: bool = False,
+) -> Ended:
+    """Run a sweep of lookups; `at_end` is told each trial that has ended. Pictures of alphas take a while to draw."""
+    if at_end is not None:
+        tell = sweep.study.tell
+
+        def told(number: int, *rest: Any) -> bool:
+            first = tell(number, *rest)
+            at_end(number)
+            return first
+
+        sweep.study.tell = told  # type: ignore[method-assign]
+    table = Table(drawn_rows(200), (2, 1), seconds, alphas)
+    return run_sweep(sweep, QUIET, data=table, function=lookup_trial)
+
+
+def states(sweep: SweepHandle) -> list[str]:
+    return [record.state for record in sweep.records()]
+
+
+def test_a_server_that_is_away_for_a_while_misses_nothing(server: MlflowServer, tmp_path: Path) -> None:
+    sweep = lookup_made(tmp_path, 4, tracking_uri=server.url)
+
+    def outage(number: int) -> None:
+        if number == 1:
+            server.stop()
+            threading.Timer(2.0, server.start).start()
+
+    ended = looked_up(sweep, 0.1, outage, alphas=True)
+    assert (ended.reason, ended.undelivered) == ("done", 0)
+    again = open_sweep(tmp_path, "lookup")
+    assert states(again) == ["complete"] * 4
+    assert differences(again) == []
+
+
+def test_a_driver_that_dies_while_the_server_is_away_loses_nothing(
+    server: MlflowServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed in the outage, resumed in the outage, ended in the outage: then the server comes back."""
+    lookup = Path(lookup_made.__code__.co_filename)
+    command = [sys.executable, str(lookup), "--home", str(tmp_path), "--trials", "5"]
+    command += ["--seconds", "0.2", "--no-alphas"]
+    clean = {key: value for key, value in os.environ.items() if not key.startswith(("RAY_", "TUNE_"))}
+    with subprocess.Popen(
+        [*command, "--tracking-uri", server.url],
+        stderr=subprocess.PIPE,
+        text=True,
+        env=clean,
+        start_new_session=True,
+    ) as driver:
+        assert driver.stderr is not None
+        for line in driver.stderr:
+            if ": accuracy" in line:
+                server.stop()
+            if line.startswith("trial 3: starts"):
+                break
+        os.killpg(driver.pid, signal.SIGKILL)
+    # few records are kept in memory for a server that is away
+    monkeypatch.setattr(sweep_tracking, "WAITING", 4)
+    monkeypatch.setattr(runner, "DELIVERED_WITHIN", 1.0)
+    sweep = open_sweep(tmp_path, "lookup")
+    ended = looked_up(sweep)
+    assert ended.reason == "done"
+    assert ended.undelivered > 0
+    assert states(sweep) == ["complete"] * 5
+    server.start()
+    monkeypatch.undo()
+    late = looked_up(open_sweep(tmp_path, "lookup"))
+    assert (late.reason, late.undelivered) == ("done", 0)
+    assert differences(open_sweep(tmp_path, "lookup")) == []
+
+
+def test_a_full_disk_stops_the_sweep_and_resume_ends_it(tmp_path: Path) -> None:
+    try:
+        mounted = small_disk(tmp_path / "disk", 24)
+        disk = mounted.__enter__()
+    except OSError as error:
+        pytest.skip(f"a small disk needs root: {error}")
+    try:
+        sweep = lookup_made(disk / "home", 4)
+        with kept_full(disk) as begin, pytest.raises(WorkFailed, match="the disk is full") as stopped:
+            looked_up(sweep, 0.1, lambda number: begin.set())
+        assert stopped.value.exit_code == 1
+        assert "pcdarts-tune resume lookup" in str(stopped.value.hint)
+        assert half_written(disk / "home") == []
+        again = open_sweep(disk / "home", "lookup")
+        assert {"complete"} < set(states(again))
+        assert "failed" not in states(again)
+        assert looked_up(again) == Ended("done")
+        assert states(open_sweep(disk / "home", "lookup")) == ["complete"] * 4
+        assert differences(again) == []
+    finally:
+        mounted.__exit__(None, None, None)
+
+
+class Operations:
+    """Counts Python's calls inside of functions, by the trial that they are about."""
+
+    def __init__(self) -> None:
+        self.calls: dict[int, int] = {}
+
+    def counting(self, function: Callable[..., Any], about: Callable[..., int | None]) -> Callable[..., Any]:
+        def counted(*args: Any, **kwargs: Any) -> Any:
+            calls = 0
+
+            def count(frame: object, event: str, argument: object) -> None:
+                nonlocal calls
+                calls += event == "call"
+
+            sys.setprofile(count)
+            try:
+                result = function(*args, **kwargs)
+            finally:
+                sys.setprofile(None)
+            if (number := about(result, *args)) is not None:
+                self.calls[number] = self.calls.get(number, 0) + calls
+            return result
+
+        return counted
+
+
+def test_a_trial_costs_no_more_the_more_there_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the driver does for a trial in the study and in MLflow, counted: nothing may grow with their number."""
+    trials, counts = 48, Operations()
+    sweep = lookup_made(tmp_path, trials, sampler="random")
+    study = sweep.study
+    for name, about in {
+        "ask": lambda proposal, *args: proposal.number,
+        "start": lambda result, number: number,
+        "tell": lambda result, number, outcome: number,
+    }.items():
+        monkeypatch.setattr(study, name, counts.counting(getattr(study, name), about))
+    deliver = counts.counting(Outbox._deliver, lambda result, outbox, delivery, number: number)
+    monkeypatch.setattr(Outbox, "_deliver", lambda *args: deliver(*args))
+    monkeypatch.setattr(TrialPictures, "cells", lambda *args: None)  # as many calls as there are strokes
+    assert looked_up(sweep) == Ended("done")
+    early = sum(counts.calls[number] for number in range(8, 20)) / 12
+    late = sum(counts.calls[number] for number in range(trials - 12, trials)) / 12
+    assert late - early < 20 * (trials - 20), f"{early:.0f} calls a trial become {late:.0f}"

@@ -1,0 +1,42 @@
+"""Sweeps as `sweep` leaves them, but for the trials' own work: a real study, a real MLflow store, outcomes as given."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pcdarts_tune.core.genotype import PUBLISHED
+from pcdarts_tune.datasets import load_dataset
+from pcdarts_tune.spaces import load_space, override
+from pcdarts_tune.sweep import SweepHandle, SweepSettings
+from pcdarts_tune.sweeping.outcome import Outcome
+from pcdarts_tune.sweeping.sweep_create import create_sweep
+from pcdarts_tune.sweeping.sweep_report import tracker_of
+
+SMALL = ("retrain.channels=4", "retrain.layers=3", "retrain.epochs=2", "retrain.drop_path=0.0")
+DARTS, PC_DARTS = (PUBLISHED[name].to_dict() for name in ("DARTS_V2", "PC_DARTS_cifar"))
+FOUND = (
+    Outcome("complete", objective=0.7, genotype=DARTS, genotype_hash="a", params=1, macs=1),
+    Outcome("complete", objective=0.9, genotype=PC_DARTS, genotype_hash="b", params=1, macs=1),
+    Outcome("failed", reason="out of memory"),
+)
+
+
+def make_sweep(
+    home: Path, name: str, outcomes: Sequence[Outcome], settings: Sequence[str] = SMALL
+) -> SweepHandle:
+    """A sweep of the digits; its first trial ran with the space's own values, as always."""
+    space = override(load_space("quickstart"), settings)
+    images = load_dataset(space.data)
+    about = {"name": images.name, "digest": images.digest, "source": images.source, "profile": ""}
+    sweep = create_sweep(home, name, space, SweepSettings(), trials=len(outcomes), data=about)
+    tracker = tracker_of(sweep)
+    tracker.open()
+    for number, outcome in enumerate(outcomes):
+        proposal = sweep.study.ask(len(outcomes))
+        sweep.study.start(number)
+        tracker.trial(proposal)
+        sweep.study.tell(number, outcome)
+        tracker.ended(number, outcome)
+    assert tracker.close("FINISHED", "a summary") == 0
+    return sweep
