@@ -15,7 +15,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, Field, field_validator, model_validator
 
-from pcdarts_tune.configuration.goals import ConstraintsConfig, Objectives, Sampler, StoppingConfig
+from pcdarts_tune.configuration.amounts import Sampler
+from pcdarts_tune.configuration.goals import ConstraintsConfig, Objectives, StoppingConfig
 from pcdarts_tune.configuration.range_kinds import STRICT, Range, listed
 from pcdarts_tune.configuration.recipes import (
     SHORT,

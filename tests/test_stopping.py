@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pcdarts_tune.config import Space
-from pcdarts_tune.configuration.goals import amount, rung_epochs
+from pcdarts_tune.configuration.amounts import amount
+from pcdarts_tune.configuration.goals import rung_epochs
 from pcdarts_tune.core.collapse import collapse
 from pcdarts_tune.errors import UserError
 from pcdarts_tune.spaces import load_space, override, space_names

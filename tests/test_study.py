@@ -9,7 +9,7 @@ import optuna
 import pytest
 
 from pcdarts_tune.config import Space
-from pcdarts_tune.configuration.goals import Sampler
+from pcdarts_tune.configuration.amounts import Sampler
 from pcdarts_tune.errors import UserError
 from pcdarts_tune.spaces import load_space, space_names, starting_point
 from pcdarts_tune.study import SweepStudy, derived_seed

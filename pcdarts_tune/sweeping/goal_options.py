@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 import click
 
-from pcdarts_tune.configuration.goals import Objective, Sampler, amount
+from pcdarts_tune.configuration.amounts import Objective, Sampler, amount
 from pcdarts_tune.terminal.options import NearestChoice
 
 if TYPE_CHECKING:

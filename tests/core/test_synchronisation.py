@@ -73,7 +73,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
 
 
 def a_search(images: int, **arguments: Any) -> Search:
-    net = Supernet(4, 3, 2, num_classes=2, in_channels=1, nodes=2)
+    net = Supernet(4, 3, 2, num_classes=2, in_channels=1, nodes=1)
     values = {"epochs": 3, "batch_size": 4, "arch_warmup_epochs": 0, "arch_grad_clip": 5.0} | arguments
     return Search(net, half(1, images), half(2, images), **values)
 
