@@ -1,7 +1,7 @@
 """The CUDA path in one call: is it right, how fast is it, a whole search, a training.
 
-    python benchmarks/prepare_cifar.py cifar10.pt cifar10-train.parquet cifar10-test.parquet    # needs pyarrow
-    PYTHONPATH=. python benchmarks/gpu.py --out results --data cifar10.pt      # PyTorch and torchvision are enough
+    python benchmarks/prepare_cifar.py cifar10.pt.gz cifar10-train.parquet cifar10-test.parquet     # needs pyarrow
+    PYTHONPATH=. python benchmarks/gpu.py --out results --data cifar10.pt.gz       # PyTorch and torchvision are enough
 
 Four sections, each with its own budget of seconds (0 leaves it out) and its own file, which is written again after
 every measurement, so that a later failure loses nothing:
@@ -18,6 +18,8 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import gzip
+import io
 import json
 import os
 import statistics
@@ -429,7 +431,9 @@ def load(a: argparse.Namespace) -> dict[str, tuple[Tensor, Tensor]]:
     from torchvision.io import ImageReadMode, decode_image
 
     found = {}
-    for split, part in torch.load(a.data, weights_only=True).items():
+    with gzip.open(a.data, "rb") as file:
+        packed = torch.load(io.BytesIO(file.read()), weights_only=True)
+    for split, part in packed.items():
         ends = part["ends"].tolist()
         files = [part["bytes"][begin:end] for begin, end in zip([0, *ends[:-1]], ends, strict=True)]
         images = torch.stack([decode_image(file, ImageReadMode.RGB) for file in files])

@@ -238,7 +238,8 @@ def _read(path: Path, read: Callable[[], LoadedModel]) -> LoadedModel:
     try:
         return read()
     except UserError as error:
-        raise UserError(f"{path}: {error}", hint=error.hint) from error
+        said = str(error)
+        raise UserError(said if str(path) in said else f"{path}: {said}", hint=error.hint) from error
     except (
         KeyError,
         TypeError,

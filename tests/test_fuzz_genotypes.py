@@ -1,6 +1,5 @@
 """Bad genotype files: published cells, mutated, and files that are none. Drawn, or refused; never waited for."""
 
-
 from __future__ import annotations
 
 import json

@@ -98,7 +98,7 @@ def test_save_that_fails_leaves_the_old_model(folder: Path, network: EvaluationN
     [
         ("model.json", None, "model.json missing"),
         ("model.safetensors", None, "model.safetensors missing"),
-        ("model.json", "{", "cannot be read as a model"),
+        ("model.json", "{", "cannot be read as JSON"),
         ("model.json", '{"format": 99}', "newer pcdarts-tune"),
         ("genotype.json", "{}", "a genotype has the fields"),
         ("model.safetensors", "not tensors", "cannot be read as a model"),

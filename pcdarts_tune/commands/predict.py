@@ -59,6 +59,11 @@ def command(
             what = f"{error}; name its images: {image}/*" if Path(image).is_dir() else str(error)
             click.echo(f"Error: {visible(what)}", err=True)
             continue
+        except ValueError as error:  # the network does not take images of the size that its description says
+            raise UserError(
+                f"{model} cannot predict: {error}",
+                hint="copy the model anew from where it was made, or make it again: pcdarts-tune retrain",
+            ) from error
         if as_json:
             click.echo(json.dumps(prediction.to_dict()))
         else:

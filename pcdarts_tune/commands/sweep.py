@@ -106,7 +106,7 @@ def command(
         data_root=None if data is None else str(data),
         tracking_uri=tracking_uri,
         study_uri=study_uri,
-        storage=storage and check_address(storage),
+        storage=None if storage is None else check_address(storage),
         max_failures=max_failures,
         **given.over(DEFAULTS).arguments(),
     )
