@@ -244,7 +244,7 @@ class Search:
         with only(weights, self.supernet.arch_parameters()):
             with autocast(self.device, self.precision):
                 logits = self.supernet(images)
-            loss = F.crossentropy(widened(logits), labels)
+            loss = F.cross_entropy(widened(logits), labels)
             loss.backward()
         nn.utils.clip_grad_norm_(weights, self.grad_clip)
         self.optimizer.step()
