@@ -13,7 +13,13 @@ from pcdarts_tune.sweeping.outcome import Outcome
 from pcdarts_tune.sweeping.sweep_create import create_sweep
 from pcdarts_tune.sweeping.sweep_report import tracker_of
 
-SMALL = ("retrain.channels=4", "retrain.layers=3", "retrain.epochs=2", "retrain.drop_path=0.0")
+SMALL = (
+    "data.test_fraction=0.7",
+    "retrain.channels=4",
+    "retrain.layers=3",
+    "retrain.epochs=2",
+    "retrain.drop_path=0.0",
+)
 DARTS, PC_DARTS = (PUBLISHED[name].to_dict() for name in ("DARTS_V2", "PC_DARTS_cifar"))
 FOUND = (
     Outcome("complete", objective=0.7, genotype=DARTS, genotype_hash="a", params=1, macs=1),

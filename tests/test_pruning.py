@@ -20,6 +20,7 @@ from pcdarts_tune.sweeping.trialstate import read_result
 from pcdarts_tune.trainable import run_trial
 
 SETTINGS = (
+    "data.test_fraction=0.7",  # fewer to train on
     "supernet.channels=4",
     "supernet.primitives=[none, skip_connect]",
     "search.epochs=3",

@@ -26,6 +26,7 @@ from pcdarts_tune.sweeping.trialstate import leave_failed, read_result
 from pcdarts_tune.trainable import run_trial
 
 SETTINGS = (
+    "data.test_fraction=0.7",  # fewer to train on
     "supernet.channels=4",
     "search.epochs=2",
     "search.arch_warmup_epochs=1",
