@@ -30,6 +30,8 @@ QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_enable_metrics_collection": "0",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    # how soon Ray Train notices that its workers are done, or lost
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
     # under `uv run` Ray would ship the working directory, images included, and build an environment anew for its workers
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
 }

@@ -74,7 +74,13 @@ def training(form: str, groups: int, team: Team | None = None, **settings: Any) 
     memory = MemoryBatches(IMAGES, LABELS, augment=Augmentation(1, True, 2), **SET)
     valid = MemoryBatches(IMAGES[:9], LABELS[:9], **SET)
     train = Doubled(memory if form == "memory" else streamed())
-    values = {"epochs": 2, "batch_size": 8, "drop_path": 0.4, "grad_clip": 1.0, "learning_rate": 0.1} | settings
+    values = {
+        "epochs": 2,
+        "batch_size": 8,
+        "drop_path": 0.4,
+        "grad_clip": 1.0,
+        "learning_rate": 0.1,
+    } | settings
     return Training(net, train, Doubled(valid), groups=groups, team=team, **values)  # type: ignore[arg-type]
 
 
@@ -105,7 +111,9 @@ def test_two_processes_equal_one_with_as_many_groups(tmp_path: Path) -> None:
         theirs, ours = torch.load(tmp_path / form), measured(training(form, 2))
         assert torch.tensor(theirs["numbers"]) == pytest.approx(torch.tensor(ours["numbers"]), abs=1e-9)
         for name, value in ours["state"].items():
-            torch.testing.assert_close(theirs["state"][name], value, rtol=1e-9, atol=1e-9, msg=f"{form} {name}")
+            torch.testing.assert_close(
+                theirs["state"][name], value, rtol=1e-9, atol=1e-9, msg=f"{form} {name}"
+            )
 
 
 def test_groups_have_statistics_masks_and_weights_of_their_own() -> None:
