@@ -87,17 +87,34 @@ def build_retraining(
     seed: int,
     execution: Execution = DEFAULTS,
 ) -> tuple[Training, Batches]:
-    """The full training of a genotype, and the test images to read once after it.
+    """The full training of a genotype, and the test images to read once after it."""
+    training = build_training(space, genotype, images, device=device, seed=seed, execution=execution)
+    return training, build_test(space, images, device=device)
+
+
+def build_training(
+    space: Space,
+    genotype: Genotype,
+    images: DataSet,
+    *,
+    device: torch.device,
+    seed: int,
+    execution: Execution = DEFAULTS,
+    **divided: Any,
+) -> Training:
+    """The full training of a genotype.
 
     With split "tuning" the held-out part gives the curve; with "published" every training image trains.
+
+    Args:
+        divided: `groups` and `team` of a training that is divided, see core/groups.py.
     """
     held_out = split_dataset(images, space.data).held_out
     training_rows = torch.ones(len(images.train_labels), dtype=torch.bool)
     training_rows[held_out] = False
     rows = training_rows.nonzero()[:, 0]
     recipe = space.retrain
-    training = _training("retrain", recipe, genotype, images, rows, held_out, device, seed, execution)
-    return training, build_test(space, images, device=device)
+    return _training("retrain", recipe, genotype, images, rows, held_out, device, seed, execution, **divided)
 
 
 def build_test(space: Space, images: DataSet, *, device: torch.device) -> Batches:
@@ -146,6 +163,7 @@ def _training(
     device: torch.device,
     seed: int,
     execution: Execution,
+    **divided: Any,
 ) -> Training:
     check_image_size(recipe.stem, images, section)
     with seeded(device, seed, "network"):
@@ -158,6 +176,7 @@ def _training(
         **values,
         seed=seed,
         **execution.arguments(),
+        **divided,
     )
 
 

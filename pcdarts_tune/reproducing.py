@@ -196,7 +196,10 @@ def _retraining(
     from pcdarts_tune.retraining import Retraining, retrain
 
     assert recorded.genotype is not None, "a retraining has one"
-    work = Retraining(recorded.space, recorded.genotype, images, recorded.seed, _execution(recorded, device))
+    execution = _execution(recorded, device)
+    work = Retraining(
+        recorded.space, recorded.genotype, images, recorded.seed, execution, groups=recorded.groups
+    )
     done = retrain(work, place / "model", device=device, tracked=tracked, test=False, quiet=quiet)
     assert done.run_id is not None, "a reproduction is tracked"
     return Outcome(

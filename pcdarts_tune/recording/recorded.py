@@ -43,6 +43,7 @@ class Recorded:
         accuracy: on held-out images at the end.
         state, reason: how it ended.
         uri: of MLflow's store.
+        groups: of a retraining, see `Retraining`.
     """
 
     kind: str
@@ -66,6 +67,7 @@ class Recorded:
     state: str
     reason: str | None
     uri: str
+    groups: int = 1
 
     @classmethod
     def read(cls, named: Named, home: Path) -> Recorded:
@@ -138,6 +140,7 @@ class Recorded:
             state=tags.get("pcdarts.outcome", "complete"),
             reason=tags.get("pcdarts.reason"),
             uri=ledger.uri,
+            groups=int(tags.get("pcdarts.groups", "1")),
         )
 
     def warnings(self, device: torch.device) -> Iterator[str]:
