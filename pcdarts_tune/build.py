@@ -22,6 +22,7 @@ from pcdarts_tune.core.supernet import Supernet
 from pcdarts_tune.datasets import DataSet, make_batches, split_dataset
 from pcdarts_tune.errors import UserError
 from pcdarts_tune.execution import DEFAULTS, Execution
+from pcdarts_tune.initial import Initial
 
 
 def default_device() -> torch.device:
@@ -86,8 +87,9 @@ def build_retraining(
     device: torch.device,
     seed: int,
     execution: Execution = DEFAULTS,
+    initial: Initial | None = None,
 ) -> tuple[Training, Batches]:
-    """The full training of a genotype, and the test images to read once after it.
+    """The full training of a genotype, from scratch or from a trained network, and the test images to read once after it.
 
     With split "tuning" the held-out part gives the curve; with "published" every training image trains.
     """
@@ -96,7 +98,9 @@ def build_retraining(
     training_rows[held_out] = False
     rows = training_rows.nonzero()[:, 0]
     recipe = space.retrain
-    training = _training("retrain", recipe, genotype, images, rows, held_out, device, seed, execution)
+    training = _training(
+        "retrain", recipe, genotype, images, rows, held_out, device, seed, execution, initial
+    )
     return training, build_test(space, images, device=device)
 
 
@@ -146,10 +150,13 @@ def _training(
     device: torch.device,
     seed: int,
     execution: Execution,
+    initial: Initial | None = None,
 ) -> Training:
     check_image_size(recipe.stem, images, section)
     with seeded(device, seed, "network"):
         network = EvaluationNetwork(genotype, **network_arguments(recipe, images)).to(device)
+    if initial is not None:
+        initial.load_into(network)
     values = recipe.model_dump(exclude={"augment", "channels", "layers", "stem", "auxiliary"})
     return Training(
         network,

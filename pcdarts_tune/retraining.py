@@ -16,9 +16,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pcdarts_tune.configuration.recipes import identity
 from pcdarts_tune.errors import UserError
 from pcdarts_tune.execution import DEFAULTS, Execution
 from pcdarts_tune.home import read_json, write_json
+from pcdarts_tune.initial import Initial
 from pcdarts_tune.recording.epoch_run import Tracked
 from pcdarts_tune.recording.retraining_run import STAGE, RetrainingRun
 from pcdarts_tune.resumable import Resumable, digest
@@ -36,25 +38,27 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Retraining:
-    """What is trained: everything that decides the result."""
+    """What is trained: everything that decides the result; `initial` is a trained network to begin with."""
 
     space: Space
     genotype: Genotype
     images: DataSet
     seed: int
     execution: Execution = DEFAULTS
+    initial: Initial | None = None
 
     @property
     def recipe(self) -> str:
         """16 hexadecimal digits: equal for trainings that compute the same."""
         return digest(
             {
-                "retrain": self.space.retrain.model_dump(mode="json"),
+                "retrain": identity(self.space.retrain.model_dump(mode="json")),
                 "data": self.space.data.model_dump(mode="json"),
                 "images": self.images.digest,
                 "genotype": self.genotype.to_dict(),
                 "seed": self.seed,
                 **self.execution.identity(),
+                **({} if self.initial is None else {"initial": self.initial.identity()}),
             }
         )
 
@@ -176,7 +180,13 @@ def _train(
     from pcdarts_tune.build import build_retraining
 
     training, _ = build_retraining(
-        work.space, work.genotype, work.images, device=device, seed=work.seed, execution=work.execution
+        work.space,
+        work.genotype,
+        work.images,
+        device=device,
+        seed=work.seed,
+        execution=work.execution,
+        initial=work.initial,
     )
     checkpoint = checkpoint or folder.with_name(f"{folder.name}.checkpoint")
     epochs = Resumable(training, checkpoint, work.recipe, _record)
@@ -236,10 +246,10 @@ def _save(
     from pcdarts_tune.models import save_model
     from pcdarts_tune.recording.provenance import git_revision, versions
 
-    done = replace(done, weights=weights_digest(training.network))
+    done = replace(done, weights=weights_digest(training.result))
     save_model(
         folder,
-        training.network,
+        training.result,
         work.genotype,
         network_arguments(work.space.retrain, work.images),
         work.images.classes,

@@ -15,10 +15,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pcdarts_tune.core.averaging import Average
 from pcdarts_tune.core.data import Batches, require_batches, trainable
 from pcdarts_tune.core.execution import compile_forward, compiling, resolved
 from pcdarts_tune.core.graphs import StepGraphs, module_tensors
 from pcdarts_tune.core.meter import Meter, Stopwatch, require_finite
+from pcdarts_tune.core.mixing import Mixing, dominant
 from pcdarts_tune.core.network import EvaluationNetwork
 from pcdarts_tune.core.optimizers import (
     load_optimizer,
@@ -39,8 +41,10 @@ class TrainEpoch:
 
     Attributes:
         epoch, epochs: this epoch, from 0, and how many there are.
-        train_loss, train_accuracy: on augmented images with drop path; the loss includes the auxiliary head's.
-        valid_loss, valid_accuracy: in evaluation mode on held-out images; None where there are none.
+        train_loss, train_accuracy: on augmented images with drop path; the loss includes the auxiliary head's. Of mixed
+            images (MixUp, CutMix) the class with the larger share counts as right.
+        valid_loss, valid_accuracy: in evaluation mode on held-out images, with the averaged weights where there are some;
+            None where there are no images.
         learning_rate, drop_path: in this epoch.
         seconds, images_per_second: of training, validation apart.
         peak_memory_bytes: see `meter.Stopwatch`.
@@ -86,10 +90,15 @@ class Training:
         drop_path: probability that the last epoch comes close to.
         auxiliary_weight: what the auxiliary head's loss counts, where the network has one.
         label_smoothing: of the training loss.
+        ema_decay: of the moving average of the weights, see `averaging.py`; 0 keeps none.
+        mixup, cutmix: of batches, see `mixing.py`; 0 mixes none.
         seed: of the order and augmentation of the data, and of drop path.
         precision: of the forward passes, see `precision.py`.
         compile: whether torch.compile compiles the network, or with which of its backends.
         graphs: whether steps are replayed as CUDA graphs, see `graphs.StepGraphs`; `execution()` says what came of it.
+
+    Attributes:
+        result: the network to score and to keep: the average of the weights where there is one, else `network`.
     """
 
     def __init__(
@@ -110,6 +119,9 @@ class Training:
         drop_path: float = 0.3,
         auxiliary_weight: float = 0.4,
         label_smoothing: float = 0.0,
+        ema_decay: float = 0.0,
+        mixup: float = 0.0,
+        cutmix: float = 0.0,
         seed: int = 0,
         precision: str = "float32",
         compile: bool | str = False,
@@ -132,11 +144,19 @@ class Training:
             momentum=momentum,
             weight_decay=weight_decay,
         )
+        self.average = Average(network, ema_decay) if ema_decay else None
+        self.result = network if self.average is None else self.average.network
+        self.mixing = (
+            Mixing(train.num_classes, mixup=mixup, cutmix=cutmix) if mixup > 0 or cutmix > 0 else None
+        )
         self._trained, self._scored = Meter(self.device), Meter(self.device)
         optimizer, meters = self.optimizer, [self._trained.sums, self._scored.sums]
+        averaged = [] if self.average is None else module_tensors(self.average.network)
         # not a method: the graphs, with their memory, shall go when the training goes
         self.graphs = StepGraphs(
-            self.device, graphs, lambda: [*module_tensors(network), *optimizer_tensors(optimizer), *meters]
+            self.device,
+            graphs,
+            lambda: [*module_tensors(network), *averaged, *optimizer_tensors(optimizer), *meters],
         )
         compile_forward(network, compile)
         self.epoch = 0
@@ -159,15 +179,18 @@ class Training:
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the rest of the training depends on: randomness is keyed by seed and epoch."""
-        return {
+        state = {
             "network": self.network.state_dict(),
             "optimizer": optimizer_state(self.optimizer),
             "epoch": self.epoch,
         }
+        return state if self.average is None else {**state, "average": self.average.network.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from `state_dict()`."""
         self.network.load_state_dict(state["network"])
+        if self.average is not None:
+            self.average.network.load_state_dict(state["average"])
         load_optimizer(self.optimizer, state["optimizer"])
         self.graphs.clear()
         self.epoch = state["epoch"]
@@ -192,7 +215,9 @@ class Training:
         self._trained.clear()
         dropping = self.network.drop_path > 0  # whether the step draws masks at all
         batches = self.train.epoch(self.batch_size, epoch=epoch, seed=self.seed)
-        for images, labels in trainable(batches):
+        for number, (images, labels) in enumerate(trainable(batches)):
+            if self.mixing is not None:  # outside the graphs: the host draws how
+                images, labels = self.mixing(images, labels, seed=self.seed, epoch=epoch, batch=number)
             self.graphs.run(("training", dropping), self.step_measured, images, labels)
         train_loss, train_accuracy, trained = self._trained.read()
         seconds = watch.seconds()
@@ -200,7 +225,7 @@ class Training:
         valid_loss = valid_accuracy = None
         if self.valid is not None:
             valid_loss, valid_accuracy = evaluate(
-                self.network,
+                self.result,
                 self.valid,
                 self.batch_size,
                 precision=self.precision,
@@ -223,10 +248,14 @@ class Training:
 
     def step_measured(self, images: Tensor, labels: Tensor) -> None:
         """One SGD step, which goes into the epoch's measures."""
-        self._trained.add(*self.step(images, labels), labels)
+        self._trained.add(*self.step(images, labels), dominant(labels))
 
     def step(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """One SGD step; returns loss and logits, detached."""
+        """One SGD step; returns loss and logits, detached.
+
+        Args:
+            labels: int64 (N,), or shares of the classes, float32 (N, K).
+        """
         with autocast(self.device, self.precision):
             logits, auxiliary = self.network(images.contiguous(memory_format=torch.channels_last))
         loss = F.cross_entropy(widened(logits), labels, label_smoothing=self.label_smoothing)
@@ -238,6 +267,8 @@ class Training:
         nn.utils.clip_grad_norm_(self.network.parameters(), self.grad_clip)
         self.optimizer.step()
         self.optimizer.zero_grad()
+        if self.average is not None:
+            self.average.update()
         return loss.detach(), logits.detach()
 
 
