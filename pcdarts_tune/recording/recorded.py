@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pcdarts_tune.config import Space
     from pcdarts_tune.references import Named
 
-KINDS = ("trial", "search", "retraining")
+KINDS = ("trial", "search", "retraining", "finetuning")
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,7 @@ class Recorded:
         accuracy: on held-out images at the end.
         state, reason: how it ended.
         uri: of MLflow's store.
+        base: tags that name the model which a fine-tuning began with (`initial.Initial.from_tags`).
     """
 
     kind: str
@@ -66,6 +67,7 @@ class Recorded:
     state: str
     reason: str | None
     uri: str
+    base: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def read(cls, named: Named, home: Path) -> Recorded:
@@ -102,7 +104,7 @@ class Recorded:
             )
         cells = ledger.kept(run, "genotype.json")
         found = None if cells is None else Genotype.from_dict(cells)
-        if kind == "retraining" and found is None:
+        if kind in ("retraining", "finetuning") and found is None:
             raise UserError(
                 f"run {run.info.run_id} keeps no genotype.json",
                 hint="pcdarts-tune retrain GENOTYPE trains anew",
@@ -120,7 +122,7 @@ class Recorded:
             evaluation_seed=derived_seed(int(sweep_seed), "evaluation")
             if kind == "trial" and sweep_seed
             else None,
-            genotype=found if kind == "retraining" else None,
+            genotype=found if kind in ("retraining", "finetuning") else None,
             found=found,
             data=tags.get("pcdarts.data", ""),
             data_root=_data_root(home, tags, run),
@@ -138,6 +140,7 @@ class Recorded:
             state=tags.get("pcdarts.outcome", "complete"),
             reason=tags.get("pcdarts.reason"),
             uri=ledger.uri,
+            base=dict(tags) if kind == "finetuning" else {},
         )
 
     def warnings(self, device: torch.device) -> Iterator[str]:

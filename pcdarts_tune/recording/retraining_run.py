@@ -69,14 +69,17 @@ class RetrainingRun:
             assert done.test_loss is not None, "both come from one look"
             numbers = {"test/acc": done.test_accuracy, "test/loss": done.test_loss}
             self.store.log_epoch(self.run_id, numbers, done.epochs - 1)
+        run = self.store.client.get_run(self.run_id)
+        what = "Fine-tuning" if run.data.tags.get("pcdarts.kind") == "finetuning" else "Retraining"
         self.store.set_tags(
-            self.run_id, {"mlflow.note.content": _describe(done), "pcdarts.weights": done.weights}
+            self.run_id, {"mlflow.note.content": _describe(what, done), "pcdarts.weights": done.weights}
         )
-        self.store.close_run(self.run_id, "FINISHED", name=self._name(done))
+        self.store.close_run(self.run_id, "FINISHED", name=self._name(str(run.info.run_name), done))
 
-    def _name(self, done: Retrained) -> str:
+    @staticmethod
+    def _name(name: str, done: Retrained) -> str:
         """The run's name with what came of it, as trials have it: MLflow's table hides the columns at first."""
-        name = str(self.store.client.get_run(self.run_id).info.run_name).partition(" acc=")[0]
+        name = name.partition(" acc=")[0]
         accuracy = done.test_accuracy if done.validation_accuracy is None else done.validation_accuracy
         return name if accuracy is None else f"{name} acc={short_value(accuracy)}"
 
@@ -86,13 +89,13 @@ class RetrainingRun:
             self.finish(done)
 
 
-def _describe(done: Retrained) -> str:
-    """A retraining in two lines of Markdown."""
+def _describe(what: str, done: Retrained) -> str:
+    """A training in two lines of Markdown."""
     accuracies = {"the test split": done.test_accuracy, "held-out images": done.validation_accuracy}
     known = [f"**{value:.4f}** on {images}" for images, value in accuracies.items() if value is not None]
     if done.test_accuracy is None:
         known.append("the test split was not read")
     return (
-        f"Retraining, {done.epochs} epochs: accuracy {', '.join(known)}.\n\n"
+        f"{what}, {done.epochs} epochs: accuracy {', '.join(known)}.\n\n"
         f"To see where it comes from: `pcdarts-tune show {done.run_id}`"
     )
