@@ -336,7 +336,8 @@ def telling(metrics: Mapping[str, float]) -> dict[str, float]:
 
 def machine(run: Run) -> dict[str, str]:
     """What it was computed on."""
-    prefix, names = "pcdarts.", ("device", "threads", "precision", "compile", "graphs", "weights")
+    prefix = "pcdarts."
+    names = ("device", "threads", "precision", "compile", "graphs", "latency", "weights")
     return {name: run.data.tags[prefix + name] for name in names if prefix + name in run.data.tags}
 
 

@@ -12,7 +12,7 @@ training that only takes part in a comparison.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -202,7 +202,7 @@ def _train(
             seconds=sum(entry["seconds"] for entry in epochs.history),
             run_id=None if run is None else run.run_id,
         )
-        done = _save(work, training, folder, done, origin)
+        done = _save(work, training, folder, done, {**origin, "cost": _cost(work, training)})
         if run is not None:
             run.finish(done)
     except BaseException as error:
@@ -235,6 +235,25 @@ def _run_epochs(
             progress.update(
                 len(epochs.history), note if held_out is None else f"held-out accuracy {held_out:.4f}"
             )
+
+
+def _cost(work: Retraining, training: Training) -> dict[str, Any]:
+    """What the trained network costs to use, as JSON: parameters, multiply-adds, bytes of its weights, latency here."""
+    import copy
+
+    from pcdarts_tune.core.cost import macs, measure_latency, parameters
+
+    network, images = (
+        copy.deepcopy(training.result),
+        work.images,
+    )  # a copy is not compiled: batch 1 would be anew
+    tensors = network.state_dict().values()
+    return {
+        "params": parameters(network),
+        "macs": macs(network, images.in_channels, images.image_size),
+        "bytes": sum(tensor.numel() * tensor.element_size() for tensor in tensors),
+        "latency_ms": asdict(measure_latency(network, images.in_channels, images.image_size, seconds=2.0)),
+    }
 
 
 def _save(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +103,11 @@ def test_a_registered_model_learns_other_classes(
     links = [(link["kind"], link["run_id"] or link["name"]) for link in shown["came_from"]]
     assert links == [("retraining", base_run), ("genotype", "PC_DARTS_cifar")]
     assert shown["about"]["fine-tuned from"] == "digits/1"
+    cost = model.description["origin"]["cost"]
+    assert 0 < cost["latency_ms"]["lower"] <= cost["latency_ms"]["median"] <= cost["latency_ms"]["upper"]
+    assert shown["results"]["cost/latency_ms"] == cost["latency_ms"]["median"]
+    assert shown["results"]["cost/params"] == cost["params"] > 1000
+    assert re.match(r"[\d.]+ ms, quartiles .*, n \d+, batch 1, cpu, \d thread", shown["about"]["latency"])
     assert run(home, "show", "digits", "--json") == 0
     became = json.loads(capsys.readouterr().out)["became"]
     assert [(link["kind"], link["run_id"]) for link in became] == [("finetuning", done["run_id"])]

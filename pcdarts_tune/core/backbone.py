@@ -20,7 +20,7 @@ from typing import Self
 
 from torch import Tensor, nn
 
-from pcdarts_tune.core.network import EvaluationNetwork
+from pcdarts_tune.core.network import DerivedCell, EvaluationNetwork
 from pcdarts_tune.core.stem import apply_stem
 
 
@@ -105,8 +105,10 @@ def _resolutions(network: EvaluationNetwork) -> tuple[list[int], list[int], list
     stride = 8 if imagenet else 1
     places, strides, widths = [], [], []
     if imagenet:
-        places, strides, widths = [STEM], [4], [int(network.arguments["channels"])]
-    cells = list(network.cells)
+        channels = network.arguments["channels"]
+        assert isinstance(channels, int), "checked by check_sizes"
+        places, strides, widths = [STEM], [4], [channels]
+    cells = [cell for cell in network.cells if isinstance(cell, DerivedCell)]
     for index, cell in enumerate(cells):
         stride *= 2 if cell.reduction else 1
         if index + 1 == len(cells) or cells[index + 1].reduction:
@@ -116,7 +118,7 @@ def _resolutions(network: EvaluationNetwork) -> tuple[list[int], list[int], list
     return places, strides, widths
 
 
-def _width(cell: nn.Module) -> int:
+def _width(cell: DerivedCell) -> int:
     """Channels of each of a cell's states."""
     return next(part.num_features for part in cell.preprocess1.modules() if isinstance(part, nn.BatchNorm2d))
 
