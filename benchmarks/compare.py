@@ -18,7 +18,7 @@ from typing import Any
 
 from pcdarts_tune.recording import naming
 from pcdarts_tune.recording.run_images import image_files
-from pcdarts_tune.recording.sweep_tracking import cost_metrics
+from pcdarts_tune.recording.sweep_runs import cost_metrics
 from pcdarts_tune.recording.trial_pictures import drawn_at
 from pcdarts_tune.sweep import SweepHandle
 from pcdarts_tune.sweeping.outcome import Outcome, TrialRecord

@@ -85,6 +85,12 @@ class DataConfig(BaseModel):
         le=4096,
         description="GB of decoded images kept in memory; larger sets are streamed from disk",
     )
+    max_unreadable: float = Field(
+        default=0.01,
+        ge=0,
+        le=1,
+        description="share of a split's files that may be damaged: they are named and left out, one file always; 0: none",
+    )
     weights_fraction: float | None = Field(
         default=None,
         gt=0,

@@ -186,7 +186,7 @@ def _search(
     from pcdarts_tune.searching import Searching, search
 
     work = Searching(recorded.space, images, recorded.seed, _execution(recorded, device))
-    found = search(work, checkpoint=place / "checkpoint.pt", device=device, tracked=tracked, quiet=quiet)
+    found = search(work, checkpoint=place / "checkpoint", device=device, tracked=tracked, quiet=quiet)
     assert found.run_id is not None, "a reproduction is tracked"
     return Outcome(found.run_id, _series(tracked, found.run_id), found.genotype.to_dict())
 

@@ -1,7 +1,7 @@
 """Long work that goes on where it stopped: every epoch's state and record are written whole to one checkpoint, while the
 next epoch runs.
 
-work = Resumable(training, folder / "checkpoint.pt", digest({"space": ..., "seed": 0}), record)
+work = Resumable(training, folder / "checkpoint", digest({"space": ..., "seed": 0}), record)
 for entry in work:                  # the epochs that are left
     ...
 work.history[-1]                    # also those of the interrupted run

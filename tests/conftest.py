@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Generator, Iterator
 from typing import Any
 
@@ -10,6 +11,12 @@ import pytest
 
 # not to be had by installing: hardware, another user, and data that lies beside the checkout in some places only
 ELSEWHERE = ("CUDA", "GPU", "root", "PCDARTS_TUNE_TEST_DATA")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """In the background of a shell without jobs Ctrl-C is ignored, also by all that is started here, and tests send it."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

@@ -38,6 +38,7 @@ from pcdarts_tune.datasets.splits import stratified_part
 from pcdarts_tune.errors import UserError
 
 OWN = DataConfig(dataset="folder", held_out=0.15)
+NONE_BROKEN = OWN.model_copy(update={"max_unreadable": 0.0})
 
 
 def picture(number: int, size: tuple[int, int] = (8, 8), mode: str = "RGB") -> Image.Image:
@@ -317,13 +318,23 @@ class TestImageFolder:
         (root / "a" / "004.png").unlink()
         (root / "a" / "004.png").symlink_to("nowhere.png")
         error = refused(r"4 of the 300 training images .* unreadable, more than 1%.*No such file", root)
-        assert error.hint == "repair or remove these files"
-        assert len(load_dataset(OWN, root, max_unreadable=0.05).train_labels) > 200
+        assert error.hint is not None
+        assert "--set data.max_unreadable" in error.hint
+        patient = OWN.model_copy(update={"max_unreadable": 0.05})
+        assert len(load_dataset(patient, root).train_labels) > 200
+        refused("3 of the 300 .* more than 0%", root, NONE_BROKEN)  # the headers alone
+
+    def test_one_damaged_image_of_a_small_set_is_left_out(self, tmp_path: Path) -> None:
+        root = write_folder(tmp_path, {"a": 10, "b": 10})
+        (root / "a" / "003.png").write_bytes(b"")
+        ds = load_dataset(OWN, root)
+        assert len(ds.train_labels) + len(ds.test_labels) == 19
+        assert any("003.png: empty file" in note for note in ds.notes)
 
     def test_a_bomb(self, tmp_path: Path) -> None:
         root = write_folder(tmp_path, {"a": 5, "b": 5})
         Image.new("1", (20_000, 20_000)).save(root / "a" / "bomb.png")
-        refused("bomb.png: .*megapixels", root)
+        refused("bomb.png: .*megapixels", root, NONE_BROKEN)
 
     def test_links(self, tmp_path: Path) -> None:
         root = write_folder(tmp_path / "set", {"a": 5, "b": 5})
@@ -334,7 +345,7 @@ class TestImageFolder:
         refused("leads back to a folder above", root)
         (root / "a" / "up").unlink()
         (root / "a" / "self.png").symlink_to(root / "a" / "self.png")
-        refused("self.png", root)
+        refused("self.png", root, NONE_BROKEN)
         (tmp_path / "loop").symlink_to(tmp_path / "loop")
         refused("loop", tmp_path / "loop")
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from trial_tasks import task
 
 from pcdarts_tune.config import Space
 from pcdarts_tune.core.cost import Latency, latency, measure_latency
@@ -16,7 +16,7 @@ from pcdarts_tune.core.network import EvaluationNetwork
 from pcdarts_tune.datasets import DataSet, load_dataset
 from pcdarts_tune.sources import read_space
 from pcdarts_tune.spaces import override
-from pcdarts_tune.sweeping.outcome import Outcome, TrialTask
+from pcdarts_tune.sweeping.outcome import Outcome
 from pcdarts_tune.sweeping.trialstate import read_result
 from pcdarts_tune.trainable import run_trial
 
@@ -41,19 +41,6 @@ def space() -> Space:
 @pytest.fixture(scope="module")
 def images(space: Space) -> DataSet:
     return load_dataset(space.data)
-
-
-def task(space: Space, place: Path, **changes: Any) -> TrialTask:
-    told = TrialTask(
-        number=0,
-        seed=11,
-        evaluation_seed=5,
-        hyperparameters={"supernet.k": 4},
-        space=space.model_dump_json(),
-        folder=str(place / "trial"),
-        evaluations=str(place / "evaluations"),
-    )
-    return replace(told, **changes)
 
 
 def epochs(records: list[dict[str, Any]]) -> list[tuple[Any, Any]]:

@@ -18,7 +18,8 @@ from pcdarts_tune.errors import UserError
 from pcdarts_tune.home import artifact_root, default_tracking_uri
 from pcdarts_tune.recording import sweep_tracking
 from pcdarts_tune.recording.run_images import image_files
-from pcdarts_tune.recording.sweep_tracking import SweepFacts, SweepTracker
+from pcdarts_tune.recording.sweep_runs import SweepFacts
+from pcdarts_tune.recording.sweep_tracking import SweepTracker
 from pcdarts_tune.study import Proposal
 from pcdarts_tune.sweeping.outcome import Outcome
 from pcdarts_tune.tracking import (

@@ -5,11 +5,11 @@ changes nothing.
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from trial_tasks import task
 
 from pcdarts_tune.config import Space
 from pcdarts_tune.core.genotype import Genotype
@@ -43,19 +43,6 @@ def space() -> Space:
 @pytest.fixture(scope="module")
 def images(space: Space) -> DataSet:
     return load_dataset(space.data)
-
-
-def task(space: Space, place: Path, **changes: Any) -> TrialTask:
-    told = TrialTask(
-        number=0,
-        seed=11,
-        evaluation_seed=5,
-        hyperparameters={"supernet.k": 2, "search.learning_rate": 0.05},
-        space=space.model_dump_json(),
-        folder=str(place / "trial"),
-        evaluations=str(place / "evaluations"),
-    )
-    return replace(told, **changes)
 
 
 class Killed(BaseException):

@@ -171,3 +171,11 @@ def marked(mark: str) -> list[int]:
             except OSError:
                 continue  # it ended meanwhile
     return found
+
+
+def title(pid: int) -> str:
+    """The command line of a process; empty when it is gone."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    except OSError:
+        return ""

@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pcdarts_tune.home import SweepFolder
-from soaking.audit import audit, differences, summed
-from soaking.driver import Driver, Phase
-from soaking.sweeps import NAME, SMALL, finish, resume_command, run_undisturbed, say, sweep_command
+from soaking.audit import summed
+from soaking.driver import Driver, Phase, title
+from soaking.sweeps import NAME, finish, resume_command, run_undisturbed, say, sweep_command
+from soaking.tally import Tally
 
 SHARES = {Phase.CREATING: 0.15, Phase.STARTING: 0.25, Phase.RUNNING: 0.4, Phase.FINISHING: 0.2}
 """How many of the kills fall in each phase."""
@@ -52,29 +53,19 @@ def soak_drivers(folder: Path, *, kills: int, sweeps: int, trials: int = 4, seed
         folder: for the homes; a fresh one.
     """
     draw = random.Random(seed)
-    killed: list[dict[str, Any]] = []
-    counts, different = [], []
-    number = 0
-    while len(killed) < kills:
-        number += 1
+    tally = Tally(kills, sweeps, trials)
+    while most := tally.wanted():
+        number = tally.number
         undisturbed, lengths = run_undisturbed(folder / f"undisturbed-{number}", trials, number)
-        here = min(kills - len(killed), -(-kills // sweeps))
         home = folder / f"home-{number}"
-        done = end_and_resume(home, trials, number, moments(here, draw, lengths))
-        killed += [{"sweep": number, **kill} for kill in done]
-        counts.append(audit(home, NAME, trials))
-        different += [f"sweep {number}, {text}" for text in differences(home, undisturbed, NAME)]
-        say(f"sweep {number}: {len(done)} kills, {counts[-1]}, {len(different)} differences")
+        tally.add(home, undisturbed, end_and_resume(home, trials, number, moments(most, draw, lengths)))
+    result = tally.result()
+    left = {"processes_left": sum(kill["processes_left"] for kill in tally.each)}
     return {
         "what": "kill -9 of the driver",
-        "space": "quickstart " + " ".join(SMALL),
-        "sweeps": number,
-        "trials": number * trials,
-        "kills": len(killed),
-        "counts": summed([*counts, {"processes_left": sum(kill["processes_left"] for kill in killed)}]),
-        "processes_gone_after_seconds": max(kill["processes_gone_after"] for kill in killed),
-        "differences": different,
-        "each": killed,
+        **result,
+        "counts": summed([result["counts"], left]),
+        "processes_gone_after_seconds": max(kill["processes_gone_after"] for kill in tally.each),
     }
 
 
@@ -88,10 +79,10 @@ def end_and_resume(
     watchers: list[threading.Thread] = []
     for moment in when:
         made = sweep.record_file.exists()
+        if moment.phase == Phase.CREATING and made:
+            continue
         command = resume_command(home) if made else sweep_command(home, trials, seed, extra)
         with Driver(command, sweep, trials) as driver:
-            if moment.phase == Phase.CREATING and made:
-                break
             if not driver.wait_for(moment.phase, moment.later):
                 finish(driver)
                 continue
@@ -129,7 +120,10 @@ def _watch(driver: Driver, about: dict[str, Any]) -> threading.Thread:
     def watch() -> None:
         after = driver.seconds_until_alone()
         about["processes_gone_after"] = round(after, 2)
-        about["processes_left"] = len(driver.survivors())
+        left = driver.survivors()
+        about["processes_left"] = len(left)
+        if left:
+            about["left"] = [title(pid) for pid in left]
 
     thread = threading.Thread(target=watch)
     thread.start()

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from pcdarts_tune.home import SweepFolder
-from soaking.audit import audit, differences, summed
 from soaking.driver import Driver, Phase
 from soaking.nodes import ENVIRONMENT, Nodes
-from soaking.sweeps import NAME, SMALL, finish, run_undisturbed, say, sweep_command
+from soaking.sweeps import NAME, finish, run_undisturbed, say, sweep_command
+from soaking.tally import Tally
 
 
 def soak_nodes(
@@ -31,9 +31,7 @@ def soak_nodes(
         pause: seconds between a node's coming and the next kill, at most.
     """
     draw = random.Random(seed)
-    killed: list[dict[str, Any]] = []
-    counts, different = [], []
-    number = 0
+    tally = Tally(kills, sweeps, trials)
     shared = folder / "shared"
     homes = folder / "homes"
     shared.mkdir(parents=True)
@@ -41,31 +39,22 @@ def soak_nodes(
     with Nodes(hidden=[homes, Path("/tmp/ray")]) as nodes:
         for _ in range(2):
             nodes.add()
-        while len(killed) < kills:
-            number += 1
+        while most := tally.wanted():
+            number = tally.number
             undisturbed, _ = run_undisturbed(folder / f"undisturbed-{number}", trials, number)
             home = homes / str(number)
-            most = min(kills - len(killed), -(-kills // sweeps))
             extra = ["--address", nodes.address, "--storage", str(shared), "--max-failures", str(kills)]
             command = sweep_command(home, trials, number, extra)
             with Driver(command, SweepFolder.of(home, NAME), trials, ENVIRONMENT) as driver:
-                killed += [{"sweep": number, **kill} for kill in kill_nodes(driver, nodes, most, pause, draw)]
+                killed = kill_nodes(driver, nodes, most, pause, draw)
                 finish(driver)
-            counts.append(audit(home, NAME, trials))
-            different += [f"sweep {number}, {text}" for text in differences(home, undisturbed, NAME)]
-            say(f"sweep {number}: {counts[-1]}, {len(different)} differences")
+            tally.add(home, undisturbed, killed)
         apart = nodes.apart
     return {
         "what": "kill -9 of all processes of a node",
-        "space": "quickstart " + " ".join(SMALL),
         "nodes": "a head without cores, two nodes of one core",
         "local_folders_differ": apart,
-        "sweeps": number,
-        "trials": number * trials,
-        "kills": len(killed),
-        "counts": summed(counts),
-        "differences": different,
-        "each": killed,
+        **tally.result(),
     }
 
 

@@ -17,9 +17,10 @@ from typing import Any
 
 from pcdarts_tune.home import SweepFolder
 from pcdarts_tune.sweep import open_sweep
-from soaking.audit import audit, differences, summed
-from soaking.driver import Driver, Phase, marked
-from soaking.sweeps import NAME, SMALL, finish, run_undisturbed, say, sweep_command
+from soaking.audit import audit
+from soaking.driver import Driver, Phase, marked, title
+from soaking.sweeps import NAME, finish, run_undisturbed, say, sweep_command
+from soaking.tally import Tally
 
 
 def soak_processes(
@@ -32,32 +33,22 @@ def soak_processes(
         pause: seconds between two kills, at most.
     """
     draw = random.Random(seed)
-    killed: list[dict[str, Any]] = []
-    counts, different = [], []
-    number = again = 0
-    while len(killed) < kills:
-        number += 1
+    tally = Tally(kills, sweeps, trials)
+    again = 0
+    while most := tally.wanted():
+        number = tally.number
         undisturbed, _ = run_undisturbed(folder / f"undisturbed-{number}", trials, number)
         home = folder / f"home-{number}"
-        most = min(kills - len(killed), -(-kills // sweeps))
         command = sweep_command(home, trials, number, ["--max-failures", str(kills)])
         with Driver(command, SweepFolder.of(home, NAME), trials) as driver:
-            killed += [{"sweep": number, **kill} for kill in kill_workers(driver, most, pause, draw)]
+            killed = kill_workers(driver, most, pause, draw)
             finish(driver)
         again += sum("starts again" in line for line in driver.said)
-        counts.append(audit(home, NAME, trials))
-        different += [f"sweep {number}, {text}" for text in differences(home, undisturbed, NAME)]
-        say(f"sweep {number}: {counts[-1]}, {len(different)} differences")
+        tally.add(home, undisturbed, killed)
     return {
         "what": "kill -9 of a process that runs a trial",
-        "space": "quickstart " + " ".join(SMALL),
-        "sweeps": number,
-        "trials": number * trials,
-        "kills": len(killed),
         "trials_started_again": again,
-        "counts": summed(counts),
-        "differences": different,
-        "each": killed,
+        **tally.result(),
     }
 
 
@@ -89,7 +80,7 @@ def kill_workers(
 
 def workers(*marks: str) -> list[int]:
     """The processes that run trials, of those with the marks."""
-    return [pid for mark in marks for pid in marked(mark) if _title(pid).startswith("ray::ImplicitFunc")]
+    return [pid for mark in marks for pid in marked(mark) if title(pid).startswith("ray::ImplicitFunc")]
 
 
 def soak_given_up(folder: Path, trials: int = 2, max_failures: int = 1) -> dict[str, Any]:
@@ -109,10 +100,3 @@ def soak_given_up(folder: Path, trials: int = 2, max_failures: int = 1) -> dict[
         finish(driver)
     failed = open_sweep(home, NAME).record(0)
     return {"reason": failed.reason, "counts": audit(home, NAME, trials, failed=1)}
-
-
-def _title(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-    except OSError:
-        return ""

@@ -83,10 +83,7 @@ class _Mix(torch.autograd.Function):
         mean, variance = (torch.cat(values) for values in zip(*statistics, strict=True))
         inverse = _inverse(variance, normalized, ys)
         scaled = matrix * inverse[:, None]
-        parts = scaled.to(ys[0].dtype).split([y.shape[1] for y in ys])
-        out = torch.mm(ys[0], parts[0]) if before is None else torch.addmm(before, ys[0], parts[0])
-        for y, part in zip(ys[1:], parts[1:], strict=True):
-            out.addmm_(y, part)
+        out = _sum_of_products(before, ys, scaled)
         out.sub_(mean @ scaled)
         ctx.normalized = normalized
         ctx.save_for_backward(matrix, mean, inverse, *ys)
@@ -97,9 +94,8 @@ class _Mix(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor, *_: Tensor) -> Any:
         matrix, mean, inverse, *ys = ctx.saved_tensors
         before = grad if ctx.needs_input_grad[1] else None
-        if (
-            torch.is_grad_enabled()
-        ):  # a second derivative is wanted: let autograd differentiate the plain form
+        if torch.is_grad_enabled():
+            # a second derivative is wanted: let autograd differentiate the plain form
             again = plain_mix(None, ys, matrix, ctx.normalized)
             return (None, before, *_again(again, grad, [matrix, *ys]))
         sizes = [y.shape[1] for y in ys]
@@ -146,11 +142,7 @@ class _Combine(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, matrix: Tensor, before: Tensor | None, *ys: Tensor) -> Tensor:
         ctx.save_for_backward(matrix, *ys)
-        parts = matrix.to(ys[0].dtype).split([y.shape[1] for y in ys])
-        out = torch.mm(ys[0], parts[0]) if before is None else torch.addmm(before, ys[0], parts[0])
-        for y, part in zip(ys[1:], parts[1:], strict=True):
-            out.addmm_(y, part)
-        return out
+        return _sum_of_products(before, ys, matrix)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Any:
@@ -198,6 +190,15 @@ class _Normalize(torch.autograd.Function):
         d_y = torch.addcmul(tiled(offset, wide).to(y.dtype), wide, tiled(slope, wide).to(y.dtype))
         d_y.addcmul_(grad, tiled(inverse, wide).to(y.dtype))
         return d_y.view_as(y), None
+
+
+def _sum_of_products(before: Tensor | None, ys: Sequence[Tensor], matrix_XD: Tensor) -> Tensor:
+    """`before`, where there is one, plus the sum of y @ M, in the precision of the branches: a new tensor (P, D)."""
+    parts = matrix_XD.to(ys[0].dtype).split([y.shape[1] for y in ys])
+    out = torch.mm(ys[0], parts[0]) if before is None else torch.addmm(before, ys[0], parts[0])
+    for y, part in zip(ys[1:], parts[1:], strict=True):
+        out.addmm_(y, part)
+    return out
 
 
 def plain_mix(

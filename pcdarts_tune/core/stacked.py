@@ -52,11 +52,11 @@ class StackedNorm(nn.Module):
         mean, variance = self.running_mean[part], self.running_var[part]
         shared = y.shape[1] < len(mean)
         if shared:
+            # with momentum 1 the running statistics are the batch's, the variance unbiased already
             batch = mean.new_zeros(2, y.shape[1])
             out = F.batch_norm(y, batch[0], batch[1], None, None, True, 1.0, EPSILON)
-            for running, value in zip((mean, variance), batch, strict=True):
-                edges = running.view(y.shape[1] // self.channels, -1, self.channels)
-                edges.lerp_(value.view(-1, 1, self.channels), MOMENTUM)
+            self._follow(mean, batch[0])
+            self._follow(variance, batch[1])
         else:
             out = F.batch_norm(y, mean, variance, None, None, self.training, MOMENTUM, EPSILON)
         return torch.relu_(out) if relu else out
@@ -67,13 +67,13 @@ class StackedNorm(nn.Module):
         (E c,), or (S c,) where the edges of a source share what they normalise.
         """
         part = slice(rows.start * self.channels, rows.stop * self.channels)
-        sources = len(mean) // self.channels
-        for running, batch in (
-            (self.running_mean, mean),
-            (self.running_var, variance * (count / (count - 1))),
-        ):
-            followed = running[part].view(sources, -1, self.channels)
-            followed.lerp_(batch.view(sources, 1, self.channels).to(running.dtype), MOMENTUM)
+        self._follow(self.running_mean[part], mean)
+        self._follow(self.running_var[part], variance * (count / (count - 1)))
+
+    def _follow(self, running: Tensor, batch: Tensor) -> None:
+        """running (E c,) goes a step towards batch (S c,): the edges of a source lie side by side."""
+        edges = running.view(len(batch) // self.channels, -1, self.channels)
+        edges.lerp_(batch.view(-1, 1, self.channels).to(running.dtype), MOMENTUM)
 
 
 class StackedConv(nn.Module):

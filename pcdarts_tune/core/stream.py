@@ -11,6 +11,7 @@ Shape suffixes: N images, C channels, H height, W width.
 
 from __future__ import annotations
 
+import logging
 import os
 import warnings
 from collections.abc import Callable, Iterator
@@ -25,6 +26,8 @@ from torch.utils.data import DataLoader, Dataset
 from pcdarts_tune.core.augment import Augmentation, channel_constants, normalise
 from pcdarts_tune.core.data import batch_ends, check_constants, check_labels, epoch_order, seeded_generator
 from pcdarts_tune.core.decode import LARGEST_FILE, UnreadableImage, decode_image, fit, to_image, to_tensor
+
+log = logging.getLogger(__name__)
 
 
 class ImageSource(Protocol):
@@ -127,7 +130,8 @@ class StreamImages:
 class StreamBatches:
     """Batches decoded while they are needed. See `pcdarts_tune.core.data.Batches` for the protocol.
 
-    A file that turns out to be damaged is left out of its batch and listed in `unreadable`.
+    A file that turns out to be damaged is left out of its batch, listed in `unreadable`, and named once by a warning of the
+    logger `pcdarts_tune.core.stream`.
 
     Args:
         images: what to decode.
@@ -137,7 +141,7 @@ class StreamBatches:
             randomness torch's global generator; None resizes and crops the centre.
         augment: what is done after, in batches on the device; None only normalises.
         workers: processes that decode; 0 decodes in this one.
-        max_unreadable: share of damaged files that ends the epoch with an error.
+        max_unreadable: share of the files that may be damaged, see `allowed_unreadable`; more end the epoch with an error.
 
     Raises:
         ValueError: labels or constants that do not fit; in `epoch`, too many damaged files.
@@ -206,13 +210,24 @@ class StreamBatches:
             yield x, self.labels[indices].to(self.device, non_blocking=True)
 
     def _count(self, damaged: list[tuple[int, str]]) -> None:
-        self.unreadable.update((self.images.name(index), reason) for index, reason in damaged)
-        if len(self.unreadable) > self.max_unreadable * len(self):
+        for index, reason in damaged:
+            name = self.images.name(index)
+            if name not in self.unreadable:
+                self.unreadable[name] = reason
+                log.warning(
+                    "%s is left out: %s (%d of %d so far)", name, reason, len(self.unreadable), len(self)
+                )
+        if len(self.unreadable) > allowed_unreadable(self.max_unreadable, len(self)):
             named = "; ".join(f"{name}: {reason}" for name, reason in list(self.unreadable.items())[:5])
             raise ValueError(
                 f"{len(self.unreadable)} of {len(self)} images cannot be decoded, more than "
-                f"{self.max_unreadable:.1%} of the set: {named}. Repair or remove them."
+                f"{self.max_unreadable:.1%} of the set: {named}. Repair or remove them, or raise data.max_unreadable."
             )
+
+
+def allowed_unreadable(share: float, count: int) -> int:
+    """How many of `count` files may be damaged: that share of them, but one always, unless the share is 0."""
+    return max(1, int(share * count)) if share else 0
 
 
 _Sample = tuple[int, Tensor | str]

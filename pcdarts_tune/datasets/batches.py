@@ -86,7 +86,15 @@ def make_batches(
     if workers is None:
         workers = min(torch.get_num_threads(), os.cpu_count() or 1)
     source = TensorImages(images) if isinstance(images, Tensor) else images
-    return StreamBatches(source, labels, transform=transform, augment=recipe, workers=workers, **known)
+    return StreamBatches(
+        source,
+        labels,
+        transform=transform,
+        augment=recipe,
+        workers=workers,
+        max_unreadable=ds.max_unreadable,
+        **known,
+    )
 
 
 def preprocessing(ds: DataSet, config: AugmentConfig | None = None) -> dict[str, Any]:

@@ -51,6 +51,7 @@ class DataSet:
         digest: 16 hex digits of a sha256 of pixels, labels and classes (of names and sizes of the files, if streamed).
         source: where it came from, in words, for the records.
         notes: what the user should know: resized, skipped, split off.
+        max_unreadable: share of a part's streamed files that may turn out to be damaged.
     """
 
     name: str
@@ -64,6 +65,7 @@ class DataSet:
     digest: str
     source: str
     notes: tuple[str, ...] = ()
+    max_unreadable: float = 0.01
 
     @property
     def num_classes(self) -> int:

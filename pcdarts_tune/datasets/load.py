@@ -6,6 +6,7 @@ ds = load_dataset(DataConfig(dataset="cifar10"), Path("data"), cache_dir=home / 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -56,7 +57,6 @@ def load_dataset(
     cache_dir: Path | None = None,
     keep: bool = True,
     progress: Progress | None = None,
-    max_unreadable: float = 0.01,
 ) -> DataSet:
     """Load what a space names; images or parquet files in `root` come first, whatever the space names.
 
@@ -65,7 +65,6 @@ def load_dataset(
         cache_dir: folder where decoded images are kept for the next time; None decodes each time.
         keep: False only reads what is kept there already.
         progress: called with (images done, images in all) while files are decoded.
-        max_unreadable: share of a split's images that may be damaged (they are skipped, and said so in `notes`).
 
     Raises:
         UserError: missing, empty, unreadable, of one class, or too small; with what to do.
@@ -74,7 +73,8 @@ def load_dataset(
         _check_root(root)
         found = None if has_torchvision_files(data.dataset, root) else _find_files(data, root)
         if found is not None:
-            return _load_files(found, data, cache_dir, keep, progress, max_unreadable)
+            ds = _load_files(found, data, cache_dir, keep, progress)
+            return replace(ds, max_unreadable=data.max_unreadable)
     if data.dataset in _LOADERS:
         return _LOADERS[data.dataset](data, root)
     if data.dataset in TORCHVISION:
@@ -137,11 +137,10 @@ def _load_files(
     cache_dir: Path | None,
     keep: bool,
     progress: Progress | None,
-    max_unreadable: float,
 ) -> DataSet:
     check_counts(found.classes, found.train.labels, data, what=found.source, has_test=found.test is not None)
     stamp = [found.train.stamp, found.test.stamp if found.test else None]
-    path = _cache_path(cache_dir, data, [found.classes, stamp, max_unreadable])
+    path = _cache_path(cache_dir, data, [found.classes, stamp, data.max_unreadable])
     if path is not None:
 
         def source_of(split: str) -> ImageSource:
@@ -151,7 +150,7 @@ def _load_files(
         ds = cache.restore(path, source_of)
         if ds is not None:
             return ds
-    packed = pack(found, data, max_unreadable=max_unreadable, progress=progress, scratch=cache_dir, keep=keep)
+    packed = pack(found, data, progress=progress, scratch=cache_dir, keep=keep)
     name, notes = found.name, found.notes + packed.notes
     known = recognise(name, found.classes, packed.train.images.shape)
     if known == "cifar10":

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from pcdarts_tune.core.decode import Header, UnreadableImage, read_header, to_tensor
-from pcdarts_tune.core.stream import ImageSource, StreamImages
+from pcdarts_tune.core.stream import ImageSource, StreamImages, allowed_unreadable
 from pcdarts_tune.datasets.cache import digest_of
 from pcdarts_tune.datasets.dataset import Part
 from pcdarts_tune.datasets.found import Encoded, Found
@@ -41,7 +41,6 @@ def pack(
     found: Found,
     data: DataConfig,
     *,
-    max_unreadable: float,
     progress: Progress | None,
     scratch: Path | None,
     keep: bool = True,
@@ -49,7 +48,6 @@ def pack(
     """Decode a set that was found.
 
     Args:
-        max_unreadable: share of a split's images that may be damaged; they are skipped.
         scratch: folder for what streaming a parquet file needs beside it.
         keep: False writes nothing there: a parquet file is streamed as it is, which is slow but for a few batches.
 
@@ -68,7 +66,7 @@ def pack(
     damaged: dict[str, dict[int, str]] = {split: {} for split in parts}
     headers = {split: _read_headers(part.source, damaged[split], step) for split, part in parts.items()}
     for split, part in parts.items():
-        _check_damaged(found, split, part, damaged[split], max_unreadable)
+        _check_damaged(found, split, part, damaged[split], data.max_unreadable)
     size, notes = choose_size(list(headers["training"].values()), data.image_size)
     grey = [header.grey for split in headers.values() for header in split.values()]
     channels = 1 if all(grey) else 3
@@ -90,7 +88,7 @@ def pack(
             )
             continue
         images, kept = _decode(part.source, rows, size, channels, damaged[split], step)
-        _check_damaged(found, split, part, damaged[split], max_unreadable)
+        _check_damaged(found, split, part, damaged[split], data.max_unreadable)
         packed[split] = Part(images, part.labels[kept])
     for split, part in parts.items():
         if damaged[split]:
@@ -156,10 +154,8 @@ def choose_size(headers: list[Header], image_size: int | None) -> tuple[tuple[in
         size = (_multiple_of_4(size[0]), _multiple_of_4(size[1]))
     if list(sizes) == [size]:
         return size, []
-    was = f"all {common[1]}x{common[0]}" if len(sizes) == 1 else f"of {len(sizes)} sizes"
-    note = (
-        f"images are {was} pixels: resized to {size[1]}x{size[0]}, the centre cropped where the shape differs"
-    )
+    was = f"are all {common[1]}x{common[0]} pixels" if len(sizes) == 1 else f"come in {len(sizes)} sizes"
+    note = f"images {was}: resized to {size[1]}x{size[0]}, the centre cropped where the shape differs"
     return size, [note + ("" if image_size is not None else " (data.image_size chooses another size)")]
 
 
@@ -171,11 +167,11 @@ def _check_damaged(
     found: Found, split: str, part: Encoded, damaged: dict[int, str], max_unreadable: float
 ) -> None:
     count = len(part.source)
-    if len(damaged) > max_unreadable * count:
+    if len(damaged) > allowed_unreadable(max_unreadable, count):
         raise UserError(
             f"{len(damaged)} of the {count} {split} images in {found.source} are unreadable, more than "
             f"{max_unreadable:.0%}: {_named(part, damaged)}",
-            hint="repair or remove these files",
+            hint="repair or remove these files, or allow more: --set data.max_unreadable=0.1",
         )
 
 

@@ -111,7 +111,8 @@ def _proposals(plan: Mapping[str, Any]) -> Iterator[str]:
 
 def _time(plan: Mapping[str, Any]) -> Iterator[str]:
     time, measured = plan["time"], plan["measured"]
-    where = f"on {measured['device']} with {measured['threads']} threads"
+    threads = measured["threads"]
+    where = f"on {measured['device']} with {threads} thread{'' if threads == 1 else 's'}"
     basis = f"real steps {where}, {measured['seconds']:.0f} s of measuring (limit {measured['limit']:.0f} s)"
     if time is None:
         yield f"time: not known ({basis})"

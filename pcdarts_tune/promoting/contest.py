@@ -100,7 +100,7 @@ class Contest:
             work,
             place / "model",
             device=self.device,
-            checkpoint=place / "checkpoint.pt",
+            checkpoint=place / "checkpoint",
             tracked=self._tracked(each, work.seed),
             origin={"sweep": self.sweep.name, "trial": each.trial, "trial_run": each.run_id},
             test=False,
@@ -142,7 +142,7 @@ class Contest:
                 say("baseline default: no trial ran with the space's own values; searching once with them")
             found = search(
                 work,
-                checkpoint=place / "checkpoint.pt",
+                checkpoint=place / "checkpoint",
                 device=self.device,
                 tracked=Tracked(
                     self.store,
@@ -154,7 +154,7 @@ class Contest:
                 quiet=self.quiet,
             )
             write_json(known, {"genotype": found.genotype.to_dict(), "run_id": found.run_id})
-            (place / "checkpoint.pt").unlink(missing_ok=True)
+            (place / "checkpoint").unlink(missing_ok=True)
         about = read_json(known)
         return Contestant("default", "default", Genotype.from_dict(about["genotype"]), run_id=about["run_id"])
 

@@ -40,14 +40,16 @@ def end_orphans(identity: str, timeout: float = 10.0) -> int:
 
     To be called with the sweep's lock held: then no other driver of it lives.
     """
-    left = _processes(identity)
-    for pid in left:
-        with suppress(ProcessLookupError, PermissionError):
-            os.kill(pid, signal.SIGKILL)
+    ended: set[int] = set()
     end = time.monotonic() + timeout
-    while left and _processes(identity) and time.monotonic() < end:
+    # again and again: one that is being ended may have started another since they were listed
+    while (left := _processes(identity)) and time.monotonic() < end:
+        for pid in left:
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+        ended.update(left)
         time.sleep(0.02)
-    return len(left)
+    return len(ended)
 
 
 def _processes(identity: str) -> list[int]:

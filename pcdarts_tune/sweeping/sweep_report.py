@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from pcdarts_tune.recording.descriptions import SweepLinks, describe_sweep
-from pcdarts_tune.recording.sweep_tracking import SweepFacts, SweepTracker
+from pcdarts_tune.recording.sweep_runs import SweepFacts
+from pcdarts_tune.recording.sweep_tracking import SweepTracker
 from pcdarts_tune.study import Proposal
 from pcdarts_tune.sweep import counts
 from pcdarts_tune.sweeping.outcome import Outcome

@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import pytest
@@ -185,6 +186,7 @@ def test_a_trial_costs_no_more_the_more_there_are(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(Outbox, "_deliver", lambda *args: deliver(*args))
     monkeypatch.setattr(TrialPictures, "cells", lambda *args: None)  # as many calls as there are strokes
     assert looked_up(sweep) == Ended("done")
-    early = sum(counts.calls[number] for number in range(8, 20)) / 12
-    late = sum(counts.calls[number] for number in range(trials - 12, trials)) / 12
-    assert late - early < 20 * (trials - 20), f"{early:.0f} calls a trial become {late:.0f}"
+    early = median(counts.calls[number] for number in range(8, 20))
+    late = median(counts.calls[number] for number in range(trials - 12, trials))
+    # reading one run or trial of the others takes hundreds
+    assert late - early < 50 * (trials - 20), f"{early:.0f} calls a trial become {late:.0f}"
