@@ -86,12 +86,12 @@ def check_channels(model: LoadedModel, images: DataSet) -> None:
 def in_words(model: LoadedModel, space: Space, images: DataSet, *, freeze: bool) -> str:
     """What will be done, for the person who waits."""
     recipe = space.retrain
-    size, height = model.preprocessing["image_size"], images.image_size
-    learned = (size, size) if isinstance(size, int) else tuple(size)
-    scale = "" if learned == height else f", learned at {learned[0]}x{learned[1]}"
+    before, now = model.preprocessing["image_size"], images.image_size
+    before = (before, before) if isinstance(before, int) else tuple(before)
+    scale = "" if before == now else f", {before[0]}x{before[1]} before"
     parts = "the new classifier alone" if freeze else "all weights, the classifier new"
     return (
         f"fine-tuning {parts}: {len(model.classes)} classes before, {images.num_classes} now, "
-        f"{height[0]}x{height[1]} images{scale}; {recipe.epochs} epochs from learning rate {recipe.learning_rate:g}; "
+        f"{now[0]}x{now[1]} images{scale}; {recipe.epochs} epochs from learning rate {recipe.learning_rate:g}; "
         f"normalised as {images.name} is"
     )
