@@ -22,6 +22,7 @@ from pcdarts_tune.core.supernet import Supernet
 from pcdarts_tune.datasets import DataSet, make_batches, split_dataset
 from pcdarts_tune.errors import UserError
 from pcdarts_tune.execution import DEFAULTS, Execution
+from pcdarts_tune.initial import Initial
 
 
 def default_device() -> torch.device:
@@ -86,9 +87,12 @@ def build_retraining(
     device: torch.device,
     seed: int,
     execution: Execution = DEFAULTS,
+    initial: Initial | None = None,
 ) -> tuple[Training, Batches]:
     """The full training of a genotype, and the test images to read once after it."""
-    training = build_training(space, genotype, images, device=device, seed=seed, execution=execution)
+    training = build_training(
+        space, genotype, images, device=device, seed=seed, execution=execution, initial=initial
+    )
     return training, build_test(space, images, device=device)
 
 
@@ -100,9 +104,10 @@ def build_training(
     device: torch.device,
     seed: int,
     execution: Execution = DEFAULTS,
+    initial: Initial | None = None,
     **divided: Any,
 ) -> Training:
-    """The full training of a genotype.
+    """The full training of a genotype, from scratch or from a trained network.
 
     With split "tuning" the held-out part gives the curve; with "published" every training image trains.
 
@@ -114,7 +119,9 @@ def build_training(
     training_rows[held_out] = False
     rows = training_rows.nonzero()[:, 0]
     recipe = space.retrain
-    return _training("retrain", recipe, genotype, images, rows, held_out, device, seed, execution, **divided)
+    return _training(
+        "retrain", recipe, genotype, images, rows, held_out, device, seed, execution, initial, **divided
+    )
 
 
 def build_test(space: Space, images: DataSet, *, device: torch.device) -> Batches:
@@ -163,11 +170,14 @@ def _training(
     device: torch.device,
     seed: int,
     execution: Execution,
+    initial: Initial | None = None,
     **divided: Any,
 ) -> Training:
     check_image_size(recipe.stem, images, section)
     with seeded(device, seed, "network"):
         network = EvaluationNetwork(genotype, **network_arguments(recipe, images)).to(device)
+    if initial is not None:
+        initial.load_into(network)
     values = recipe.model_dump(exclude={"augment", "channels", "layers", "stem", "auxiliary"})
     return Training(
         network,

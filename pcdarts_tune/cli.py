@@ -33,6 +33,7 @@ COMMANDS: dict[str, dict[str, str]] = {
     "One step": {
         "search": "One PC-DARTS search in this process.",
         "retrain": "Train a genotype from scratch.",
+        "finetune": "Train a model further on another data set.",
         "predict": "Classify images with a model.",
         "export": "Write a model as ONNX, torch.export or safetensors.",
         "reproduce": "Run a trial, search or retraining again, and compare.",

@@ -30,6 +30,7 @@ STAGES = {
     "trial": ("data", "supernet", "search", "evaluation"),
     "search": ("data", "supernet", "search"),
     "retraining": ("data", "retrain"),
+    "finetuning": ("data", "retrain"),
     "promotion": ("data", "retrain"),
     "model": ("data", "retrain"),
     "sweep": ("data", "supernet", "search", "evaluation", "retrain"),
@@ -42,7 +43,7 @@ class Subject:
     """One thing that was named.
 
     Attributes:
-        kind: trial, retraining, search, promotion, reproduction, sweep, model, genotype or run.
+        kind: trial, retraining, finetuning, search, promotion, reproduction, sweep, model, genotype or run.
         name: `trial 3 of first`, `first version 2`.
         state: complete, failed, finished, ...; `reason` why.
         hyperparameters: what was tuned, by dotted key.
@@ -243,7 +244,7 @@ def _run(ledger: Ledger, run: Run) -> Subject:
         "sweep": f"sweep {tags.get('pcdarts.sweep')}",
     }.get(kind, f"{kind} {run.info.run_name}")
     commands = []
-    if kind in ("trial", "retraining", "search"):
+    if kind in ("trial", "retraining", "finetuning", "search"):
         commands.append(f"pcdarts-tune reproduce {run_id}")
     if kind == "search":
         commands.insert(
@@ -268,6 +269,7 @@ def _run(ledger: Ledger, run: Run) -> Subject:
             "seed": tags.get("pcdarts.seed"),
             "space": tags.get("pcdarts.space"),
             "data": f"digest {tags.get('pcdarts.data')}",
+            "fine-tuned from": tags.get("pcdarts.base_model"),
             "versions": versions(run),
             "git": tags.get("mlflow.source.git.commit"),
             **machine(run),
@@ -334,7 +336,8 @@ def telling(metrics: Mapping[str, float]) -> dict[str, float]:
 
 def machine(run: Run) -> dict[str, str]:
     """What it was computed on."""
-    prefix, names = "pcdarts.", ("device", "threads", "precision", "compile", "graphs", "weights")
+    prefix = "pcdarts."
+    names = ("device", "threads", "precision", "compile", "graphs", "latency", "weights")
     return {name: run.data.tags[prefix + name] for name in names if prefix + name in run.data.tags}
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _UP = (
     ("pcdarts.reproduces", ""),
+    ("pcdarts.base_run", ""),
     ("pcdarts.promotion_run", "promotion"),
     ("pcdarts.trial_run", ""),
     ("pcdarts.search_run", "search"),
@@ -23,7 +24,16 @@ _UP = (
 )
 """Tags that lead up, nearest first, and the kind of run they name; one with no kind says it itself."""
 
-_DOWN = ("pcdarts.trial_run", "pcdarts.search_run", "pcdarts.promotion_run", "pcdarts.reproduces")
+_LEADS_ON = ("pcdarts.reproduces", "pcdarts.base_run", "pcdarts.trial_run")
+"""Of these, the tags that name a run which itself came from somewhere."""
+
+_DOWN = (
+    "pcdarts.trial_run",
+    "pcdarts.search_run",
+    "pcdarts.promotion_run",
+    "pcdarts.base_run",
+    "pcdarts.reproduces",
+)
 """Tags by which what came of a run is found."""
 
 
@@ -49,10 +59,12 @@ def came_from(ledger: Ledger, run: Run) -> tuple[Link, ...]:
             link = Link(kind or "run", "deleted", run_id) if other is None else link_to(other)
             if link.run_id not in {each.run_id for each in found}:
                 found.append(link)
-            if other is not None and tag in ("pcdarts.reproduces", "pcdarts.trial_run"):
-                # the tags of a trial lead on to its sweep
+            if other is not None and tag in _LEADS_ON:
+                # the tags of a trial lead on to its sweep, those of a model's training to its trial
                 further = came_from(ledger, other)
                 found += [each for each in further if each.run_id not in {one.run_id for one in found}]
+    if "pcdarts.base_model" in tags and "pcdarts.base_run" not in tags:
+        found.append(Link("model", tags["pcdarts.base_model"], None))
     if not found and "pcdarts.genotype_origin" in tags:
         found.append(Link("genotype", tags["pcdarts.genotype_origin"], None))
     return tuple(found)

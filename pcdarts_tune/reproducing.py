@@ -96,7 +96,8 @@ def reproduce(recorded: Recorded, conditions: Conditions) -> Reproduced:
     store = MlflowStore(recorded.uri, artifact_root(conditions.home))
     identity = {"pcdarts.reproduces": recorded.run_id, "pcdarts.reproduction": token}
     tracked = Tracked(store, recorded.space.name, f"reproduction of {recorded.name}", tags, identity=identity)
-    work = {"trial": _trial, "search": _search, "retraining": _retraining}[recorded.kind]
+    works = {"trial": _trial, "search": _search, "retraining": _retraining, "finetuning": _retraining}
+    work = works[recorded.kind]
     outcome = work(recorded, images, device, place, tracked, conditions.quiet)
     verdict = judge(recorded, outcome)
     store.set_tags(
@@ -193,12 +194,21 @@ def _search(
 def _retraining(
     recorded: Recorded, images: DataSet, device: torch.device, place: Path, tracked: Tracked, quiet: bool
 ) -> Outcome:
+    from pcdarts_tune.initial import Initial
     from pcdarts_tune.retraining import Retraining, retrain
 
     assert recorded.genotype is not None, "a retraining has one"
-    execution = _execution(recorded, device)
+    initial, home = None, place.parent.parent
+    if recorded.kind == "finetuning":
+        initial = Initial.from_tags(recorded.base, home=home, tracking_uri=recorded.uri)
     work = Retraining(
-        recorded.space, recorded.genotype, images, recorded.seed, execution, groups=recorded.groups
+        recorded.space,
+        recorded.genotype,
+        images,
+        recorded.seed,
+        _execution(recorded, device),
+        groups=recorded.groups,
+        initial=initial,
     )
     done = retrain(work, place / "model", device=device, tracked=tracked, test=False, quiet=quiet)
     assert done.run_id is not None, "a reproduction is tracked"

@@ -12,13 +12,15 @@ training that only takes part in a comparison.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pcdarts_tune.configuration.recipes import identity
 from pcdarts_tune.errors import UserError
 from pcdarts_tune.execution import DEFAULTS, Execution
 from pcdarts_tune.home import read_json, write_json
+from pcdarts_tune.initial import Initial
 from pcdarts_tune.recording.epoch_run import Tracked
 from pcdarts_tune.recording.retraining_run import STAGE, RetrainingRun
 from pcdarts_tune.resumable import Resumable, digest
@@ -31,14 +33,20 @@ if TYPE_CHECKING:
     from pcdarts_tune.config import Space
     from pcdarts_tune.core.genotype import Genotype
     from pcdarts_tune.core.groups import Team
-    from pcdarts_tune.core.retrain import TrainEpoch, Training
+    from pcdarts_tune.core.retrain import Training
+    from pcdarts_tune.core.train_epoch import TrainEpoch
     from pcdarts_tune.datasets import DataSet
     from pcdarts_tune.distributed.driver import Workers
 
 
 @dataclass(frozen=True)
 class Retraining:
-    """What is trained: everything that decides the result; `groups` are parts of a batch, see core/groups.py."""
+    """What is trained: everything that decides the result.
+
+    Attributes:
+        groups: parts of a batch, see core/groups.py.
+        initial: a trained network to begin with.
+    """
 
     space: Space
     genotype: Genotype
@@ -46,19 +54,21 @@ class Retraining:
     seed: int
     execution: Execution = DEFAULTS
     groups: int = 1
+    initial: Initial | None = None
 
     @property
     def recipe(self) -> str:
         """16 hexadecimal digits: equal for trainings that compute the same."""
         return digest(
             {
-                "retrain": self.space.retrain.model_dump(mode="json"),
+                "retrain": identity(self.space.retrain.model_dump(mode="json")),
                 "data": self.space.data.model_dump(mode="json"),
                 "images": self.images.digest,
                 "genotype": self.genotype.to_dict(),
                 "seed": self.seed,
                 **self.execution.identity(),
                 **({"groups": self.groups} if self.groups > 1 else {}),
+                **({} if self.initial is None else {"initial": self.initial.identity()}),
             }
         )
 
@@ -73,6 +83,7 @@ class Retraining:
             device=device,
             seed=self.seed,
             execution=self.execution,
+            initial=self.initial,
             groups=self.groups,
             team=team,
         )
@@ -217,8 +228,8 @@ def _train(
             seconds=sum(entry["seconds"] for entry in epochs.history),
             run_id=None if run is None else run.run_id,
         )
-        came_of = _execution(training, epochs.history[-1])
-        done = _save(work, training, folder, done, {**origin, "execution": came_of})
+        came_of = {"execution": _execution(training, epochs.history[-1]), "cost": _cost(work, training)}
+        done = _save(work, training, folder, done, {**origin, **came_of})
         if run is not None:
             run.finish(done)
     except BaseException as error:
@@ -257,6 +268,25 @@ def _run_epochs(
             )
 
 
+def _cost(work: Retraining, training: Training) -> dict[str, Any]:
+    """What the trained network costs to use, as JSON: parameters, multiply-adds, bytes of its weights, latency here."""
+    import copy
+
+    from pcdarts_tune.core.cost import macs, measure_latency, parameters
+
+    network, images = (
+        copy.deepcopy(training.result),
+        work.images,
+    )  # a copy is not compiled: batch 1 would be anew
+    tensors = network.state_dict().values()
+    return {
+        "params": parameters(network),
+        "macs": macs(network, images.in_channels, images.image_size),
+        "bytes": sum(tensor.numel() * tensor.element_size() for tensor in tensors),
+        "latency_ms": asdict(measure_latency(network, images.in_channels, images.image_size, seconds=2.0)),
+    }
+
+
 def _save(
     work: Retraining, training: Training, folder: Path, done: Retrained, origin: Mapping[str, Any]
 ) -> Retrained:
@@ -266,10 +296,10 @@ def _save(
     from pcdarts_tune.models import save_model
     from pcdarts_tune.recording.provenance import git_revision, versions
 
-    done = replace(done, weights=weights_digest(training.network))
+    done = replace(done, weights=weights_digest(training.result))
     save_model(
         folder,
-        training.network,
+        training.result,
         work.genotype,
         network_arguments(work.space.retrain, work.images),
         work.images.classes,

@@ -119,6 +119,23 @@ def find_model(text: str, *, home: Path, tracking_uri: str | None = None) -> Pat
     return fetch_model(text, tracking_uri=store_uri(home, tracking_uri))
 
 
+def model_name(text: str, *, home: Path, tracking_uri: str | None = None) -> str:
+    """What MODEL names, so that it can be named again later: `first/2` for an alias, a folder's absolute path.
+
+    Raises:
+        UserError: there is no such model in the registry.
+    """
+    path = user_path(text)
+    if path.exists():
+        return str(path.absolute())
+    import mlflow
+
+    from pcdarts_tune.registry import ModelName, find_version
+
+    uri, wanted = store_uri(home, tracking_uri), ModelName.parse(text)
+    return f"{wanted.name}/{find_version(mlflow.MlflowClient(uri, uri), wanted)}"
+
+
 def store_uri(home: Path, tracking_uri: str | None) -> str:
     """MLflow's store for reading.
 

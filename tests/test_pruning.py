@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from trial_tasks import task
 
 from pcdarts_tune.config import Space
-from pcdarts_tune.core.cost import latency
+from pcdarts_tune.core.cost import Latency, latency, measure_latency
 from pcdarts_tune.core.genotype import PUBLISHED
 from pcdarts_tune.core.network import EvaluationNetwork
 from pcdarts_tune.datasets import DataSet, load_dataset
@@ -162,3 +163,15 @@ def test_latency_is_measured_where_it_is_an_objective(space: Space, images: Data
     )
     assert latency(network, 3, (8, 8), repeats=5) > 0
     assert network.training, "the mode is put back"
+
+
+def test_latency_is_told_with_its_spread() -> None:
+    network = EvaluationNetwork(PUBLISHED["PC_DARTS_cifar"], channels=4, layers=3, num_classes=2)
+    measured = measure_latency(network, 3, (8, 8), batch=2, repeats=9)
+    assert 0 < measured.lower <= measured.median <= measured.upper
+    assert (measured.n, measured.batch, measured.device) == (9, 2, "cpu")
+    assert measured.threads == torch.get_num_threads()
+    assert str(Latency(21.41, 21.0, 22.26, 30, 1, "cpu", 2)) == (
+        "21.4 ms, quartiles 21 to 22.3, n 30, batch 1, cpu, 2 threads"
+    )
+    assert measure_latency(network, 3, (8, 8), seconds=0).n == 3, "no more than there is time for, but three"

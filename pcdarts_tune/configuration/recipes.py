@@ -6,6 +6,7 @@ Defaults are the published CIFAR-10 settings (PC-DARTS, arXiv 1907.05737; DARTS,
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, Field
@@ -39,6 +40,12 @@ class AugmentConfig(BaseModel):
     color_jitter: Jitter | None = Field(
         default=None,
         description="[brightness, contrast, saturation, hue]; null: none ([.4, .4, .4, .2]: ImageNet retraining)",
+    )
+    rand_augment: int = Field(
+        default=0, ge=0, le=16, description="operations of RandAugment an image, in worker processes; 0: none"
+    )
+    rand_augment_magnitude: int = Field(
+        default=9, ge=0, le=30, description="how strong they are; read with rand_augment"
     )
 
 
@@ -142,10 +149,45 @@ class TrainConfig(BaseModel):
     label_smoothing: float = Field(
         default=0.0, ge=0, lt=1, description="share spread over all classes (ImageNet 0.1)"
     )
+    ema_decay: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="of the weights' moving average, which is scored and kept; 0: none (not published)",
+    )
+    mixup: float = Field(
+        default=0.0, ge=0, le=100, description="alpha of MixUp's shares; 0: none (not published)"
+    )
+    cutmix: float = Field(
+        default=0.0, ge=0, le=100, description="alpha of CutMix's shares; 0: none (not published)"
+    )
     augment: AugmentConfig = Field(
         default_factory=lambda: AugmentConfig(cutout=16),
         description="of the training images; cutout 16 unless given",
     )
+
+
+LATER: dict[str, Any] = {
+    "ema_decay": 0.0,
+    "mixup": 0.0,
+    "cutmix": 0.0,
+    "rand_augment": 0,
+    "rand_augment_magnitude": 9,
+}
+"""Options that came after the first recipes were kept, and what they are when they do nothing."""
+
+
+def identity(values: Mapping[str, Any]) -> dict[str, Any]:
+    """A recipe's plain values for its digest: later options only where they do something, so that what was computed
+    without them is still known."""
+    off = {name for name, value in LATER.items() if values.get(name) == value}
+    if not values.get("rand_augment"):
+        off.add("rand_augment_magnitude")
+    return {
+        name: identity(value) if isinstance(value, Mapping) else value
+        for name, value in values.items()
+        if name not in off
+    }
 
 
 # what `evaluation` is where a space says nothing: 8 cells, its own short schedule annealed to the end (evidence.md)

@@ -120,11 +120,13 @@ def imagenet_transform(
     train: bool,
     flip: bool = True,
     color_jitter: tuple[float, float, float, float] | None = None,
+    rand_augment: tuple[int, int] | None = None,
 ) -> Callable[[Image], Image]:
     """The ImageNet recipe for one PIL image (spec section 7), to be followed by normalisation.
 
-    Training: random resized crop, flip, then colour jitter (brightness, contrast, saturation, hue). Otherwise: the
-    shorter side to 256/224 of `image_size`, centre crop. Randomness is torch's global generator.
+    Training: random resized crop, flip, then RandAugment (operations, magnitude), then colour jitter (brightness, contrast,
+    saturation, hue). Otherwise: the shorter side to 256/224 of `image_size`, centre crop. Randomness is torch's global
+    generator.
     """
     from torchvision.transforms import v2
 
@@ -133,6 +135,8 @@ def imagenet_transform(
         steps = [v2.RandomResizedCrop(image_size, antialias=True)]
         if flip:
             steps.append(v2.RandomHorizontalFlip())
+        if rand_augment is not None:
+            steps.append(v2.RandAugment(*rand_augment))
         if color_jitter is not None:
             brightness, contrast, saturation, hue = color_jitter
             steps.append(v2.ColorJitter(brightness, contrast, saturation, hue))
@@ -140,3 +144,25 @@ def imagenet_transform(
         steps = [v2.Resize(round(min(image_size) * 256 / 224), antialias=True), v2.CenterCrop(image_size)]
     transform: Callable[[Image], Image] = v2.Compose(steps)
     return transform
+
+
+class FitAndRandAugment:
+    """RandAugment (arXiv 1909.13719) for one PIL image, after bringing it to size and before `Augmentation`: for recipes
+    whose crop, flip and cutout are done in batches. Randomness is torch's global generator.
+
+    Args:
+        image_size: (height, width).
+        operations: how many of torchvision's 14 are applied, one after another.
+        magnitude: 0 to 30, of all of them.
+    """
+
+    def __init__(self, image_size: tuple[int, int], operations: int, magnitude: int) -> None:
+        from torchvision.transforms import v2
+
+        self.image_size, self.augment = image_size, v2.RandAugment(operations, magnitude)
+
+    def __call__(self, image: Image) -> Image:
+        from pcdarts_tune.core.decode import fit
+
+        altered: Image = self.augment(fit(image, self.image_size))
+        return altered

@@ -7,7 +7,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +18,9 @@ from pcdarts_tune.core.genotype import Edge, Genotype
 from pcdarts_tune.core.ops import FactorizedReduce, ReLUConvBN, build_operation, require_even
 from pcdarts_tune.core.plan import CellPlan, check_sizes, plan_cells
 from pcdarts_tune.core.stem import add_stem, apply_stem
+
+HEADS = ("classifier.", "auxiliary_head.classifier.")
+"""Tensors that belong to the classes of one data set."""
 
 
 class DerivedCell(nn.Module):
@@ -105,7 +109,7 @@ class EvaluationNetwork(nn.Module):
         self.classifier = nn.Linear(widths[-1], num_classes)
         self.keep: Tensor
         self.register_buffer("keep", torch.ones(()), persistent=False)
-        self._drop_path, self._dropping = 0.0, False
+        self._drop_path, self._dropping, self._frozen = 0.0, False, False
 
     @property
     def drop_path(self) -> float:
@@ -122,7 +126,7 @@ class EvaluationNetwork(nn.Module):
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
         """Images (N, in_channels, H, W) to logits (N, num_classes) and, in training, auxiliary logits."""
         # a bool, since torch.compile would compile anew for each value of a float
-        keep = self.keep if self.training and self._dropping else None
+        keep = self.keep if self.training and self._dropping and not self._frozen else None
         auxiliary = None
         s0, s1 = apply_stem(self, images)
         for index, cell in enumerate(self.cells):
@@ -130,6 +134,41 @@ class EvaluationNetwork(nn.Module):
             if index == self.auxiliary_position and self.auxiliary_head is not None and self.training:
                 auxiliary = self.auxiliary_head(s1)
         return self.classifier(s1.mean(dim=(2, 3))), auxiliary
+
+    def load_features(self, state: Mapping[str, Tensor]) -> None:
+        """Take over all but the classifiers from another network's `state_dict()`, whatever classes that one had.
+
+        An auxiliary head that only one of the two has stays as it is, or is left out.
+
+        Raises:
+            ValueError: naming the first tensor that lacks, is one too many or has another shape: other sizes or cells.
+        """
+        mine, other = (
+            {name: value for name, value in of.items() if not name.startswith(HEADS)}
+            for of in (self.state_dict(), state)
+        )
+        wrong = [name for name in mine.keys() ^ other.keys() if not name.startswith("auxiliary_head.")]
+        wrong += [name for name in mine.keys() & other.keys() if mine[name].shape != other[name].shape]
+        if wrong:
+            raise ValueError(f"the weights are of another network: {min(wrong)} does not fit")
+        self.load_state_dict({name: other[name] for name in mine.keys() & other.keys()}, strict=False)
+
+    def freeze_features(self) -> None:
+        """Leave the classifier alone to train; the rest stays as in evaluation, running statistics and drop path too."""
+        self._frozen = True
+        for part in self._features():
+            part.requires_grad_(False)
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> Self:
+        super().train(mode)
+        if self._frozen:
+            for part in self._features():
+                part.eval()
+        return self
+
+    def _features(self) -> list[nn.Module]:
+        return [part for name, part in self.named_children() if name != "classifier"]
 
 
 class AuxiliaryHead(nn.Module):

@@ -8,18 +8,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pcdarts_tune.core.averaging import Average
 from pcdarts_tune.core.data import Batches, require_batches, trainable
 from pcdarts_tune.core.execution import compile_forward, compiling, resolved
 from pcdarts_tune.core.graphs import StepGraphs, module_tensors
 from pcdarts_tune.core.groups import Groups, Team
 from pcdarts_tune.core.meter import Meter, Stopwatch, require_finite
+from pcdarts_tune.core.mixing import Mixing, dominant
 from pcdarts_tune.core.network import EvaluationNetwork
 from pcdarts_tune.core.optimizers import (
     load_optimizer,
@@ -32,47 +33,7 @@ from pcdarts_tune.core.precision import autocast, check_precision, hardware, wid
 from pcdarts_tune.core.schedules import drop_path_probability
 from pcdarts_tune.core.schedules import learning_rate as scheduled_rate
 from pcdarts_tune.core.state import derive_seed, seeded
-
-
-@dataclass(frozen=True)
-class TrainEpoch:
-    """What one epoch of a training gave.
-
-    Attributes:
-        epoch, epochs: this epoch, from 0, and how many there are.
-        train_loss, train_accuracy: on augmented images with drop path; the loss includes the auxiliary head's.
-        valid_loss, valid_accuracy: in evaluation mode on held-out images; None where there are none.
-        learning_rate, drop_path: in this epoch.
-        seconds, images_per_second: of training, validation apart.
-        peak_memory_bytes: see `meter.Stopwatch`.
-    """
-
-    epoch: int
-    epochs: int
-    train_loss: float
-    train_accuracy: float
-    valid_loss: float | None
-    valid_accuracy: float | None
-    learning_rate: float
-    drop_path: float
-    seconds: float
-    images_per_second: float
-    peak_memory_bytes: int
-
-    def metrics(self, prefix: str) -> dict[str, float]:
-        """The numbers by the names that MLflow shows, below `prefix`; what was not measured is left out."""
-        named = {
-            "loss_train": self.train_loss,
-            "acc_train": self.train_accuracy,
-            "loss_held_out": self.valid_loss,
-            "acc_held_out": self.valid_accuracy,
-            "learning_rate": self.learning_rate,
-            "drop_path": self.drop_path,
-            "seconds": self.seconds,
-            "images_per_second": self.images_per_second,
-            "peak_memory_bytes": float(self.peak_memory_bytes),
-        }
-        return {f"{prefix}/{name}": value for name, value in named.items() if value is not None}
+from pcdarts_tune.core.train_epoch import TrainEpoch
 
 
 class Training:
@@ -87,11 +48,16 @@ class Training:
         drop_path: probability that the last epoch comes close to.
         auxiliary_weight: what the auxiliary head's loss counts, where the network has one.
         label_smoothing: of the training loss.
+        ema_decay: of the moving average of the weights, see `averaging.py`; 0 keeps none.
+        mixup, cutmix: of batches, see `mixing.py`; 0 mixes none.
         seed: of the order and augmentation of the data, and of drop path.
         precision: of the forward passes, see `precision.py`.
         compile: whether torch.compile compiles the network, or with which of its backends.
         graphs: whether steps are replayed as CUDA graphs, see `graphs.StepGraphs`; `execution()` says what came of it.
         groups: parts of a batch with BatchNorm statistics of their own, see groups.py; team: the processes that share them.
+
+    Attributes:
+        result: the network to score and to keep: the average of the weights where there is one, else `network`.
 
     Raises:
         ValueError: for a precision that the device does not have, graphs that cannot be had, a batch that cannot be
@@ -116,6 +82,9 @@ class Training:
         drop_path: float = 0.3,
         auxiliary_weight: float = 0.4,
         label_smoothing: float = 0.0,
+        ema_decay: float = 0.0,
+        mixup: float = 0.0,
+        cutmix: float = 0.0,
         seed: int = 0,
         precision: str = "float32",
         compile: bool | str = False,
@@ -141,13 +110,19 @@ class Training:
             momentum=momentum,
             weight_decay=weight_decay,
         )
+        self.average = Average(network, ema_decay) if ema_decay else None
+        self.result = network if self.average is None else self.average.network
+        self.mixing = (
+            Mixing(train.num_classes, mixup=mixup, cutmix=cutmix) if mixup > 0 or cutmix > 0 else None
+        )
         self._trained, self._scored = Meter(self.device), Meter(self.device)
         optimizer, meters = self.optimizer, [self._trained.sums, self._scored.sums]
+        averaged = [] if self.average is None else module_tensors(self.average.network)
         # not a method: the graphs, with their memory, shall go when the training goes
         self.graphs = StepGraphs(
             self.device,
             graphs,
-            lambda: [*module_tensors(network), *optimizer_tensors(optimizer), *meters],
+            lambda: [*module_tensors(network), *averaged, *optimizer_tensors(optimizer), *meters],
             unfit="batches are divided into groups" if groups > 1 else None,
         )
         compile_forward(network, compile)
@@ -171,15 +146,18 @@ class Training:
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the rest of the training depends on: randomness is keyed by seed and epoch."""
-        return {
+        state = {
             "network": self.network.state_dict(),
             "optimizer": optimizer_state(self.optimizer),
             "epoch": self.epoch,
         }
+        return state if self.average is None else {**state, "average": self.average.network.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from `state_dict()`."""
         self.network.load_state_dict(state["network"])
+        if self.average is not None:
+            self.average.network.load_state_dict(state["average"])
         load_optimizer(self.optimizer, state["optimizer"])
         self.graphs.clear()
         self.epoch = state["epoch"]
@@ -205,17 +183,14 @@ class Training:
         if self.groups.count > 1:
             self._train_groups(epoch)
         else:
-            dropping = self.network.drop_path > 0  # whether the step draws masks at all
-            batches = self.train.epoch(self.batch_size, epoch=epoch, seed=self.seed)
-            for images, labels in trainable(batches):
-                self.graphs.run(("training", dropping), self.step_measured, images, labels)
+            self._train_whole(epoch)
         train_loss, train_accuracy, trained = self._trained.read()
         seconds = watch.seconds()
         require_finite(train_loss, "training loss", epoch, "lower the recipe's learning_rate")
         valid_loss = valid_accuracy = None
         if self.valid is not None:
             valid_loss, valid_accuracy = evaluate(
-                self.network,
+                self.result,
                 self.valid,
                 self.batch_size,
                 precision=self.precision,
@@ -239,10 +214,14 @@ class Training:
 
     def step_measured(self, images: Tensor, labels: Tensor) -> None:
         """One SGD step, which goes into the epoch's measures."""
-        self._trained.add(*self.step(images, labels), labels)
+        self._trained.add(*self.step(images, labels), dominant(labels))
 
     def step(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """One SGD step; returns loss and logits, detached."""
+        """One SGD step; returns loss and logits, detached.
+
+        Args:
+            labels: int64 (N,), or shares of the classes, float32 (N, K).
+        """
         loss, logits = self.add_gradients(images, labels)
         self.update()
         return loss, logits
@@ -264,17 +243,34 @@ class Training:
         nn.utils.clip_grad_norm_(self.network.parameters(), self.grad_clip)
         self.optimizer.step()
         self.optimizer.zero_grad()
+        if self.average is not None:
+            self.average.update()
+
+    def _train_whole(self, epoch: int) -> None:
+        """An epoch's steps."""
+        dropping = self.network.drop_path > 0  # whether the step draws masks at all
+        batches = self.train.epoch(self.batch_size, epoch=epoch, seed=self.seed)
+        for number, batch in enumerate(trainable(batches)):
+            # mixed outside the graphs: the host draws how
+            self.graphs.run(("training", dropping), self.step_measured, *self._mixed(*batch, epoch, number))
 
     def _train_groups(self, epoch: int) -> None:
         """An epoch's steps, group by group, see groups.py."""
         steps = self.groups.epoch(self.train, self.batch_size, epoch=epoch, seed=self.seed)
         for step, own in steps:
             for group, weight, images, labels in own:
+                images, labels = self._mixed(images, labels, epoch, step * self.groups.count + group)
                 torch.manual_seed(derive_seed(self.seed, "training", epoch, step, group))
                 with self.groups.turn(group):
-                    self._trained.add(*self.add_gradients(images, labels, weight), labels)
+                    self._trained.add(*self.add_gradients(images, labels, weight), dominant(labels))
             self.update()
         self.groups.team.summed(self._trained.sums)
+
+    def _mixed(self, images: Tensor, labels: Tensor, epoch: int, number: int) -> tuple[Tensor, Tensor]:
+        """A batch by MixUp or CutMix, where they are on."""
+        if self.mixing is None:
+            return images, labels
+        return self.mixing(images, labels, seed=self.seed, epoch=epoch, batch=number)
 
 
 @torch.no_grad()

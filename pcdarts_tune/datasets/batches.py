@@ -7,14 +7,20 @@ x_CHW = read_image(Path("cat.jpg"), preprocessing(ds))
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from pcdarts_tune.core.augment import Augmentation, channel_constants, imagenet_transform, normalise
+from pcdarts_tune.core.augment import (
+    Augmentation,
+    FitAndRandAugment,
+    channel_constants,
+    imagenet_transform,
+    normalise,
+)
 from pcdarts_tune.core.data import Batches, MemoryBatches
 from pcdarts_tune.core.decode import LARGEST_FILE, UnreadableImage, decode_image, resize, to_tensor
 from pcdarts_tune.core.stream import StreamBatches, TensorImages
@@ -22,6 +28,8 @@ from pcdarts_tune.errors import UserError
 from pcdarts_tune.inputs import read_bytes
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
+
     from pcdarts_tune.config import AugmentConfig
     from pcdarts_tune.datasets.dataset import DataSet, Images
 
@@ -41,7 +49,8 @@ def make_batches(
     Args:
         images, labels: rows of `ds`: `ds.train_images[rows]`, `ds.train_labels[rows]`.
         augment: False only brings to size and normalises.
-        workers: processes that decode streamed images; by default as many as torch has threads.
+        workers: processes that decode streamed images, and alter those in memory where that is done one by one (kind
+            imagenet, RandAugment); by default as many as torch has threads.
     """
     known: dict[str, Any] = {"num_classes": ds.num_classes, "mean": ds.mean, "std": ds.std, "device": device}
     if config.color_jitter is not None and config.kind != "imagenet":
@@ -49,18 +58,31 @@ def make_batches(
             f"augment.color_jitter belongs to augment.kind imagenet; it is {config.kind}",
             hint="set kind: imagenet, or color_jitter: null",
         )
+    if config.rand_augment and config.kind == "none":
+        raise UserError(
+            "augment.rand_augment: augment.kind none only normalises",
+            hint="set kind: cifar, or rand_augment: 0",
+        )
+    rand = (config.rand_augment, config.rand_augment_magnitude) if augment and config.rand_augment else None
     recipe: Augmentation | None = None
     if augment and config.kind == "cifar":
         recipe = Augmentation(config.crop_padding, config.flip, config.cutout)
     elif augment and config.kind == "imagenet" and config.cutout:
         recipe = Augmentation(0, False, config.cutout)
-    if isinstance(images, Tensor) and not (augment and config.kind == "imagenet"):
+    one_by_one = augment and (config.kind == "imagenet" or rand is not None)
+    if isinstance(images, Tensor) and not one_by_one:
         return MemoryBatches(images, labels, augment=recipe, **known)
-    transform = None
+    transform: Callable[[Image], Image] | None = None
     if config.kind == "imagenet":
         transform = imagenet_transform(
-            ds.image_size, train=augment, flip=config.flip, color_jitter=config.color_jitter
+            ds.image_size,
+            train=augment,
+            flip=config.flip,
+            color_jitter=config.color_jitter,
+            rand_augment=rand,
         )
+    elif rand is not None:
+        transform = FitAndRandAugment(ds.image_size, *rand)
     if workers is None:
         workers = min(torch.get_num_threads(), os.cpu_count() or 1)
     source = TensorImages(images) if isinstance(images, Tensor) else images

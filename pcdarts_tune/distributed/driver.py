@@ -26,7 +26,8 @@ from pcdarts_tune.sweeping.resources import Cluster, Share, cluster, share_resou
 from pcdarts_tune.terminal.options import say
 
 if TYPE_CHECKING:
-    from pcdarts_tune.core.retrain import TrainEpoch, Training
+    from pcdarts_tune.core.retrain import Training
+    from pcdarts_tune.core.train_epoch import TrainEpoch
     from pcdarts_tune.retraining import Retraining
 
 ASKED_EVERY = 0.25

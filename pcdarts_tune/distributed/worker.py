@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     import torch
 
     from pcdarts_tune.core.groups import Team
-    from pcdarts_tune.core.retrain import TrainEpoch, Training
+    from pcdarts_tune.core.retrain import Training
     from pcdarts_tune.core.snapshot import Snapshot
+    from pcdarts_tune.core.train_epoch import TrainEpoch
     from pcdarts_tune.retraining import Retraining
 
 FINAL = (UserError, ArithmeticError, ValueError, TypeError, LookupError, AttributeError, OSError)

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pcdarts_tune.config import Space
     from pcdarts_tune.references import Named
 
-KINDS = ("trial", "search", "retraining")
+KINDS = ("trial", "search", "retraining", "finetuning")
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,7 @@ class Recorded:
         state, reason: how it ended.
         uri: of MLflow's store.
         groups: of a retraining, see `Retraining`.
+        base: tags that name the model which a fine-tuning began with (`initial.Initial.from_tags`).
     """
 
     kind: str
@@ -68,6 +69,7 @@ class Recorded:
     reason: str | None
     uri: str
     groups: int = 1
+    base: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def read(cls, named: Named, home: Path) -> Recorded:
@@ -104,7 +106,7 @@ class Recorded:
             )
         cells = ledger.kept(run, "genotype.json")
         found = None if cells is None else Genotype.from_dict(cells)
-        if kind == "retraining" and found is None:
+        if kind in ("retraining", "finetuning") and found is None:
             raise UserError(
                 f"run {run.info.run_id} keeps no genotype.json",
                 hint="pcdarts-tune retrain GENOTYPE trains anew",
@@ -122,7 +124,7 @@ class Recorded:
             evaluation_seed=derived_seed(int(sweep_seed), "evaluation")
             if kind == "trial" and sweep_seed
             else None,
-            genotype=found if kind == "retraining" else None,
+            genotype=found if kind in ("retraining", "finetuning") else None,
             found=found,
             data=tags.get("pcdarts.data", ""),
             data_root=_data_root(home, tags, run),
@@ -141,6 +143,7 @@ class Recorded:
             reason=tags.get("pcdarts.reason"),
             uri=ledger.uri,
             groups=int(tags.get("pcdarts.groups", "1")),
+            base=dict(tags) if kind == "finetuning" else {},
         )
 
     def warnings(self, device: torch.device) -> Iterator[str]:

@@ -71,14 +71,36 @@ class RetrainingRun:
             assert done.test_loss is not None, "both come from one look"
             numbers = {"test/acc": done.test_accuracy, "test/loss": done.test_loss}
             self.store.log_epoch(self.run_id, numbers, done.epochs - 1)
+        self._log_cost(done)
+        run = self.store.client.get_run(self.run_id)
+        what = "Fine-tuning" if run.data.tags.get("pcdarts.kind") == "finetuning" else "Retraining"
         self.store.set_tags(
-            self.run_id, {"mlflow.note.content": _describe(done), "pcdarts.weights": done.weights}
+            self.run_id, {"mlflow.note.content": _describe(what, done), "pcdarts.weights": done.weights}
         )
-        self.store.close_run(self.run_id, "FINISHED", name=self._name(done))
+        self.store.close_run(self.run_id, "FINISHED", name=self._name(str(run.info.run_name), done))
 
-    def _name(self, done: Retrained) -> str:
+    def _log_cost(self, done: Retrained) -> None:
+        """What the network costs to use, as its folder says, once: models of older versions say nothing."""
+        from pcdarts_tune.core.cost import Latency
+        from pcdarts_tune.home import read_json
+
+        cost = read_json(done.folder / "model.json")["origin"].get("cost")
+        if cost is None or self.store.steps(self.run_id, "cost/latency_ms"):
+            return
+        latency = Latency(**cost["latency_ms"])
+        numbers = {f"cost/{name}": float(cost[name]) for name in ("params", "macs", "bytes")}
+        numbers |= {
+            "cost/latency_ms": latency.median,
+            "cost/lower_latency_ms": latency.lower,
+            "cost/upper_latency_ms": latency.upper,
+        }
+        self.store.log_epoch(self.run_id, numbers, done.epochs - 1)
+        self.store.set_tags(self.run_id, {"pcdarts.latency": str(latency)})
+
+    @staticmethod
+    def _name(name: str, done: Retrained) -> str:
         """The run's name with what came of it, as trials have it: MLflow's table hides the columns at first."""
-        name = str(self.store.client.get_run(self.run_id).info.run_name).partition(" acc=")[0]
+        name = name.partition(" acc=")[0]
         accuracy = done.test_accuracy if done.validation_accuracy is None else done.validation_accuracy
         return name if accuracy is None else f"{name} acc={short_value(accuracy)}"
 
@@ -88,13 +110,13 @@ class RetrainingRun:
             self.finish(done)
 
 
-def _describe(done: Retrained) -> str:
-    """A retraining in two lines of Markdown."""
+def _describe(what: str, done: Retrained) -> str:
+    """A training in two lines of Markdown."""
     accuracies = {"the test split": done.test_accuracy, "held-out images": done.validation_accuracy}
     known = [f"**{value:.4f}** on {images}" for images, value in accuracies.items() if value is not None]
     if done.test_accuracy is None:
         known.append("the test split was not read")
     return (
-        f"Retraining, {done.epochs} epochs: accuracy {', '.join(known)}.\n\n"
+        f"{what}, {done.epochs} epochs: accuracy {', '.join(known)}.\n\n"
         f"To see where it comes from: `pcdarts-tune show {done.run_id}`"
     )

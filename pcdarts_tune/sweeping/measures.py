@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from pcdarts_tune.config import Space
     from pcdarts_tune.core.genotype import Genotype
     from pcdarts_tune.core.network import EvaluationNetwork
-    from pcdarts_tune.core.retrain import TrainEpoch
     from pcdarts_tune.core.search_epoch import SearchEpoch
+    from pcdarts_tune.core.train_epoch import TrainEpoch
     from pcdarts_tune.datasets import DataSet
 
 

@@ -49,6 +49,7 @@ JOBS: dict[str, Callable[..., Search | Training]] = {
     "search": search,
     "second order": lambda **arguments: search(order=2, **arguments),
     "training": training,
+    "averaged, mixed": lambda **arguments: training(ema_decay=0.8, mixup=0.2, cutmix=1.0, **arguments),
 }
 
 

@@ -78,9 +78,9 @@ def a_search(images: int, **arguments: Any) -> Search:
     return Search(net, half(1, images), half(2, images), **values)
 
 
-def a_training(images: int) -> Training:
+def a_training(images: int, **arguments: Any) -> Training:
     net = EvaluationNetwork(PUBLISHED["PC_DARTS_cifar"], 4, 3, 2, in_channels=1)
-    return Training(net, half(1, images), epochs=3, batch_size=4, drop_path=0.4)
+    return Training(net, half(1, images), epochs=3, batch_size=4, drop_path=0.4, **arguments)
 
 
 @pytest.mark.parametrize(
@@ -90,8 +90,9 @@ def a_training(images: int) -> Training:
         lambda images: a_search(images, order=2),
         lambda images: a_search(images, precision="bf16"),
         a_training,
+        lambda images: a_training(images, ema_decay=0.9),
     ],
-    ids=["search", "second order", "bf16", "training"],
+    ids=["search", "second order", "bf16", "training", "averaged"],
 )
 def test_an_epoch_waits_as_often_however_many_steps_it_has(
     job: Callable[[int], Search | Training], monkeypatch: pytest.MonkeyPatch

@@ -1,0 +1,118 @@
+"""`pcdarts-tune finetune`: train a model further on another data set."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from pcdarts_tune.execution import DEFAULTS
+from pcdarts_tune.terminal.completing import models
+from pcdarts_tune.terminal.execution_options import Given, execution_options
+from pcdarts_tune.terminal.options import (
+    choose_device,
+    data_option,
+    device_option,
+    home_option,
+    json_option,
+    say,
+    seed_option,
+    set_option,
+    space_option,
+    tracking_uri_option,
+    verbosity,
+    verbosity_options,
+)
+
+
+@click.command("finetune", short_help="Train a model further on another data set.")
+@click.argument("model", shell_complete=models)
+@space_option("cifar10")
+@data_option
+@set_option
+@seed_option
+@click.option("--freeze", is_flag=True, help="Train the new classifier alone; all other weights stay.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    required=True,
+    help="Folder for the new model. An interrupted training goes on from FOLDER.checkpoint.",
+)
+@click.option("--track/--no-track", default=True, show_default=True, help="Record the training in MLflow.")
+@device_option
+@execution_options()
+@home_option
+@tracking_uri_option
+@json_option
+@verbosity_options
+def command(
+    model: str,
+    space: str,
+    data: Path | None,
+    settings: tuple[str, ...],
+    seed: int | None,
+    freeze: bool,
+    output: Path,
+    track: bool,
+    device: str,
+    given: Given,
+    home: Path,
+    tracking_uri: str | None,
+    as_json: bool,
+) -> None:
+    """Give MODEL a new classifier, train it on another data set, evaluate it once on the test split, and write the new
+    model.
+
+    MODEL is a registered model (`name` is its champion; `name@alias` and `name/version` choose another) or a folder that
+    `retrain` or `finetune` wrote. The recipe is the space's for retraining with a tenth of its epochs and learning rate;
+    --set retrain.epochs=… and the like say otherwise. Images are brought to the size that the model takes unless
+    data.image_size says otherwise, and normalised with the new data set's own constants.
+
+    \b
+    Example:
+      pcdarts-tune finetune first@champion --data flowers -o flowers-model
+      pcdarts-tune finetune my-model --space quickstart --freeze --set retrain.epochs=5 -o other
+    """
+    from pcdarts_tune.finetuning import check_channels, finetuning_space, in_words
+    from pcdarts_tune.home import artifact_root, default_tracking_uri
+    from pcdarts_tune.initial import Initial
+    from pcdarts_tune.recording.epoch_run import Tracked
+    from pcdarts_tune.retraining import Retraining, retrain
+    from pcdarts_tune.sources import load_images
+    from pcdarts_tune.spaces import load_space
+    from pcdarts_tune.tracking import MlflowStore, check_uri
+
+    initial, loaded = Initial.find(model, home=home, tracking_uri=tracking_uri, freeze=freeze)
+    resolved = finetuning_space(load_space(space), loaded, settings, freeze=freeze)
+    where = choose_device(device)
+    quiet = verbosity() < 0
+    images = load_images(resolved, data, home, quiet=quiet)
+    check_channels(loaded, images)
+    say(in_words(loaded, resolved, images, freeze=freeze))
+    seed = resolved.seed if seed is None else seed
+    work = Retraining(resolved, loaded.genotype, images, seed, given.over(DEFAULTS), initial=initial)
+    tracked = None
+    if track:
+        uri = check_uri(tracking_uri) if tracking_uri else default_tracking_uri(home)
+        home.mkdir(parents=True, exist_ok=True)
+        tags = {"pcdarts.kind": "finetuning", **initial.tags()}
+        short = Path(initial.name).name if Path(initial.name).is_absolute() else initial.name
+        name = f"{short} fine-tuning on {images.name}"
+        tracked = Tracked(MlflowStore(uri, artifact_root(home)), resolved.name, name, tags)
+    done = retrain(
+        work,
+        output.absolute(),
+        device=where,
+        tracked=tracked,
+        origin={"finetuned_from": initial.to_dict()},
+        quiet=quiet,
+    )
+    if as_json:
+        found = {**done.to_dict(), "folder": str(output), "finetuned_from": initial.to_dict()}
+        click.echo(json.dumps(found))
+        return
+    held_out = "" if done.validation_accuracy is None else f" (held-out {done.validation_accuracy:.4f})"
+    click.echo(f"{output}: test accuracy {done.test_accuracy:.4f}{held_out}")
+    say(f"next: pcdarts-tune predict {output} IMAGE...")

@@ -1,0 +1,144 @@
+"""A trained network's maps of features at several resolutions: the backbone of a detector or a segmenter.
+
+    features = FeatureMaps(model.network)               # a network of `models.load_model` or of `Training`
+    features(images)                                    # OrderedDict "0", "1", "2": strides 1, 2, 4 with the CIFAR stem
+    features.strides, features.channels                 # {"0": 1, ...}, {"0": 64, ...}
+
+    backbone = pyramid(features, out_channels=64)       # torchvision's FasterRCNN, RetinaNet, FCOS, MaskRCNN take it
+    features = FeatureMaps(model.network, {"out": -1})
+    segmenter = DeepLabV3(features, DeepLabHead(features.out_channels, classes))
+
+The published cells were carried to detection and segmentation the same way: the classifier is left away and the last map of
+each resolution handed on (PC-DARTS, arXiv 1907.05737, sec. 4.5: SSD on COCO).
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Self
+
+from torch import Tensor, nn
+
+from pcdarts_tune.core.network import DerivedCell, EvaluationNetwork
+from pcdarts_tune.core.stem import apply_stem
+
+
+class FeatureMaps(nn.Module):
+    """Stem and cells of a network, shared with it, without classifiers and drop path.
+
+    Args:
+        network: trained or not.
+        take: name -> which resolution, 0 the finest, -1 the coarsest; None takes all, named "0", "1", ... Cells above the
+            coarsest one that is taken are left away.
+        freeze_norms: leave running statistics as they are, also in training: the batches of detectors are small.
+
+    Attributes:
+        strides: name -> pixels of the image a pixel of the map stands for.
+        channels: name -> channels of the map.
+        out_channels: of the map, where one alone is taken: torchvision's detectors ask for it.
+
+    Raises:
+        ValueError: `take` is empty or names a resolution that there is not.
+    """
+
+    def __init__(
+        self, network: EvaluationNetwork, take: Mapping[str, int] | None = None, *, freeze_norms: bool = False
+    ) -> None:
+        super().__init__()
+        places, strides, widths = _resolutions(network)
+        wanted = {str(index): index for index in range(len(places))} if take is None else dict(take)
+        if not wanted or any(not -len(places) <= index < len(places) for index in wanted.values()):
+            raise ValueError(
+                f"take must name resolutions from 0 to {len(places) - 1}, or -1 for the coarsest; got {wanted}"
+            )
+        self.strides = {name: strides[index] for name, index in wanted.items()}
+        self.channels = {name: widths[index] for name, index in wanted.items()}
+        if len(wanted) == 1:
+            self.out_channels = next(iter(self.channels.values()))
+        self._names = {name: places[index] for name, index in wanted.items()}
+        last = max(self._names.values())
+        for name, part in network.named_children():
+            if name.startswith("stem") and (name != "stem1" or last >= 0):
+                self.add_module(name, part)
+        self.cells = nn.ModuleList(list(network.cells)[: last + 1])
+        self.freeze_norms = freeze_norms
+        self.train(network.training)
+
+    def forward(self, images: Tensor) -> OrderedDict[str, Tensor]:
+        """Images (N, in_channels, H, W) to maps (N, channels, H / stride, W / stride), in the order of `take`.
+
+        Raises:
+            ValueError: H or W is no multiple of the coarsest stride.
+        """
+        coarsest = max(self.strides.values())
+        if any(side % coarsest for side in images.shape[-2:]):
+            height, width = images.shape[-2:]
+            raise ValueError(f"image sides must be multiples of {coarsest}; got {height}x{width}: pad them")
+        found: dict[int, Tensor] = {}
+        if len(self.cells):
+            s0, s1 = apply_stem(self, images)
+            found[STEM] = s0
+            for index, cell in enumerate(self.cells):
+                s0, s1 = s1, cell(s0, s1, None)
+                found[index] = s1
+        else:
+            found[STEM] = dict(self.named_children())["stem0"](images)
+        return OrderedDict((name, found[place]) for name, place in self._names.items())
+
+    def train(self, mode: bool = True) -> Self:
+        super().train(mode)
+        if self.freeze_norms:
+            for part in self.modules():
+                if isinstance(part, nn.BatchNorm2d):
+                    part.eval()
+        return self
+
+
+STEM = -1
+"""In place of a cell's number: the map of the ImageNet stem's first half."""
+
+
+def _resolutions(network: EvaluationNetwork) -> tuple[list[int], list[int], list[int]]:
+    """For each resolution, the finest first: the last cell that has it, its stride, its channels."""
+    imagenet = network.arguments["stem"] == "imagenet"
+    stride = 8 if imagenet else 1
+    places, strides, widths = [], [], []
+    if imagenet:
+        channels = network.arguments["channels"]
+        assert isinstance(channels, int), "checked by check_sizes"
+        places, strides, widths = [STEM], [4], [channels]
+    cells = [cell for cell in network.cells if isinstance(cell, DerivedCell)]
+    for index, cell in enumerate(cells):
+        stride *= 2 if cell.reduction else 1
+        if index + 1 == len(cells) or cells[index + 1].reduction:
+            places.append(index)
+            strides.append(stride)
+            widths.append(len(cell.concat) * _width(cell))
+    return places, strides, widths
+
+
+def _width(cell: DerivedCell) -> int:
+    """Channels of each of a cell's states."""
+    return next(part.num_features for part in cell.preprocess1.modules() if isinstance(part, nn.BatchNorm2d))
+
+
+class Pyramid(nn.Module):
+    """Feature maps behind torchvision's feature pyramid, as its detectors want a backbone; made by `pyramid`."""
+
+    def __init__(self, features: FeatureMaps, out_channels: int) -> None:
+        from torchvision.ops import FeaturePyramidNetwork
+
+        super().__init__()
+        self.features, self.out_channels = features, out_channels
+        self.fpn = FeaturePyramidNetwork(list(features.channels.values()), out_channels)
+
+    def forward(self, images: Tensor) -> OrderedDict[str, Tensor]:
+        """Images (N, C, H, W) to maps (N, out_channels, H / stride, W / stride) by name."""
+        found: OrderedDict[str, Tensor] = self.fpn(self.features(images))
+        return found
+
+
+def pyramid(features: FeatureMaps, out_channels: int = 256) -> Pyramid:
+    """All maps brought to equal width by a feature pyramid (arXiv 1612.03144); `out_channels` as detectors ask for it."""
+    return Pyramid(features, out_channels)
