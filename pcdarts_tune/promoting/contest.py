@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pcdarts_tune.execution import DEFAULTS, Execution
+from pcdarts_tune.locks import FileLock
 from pcdarts_tune.promoting.comparison import Standing, Trained
 from pcdarts_tune.promoting.contestants import Contestant, candidate, own_trial
 from pcdarts_tune.recording.epoch_run import Tracked
@@ -96,16 +97,22 @@ class Contest:
 
     def _train(self, each: Contestant, work: Retraining) -> Trained:
         place = self.place(work)
-        done = retrain(
-            work,
-            place / "model",
-            device=self.device,
-            checkpoint=place / "checkpoint",
-            tracked=self._tracked(each, work.seed),
-            origin={"sweep": self.sweep.name, "trial": each.trial, "trial_run": each.run_id},
-            test=False,
-            quiet=self.quiet,
-        )
+        place.mkdir(parents=True, exist_ok=True)
+        with FileLock(
+            place / "lock",
+            f"{each.name} is already being trained with seed {work.seed}, by {{holder}}",
+            "wait for it: promote then takes its result",
+        ):
+            done = retrain(
+                work,
+                place / "model",
+                device=self.device,
+                checkpoint=place / "checkpoint",
+                tracked=self._tracked(each, work.seed),
+                origin={"sweep": self.sweep.name, "trial": each.trial, "trial_run": each.run_id},
+                test=False,
+                quiet=self.quiet,
+            )
         if self.run is not None and done.run_id is not None:
             self.run.adopt(done.run_id)
         return Trained(work, done)
