@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from pcdarts_tune.core.retrain import Training
     from pcdarts_tune.core.train_epoch import TrainEpoch
     from pcdarts_tune.datasets import DataSet
-    from pcdarts_tune.distributed.driver import Workers
+    from pcdarts_tune.distributed.fitting import Workers
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ import torch
 from safetensors.torch import load_file
 
 from pcdarts_tune import cli
-from pcdarts_tune.distributed.driver import Workers, shared_out
+from pcdarts_tune.distributed.fitting import Workers, shared_out
 from pcdarts_tune.errors import UserError
 from pcdarts_tune.home import default_tracking_uri
 from pcdarts_tune.sweeping.ray_session import ray_running
@@ -146,7 +146,6 @@ def test_a_diverging_training_ends_at_once(home: Path, ray: None, capsys: pytest
     [
         (["--workers", "3"], "--set retrain.batch_size=63"),
         (["--workers", "2", "--groups", "3"], "--groups 4"),
-        (["--workers", "2", "--address", "nowhere"], "is not HOST:PORT"),
     ],
 )
 def test_workers_that_cannot_be_are_refused(
