@@ -16,7 +16,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pcdarts_tune.configuration.recipes import identity
 from pcdarts_tune.errors import UserError
 from pcdarts_tune.execution import DEFAULTS, Execution
 from pcdarts_tune.home import read_json, write_json
@@ -61,7 +60,7 @@ class Retraining:
         """16 hexadecimal digits: equal for trainings that compute the same."""
         return digest(
             {
-                "retrain": identity(self.space.retrain.model_dump(mode="json")),
+                "retrain": self.space.retrain.model_dump(mode="json"),
                 "data": self.space.data.model_dump(mode="json"),
                 "images": self.images.digest,
                 "genotype": self.genotype.to_dict(),

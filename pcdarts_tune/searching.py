@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pcdarts_tune.configuration.recipes import identity
 from pcdarts_tune.execution import DEFAULTS, Execution
 from pcdarts_tune.recording.epoch_run import Tracked
 from pcdarts_tune.recording.search_run import SearchRun
@@ -44,7 +43,7 @@ class Searching:
         values = self.space.model_dump(mode="json")
         return digest(
             {"seed": self.seed, "images": self.images.digest}
-            | {key: identity(values[key]) for key in ("data", "supernet", "search")}
+            | {key: values[key] for key in ("data", "supernet", "search")}
             | self.execution.identity()
         )
 

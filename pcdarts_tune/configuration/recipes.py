@@ -6,7 +6,6 @@ Defaults are the published CIFAR-10 settings (PC-DARTS, arXiv 1907.05737; DARTS,
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, Field
@@ -165,29 +164,6 @@ class TrainConfig(BaseModel):
         default_factory=lambda: AugmentConfig(cutout=16),
         description="of the training images; cutout 16 unless given",
     )
-
-
-LATER: dict[str, Any] = {
-    "ema_decay": 0.0,
-    "mixup": 0.0,
-    "cutmix": 0.0,
-    "rand_augment": 0,
-    "rand_augment_magnitude": 9,
-}
-"""Options that came after the first recipes were kept, and what they are when they do nothing."""
-
-
-def identity(values: Mapping[str, Any]) -> dict[str, Any]:
-    """A recipe's plain values for its digest: later options only where they do something, so that what was computed
-    without them is still known."""
-    off = {name for name, value in LATER.items() if values.get(name) == value}
-    if not values.get("rand_augment"):
-        off.add("rand_augment_magnitude")
-    return {
-        name: identity(value) if isinstance(value, Mapping) else value
-        for name, value in values.items()
-        if name not in off
-    }
 
 
 # what `evaluation` is where a space says nothing: 8 cells, its own short schedule annealed to the end (evidence.md)

@@ -13,7 +13,6 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pcdarts_tune.configuration.recipes import identity
 from pcdarts_tune.execution import Execution
 from pcdarts_tune.sweeping.storage import Place, place_at
 
@@ -35,7 +34,7 @@ class EvaluationCache:
         """Where the evaluation of `genotype` under the space's recipe lies, whether it was done or not."""
         key = {
             "genotype": genotype.canonical_hash(),
-            "evaluation": identity(space.evaluation.model_dump(mode="json")),
+            "evaluation": space.evaluation.model_dump(mode="json"),
             "data": space.data.model_dump(mode="json"),
             "images": data_digest,
             "seed": task.evaluation_seed,
