@@ -13,23 +13,21 @@ not repeated.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from pcdarts_tune.errors import UserError
-from pcdarts_tune.home import read_json, write_json
-from pcdarts_tune.promoting.comparison import Standing, Trained, choose, verdicts
+from pcdarts_tune.promoting.comparison import Standing, choose, verdicts
 from pcdarts_tune.promoting.contestants import (
-    Baselines,
     Contestant,
     candidate,
     candidates,
     random_contestants,
     unified,
 )
+from pcdarts_tune.promoting.registering import Promoted, register_chosen
+from pcdarts_tune.promoting.request import Request
 from pcdarts_tune.resumable import digest
-from pcdarts_tune.terminal.execution_options import Given
 from pcdarts_tune.terminal.options import say
 
 if TYPE_CHECKING:
@@ -40,79 +38,6 @@ if TYPE_CHECKING:
     from pcdarts_tune.promoting.contest import Contest
     from pcdarts_tune.sweep import SweepHandle
     from pcdarts_tune.sweeping.outcome import TrialRecord
-
-
-@dataclass(frozen=True)
-class Request:
-    """What to promote.
-
-    Attributes:
-        trial, run_id: which trial; the best one when both are None.
-        model: name to register under; None takes the sweep's.
-        seed: of the first training, None for the sweep's; further ones count up from it.
-        settings: `KEY=VALUE` changes of the space's retraining recipe.
-        force: move the alias even to a worse model, and take other images than the sweep's.
-        candidates: how many of the best distinct genotypes compete.
-        seeds: trainings of each genotype.
-        test_all: read the test split for every training of the chosen genotype and of the baselines too, after the
-            choice.
-        given: how to execute the trainings, over what the sweep says.
-    """
-
-    home: Path
-    sweep: str
-    trial: int | None = None
-    run_id: str | None = None
-    model: str | None = None
-    data: Path | None = None
-    seed: int | None = None
-    settings: tuple[str, ...] = ()
-    tracking_uri: str | None = None
-    study_uri: str | None = None
-    force: bool = False
-    candidates: int = 1
-    seeds: int = 1
-    baselines: Baselines = field(default_factory=Baselines)
-    test_all: bool = False
-    given: Given = field(default_factory=Given)
-
-    @property
-    def single(self) -> bool:
-        """One training alone: nothing to compare."""
-        return self.candidates == 1 and self.seeds == 1 and not self.baselines
-
-
-@dataclass(frozen=True)
-class Promoted:
-    """What came of it; `champion` says whether the alias is on this version, `why` why (not)."""
-
-    model: str
-    version: int
-    test_accuracy: float
-    run_id: str
-    champion: bool
-    chosen: Standing
-    trained: Trained
-    standings: tuple[Standing, ...]
-    verdicts: tuple[str, ...] = ()
-    promotion_run: str | None = None
-    why: str = ""
-
-    @property
-    def validation_accuracy(self) -> float | None:
-        return None if self.trained.done is None else self.trained.done.validation_accuracy
-
-    def to_dict(self) -> dict[str, Any]:
-        """The contract's keys first; more follow."""
-        keys = ("model", "version", "test_accuracy", "run_id", "champion", "validation_accuracy")
-        return {key: getattr(self, key) for key in keys} | {
-            "trial": self.chosen.contestant.trial,
-            "seed": self.trained.seed,
-            "genotype_hash": self.chosen.contestant.genotype.canonical_hash(),
-            "promotion_run": self.promotion_run,
-            "comparison": [standing.to_dict() for standing in self.standings],
-            "verdicts": list(self.verdicts),
-        }
 
 
 def choose_trial(sweep: SweepHandle, *, trial: int | None, run_id: str | None) -> TrialRecord:
@@ -187,7 +112,7 @@ def promote(request: Request, *, device: torch.device, quiet: bool = False) -> P
         "baselines": vars(request.baselines),
     }
     run = PromotionRun.open(
-        store, sweep, digest(what), name=_name(request), space=space, images=images, seed=first
+        store, sweep, digest(what), name=request.title, space=space, images=images, seed=first
     )
     contest = replace(contest, run=run)
     try:
@@ -270,110 +195,18 @@ def _settle(request: Request, contest: Contest, standings: list[Standing]) -> Pr
     ]
     chosen = next(each for each in standings if each.name == chosen.name)
     said = tuple(verdicts(chosen, standings))
-    promoted = _register(request, contest, chosen, model, standings, said)
+    promoted = register_chosen(request, contest, chosen, model, standings, said)
     if contest.run is not None:
         note = (
             f"Promotion of sweep `{contest.sweep.name}`: {chosen.name} chosen on held-out images, {chosen.held_out}; "
             f"test accuracy **{promoted.test_accuracy:.4f}** of the model of seed {model.seed}, "
             f"{promoted.model} version {promoted.version}."
         )
-        name = f"{_name(request)}: acc={promoted.test_accuracy:.4f}"
+        name = f"{request.title}: acc={promoted.test_accuracy:.4f}"
         contest.run.finish(chosen, standings, said, note, name)
     return promoted
-
-
-def _register(
-    request: Request,
-    contest: Contest,
-    chosen: Standing,
-    trained: Trained,
-    standings: Sequence[Standing],
-    said: tuple[str, ...],
-) -> Promoted:
-    from pcdarts_tune.promoting.champions import crown, outranks
-    from pcdarts_tune.recording.promotion_run import lineage_tags
-    from pcdarts_tune.registry import aliased, log_model, register, versions_of
-
-    store, contestant, work, done = contest.store, chosen.contestant, trained.work, trained.done
-    assert done is not None, "a training that diverged is not chosen"
-    assert done.run_id is not None, "a promotion is always tracked"
-    assert done.test_accuracy is not None, "the chosen model was tested"
-    place = contest.place(work)
-    stages: dict[str, Any] = (
-        read_json(place / "promotion.json") if (place / "promotion.json").is_file() else {}
-    )
-    if "model_uri" not in stages:
-        stages["model_uri"], stages["model_id"] = log_model(
-            done.folder, run_id=done.run_id, tracking_uri=store.uri
-        )
-        write_json(place / "promotion.json", stages)
-    model = request.model or request.sweep
-    comparable = digest({"images": work.images.digest, "data": work.space.data.model_dump(mode="json")})
-    spread = chosen.held_out
-    promotion_run = None if contest.run is None else contest.run.run_id
-    tags = {
-        **lineage_tags(contest.sweep),
-        "pcdarts.trial": str(contestant.trial),
-        "pcdarts.trial_run": contestant.run_id,
-        "pcdarts.promotion_run": promotion_run,
-        "pcdarts.genotype_hash": contestant.genotype.canonical_hash(),
-        "pcdarts.seed": str(work.seed),
-        "pcdarts.test_accuracy": repr(done.test_accuracy),
-        "pcdarts.validation_accuracy": None
-        if done.validation_accuracy is None
-        else repr(done.validation_accuracy),
-        "pcdarts.validation_mean": repr(spread.mean) if spread.n > 1 else None,
-        "pcdarts.validation_std": None if spread.std is None else repr(spread.std),
-        "pcdarts.validation_n": str(spread.n) if spread.n > 1 else None,
-        "pcdarts.comparable": comparable,
-    }
-    known = {key: value for key, value in tags.items() if value is not None}
-    versions = stages.setdefault("versions", {})
-    if versions.get(model) not in versions_of(store.client, model):  # or it was deleted since
-        registered = register(
-            store.client, model, stages["model_uri"], stages["model_id"], done.run_id, known
-        )
-        versions[model] = int(registered.version)
-        write_json(place / "promotion.json", stages)
-    elif contest.run is not None:
-        for key, value in known.items():  # the comparison came after the model
-            store.client.set_model_version_tag(model, str(versions[model]), key, value)
-    version = int(versions[model])
-    takes, why = outranks(
-        done.validation_accuracy, comparable, version, aliased(store.client, model), request.force
-    )
-    if takes:
-        crown(store.client, model, version, why)
-    name = f"{model}/{version}"
-    if contestant.run_id is not None:
-        store.set_tags(contestant.run_id, {"pcdarts.retraining_run": done.run_id, "pcdarts.model": name})
-    for run_id in (done.run_id, promotion_run, contest.sweep.study.notes().get("run")):
-        if run_id is not None:
-            store.set_tags(run_id, {"pcdarts.model": name})
-    return Promoted(
-        model,
-        version,
-        done.test_accuracy,
-        done.run_id,
-        takes,
-        chosen,
-        trained,
-        tuple(standings),
-        said,
-        promotion_run,
-        why,
-    )
 
 
 def _told(sweep: SweepHandle, each: Contestant) -> str:
     objective = "" if each.objective is None else f", held-out accuracy {each.objective:.4f} in the sweep"
     return f"{each.name} of {sweep.name}{objective}"
-
-
-def _name(request: Request) -> str:
-    baselines = [*(["default"] if request.baselines.default else [])]
-    if request.baselines.random:
-        baselines.append(f"{request.baselines.random} random")
-    what = "1 candidate" if request.candidates == 1 else f"{request.candidates} candidates"
-    seeds = "1 seed" if request.seeds == 1 else f"{request.seeds} seeds"
-    return f"{request.sweep} promotion, {', '.join([what, *baselines, seeds])}"

@@ -14,7 +14,6 @@ from pcdarts_tune.sweeping.sweep_create import create_sweep
 from pcdarts_tune.sweeping.sweep_report import tracker_of
 
 SMALL = (
-    "data.test_fraction=0.7",
     "retrain.channels=4",
     "retrain.layers=3",
     "retrain.epochs=2",

@@ -18,6 +18,7 @@ from pcdarts_tune.terminal import progress
 
 TINY = (
     *(s for s in SMALL if "epochs" not in s),
+    "data.test_fraction=0.7",
     "retrain.epochs=1",
     "search.epochs=2",
     "search.arch_warmup_epochs=1",

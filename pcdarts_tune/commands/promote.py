@@ -126,7 +126,8 @@ def command(
     if model is not None and (not model.strip() or any(sign in model for sign in "/:@")):
         raise click.BadParameter(f"{model!r}: a model's name has none of / : @", param_hint="'--model'")
     from pcdarts_tune.promoting.contestants import parse_baselines
-    from pcdarts_tune.promotion import Request, promote
+    from pcdarts_tune.promoting.request import Request
+    from pcdarts_tune.promotion import promote
 
     request = Request(
         home,

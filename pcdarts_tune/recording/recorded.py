@@ -78,7 +78,7 @@ class Recorded:
         Raises:
             UserError: for what is no such run, or whose record is not whole.
         """
-        from pcdarts_tune.lineage import recorded_space, versions
+        from pcdarts_tune.lineage_facts import recorded_space, versions
         from pcdarts_tune.sweeping.samplers import derived_seed
 
         run, ledger = named.run, named.ledger

@@ -171,7 +171,7 @@ def test_rand_augment_in_the_imagenet_recipe() -> None:
     assert len(seen) == 3
 
 
-def test_recipes_have_them_off_and_digests_do_not_know_them_then() -> None:
+def test_recipes_have_them_off() -> None:
     space = Space(name="plain")
     for recipe in (space.retrain, space.evaluation):
         assert (recipe.ema_decay, recipe.mixup, recipe.cutmix, recipe.augment.rand_augment) == (0, 0, 0, 0)
