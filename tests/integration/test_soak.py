@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -117,6 +118,14 @@ def test_orphans_of_this_sweep_alone_are_ended(sleepers: list[subprocess.Popen[b
     assert [process.wait(10) for process in sleepers[:2]] == [-signal.SIGKILL] * 2
     assert sleepers[2].poll() is None
     assert end_orphans(f"mine-{os.getpid()}") == 0
+
+
+def test_ray_s_agents_without_a_raylet_are_ended(sleepers: list[subprocess.Popen[bytes]]) -> None:
+    for name in ("ray::DashboardAgent", "ray::RuntimeEnvAgent", "ray::Somebody"):
+        sleepers.append(subprocess.Popen([name, "600"], executable=shutil.which("sleep")))
+    assert end_orphans(f"nobody-{os.getpid()}") == 0
+    assert [process.wait(10) for process in sleepers[:2]] == [-signal.SIGKILL] * 2
+    assert sleepers[2].poll() is None
 
 
 def test_a_database_that_was_not_finished_is_made_anew(tmp_path: Path) -> None:
