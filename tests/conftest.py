@@ -14,9 +14,25 @@ ELSEWHERE = ("CUDA", "GPU", "root", "PCDARTS_TUNE_TEST_DATA")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """In the background of a shell without jobs Ctrl-C is ignored, also by all that is started here, and tests send it."""
+    """What a test needs of its process, and what it passes on to those that it starts."""
+    # else Ray's workers wait for the tests of the other process
+    os.environ["RAY_worker_niceness"] = "0"
+    # in the background of a shell without jobs Ctrl-C is ignored, and tests send it
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Two processes for the whole suite, much of which waits for Ray and servers to start; one for what is named."""
+    whole = config.args == config.getini("testpaths")
+    return min(2, len(os.sched_getaffinity(0))) if whole else 0
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A file's tests stay together, since they share what it sets up; so do those that look at one real sweep."""
+    for item in items:
+        whole = "whole" in getattr(item, "fixturenames", ())
+        item.add_marker(pytest.mark.xdist_group("whole" if whole else item.path.name))
 
 
 @pytest.fixture(autouse=True)

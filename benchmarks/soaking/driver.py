@@ -55,7 +55,11 @@ class Driver:
         self.mark = uuid.uuid4().hex
         self.said: list[str] = []
         self._folder, self._trials = folder, trials
-        inherited = {k: v for k, v in os.environ.items() if not k.startswith(("RAY_", "TUNE_"))}
+        inherited = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("RAY_", "TUNE_")) or name == "RAY_worker_niceness"
+        }
         inherited.pop("PYTHONDONTWRITEBYTECODE", None)  # Ray starts two to three times slower with it
         self.began = time.monotonic()
         self._process = subprocess.Popen(
