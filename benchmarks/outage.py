@@ -28,6 +28,7 @@ from typing import Any
 
 from compare import differences
 from servers import MlflowServer, mlflow_server, postgresql
+from soaking.environment import fresh
 from soaking.record import write
 
 from pcdarts_tune.sweep import open_sweep
@@ -41,13 +42,12 @@ class Driver:
 
     def __init__(self, *arguments: str, **environment: str) -> None:
         command = [sys.executable, "-m", "pcdarts_tune", *arguments]
-        clean = {key: value for key, value in os.environ.items() if not key.startswith(("RAY_", "TUNE_"))}
         self.process = subprocess.Popen(
             command,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env={**clean, **environment},
+            env={**fresh(), **environment},
             start_new_session=True,
         )
         self.said: list[tuple[float, str]] = []

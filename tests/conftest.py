@@ -8,6 +8,7 @@ from collections.abc import Generator, Iterator
 from typing import Any
 
 import pytest
+from soaking.environment import NICENESS
 
 # not to be had by installing: hardware, another user, and data that lies beside the checkout in some places only
 ELSEWHERE = ("CUDA", "GPU", "root", "PCDARTS_TUNE_TEST_DATA")
@@ -16,7 +17,7 @@ ELSEWHERE = ("CUDA", "GPU", "root", "PCDARTS_TUNE_TEST_DATA")
 def pytest_configure(config: pytest.Config) -> None:
     """What a test needs of its process, and what it passes on to those that it starts."""
     # else Ray's workers wait for the tests of the other process
-    os.environ["RAY_worker_niceness"] = "0"
+    os.environ[NICENESS] = "0"
     # in the background of a shell without jobs Ctrl-C is ignored, and tests send it
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)

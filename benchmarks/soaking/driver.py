@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Self
 
 from pcdarts_tune.home import SweepFolder
+from soaking.environment import fresh
 
 MARK = "PCDARTS_TUNE_SOAK"
 """A variable in the environment of a driver and of all that it starts: they are found by it."""
@@ -55,19 +56,13 @@ class Driver:
         self.mark = uuid.uuid4().hex
         self.said: list[str] = []
         self._folder, self._trials = folder, trials
-        inherited = {
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith(("RAY_", "TUNE_")) or name == "RAY_worker_niceness"
-        }
-        inherited.pop("PYTHONDONTWRITEBYTECODE", None)  # Ray starts two to three times slower with it
         self.began = time.monotonic()
         self._process = subprocess.Popen(
             [sys.executable, "-m", "pcdarts_tune", *arguments],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
-            env={**inherited, **(environment or {}), MARK: self.mark},
+            env={**fresh(), **(environment or {}), MARK: self.mark},
             start_new_session=True,
         )
         self._listener = threading.Thread(target=self._listen, daemon=True)

@@ -17,6 +17,7 @@ from compare import differences
 from lookup import Table, drawn_rows, lookup_made, lookup_trial, travels_by_value
 from outage import half_written, kept_full, small_disk
 from servers import MlflowServer, mlflow_server
+from soaking.environment import fresh
 
 from pcdarts_tune.errors import WorkFailed
 from pcdarts_tune.recording import sweep_tracking
@@ -92,12 +93,11 @@ def test_a_driver_that_dies_while_the_server_is_away_loses_nothing(
     lookup = Path(lookup_made.__code__.co_filename)
     command = [sys.executable, str(lookup), "--home", str(tmp_path), "--trials", "5"]
     command += ["--seconds", "0.2", "--no-alphas"]
-    clean = {key: value for key, value in os.environ.items() if not key.startswith(("RAY_", "TUNE_"))}
     with subprocess.Popen(
         [*command, "--tracking-uri", server.url],
         stderr=subprocess.PIPE,
         text=True,
-        env=clean,
+        env=fresh(),
         start_new_session=True,
     ) as driver:
         assert driver.stderr is not None

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 from s3 import s3_server
+from soaking.environment import fresh
 
 from pcdarts_tune.cli import run as command_line
 from pcdarts_tune.config import Space
@@ -379,7 +380,6 @@ def test_a_space_that_holds_nothing_out_is_refused(
 
 
 def test_ctrl_c_once_stops_cleanly_and_resume_ends_it(tmp_path: Path) -> None:
-    environment = {key: value for key, value in os.environ.items() if not key.startswith(("RAY_", "TUNE_"))}
     command = [
         sys.executable,
         "-m",
@@ -392,7 +392,7 @@ def test_ctrl_c_once_stops_cleanly_and_resume_ends_it(tmp_path: Path) -> None:
         *SMALL,
     ]
     command += ["--trials", "3", "--max-concurrent", "1", "--home", str(tmp_path)]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as process:
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=fresh()) as process:
         assert process.stderr is not None
         said = []
         for line in process.stderr:
