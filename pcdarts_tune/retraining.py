@@ -227,7 +227,10 @@ def _train(
             seconds=sum(entry["seconds"] for entry in epochs.history),
             run_id=None if run is None else run.run_id,
         )
-        came_of = {"execution": _execution(training, epochs.history[-1]), "cost": _cost(work, training)}
+        came_of = {
+            "execution": _execution(training, epochs.history[-1]),
+            "cost": _cost(work, training, device),
+        }
         done = _save(work, training, folder, done, {**origin, **came_of})
         if run is not None:
             run.finish(done)
@@ -267,16 +270,14 @@ def _run_epochs(
             )
 
 
-def _cost(work: Retraining, training: Training) -> dict[str, Any]:
+def _cost(work: Retraining, training: Training, device: torch.device) -> dict[str, Any]:
     """What the trained network costs to use, as JSON: parameters, multiply-adds, bytes of its weights, latency here."""
     import copy
 
     from pcdarts_tune.core.cost import macs, measure_latency, parameters
 
-    network, images = (
-        copy.deepcopy(training.result),
-        work.images,
-    )  # a copy is not compiled: batch 1 would be anew
+    # a copy is not compiled: batch 1 would be anew; what workers trained lies on the CPU
+    network, images = copy.deepcopy(training.result).to(device), work.images
     tensors = network.state_dict().values()
     return {
         "params": parameters(network),
