@@ -89,19 +89,39 @@ def build_retraining(
     execution: Execution = DEFAULTS,
     initial: Initial | None = None,
 ) -> tuple[Training, Batches]:
-    """The full training of a genotype, from scratch or from a trained network, and the test images to read once after it.
+    """The full training of a genotype, from scratch or from a trained network, and the test images to read once after it."""
+    training = build_training(
+        space, genotype, images, device=device, seed=seed, execution=execution, initial=initial
+    )
+    return training, build_test(space, images, device=device)
+
+
+def build_training(
+    space: Space,
+    genotype: Genotype,
+    images: DataSet,
+    *,
+    device: torch.device,
+    seed: int,
+    execution: Execution = DEFAULTS,
+    initial: Initial | None = None,
+    **divided: Any,
+) -> Training:
+    """The full training of a genotype, from scratch or from a trained network.
 
     With split "tuning" the held-out part gives the curve; with "published" every training image trains.
+
+    Args:
+        divided: `groups` and `team` of a training that is divided, see core/groups.py.
     """
     held_out = split_dataset(images, space.data).held_out
     training_rows = torch.ones(len(images.train_labels), dtype=torch.bool)
     training_rows[held_out] = False
     rows = training_rows.nonzero()[:, 0]
     recipe = space.retrain
-    training = _training(
-        "retrain", recipe, genotype, images, rows, held_out, device, seed, execution, initial
+    return _training(
+        "retrain", recipe, genotype, images, rows, held_out, device, seed, execution, initial, **divided
     )
-    return training, build_test(space, images, device=device)
 
 
 def build_test(space: Space, images: DataSet, *, device: torch.device) -> Batches:
@@ -151,6 +171,7 @@ def _training(
     seed: int,
     execution: Execution,
     initial: Initial | None = None,
+    **divided: Any,
 ) -> Training:
     check_image_size(recipe.stem, images, section)
     with seeded(device, seed, "network"):
@@ -165,6 +186,7 @@ def _training(
         **values,
         seed=seed,
         **execution.arguments(),
+        **divided,
     )
 
 

@@ -202,7 +202,15 @@ def _retraining(
     if recorded.kind == "finetuning":
         initial = Initial.from_tags(recorded.base, home=home, tracking_uri=recorded.uri)
     execution = _execution(recorded, device)
-    work = Retraining(recorded.space, recorded.genotype, images, recorded.seed, execution, initial)
+    work = Retraining(
+        recorded.space,
+        recorded.genotype,
+        images,
+        recorded.seed,
+        execution,
+        groups=recorded.groups,
+        initial=initial,
+    )
     done = retrain(work, place / "model", device=device, tracked=tracked, test=False, quiet=quiet)
     assert done.run_id is not None, "a reproduction is tracked"
     return Outcome(

@@ -20,6 +20,7 @@ from pcdarts_tune.errors import UserError
 
 if TYPE_CHECKING:
     from pcdarts_tune.core.checkpoints import Checkpoints
+    from pcdarts_tune.core.snapshot import Snapshot
 
 E = TypeVar("E")
 E_co = TypeVar("E_co", covariant=True)
@@ -53,7 +54,7 @@ class Resumable(Generic[E]):
         self.history: list[dict[str, Any]] = []
         self._texts: list[str] = []  # the history as JSON, each entry made once
         self._checkpoints: Checkpoints | None = None
-        if checkpoint is not None and checkpoint.exists():
+        if checkpoint is not None:
             self._restore(checkpoint)
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
@@ -91,23 +92,36 @@ class Resumable(Generic[E]):
 
     def _save(self) -> None:
         from pcdarts_tune.core.checkpoints import Checkpoints
-        from pcdarts_tune.core.state import write_snapshot
 
-        if (path := self.checkpoint) is None:
+        if self.checkpoint is None:
             return
         if self._checkpoints is None:
             self._checkpoints = Checkpoints()
-        path.parent.mkdir(parents=True, exist_ok=True)
         self._texts += [json.dumps(entry) for entry in self.history[len(self._texts) :]]
         state = {"recipe": self.recipe, "history": self._texts, "job": self.job.state_dict()}
-        self._checkpoints.put(state, lambda snapshot: write_snapshot(path, snapshot))
+        self._checkpoints.put(state, self._write)
+
+    def _read(self) -> bytes | None:
+        """The checkpoint's bytes, None where there is none."""
+        path = self.checkpoint
+        return path.read_bytes() if path is not None and path.exists() else None
+
+    def _write(self, snapshot: Snapshot) -> None:
+        """Write a checkpoint, whole or not at all; called in a thread of its own."""
+        from pcdarts_tune.core.state import write_snapshot
+
+        assert self.checkpoint is not None, "else nothing is saved"
+        self.checkpoint.parent.mkdir(parents=True, exist_ok=True)
+        write_snapshot(self.checkpoint, snapshot)
 
     def _restore(self, checkpoint: Path) -> None:
-        from pcdarts_tune.core.state import load_checkpoint
+        from pcdarts_tune.core.snapshot import restored
 
         advice = f"remove {checkpoint.name} there to start anew, or choose another place with -o"
         try:
-            saved = load_checkpoint(checkpoint)
+            if (data := self._read()) is None:
+                return
+            saved = restored(data)
             recipe, texts, state = saved["recipe"], saved["history"], saved["job"]
             history = [json.loads(text) for text in texts]
         except (OSError, ValueError, LookupError, TypeError) as error:

@@ -32,19 +32,27 @@ if TYPE_CHECKING:
 
     from pcdarts_tune.config import Space
     from pcdarts_tune.core.genotype import Genotype
+    from pcdarts_tune.core.groups import Team
     from pcdarts_tune.core.retrain import TrainEpoch, Training
     from pcdarts_tune.datasets import DataSet
+    from pcdarts_tune.distributed.driver import Workers
 
 
 @dataclass(frozen=True)
 class Retraining:
-    """What is trained: everything that decides the result; `initial` is a trained network to begin with."""
+    """What is trained: everything that decides the result.
+
+    Attributes:
+        groups: parts of a batch, see core/groups.py.
+        initial: a trained network to begin with.
+    """
 
     space: Space
     genotype: Genotype
     images: DataSet
     seed: int
     execution: Execution = DEFAULTS
+    groups: int = 1
     initial: Initial | None = None
 
     @property
@@ -59,7 +67,24 @@ class Retraining:
                 "seed": self.seed,
                 **self.execution.identity(),
                 **({} if self.initial is None else {"initial": self.initial.identity()}),
+                **({"groups": self.groups} if self.groups > 1 else {}),
             }
+        )
+
+    def build(self, device: torch.device, team: Team | None = None) -> Training:
+        """The training, or what one process of a team computes of it."""
+        from pcdarts_tune.build import build_training
+
+        return build_training(
+            self.space,
+            self.genotype,
+            self.images,
+            device=device,
+            seed=self.seed,
+            execution=self.execution,
+            initial=self.initial,
+            groups=self.groups,
+            team=team,
         )
 
 
@@ -117,6 +142,7 @@ def retrain(
     origin: Mapping[str, Any] | None = None,
     test: bool = True,
     quiet: bool = False,
+    workers: Workers | None = None,
 ) -> Retrained:
     """Train a genotype with the space's retraining recipe and write the model folder; go on where it stopped.
 
@@ -124,14 +150,15 @@ def retrain(
         checkpoint: by default `FOLDER.checkpoint`, beside the folder.
         origin: what to keep in model.json about where the genotype came from.
         test: read the test split at the end; False leaves it unread.
+        workers: who trains; None trains in this process. Either can go on with what the other began.
 
     Raises:
-        UserError: when the folder or the checkpoint belongs to something else.
+        UserError: when the folder or the checkpoint belongs to something else, or there are no such workers.
         NonFiniteLoss: when the training diverges.
     """
     done = finished(work, folder)
     if done is None:
-        done = _train(work, folder, device, checkpoint, tracked, origin or {}, quiet)
+        done = _train(work, folder, device, checkpoint, tracked, origin or {}, quiet, workers)
     else:
         if not quiet:
             say(f"retraining: done before, in {folder}")
@@ -176,20 +203,18 @@ def _train(
     tracked: Tracked | None,
     origin: Mapping[str, Any],
     quiet: bool,
+    workers: Workers | None,
 ) -> Retrained:
-    from pcdarts_tune.build import build_retraining
-
-    training, _ = build_retraining(
-        work.space,
-        work.genotype,
-        work.images,
-        device=device,
-        seed=work.seed,
-        execution=work.execution,
-        initial=work.initial,
-    )
     checkpoint = checkpoint or folder.with_name(f"{folder.name}.checkpoint")
-    epochs = Resumable(training, checkpoint, work.recipe, _record)
+    epochs: Resumable[TrainEpoch]
+    if workers is None:
+        training = work.build(device)
+        epochs = Resumable(training, checkpoint, work.recipe, epoch_record)
+    else:
+        from pcdarts_tune.distributed.driver import ByWorkers, vessel
+
+        training = vessel(work)
+        epochs = ByWorkers(training, checkpoint, work, workers, epoch_record, quiet=quiet)
     run = None if tracked is None else RetrainingRun.open(tracked, work, device)
     try:
         _run_epochs(work, training, epochs, run, quiet)
@@ -202,7 +227,9 @@ def _train(
             seconds=sum(entry["seconds"] for entry in epochs.history),
             run_id=None if run is None else run.run_id,
         )
-        done = _save(work, training, folder, done, {**origin, "cost": _cost(work, training)})
+        came_of = _execution(training, epochs.history[-1])
+        found = {**origin, "execution": came_of, "cost": _cost(work, training, device)}
+        done = _save(work, training, folder, done, found)
         if run is not None:
             run.finish(done)
     except BaseException as error:
@@ -223,13 +250,17 @@ def _run_epochs(
     if run is not None:
         for step, entry in enumerate(epochs.history):
             run.epochs.epoch(step, entry["metrics"])
+    machine: dict[str, str] | None = None  # of the workers
     with Progress(
         "retraining", work.space.retrain.epochs, start=len(epochs.history), quiet=quiet
     ) as progress:
         for entry in epochs:
             if run is not None:
                 run.epochs.epoch(len(epochs.history) - 1, entry["metrics"])
-                run.epochs.executed(training.execution())
+                run.epochs.executed(_execution(training, entry))
+                if entry.get("machine") != machine:
+                    machine = entry["machine"]
+                    run.store.set_tags(run.run_id, machine)
             held_out = entry["validation_accuracy"]
             note = f"training accuracy {entry['train_accuracy']:.4f}"
             progress.update(
@@ -237,16 +268,14 @@ def _run_epochs(
             )
 
 
-def _cost(work: Retraining, training: Training) -> dict[str, Any]:
+def _cost(work: Retraining, training: Training, device: torch.device) -> dict[str, Any]:
     """What the trained network costs to use, as JSON: parameters, multiply-adds, bytes of its weights, latency here."""
     import copy
 
     from pcdarts_tune.core.cost import macs, measure_latency, parameters
 
-    network, images = (
-        copy.deepcopy(training.result),
-        work.images,
-    )  # a copy is not compiled: batch 1 would be anew
+    # a copy is not compiled: batch 1 would be anew; what workers trained lies on the CPU
+    network, images = copy.deepcopy(training.result).to(device), work.images
     tensors = network.state_dict().values()
     return {
         "params": parameters(network),
@@ -278,7 +307,6 @@ def _save(
             "recipe": work.recipe,
             "space": work.space.name,
             "seed": work.seed,
-            "execution": training.execution(),
             "data": {"name": work.images.name, "digest": work.images.digest},
             "result": _result(done),
             "versions": versions(),
@@ -292,7 +320,14 @@ def _result(done: Retrained) -> dict[str, Any]:
     return {key: value for key, value in done.to_dict().items() if key != "folder"}
 
 
-def _record(epoch: TrainEpoch) -> dict[str, Any]:
+def _execution(training: Training, entry: Mapping[str, Any]) -> Mapping[str, str]:
+    """How the steps were executed: here, or by the workers, who say so with every epoch."""
+    came_of: Mapping[str, str] = entry.get("execution") or training.execution()
+    return came_of
+
+
+def epoch_record(epoch: TrainEpoch) -> dict[str, Any]:
+    """What is kept of an epoch."""
     return {
         "metrics": epoch.metrics(STAGE),
         "train_accuracy": epoch.train_accuracy,

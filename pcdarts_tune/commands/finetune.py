@@ -92,7 +92,7 @@ def command(
     check_channels(loaded, images)
     say(in_words(loaded, resolved, images, freeze=freeze))
     seed = resolved.seed if seed is None else seed
-    work = Retraining(resolved, loaded.genotype, images, seed, given.over(DEFAULTS), initial)
+    work = Retraining(resolved, loaded.genotype, images, seed, given.over(DEFAULTS), initial=initial)
     tracked = None
     if track:
         uri = check_uri(tracking_uri) if tracking_uri else default_tracking_uri(home)

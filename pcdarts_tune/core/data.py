@@ -37,12 +37,20 @@ class Batches(Protocol):
         ...
 
     def epoch(
-        self, batch_size: int, *, epoch: int, seed: int, shuffle: bool = True, drop_last: bool = False
+        self,
+        batch_size: int,
+        *,
+        epoch: int,
+        seed: int,
+        shuffle: bool = True,
+        drop_last: bool = False,
+        part: tuple[int, int] | None = None,
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Every image exactly once: (images float32 (N, C, H, W), labels int64 (N,)), both on the device.
 
         The last batch is smaller where `batch_size` does not divide the number of images, or left out with `drop_last`.
-        Two sets read side by side should get different seeds, or they are shuffled alike.
+        Two sets read side by side should get different seeds, or they are shuffled alike. `part` (g, G) gives, of each
+        batch, part g of G alone, which may be empty: whoever reads the other parts gets as many batches.
         """
         ...
 
@@ -83,6 +91,29 @@ def sent(values: Tensor, device: torch.device) -> Tensor:
     if device.type != "cuda":
         return values.to(device)
     return values.pin_memory().to(device, non_blocking=True)
+
+
+def epoch_rows(
+    count: int,
+    batch_size: int,
+    *,
+    epoch: int,
+    seed: int,
+    shuffle: bool,
+    drop_last: bool,
+    part: tuple[int, int] | None,
+) -> list[Tensor]:
+    """The samples of each batch of an epoch, in order, or of a part of each batch (see `Batches.epoch`); on the CPU.
+
+    Raises:
+        ValueError: see `batch_ends`.
+    """
+    used = batch_ends(count, batch_size, drop_last)
+    batches = torch.split(epoch_order(count, epoch=epoch, seed=seed, shuffle=shuffle)[:used], batch_size)
+    if part is None:
+        return list(batches)
+    number, parts = part
+    return [rows.tensor_split(parts)[number] for rows in batches]
 
 
 def batch_ends(count: int, batch_size: int, drop_last: bool) -> int:
@@ -140,25 +171,37 @@ class MemoryBatches:
         return len(self.labels)
 
     def epoch(
-        self, batch_size: int, *, epoch: int, seed: int, shuffle: bool = True, drop_last: bool = False
+        self,
+        batch_size: int,
+        *,
+        epoch: int,
+        seed: int,
+        shuffle: bool = True,
+        drop_last: bool = False,
+        part: tuple[int, int] | None = None,
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """See `Batches.epoch`. Nothing waits for the device. Batches may share memory: copy to keep."""
-        used = batch_ends(len(self), batch_size, drop_last)
-        order = sent(epoch_order(len(self), epoch=epoch, seed=seed, shuffle=shuffle), self.device)
+        batches = epoch_rows(
+            len(self), batch_size, epoch=epoch, seed=seed, shuffle=shuffle, drop_last=drop_last, part=part
+        )
+        order = sent(torch.cat(batches), self.device)
         draws = None
         if self.augment is not None:
             generator = seeded_generator("augment", seed, epoch)
             draws = sent(self.augment.draw(len(self), self.image_size, generator), self.device)
-        per_batch = batch_size * self.images[0].numel()
-        chunk = batch_size * (max(1, GPU_CHUNK // per_batch) if self.device.type == "cuda" else 1)
-        for start in range(0, used, chunk):
-            rows = order[start : min(start + chunk, used)]
+        sizes, start = [len(rows) for rows in batches], 0
+        per_batch = max(1, sizes[0]) * self.images[0].numel()
+        at_once = max(1, GPU_CHUNK // per_batch) if self.device.type == "cuda" else 1
+        for first in range(0, len(sizes), at_once):
+            chunk = sizes[first : first + at_once]
+            rows = order[start : start + sum(chunk)]
+            start += len(rows)
             x, y = self.images.index_select(0, rows), self.labels[rows]
-            if self.augment is None or draws is None:
+            if self.augment is None or draws is None or not len(rows):
                 x = normalise(x, self.mean, self.std)
             else:
                 x = self.augment(x, draws[rows], self.mean, self.std)
-            yield from zip(torch.split(x, batch_size), torch.split(y, batch_size), strict=True)
+            yield from zip(torch.split(x, chunk), torch.split(y, chunk), strict=True)
 
 
 def check_labels(labels: Tensor, count: int, num_classes: int) -> None:

@@ -19,6 +19,7 @@ from pcdarts_tune.core.averaging import Average
 from pcdarts_tune.core.data import Batches, require_batches, trainable
 from pcdarts_tune.core.execution import compile_forward, compiling, resolved
 from pcdarts_tune.core.graphs import StepGraphs, module_tensors
+from pcdarts_tune.core.groups import Groups, Team
 from pcdarts_tune.core.meter import Meter, Stopwatch, require_finite
 from pcdarts_tune.core.mixing import Mixing, dominant
 from pcdarts_tune.core.network import EvaluationNetwork
@@ -32,7 +33,7 @@ from pcdarts_tune.core.optimizers import (
 from pcdarts_tune.core.precision import autocast, check_precision, hardware, widened
 from pcdarts_tune.core.schedules import drop_path_probability
 from pcdarts_tune.core.schedules import learning_rate as scheduled_rate
-from pcdarts_tune.core.state import seeded
+from pcdarts_tune.core.state import derive_seed, seeded
 
 
 @dataclass(frozen=True)
@@ -96,9 +97,14 @@ class Training:
         precision: of the forward passes, see `precision.py`.
         compile: whether torch.compile compiles the network, or with which of its backends.
         graphs: whether steps are replayed as CUDA graphs, see `graphs.StepGraphs`; `execution()` says what came of it.
+        groups: parts of a batch with BatchNorm statistics of their own, see groups.py; team: the processes that share them.
 
     Attributes:
         result: the network to score and to keep: the average of the weights where there is one, else `network`.
+
+    Raises:
+        ValueError: for a precision that the device does not have, graphs that cannot be had, a batch that cannot be
+            divided.
     """
 
     def __init__(
@@ -126,6 +132,8 @@ class Training:
         precision: str = "float32",
         compile: bool | str = False,
         graphs: bool | str = "auto",
+        groups: int = 1,
+        team: Team | None = None,
     ) -> None:
         require_batches(batch_size, train=train)
         self.network, self.train, self.valid = network, train, valid
@@ -137,6 +145,7 @@ class Training:
         self.device = next(network.parameters()).device
         self.precision, self.compiled = check_precision(precision, self.device), compile
         network.to(memory_format=torch.channels_last)
+        self.groups = Groups(groups, team or Team(), network, batch_size)
         self.optimizer = sgd(
             network.parameters(),
             self.device,
@@ -157,6 +166,7 @@ class Training:
             self.device,
             graphs,
             lambda: [*module_tensors(network), *averaged, *optimizer_tensors(optimizer), *meters],
+            unfit="batches are divided into groups" if groups > 1 else None,
         )
         compile_forward(network, compile)
         self.epoch = 0
@@ -213,12 +223,14 @@ class Training:
         self.network.drop_path = drop_path_probability(epoch, self.epochs, self.drop_path)
         self.network.train()
         self._trained.clear()
-        dropping = self.network.drop_path > 0  # whether the step draws masks at all
-        batches = self.train.epoch(self.batch_size, epoch=epoch, seed=self.seed)
-        for number, (images, labels) in enumerate(trainable(batches)):
-            if self.mixing is not None:  # outside the graphs: the host draws how
-                images, labels = self.mixing(images, labels, seed=self.seed, epoch=epoch, batch=number)
-            self.graphs.run(("training", dropping), self.step_measured, images, labels)
+        if self.groups.count > 1:
+            self._train_groups(epoch)
+        else:
+            dropping = self.network.drop_path > 0  # whether the step draws masks at all
+            batches = self.train.epoch(self.batch_size, epoch=epoch, seed=self.seed)
+            for number, (images, labels) in enumerate(trainable(batches)):
+                mixed = self._mixed(images, labels, epoch, number)  # outside the graphs: the host draws how
+                self.graphs.run(("training", dropping), self.step_measured, *mixed)
         train_loss, train_accuracy, trained = self._trained.read()
         seconds = watch.seconds()
         require_finite(train_loss, "training loss", epoch, "lower the recipe's learning_rate")
@@ -231,6 +243,7 @@ class Training:
                 precision=self.precision,
                 graphs=self.graphs,
                 meter=self._scored,
+                team=self.groups.team,
             )
         return TrainEpoch(
             epoch=epoch,
@@ -256,20 +269,47 @@ class Training:
         Args:
             labels: int64 (N,), or shares of the classes, float32 (N, K).
         """
+        loss, logits = self.add_gradients(images, labels)
+        self.update()
+        return loss, logits
+
+    def add_gradients(self, images: Tensor, labels: Tensor, weight: float = 1.0) -> tuple[Tensor, Tensor]:
+        """Forward and backward; the gradient counts `weight`. Returns loss and logits, detached."""
         with autocast(self.device, self.precision):
-            logits, auxiliary = self.network(images.contiguous(memory_format=torch.channels_last))
+            logits, auxiliary = self.groups.forward(images.contiguous(memory_format=torch.channels_last))
         loss = F.cross_entropy(widened(logits), labels, label_smoothing=self.label_smoothing)
         if auxiliary is not None:
             loss = loss + self.auxiliary_weight * F.cross_entropy(
                 widened(auxiliary), labels, label_smoothing=self.label_smoothing
             )
-        loss.backward()
+        (loss if weight == 1 else loss * weight).backward()
+        return loss.detach(), logits.detach()
+
+    def update(self) -> None:
+        """One step of SGD along the gradients that were added."""
         nn.utils.clip_grad_norm_(self.network.parameters(), self.grad_clip)
         self.optimizer.step()
         self.optimizer.zero_grad()
         if self.average is not None:
             self.average.update()
-        return loss.detach(), logits.detach()
+
+    def _mixed(self, images: Tensor, labels: Tensor, epoch: int, number: int) -> tuple[Tensor, Tensor]:
+        """A batch, or one group's part of it, after MixUp and CutMix; `number` keys what is drawn."""
+        if self.mixing is None:
+            return images, labels
+        return self.mixing(images, labels, seed=self.seed, epoch=epoch, batch=number)
+
+    def _train_groups(self, epoch: int) -> None:
+        """An epoch's steps, group by group, see groups.py."""
+        steps = self.groups.epoch(self.train, self.batch_size, epoch=epoch, seed=self.seed)
+        for step, own in steps:
+            for group, weight, images, labels in own:
+                torch.manual_seed(derive_seed(self.seed, "training", epoch, step, group))
+                x, y = self._mixed(images, labels, epoch, step * self.groups.count + group)
+                with self.groups.turn(group):
+                    self._trained.add(*self.add_gradients(x, y, weight), dominant(y))
+            self.update()
+        self.groups.team.summed(self._trained.sums)
 
 
 @torch.no_grad()
@@ -281,12 +321,14 @@ def evaluate(
     precision: str = "float32",
     graphs: StepGraphs | None = None,
     meter: Meter | None = None,
+    team: Team | None = None,
 ) -> tuple[float, float]:
     """(mean loss, accuracy in 0..1) in evaluation mode over every image once, in order; the mode is put back.
 
     Args:
         precision: of the forward passes.
         graphs, meter: to replay the passes, with the meter among what the graphs keep; None launches them one by one.
+        team: the processes that share the images; all get the result, of the network with rank 0's running statistics.
     """
     device = next(network.parameters()).device
     meter = meter or Meter(device)
@@ -300,12 +342,20 @@ def evaluate(
 
     training = network.training
     network.eval()
+    shared: dict[str, Any] = {}
+    if team is not None and team.size > 1:
+        shared["part"] = (team.rank, team.size)
+        team.take_buffers(network)
     with hardware(device, precision):
-        for images, labels in batches.epoch(batch_size, epoch=0, seed=0, shuffle=False):
+        for images, labels in batches.epoch(batch_size, epoch=0, seed=0, shuffle=False, **shared):
+            if not len(labels):
+                continue
             if graphs is None:
                 score(images, labels)
             else:
                 graphs.run("evaluation", score, images, labels)
     network.train(training)
+    if team is not None:
+        team.summed(meter.sums)
     loss, accuracy, _ = meter.read()
     return loss, accuracy

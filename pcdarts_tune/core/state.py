@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -52,11 +52,16 @@ def save_checkpoint(path: str | Path, state: dict[str, Any]) -> None:
 
 def write_snapshot(path: str | Path, snapshot: Snapshot) -> None:
     """Write a state that was copied before to `path`, whole or not at all."""
+    write_whole(path, snapshot.chunks())
+
+
+def write_whole(path: str | Path, chunks: Iterable[bytes | memoryview]) -> None:
+    """Write bytes to `path`, all of them or none."""
     path = Path(path)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
     try:
         with os.fdopen(handle, "wb") as file:
-            file.writelines(snapshot.chunks())
+            file.writelines(chunks)
             file.flush()
             os.fsync(file.fileno())
         os.replace(name, path)

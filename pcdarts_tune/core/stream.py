@@ -24,7 +24,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from pcdarts_tune.core.augment import Augmentation, channel_constants, normalise
-from pcdarts_tune.core.data import batch_ends, check_constants, check_labels, epoch_order, seeded_generator
+from pcdarts_tune.core.data import check_constants, check_labels, epoch_rows, seeded_generator
 from pcdarts_tune.core.decode import LARGEST_FILE, UnreadableImage, decode_image, fit, to_image, to_tensor
 
 log = logging.getLogger(__name__)
@@ -174,11 +174,19 @@ class StreamBatches:
         return len(self.labels)
 
     def epoch(
-        self, batch_size: int, *, epoch: int, seed: int, shuffle: bool = True, drop_last: bool = False
+        self,
+        batch_size: int,
+        *,
+        epoch: int,
+        seed: int,
+        shuffle: bool = True,
+        drop_last: bool = False,
+        part: tuple[int, int] | None = None,
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """See `Batches.epoch`; a batch is smaller by the damaged files in it."""
-        used = batch_ends(len(self), batch_size, drop_last)
-        order = epoch_order(len(self), epoch=epoch, seed=seed, shuffle=shuffle)[:used]
+        """See `Batches.epoch`; a batch is smaller by the damaged files in it. Of other parts nothing is decoded."""
+        batches = epoch_rows(
+            len(self), batch_size, epoch=epoch, seed=seed, shuffle=shuffle, drop_last=drop_last, part=part
+        )
         draws = None
         if self.augment is not None:
             draws = self.augment.draw(len(self), self.image_size, seeded_generator("augment", seed, epoch))
@@ -186,7 +194,7 @@ class StreamBatches:
         on_gpu = self.device.type == "cuda"
         loader: DataLoader[_Sample] = DataLoader(
             _Decoding(self.images, self.transform, keys),
-            batch_sampler=[rows.tolist() for rows in torch.split(order, batch_size)],
+            batch_sampler=[rows.tolist() for rows in batches],
             num_workers=self.workers,
             collate_fn=_collate,
             pin_memory=on_gpu,
@@ -200,8 +208,10 @@ class StreamBatches:
         for x, indices, damaged in parts:
             if damaged:
                 self._count(damaged)
-                if not len(indices):
-                    continue
+            if not len(indices):
+                if part is not None:  # the other parts of the batch may hold images
+                    yield x.new_empty((0, self.in_channels, *self.image_size), dtype=torch.float32), indices
+                continue
             x = x.to(self.device, non_blocking=True)
             if self.augment is None or draws is None:
                 x = normalise(x, self.mean, self.std)

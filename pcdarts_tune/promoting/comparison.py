@@ -10,13 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pcdarts_tune.promoting.spread import Spread
 
 if TYPE_CHECKING:
     from pcdarts_tune.promoting.contestants import Contestant
     from pcdarts_tune.retraining import Retrained, Retraining
+
+
+Measure = Literal["held_out", "test"]
+"""Accuracies that are compared: on held-out images, or, where nothing is held out and nothing chosen, on the test split."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +107,7 @@ def choose(standings: Sequence[Standing]) -> Standing | None:
     return max(whole, key=lambda each: each.held_out.mean if each.held_out.values else 0.0, default=None)
 
 
-def verdicts(chosen: Standing, standings: Sequence[Standing]) -> list[str]:
+def verdicts(chosen: Standing, standings: Sequence[Standing], measure: Measure = "held_out") -> list[str]:
     """A sentence for each other contestant: better, worse, or not to be told apart."""
     said = []
     for other in standings:
@@ -111,29 +115,30 @@ def verdicts(chosen: Standing, standings: Sequence[Standing]) -> list[str]:
             continue
         if other.contestant.genotype == chosen.contestant.genotype:
             said.append(f"{other.name} is the genotype of {chosen.name}")
-        elif not other.held_out.values:
+        elif other.diverged == len(other.trainings):
             said.append(f"{other.name} diverged with every seed")
         else:
-            said.append(_verdict(chosen, other))
+            said.append(_verdict(chosen, other, measure))
     return said
 
 
-def _verdict(chosen: Standing, other: Standing) -> str:
-    mine, its = chosen.held_out, other.held_out
+def _verdict(chosen: Standing, other: Standing, measure: Measure) -> str:
+    mine, its = (each.held_out if measure == "held_out" else each.test for each in (chosen, other))
+    where = "held-out" if measure == "held_out" else "test"
     seeds = f"n={mine.n}" if mine.n == its.n else f"n={mine.n} and n={its.n}"
     means = f"{mine.mean:.4f} and {its.mean:.4f}"
     if mine.interval is None or its.interval is None:
         return (
-            f"cannot tell {chosen.name} from {other.name} with {seeds}: held-out accuracies {means}, and one training "
+            f"cannot tell {chosen.name} from {other.name} with {seeds}: {where} accuracies {means}, and one training "
             "says nothing of the spread (--seeds 3)"
         )
     if mine.meets(its):
         return (
-            f"cannot tell {chosen.name} from {other.name} with {seeds}: held-out means {means}, the 95 % intervals "
+            f"cannot tell {chosen.name} from {other.name} with {seeds}: {where} means {means}, the 95 % intervals "
             f"overlap ({_shown(mine.interval)} and {_shown(its.interval)})"
         )
     word = "above" if mine.mean > its.mean else "BELOW"
-    return f"{chosen.name} is {word} {other.name} with {seeds}: held-out means {means}, the 95 % intervals are apart"
+    return f"{chosen.name} is {word} {other.name} with {seeds}: {where} means {means}, the 95 % intervals are apart"
 
 
 def _shown(interval: tuple[float, float]) -> str:
@@ -150,6 +155,7 @@ COLUMNS = (
     "n",
     "diverged",
     "test mean",
+    "test std",
     "test n",
 )
 
@@ -173,6 +179,7 @@ def rows(standings: Sequence[Standing]) -> list[list[Any]]:
                 spread.n,
                 each.diverged,
                 test.mean if test.values else None,
+                test.std,
                 test.n or None,
             ]
         )

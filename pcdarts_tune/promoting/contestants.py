@@ -19,6 +19,7 @@ from pcdarts_tune.errors import UserError, nearest
 from pcdarts_tune.study import derived_seed
 
 if TYPE_CHECKING:
+    from pcdarts_tune.config import Space
     from pcdarts_tune.sweep import SweepHandle
     from pcdarts_tune.sweeping.outcome import TrialRecord
 
@@ -37,7 +38,7 @@ class Contestant:
     """
 
     name: str
-    kind: Literal["candidate", "default", "random"]
+    kind: Literal["candidate", "default", "random", "genotype"]
     genotype: Genotype
     trial: int | None = None
     run_id: str | None = None
@@ -114,13 +115,18 @@ def own_trial(sweep: SweepHandle) -> TrialRecord | None:
 
 def random_contestants(sweep: SweepHandle, count: int) -> list[Contestant]:
     """Random genotypes of the space, the same ones for a sweep whenever they are asked for."""
-    sizes = sweep.space.supernet
+    return drawn_contestants(sweep.space, sweep.settings.seed, count)
+
+
+def drawn_contestants(space: Space, seed: int, count: int) -> list[Contestant]:
+    """Random genotypes of a space, the same ones for a seed."""
+    sizes = space.supernet
     return [
         Contestant(
             f"random {number}",
             "random",
             random_genotype(
-                derived_seed(sweep.settings.seed, "random genotype", number),
+                derived_seed(seed, "random genotype", number),
                 nodes=sizes.nodes,
                 primitives=sizes.primitives,
             ),

@@ -44,6 +44,7 @@ class Recorded:
         state, reason: how it ended.
         uri: of MLflow's store.
         base: tags that name the model which a fine-tuning began with (`initial.Initial.from_tags`).
+        groups: of a retraining, see `Retraining`.
     """
 
     kind: str
@@ -68,6 +69,7 @@ class Recorded:
     reason: str | None
     uri: str
     base: Mapping[str, str] = field(default_factory=dict)
+    groups: int = 1
 
     @classmethod
     def read(cls, named: Named, home: Path) -> Recorded:
@@ -141,6 +143,7 @@ class Recorded:
             reason=tags.get("pcdarts.reason"),
             uri=ledger.uri,
             base=dict(tags) if kind == "finetuning" else {},
+            groups=int(tags.get("pcdarts.groups", "1")),
         )
 
     def warnings(self, device: torch.device) -> Iterator[str]:

@@ -45,6 +45,8 @@ class RetrainingRun:
             **common_tags("retraining", work.space, work.images, work.seed),
             "pcdarts.genotype_hash": work.genotype.canonical_hash(),
         }
+        if work.groups > 1:
+            tags["pcdarts.groups"] = str(work.groups)
         epochs = EpochRun.open(tracked, identity, tags, device=device, metric=_LOSS)
         store, run_id = tracked.store, epochs.run_id
         run = cls(store, run_id)

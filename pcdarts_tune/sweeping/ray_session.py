@@ -30,6 +30,8 @@ QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_enable_metrics_collection": "0",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    # how soon Ray Train notices that its workers are done, or lost
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
     # under `uv run` Ray would ship the working directory, images included, and build an environment anew for its workers
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
 }
@@ -55,11 +57,12 @@ def ray_running(*, address: str | None, data_bytes: int = 0) -> Iterator[None]:
             return
         if address is not None:
             probe(address)
-        _start(address, data_bytes)
-        try:
-            yield
-        finally:
-            ray.shutdown()
+        with _results_alone_on_stdout():
+            _start(address, data_bytes)
+            try:
+                yield
+            finally:
+                ray.shutdown()
 
 
 def look(address: str) -> Cluster:
@@ -152,6 +155,22 @@ def probe(address: str) -> None:
             f"nothing answers at --address {address}: {error.strerror or error}",
             hint="ray start --head --port=6379 on that machine, or leave --address away to use this one",
         ) from None
+
+
+@contextmanager
+def _results_alone_on_stdout() -> Iterator[None]:
+    """Keep what Ray's daemon says of lost processes off stdout, where Ray prints it whatever `log_to_driver` says; its log
+    files have it."""
+    from ray._private import worker
+
+    before = getattr(worker, "print_to_stdstream", None)
+    if before is not None:
+        worker.print_to_stdstream = lambda *_, **__: None
+    try:
+        yield
+    finally:
+        if before is not None:
+            worker.print_to_stdstream = before
 
 
 @contextmanager

@@ -1,0 +1,230 @@
+"""A retraining computed by Ray Train's workers, followed from here as if it ran here.
+
+    epochs = ByWorkers(training, checkpoint, work, Workers(2), epoch_record)
+    for entry in epochs:            # the epochs that are left, as they are reported
+        ...
+    training.network                # trained: what the workers left in the checkpoint
+
+`training` is built here, on the CPU, and computes nothing: it says whether a checkpoint fits, and takes the result.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pcdarts_tune.distributed.desk import INTERRUPTED, News, Trouble, open_desk
+from pcdarts_tune.distributed.worker import Task, train_worker
+from pcdarts_tune.errors import UserError, WorkFailed
+from pcdarts_tune.resumable import Resumable
+from pcdarts_tune.sweeping.resources import Cluster, Share, cluster, share_resources
+from pcdarts_tune.terminal.options import say
+
+if TYPE_CHECKING:
+    from pcdarts_tune.core.retrain import TrainEpoch, Training
+    from pcdarts_tune.retraining import Retraining
+
+ASKED_EVERY = 0.25
+"""Seconds between two looks at what the workers reported."""
+
+
+@dataclass(frozen=True)
+class Workers:
+    """Who trains; none of it changes what is computed, but for the order of sums.
+
+    Attributes:
+        count: of processes.
+        address: of a Ray cluster; None starts Ray here.
+        gpus: one for each worker; None: where there are some.
+        max_failures: how often the workers are started again after one was lost.
+    """
+
+    count: int
+    address: str | None = None
+    gpus: bool | None = None
+    max_failures: int = 3
+
+
+def vessel(work: Retraining) -> Training:
+    """The training as the driver has it, which only takes a state: on the CPU, as any CPU can."""
+    import torch
+
+    from pcdarts_tune.execution import DEFAULTS
+
+    return replace(work, execution=DEFAULTS).build(torch.device("cpu"))
+
+
+class ByWorkers(Resumable["TrainEpoch"]):
+    """A retraining that workers compute.
+
+    Args:
+        job: the training, which takes the result.
+    """
+
+    def __init__(
+        self,
+        job: Training,
+        checkpoint: Path,
+        work: Retraining,
+        workers: Workers,
+        record: Callable[[TrainEpoch], dict[str, Any]],
+        *,
+        quiet: bool = False,
+    ) -> None:
+        super().__init__(job, checkpoint, work.recipe, record)
+        self.work, self.workers, self.quiet = work, workers, quiet
+        self.place = checkpoint
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        """Have the epochs that are left computed; what workers that are lost did twice comes once.
+
+        Raises:
+            UserError: when there are no such workers to be had, or the input is wrong.
+            NonFiniteLoss: when the training diverges.
+            WorkFailed: when workers were lost too often.
+        """
+        epochs = self.work.space.retrain.epochs
+        if len(self.history) < epochs:
+            for entry in _followed(self.work, self.workers, self.place, len(self.history), self.quiet):
+                self.history.append(entry)
+                yield entry
+            self._restore(self.place)
+        if len(self.history) < epochs:
+            raise WorkFailed(
+                f"the workers ended after {len(self.history)} of {epochs} epochs", hint="run it again"
+            )
+
+
+def _followed(
+    work: Retraining, workers: Workers, checkpoint: Path, epoch: int, quiet: bool
+) -> Iterator[dict[str, Any]]:
+    from pcdarts_tune.sweeping.ray_session import ray_running
+    from pcdarts_tune.sweeping.shipping import pack, size
+
+    packed = pack(work.images)
+    with (
+        tempfile.TemporaryDirectory(prefix="pcdarts-tune-ray-", ignore_cleanup_errors=True) as storage,
+        ray_running(address=workers.address, data_bytes=size(packed)),
+    ):
+        import ray
+
+        share = shared_out(workers, cluster())
+        if not quiet:
+            what = "worker" if workers.count == 1 else "workers"
+            gpus = " and a GPU" if share.gpus else ""
+            say(f"{workers.count} {what}, each with {share.cpus:g} CPU{gpus}")
+        desk = open_desk(checkpoint)
+        # the images travel by Ray's object store, once to each node
+        bare: Any = replace(work, images=None)  # type: ignore[arg-type]
+        fit = _Fit(Task(bare, ray.put(packed), desk, share.threads), workers, share, storage)
+        try:
+            yield from _reported(fit, desk, epoch, workers, quiet)
+        finally:
+            with suppress(Exception):  # workers of a Ray that goes on end with their epoch
+                desk.fail.remote(INTERRUPTED)
+
+
+def _reported(fit: _Fit, desk: Any, epoch: int, workers: Workers, quiet: bool) -> Iterator[dict[str, Any]]:
+    import ray
+
+    starts, notes = 1, 0
+    while True:
+        ended = fit.ended(ASKED_EVERY)  # asked first: what was reported before the end is read after it
+        news: News = ray.get(desk.news.remote(epoch, notes))
+        notes += len(news.notes)
+        for note in news.notes:
+            say(f"note: {note}")
+        if news.starts > starts:
+            starts = news.starts
+            if not quiet:
+                say(
+                    f"a worker was lost; all go on from the checkpoint ({starts - 1} of {workers.max_failures})"
+                )
+        for entry in news.entries:
+            epoch += 1
+            yield entry
+        if news.trouble is not None:
+            raise _raised(news.trouble)
+        if ended:
+            if fit.error is not None:
+                raise WorkFailed(
+                    f"the workers could not go on: {_first_line(fit.error)}",
+                    hint="run it again: it goes on from the checkpoint; the logs are in /tmp/ray/session_latest/logs",
+                ) from fit.error
+            return
+
+
+class _Fit:
+    """Ray Train's trainer in a thread of its own, so that this one can listen and be interrupted."""
+
+    def __init__(self, task: Task, workers: Workers, share: Share, storage: str) -> None:
+        from ray.train import FailureConfig, RunConfig, ScalingConfig
+        from ray.train.torch import TorchTrainer
+
+        resources = {"CPU": share.cpus, **({"GPU": share.gpus} if share.gpus else {})}
+        trainer = TorchTrainer(
+            train_worker,
+            train_loop_config={"task": task},
+            scaling_config=ScalingConfig(
+                num_workers=workers.count, use_gpu=share.gpus > 0, resources_per_worker=resources
+            ),
+            run_config=RunConfig(
+                name="retraining",
+                storage_path=storage,
+                failure_config=FailureConfig(max_failures=workers.max_failures),
+            ),
+        )
+        self.error: Exception | None = None
+        self._thread = threading.Thread(target=self._run, args=(trainer,), name="ray-train", daemon=True)
+        self._thread.start()
+
+    def _run(self, trainer: Any) -> None:
+        try:
+            trainer.fit()
+        except Exception as error:
+            self.error = error
+
+    def ended(self, timeout: float) -> bool:
+        """Whether all workers have ended, after waiting so many seconds at most."""
+        self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+
+def shared_out(workers: Workers, found: Cluster) -> Share:
+    """What each worker gets: a GPU where there are some (or none is wanted), and its share of the cores.
+
+    Raises:
+        UserError: when there are fewer GPUs or cores than workers.
+    """
+    gpus = found.gpus >= 1 if workers.gpus is None else workers.gpus
+    kind, have = ("GPU", int(found.gpus)) if gpus else ("core", int(found.cpus))
+    if have >= workers.count:
+        share = share_resources(found, trials=workers.count, cpus=None, gpus=float(gpus), most=None)
+        if share.concurrent >= workers.count:
+            return share
+    there = f"there {'is' if have == 1 else 'are'} {have}"
+    raise UserError(
+        f"--workers {workers.count} needs a {kind} for each, and {there}",
+        hint=f"--workers {max(1, have)}"
+        + (", or --device cpu" if gpus else ", or --address of a larger cluster"),
+    )
+
+
+def _raised(trouble: Trouble) -> Exception:
+    from pcdarts_tune.core.meter import NonFiniteLoss
+
+    if trouble.kind == NonFiniteLoss.__name__:
+        return NonFiniteLoss(trouble.message)
+    if trouble.kind in ("UserError", "ValueError", "CompileFailed"):
+        return UserError(trouble.message, hint=trouble.hint)
+    return WorkFailed(f"a worker failed: {trouble.kind}: {trouble.message}", hint=trouble.hint)
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return " ".join(lines[:2])[:300] or type(error).__name__

@@ -1,0 +1,145 @@
+"""What each of Ray Train's workers runs: its share of every batch, from the last checkpoint to the last epoch.
+
+    TorchTrainer(train_worker, train_loop_config={"task": Task(...)}, ...)
+
+All ranks go through the same epochs in step (core/groups.py). Rank 0 reports each epoch and has its state written beside the
+next one. A worker that is lost ends the others; Ray starts all of them anew, and they go on from the checkpoint.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pcdarts_tune.distributed.desk import Trouble
+from pcdarts_tune.errors import UserError
+from pcdarts_tune.resumable import Resumable
+
+if TYPE_CHECKING:
+    import torch
+
+    from pcdarts_tune.core.groups import Team
+    from pcdarts_tune.core.retrain import TrainEpoch, Training
+    from pcdarts_tune.core.snapshot import Snapshot
+    from pcdarts_tune.retraining import Retraining
+
+FINAL = (UserError, ArithmeticError, ValueError, TypeError, LookupError, AttributeError, OSError)
+"""What would go wrong in the same way again; a lost worker shows as a RuntimeError or a ConnectionError."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What the workers are told.
+
+    Attributes:
+        work: but for its images, which lie in Ray's object store.
+        images: a reference to them, packed.
+        desk: the actor.
+        threads: of one worker.
+    """
+
+    work: Retraining
+    images: Any
+    desk: Any
+    threads: int
+
+
+def train_worker(config: dict[str, Task]) -> None:
+    """The function that Ray Train calls in each worker; `config["task"]` is the `Task`."""
+    import ray
+
+    task = config["task"]
+    if ray.get(task.desk.trouble.remote()) is not None:
+        return
+    try:
+        _train(task)
+    except Exception as error:
+        if not isinstance(error, FINAL) or isinstance(error, ConnectionError | TimeoutError):
+            raise  # Ray starts the workers anew
+        trouble = Trouble(
+            type(error).__name__, " ".join(str(error).split())[:2000], getattr(error, "hint", None)
+        )
+        ray.get(task.desk.fail.remote(trouble))
+        if not isinstance(error, ArithmeticError):
+            raise  # the others may wait for this one: Ray ends them, and nobody begins again
+
+
+def _train(task: Task) -> None:
+    from dataclasses import replace
+
+    import ray
+    from ray import train
+    from ray.train.torch import get_device
+
+    from pcdarts_tune.build import set_threads
+    from pcdarts_tune.core.groups import Team
+    from pcdarts_tune.recording.provenance import machine
+    from pcdarts_tune.retraining import epoch_record
+    from pcdarts_tune.sweeping.shipping import unpack
+
+    set_threads(task.threads)
+    device = get_device()
+    context = train.get_context()
+    team = Team(context.get_world_rank(), context.get_world_size())
+    logging.getLogger("pcdarts_tune.core.stream").addHandler(_Notes(task.desk))
+    work = replace(task.work, images=unpack(ray.get(task.images)))
+    training = work.build(device, team)
+    known: dict[str, Any] = {"machine": machine(device)}
+
+    def kept(epoch: TrainEpoch) -> dict[str, Any]:
+        return {**epoch_record(epoch), **known, "execution": training.execution()}
+
+    epochs = AtTheDesk(training, task.desk, work.recipe, kept, team, device)
+    for entry in epochs:
+        if team.rank == 0:
+            task.desk.report.remote(len(epochs.history) - 1, entry)
+
+
+class AtTheDesk(Resumable["TrainEpoch"]):
+    """A training whose checkpoint is the desk's: rank 0 reads and writes it, the others get what it read."""
+
+    def __init__(
+        self,
+        training: Training,
+        desk: Any,
+        recipe: str,
+        record: Callable[[TrainEpoch], dict[str, Any]],
+        team: Team,
+        device: torch.device,
+    ) -> None:
+        self.desk, self.team, self.device = desk, team, device
+        super().__init__(training, Path("the training's checkpoint"), recipe, record)
+
+    def _read(self) -> bytes | None:
+        import ray
+        from torch import distributed as dist
+
+        found: list[bytes | None] = [ray.get(self.desk.state.remote()) if self.team.rank == 0 else None]
+        if self.team.size > 1:
+            # not each for itself: what a worker of the last start still writes may come in between
+            dist.broadcast_object_list(found, 0, device=self.device)
+        return found[0]
+
+    def _save(self) -> None:
+        if self.team.rank == 0:
+            super()._save()
+
+    def _write(self, snapshot: Snapshot) -> None:
+        import ray
+
+        ray.get(self.desk.keep.remote(b"".join(snapshot.chunks())))
+
+
+class _Notes(logging.Handler):
+    """Sends warnings to the desk; a damaged file is named once, whichever worker found it."""
+
+    def __init__(self, desk: Any) -> None:
+        super().__init__(logging.WARNING)
+        self.desk = desk
+
+    def emit(self, record: logging.LogRecord) -> None:
+        about = record.args[0] if isinstance(record.args, tuple) and record.args else record.getMessage()
+        self.desk.note.remote(str(about), record.getMessage())

@@ -1,0 +1,97 @@
+"""`retrain --seeds` and `--baseline`: several trainings on the digits, their mean and spread, and who can be told apart."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pytest
+
+from pcdarts_tune import cli
+from pcdarts_tune.core.genotype import PUBLISHED
+from pcdarts_tune.home import default_tracking_uri
+from pcdarts_tune.models import load_model
+
+CHANGES = ("retrain.channels=4", "retrain.layers=3", "retrain.epochs=1", "data.test_fraction=0.7")
+RETRAIN = ["retrain", "PC_DARTS_cifar", "--space", "quickstart", "--device", "cpu", "--seed", "3"]
+RETRAIN += [word for change in CHANGES for word in ("--set", change)]
+
+
+def run(home: Path, output: Path, *options: str) -> int:
+    return cli.run([*RETRAIN, "-o", str(output), "--home", str(home), *options])
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("home")
+
+
+def test_seeds_and_baselines_side_by_side(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ("--seeds", "2", "--baseline", "random:1", "--baseline", "DARTS_V2")
+    assert run(home, tmp_path / "all", *options, "--json") == 0
+    found: dict[str, Any] = json.loads(capsys.readouterr().out)
+    assert found["seeds"] == [3, 4]
+    assert found["genotype_hash"] == PUBLISHED["PC_DARTS_cifar"].canonical_hash()
+    for measure, key in (("test", "test_accuracy"), ("held_out", "validation_accuracy")):
+        values = [each[key] for each in found["runs"]]
+        assert found[measure]["n"] == 2
+        assert found[measure]["mean"] == pytest.approx(statistics.mean(values))
+        assert found[measure]["std"] == pytest.approx(statistics.stdev(values))
+    assert [each["name"] for each in found["comparison"]] == ["PC_DARTS_cifar", "DARTS_V2", "random 0"]
+    assert all(each["test"]["n"] == each["held_out"]["n"] == 2 for each in found["comparison"])
+    assert len(found["verdicts"]) == 2 and all("with n=2" in verdict for verdict in found["verdicts"])
+    models = {"seed-3", "seed-4", "DARTS_V2/seed-3", "DARTS_V2/seed-4", "random-0/seed-3", "random-0/seed-4"}
+    assert models == {str(path.parent.relative_to(tmp_path / "all")) for path in tmp_path.rglob("model.json")}
+    for each in found["runs"]:
+        assert load_model(Path(each["folder"])).genotype == PUBLISHED["PC_DARTS_cifar"]
+    kept = json.loads((tmp_path / "all" / "comparison.json").read_text())
+    assert kept["comparison"] == found["comparison"]
+    client = mlflow.MlflowClient(default_tracking_uri(home), default_tracking_uri(home))
+    runs = [client.get_run(run["run_id"]) for each in found["comparison"] for run in each["runs"]]
+    assert len({run.info.run_id for run in runs}) == 6
+    assert [run.data.tags.get("pcdarts.baseline") for run in runs[::2]] == [None, "DARTS_V2", "random 0"]
+
+    # again: nothing is trained, and people read it
+    assert run(home, tmp_path / "all", *options) == 0
+    captured = capsys.readouterr()
+    assert "retraining: 1/1" not in captured.err
+    mean = f"{found['test']['mean']:.4f} (std {found['test']['std']:.4f}, 95 % interval"
+    assert captured.out.splitlines()[-1].startswith(f"test accuracy {mean}")
+    assert "random 0" in captured.out and "* PC_DARTS_cifar" in captured.out
+
+    # one model and a folder of models do not mix
+    assert run(home, tmp_path / "all" / "seed-3", "--seeds", "2") == 2
+    assert "holds one model" in capsys.readouterr().err
+    assert run(home, tmp_path / "all", "--no-track") == 2
+
+
+def test_where_nothing_is_held_out_the_test_split_tells(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ("--seeds", "1", "--baseline", "default", "--no-track", "--json", "-q")
+    changes = (
+        "data.split=published",
+        "search.epochs=1",
+        "search.arch_warmup_epochs=0",
+        "supernet.channels=4",
+    )
+    settings = [word for change in changes for word in ("--set", change)]
+    assert run(home, tmp_path / "all", *options, *settings) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["held_out"] is None
+    assert found["test"]["std"] is None
+    (verdict,) = found["verdicts"]
+    assert verdict.startswith("cannot tell PC_DARTS_cifar from default with n=1: test accuracies")
+
+
+def test_a_baseline_that_is_nothing_is_refused(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for wrong, said in (("random:0", "random:N"), ("DARTS_V3", "did you mean 'DARTS_V2'")):
+        assert run(home, tmp_path / "none", "--baseline", wrong) == 2
+        assert said in capsys.readouterr().err

@@ -1,0 +1,166 @@
+"""`retrain --workers 2` by real Ray Train on the digits: equal to one process, also when workers and drivers are killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from pcdarts_tune import cli
+from pcdarts_tune.distributed.driver import Workers, shared_out
+from pcdarts_tune.errors import UserError
+from pcdarts_tune.home import default_tracking_uri
+from pcdarts_tune.sweeping.ray_session import ray_running
+from pcdarts_tune.sweeping.resources import Cluster
+
+CHANGES = {"channels": 4, "layers": 3, "epochs": 4, "drop_path": 0.3, "auxiliary": "true"}
+RETRAIN = ["retrain", "PC_DARTS_cifar", "--space", "quickstart", "--device", "cpu"]
+RETRAIN += [word for key, value in CHANGES.items() for word in ("--set", f"retrain.{key}={value}")]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("workers")
+
+
+@pytest.fixture(scope="module")
+def ray() -> Iterator[None]:
+    with ray_running(address=None, data_bytes=2**22):
+        yield
+
+
+def run(home: Path, name: str, *options: str) -> int:
+    return cli.run([*RETRAIN, "-o", str(home / name), "--home", str(home / "home"), *options])
+
+
+@pytest.fixture(scope="module")
+def two(home: Path, ray: None) -> Path:
+    """Trained by two workers without disturbance."""
+    assert run(home, "two", "--workers", "2") == 0
+    return home / "two"
+
+
+def origin(folder: Path) -> Any:
+    return json.loads((folder / "model.json").read_text())["origin"]
+
+
+def test_two_workers_equal_one_process_with_two_groups(
+    home: Path, two: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(home, "one", "--groups", "2", "--json") == 0
+    one = json.loads(capsys.readouterr().out)
+    assert origin(two)["recipe"] == origin(home / "one")["recipe"]
+    ours, theirs = (load_file(folder / "model.safetensors") for folder in (home / "one", two))
+    assert ours.keys() == theirs.keys()
+    for name in ours:
+        torch.testing.assert_close(ours[name], theirs[name], rtol=1e-5, atol=1e-5, msg=name)
+    assert origin(two)["result"]["validation_accuracy"] == pytest.approx(one["validation_accuracy"])
+    assert not two.with_name("two.checkpoint").exists()
+
+    # the runs have the same numbers by the same names
+    client = mlflow.MlflowClient(*[default_tracking_uri(home / "home")] * 2)
+    by_workers, alone = (client.get_run(i) for i in (origin(two)["result"]["run_id"], one["run_id"]))
+    assert by_workers.data.metrics.keys() == alone.data.metrics.keys()
+    for name in ("retrain/loss_train", "retrain/acc_held_out"):
+        curves = [client.get_metric_history(each.info.run_id, name) for each in (by_workers, alone)]
+        assert [point.step for point in curves[0]] == [0, 1, 2, 3]
+        assert [p.value for p in curves[0]] == pytest.approx([p.value for p in curves[1]], rel=1e-4)
+    assert by_workers.data.tags["pcdarts.groups"] == "2"
+    assert by_workers.data.tags["pcdarts.threads"] == str(max(1, len(os.sched_getaffinity(0)) // 2))
+    assert by_workers.info.status == "FINISHED"
+
+
+def children(pid: int) -> list[int]:
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            if stat.read_text().rpartition(")")[2].split()[1] == str(pid):
+                found.append(int(stat.parent.name))
+        except OSError:
+            continue
+    return found + [below for child in found for below in children(child)]
+
+
+def title(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text()
+    except OSError:
+        return ""
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds processes in /proc")
+def test_killed_workers_and_a_killed_driver_change_no_bit(home: Path, two: Path) -> None:
+    """A worker is killed after the first epoch, the driver after the third; another driver goes on."""
+    command = [*RETRAIN, "-o", str(home / "killed"), "--home", str(home / "home"), "--workers", "2"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pcdarts_tune", *command],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stdout is not None and process.stderr is not None
+    said = []
+    for line in process.stderr:
+        said.append(line)
+        if "retraining: 1/4" in line:
+            workers = [pid for pid in children(process.pid) if "RayTrainWorker" in title(pid)]
+            assert len(workers) == 2
+            os.kill(workers[1], signal.SIGKILL)
+        if "retraining: 3/4" in line:
+            process.kill()
+            break
+    assert process.stdout.read() == ""
+    process.wait(timeout=30)
+    process.stderr.close()
+    process.stdout.close()
+    assert any("a worker was lost; all go on from the checkpoint (1 of 3)" in line for line in said), said
+    numbers = re.findall(r"retraining: (\d)/4", "".join(said))
+    assert numbers == ["1", "2", "3"]
+    assert (home / "killed.checkpoint").exists()
+    assert run(home, "killed", "--workers", "2") == 0
+    assert origin(home / "killed")["result"]["weights"] == origin(two)["result"]["weights"]
+
+
+def test_a_diverging_training_ends_at_once(home: Path, ray: None, capsys: pytest.CaptureFixture[str]) -> None:
+    wild = {"learning_rate": 10, "weight_decay": 1, "grad_clip": 1e6, "batch_size": 16}
+    changes = [word for key, value in wild.items() for word in ("--set", f"retrain.{key}={value}")]
+    assert run(home, "diverged", "--workers", "2", "--no-track", *changes) == 1
+    said = capsys.readouterr().err
+    assert "training loss became" in said
+    assert "a worker was lost" not in said
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--workers", "3"], "--set retrain.batch_size=63"),
+        (["--workers", "2", "--groups", "3"], "--groups 4"),
+        (["--workers", "2", "--address", "nowhere"], "is not HOST:PORT"),
+    ],
+)
+def test_workers_that_cannot_be_are_refused(
+    home: Path, capsys: pytest.CaptureFixture[str], options: list[str], said: str
+) -> None:
+    assert run(home, "refused", "--no-track", *options) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_each_worker_gets_a_gpu_or_its_share_of_the_cores() -> None:
+    node = {"CPU": 16.0, "GPU": 2.0}
+    machine = Cluster(16, 2, (node,))
+    assert (shared_out(Workers(2), machine).cpus, shared_out(Workers(2), machine).gpus) == (8, 1)
+    assert shared_out(Workers(4, gpus=False), machine).threads == 4
+    with pytest.raises(UserError, match="a GPU for each, and there are 2") as refused:
+        shared_out(Workers(4), machine)
+    assert refused.value.hint == "--workers 2, or --device cpu"
+    with pytest.raises(UserError, match="a core for each, and there is 1"):
+        shared_out(Workers(2), Cluster(1, 0, ({"CPU": 1.0},)))
