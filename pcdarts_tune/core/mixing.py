@@ -45,12 +45,12 @@ class Mixing:
     def __call__(
         self, images: Tensor, labels: Tensor, *, seed: int, epoch: int, batch: int
     ) -> tuple[Tensor, Tensor]:
-        """Images (N, C, H, W) and labels int64 (N,) to images of the same shape and shares float32 (N, num_classes)."""
+        """Images (N, C, H, W) and labels int64 (N,) to images of the same shape and shares (N, num_classes) of their type."""
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(derive_seed(seed, "mixing", epoch, batch))
             kind = self._kinds[int(torch.randint(len(self._kinds), ()))]
             images, shares = kind(images, labels)
-        return images, shares.to(torch.float32)
+        return images, shares.to(images.dtype)
 
 
 def dominant(labels: Tensor) -> Tensor:
