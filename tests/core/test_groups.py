@@ -25,6 +25,8 @@ from pcdarts_tune.core.stream import StreamBatches, StreamImages
 COUNT, DAMAGED = 38, (3, 20)
 IMAGES = torch.randint(0, 256, (COUNT, 1, 8, 8), generator=torch.Generator().manual_seed(5)).byte()
 LABELS = torch.arange(COUNT) % 3
+FORMS = ("memory", "stream", "options")
+"""Images in memory, streamed ones, and mixed ones whose weights are averaged."""
 SET: dict[str, Any] = {"num_classes": 3, "mean": (0.4,), "std": (0.3,)}
 
 
@@ -53,7 +55,7 @@ class Doubled:
     """Batches in float64."""
 
     def __init__(self, batches: MemoryBatches | StreamBatches) -> None:
-        self.batches = batches
+        self.batches, self.num_classes = batches, batches.num_classes
 
     def __len__(self) -> int:
         return len(self.batches)
@@ -71,9 +73,11 @@ def streamed(seen: list[int] | None = None) -> StreamBatches:
 def training(form: str, groups: int, team: Team | None = None, **settings: Any) -> Training:
     torch.manual_seed(0)
     net = EvaluationNetwork(PUBLISHED["PC_DARTS_cifar"], 4, 3, 3, in_channels=1).double()
+    if form == "options":
+        settings = {"ema_decay": 0.8, "mixup": 0.2, "cutmix": 1.0} | settings
     memory = MemoryBatches(IMAGES, LABELS, augment=Augmentation(1, True, 2), **SET)
     valid = MemoryBatches(IMAGES[:9], LABELS[:9], **SET)
-    train = Doubled(memory if form == "memory" else streamed())
+    train = Doubled(streamed() if form == "stream" else memory)
     values = {
         "epochs": 2,
         "batch_size": 8,
@@ -90,13 +94,14 @@ def measured(done: Training) -> dict[str, Any]:
     return {
         "numbers": [[e.train_loss, e.train_accuracy, e.valid_loss, e.valid_accuracy] for e in epochs],
         "state": {name: value.clone() for name, value in done.network.state_dict().items()},
+        "result": {name: value.clone() for name, value in done.result.state_dict().items()},
     }
 
 
 def worker(rank: int, size: int, groups: int, folder: str) -> None:
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=size)
-    for form in ("memory", "stream"):
+    for form in FORMS:
         result = measured(training(form, groups, Team(rank, size)))
         if rank == 0:
             torch.save(result, Path(folder) / form)
@@ -107,13 +112,14 @@ def test_two_processes_equal_one_with_as_many_groups(tmp_path: Path) -> None:
     """Drop path, the auxiliary head, clipping; 38 images end in a batch of six, which
     leaves groups of 2, 2, 1 and 1 images, and two files are damaged."""
     multiprocessing.spawn(worker, (2, 2, str(tmp_path)), 2)
-    for form in ("memory", "stream"):
+    for form in FORMS:
         theirs, ours = torch.load(tmp_path / form), measured(training(form, 2))
         assert torch.tensor(theirs["numbers"]) == pytest.approx(torch.tensor(ours["numbers"]), abs=1e-9)
-        for name, value in ours["state"].items():
-            torch.testing.assert_close(
-                theirs["state"][name], value, rtol=1e-9, atol=1e-9, msg=f"{form} {name}"
-            )
+        for part in ("state", "result"):
+            for name, value in ours[part].items():
+                torch.testing.assert_close(
+                    theirs[part][name], value, rtol=1e-9, atol=1e-9, msg=f"{form} {part} {name}"
+                )
 
 
 def test_groups_have_statistics_masks_and_weights_of_their_own() -> None:
