@@ -118,7 +118,8 @@ def compare(wanted: SeveralSeeds, genotype: GenotypeSource, baselines: Sequence[
             hint="choose another folder with -o",
         )
     own = Contestant(genotype.origin, "candidate", genotype.genotype, run_id=genotype.run_id)
-    standings = wanted.train(unified([own, *baselines]))
+    others = [each for each in baselines if each.name != own.name]
+    standings = wanted.train(unified([own, *others]))
     if not standings[0].diverged < len(wanted.seeds):
         reasons = {each.failed for each in standings[0].trainings if each.failed}
         raise NonFiniteLoss(f"every training diverged: {'; '.join(sorted(reasons))}")
