@@ -41,7 +41,7 @@ from pcdarts_tune.core import normalize
 from pcdarts_tune.core import precision as precision_module
 from pcdarts_tune.core.architect import only
 from pcdarts_tune.core.augment import Augmentation
-from pcdarts_tune.core.benchmark import Contestant, contestant, peak_memory, timed
+from pcdarts_tune.core.contestants import Contestant, contestant
 from pcdarts_tune.core.data import MemoryBatches
 from pcdarts_tune.core.genotype import PUBLISHED, Genotype
 from pcdarts_tune.core.network import EvaluationNetwork
@@ -51,6 +51,7 @@ from pcdarts_tune.core.retrain import Training, evaluate
 from pcdarts_tune.core.search import Search
 from pcdarts_tune.core.supernet import Supernet
 from pcdarts_tune.core.textbook import TextbookSupernet
+from pcdarts_tune.core.timing import peak_memory, timed
 
 CPU = torch.device("cpu")
 MEAN, STD = (0.49139968, 0.48215827, 0.44653124), (0.24703233, 0.24348505, 0.26158768)

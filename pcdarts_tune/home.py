@@ -1,4 +1,4 @@
-"""What lies where: the home folder, a sweep's folder, its record, its lock, and writing files whole or not at all.
+"""What lies where: the home folder, a sweep's folder, its record, and writing files whole or not at all.
 
 HOME/mlflow.db  HOME/mlartifacts/             MLflow's store, when no server is named
 HOME/sweeps/NAME/sweep.json                   the resolved space, seed, data, versions: written once
@@ -16,14 +16,10 @@ from __future__ import annotations
 import json
 import os
 import re
-import socket
-import time
 import uuid
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Any, Self
+from typing import Any
 
 from pcdarts_tune.errors import UserError, nearest
 from pcdarts_tune.inputs import read_json as read_json
@@ -191,76 +187,3 @@ def write_whole(path: Path, text: str) -> None:
 def write_json(path: Path, value: Any) -> None:
     """`write_whole` of a JSON value."""
     write_whole(path, json.dumps(value, indent=1) + "\n")
-
-
-class SweepLock:
-    """Held by the one process that runs a sweep; the system lets go of it when that process ends, however it ends.
-
-    Raises:
-        UserError: on entering, when another process holds it, with its process id and host.
-    """
-
-    PATIENCE = 1.0
-    """Seconds to try for: whoever only looks (`is_running`) holds it for an instant."""
-
-    def __init__(self, folder: SweepFolder) -> None:
-        self.folder = folder
-        self._file: IO[str] | None = None
-
-    def __enter__(self) -> Self:
-        import fcntl
-
-        file = (self.folder.path / "lock").open("a+", encoding="utf-8")
-        end = time.monotonic() + self.PATIENCE
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() < end:
-                    time.sleep(0.05)
-                    continue
-                file.seek(0)
-                holder = file.read().strip() or "another process"
-                file.close()
-                raise UserError(
-                    f"sweep {self.folder.name!r} is already being run, by {holder}",
-                    hint=f"pcdarts-tune status {self.folder.name}, or wait for it, or stop that process",
-                ) from None
-            except OSError as error:
-                file.close()
-                raise UserError(
-                    f"{self.folder.path / 'lock'} cannot be locked: {error.strerror}",
-                    hint="--home on a disk whose file system has locks",
-                ) from None
-        self._file = file
-        with suppress(OSError):  # who holds it is a courtesy; a full disk takes no line
-            file.seek(0)
-            file.truncate()
-            file.write(
-                f"process {os.getpid()} on {socket.gethostname()} since {time.strftime('%Y-%m-%d %H:%M:%S')}\n"
-            )
-            file.flush()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._file is not None:
-            with suppress(OSError):
-                self._file.close()
-            self._file = None
-
-
-def is_running(folder: SweepFolder) -> bool:
-    """Whether a process holds the sweep's lock; writes nothing, and False where that cannot be told."""
-    import fcntl
-
-    try:
-        with (folder.path / "lock").open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:  # no such file: it never ran
-        return False
-    return False

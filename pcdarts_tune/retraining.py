@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from pcdarts_tune.core.groups import Team
     from pcdarts_tune.core.retrain import TrainEpoch, Training
     from pcdarts_tune.datasets import DataSet
-    from pcdarts_tune.distributed.driver import Workers
+    from pcdarts_tune.distributed.fitting import Workers
 
 
 @dataclass(frozen=True)

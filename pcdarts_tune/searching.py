@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
     from pcdarts_tune.config import Space
     from pcdarts_tune.core.genotype import Genotype
-    from pcdarts_tune.core.search import Search, SearchEpoch
+    from pcdarts_tune.core.search import Search
+    from pcdarts_tune.core.search_epoch import SearchEpoch
     from pcdarts_tune.datasets import DataSet
 
 

@@ -51,7 +51,7 @@ class Proposal:
 
 
 class SweepStudy:
-    """An Optuna study with the settings that a sweep needs; one driver at a time writes to it (see home.SweepLock).
+    """An Optuna study with the settings that a sweep needs; one driver at a time writes to it (see locks.sweep_lock).
 
     Args:
         study: the Optuna study.

@@ -21,12 +21,11 @@ from pcdarts_tune.errors import UserError, WorkFailed
 from pcdarts_tune.execution import Execution
 from pcdarts_tune.home import (
     SweepFolder,
-    SweepLock,
     artifact_root,
     default_tracking_uri,
     find_sweep,
-    is_running,
 )
+from pcdarts_tune.locks import is_running, sweep_lock
 from pcdarts_tune.study import STUDY_NAME, SweepStudy
 from pcdarts_tune.sweeping.outcome import TrialRecord, ranked
 from pcdarts_tune.sweeping.study_lock import StudyLock, is_locked
@@ -146,7 +145,7 @@ class SweepHandle:
         Raises:
             UserError: another driver holds it.
         """
-        with SweepLock(self.folder):
+        with sweep_lock(self.folder):
             if self.settings.study_uri is None:
                 yield
                 return

@@ -15,6 +15,7 @@ from PIL import Image
 
 from pcdarts_tune import cli
 from pcdarts_tune.home import SweepFolder, default_tracking_uri, read_json, write_json
+from pcdarts_tune.locks import FileLock
 
 
 @pytest.fixture(scope="module")
@@ -230,3 +231,18 @@ def test_what_cannot_be_promoted_is_refused(
     captured = capsys.readouterr()
     assert said in captured.err
     assert captured.out == ""
+
+
+def test_a_training_that_another_promotion_runs_is_not_begun(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home = tmp_path / "home"
+    make_sweep(home, "first", FOUND)
+    arguments = ("promote", "first", "--set", "retrain.epochs=1")
+    assert run(home, *arguments) == 0
+    (place,) = (home / "sweeps" / "first" / "promotions").iterdir()
+    shutil.rmtree(place / "model")
+    with FileLock(place / "lock", "", ""):
+        assert run(home, *arguments) == 2
+    assert "is already being trained with seed 0, by process" in capsys.readouterr().err
+    assert not (place / "model").exists()

@@ -15,16 +15,15 @@ import pytest
 from pcdarts_tune.errors import UserError
 from pcdarts_tune.home import (
     SweepFolder,
-    SweepLock,
     default_tracking_uri,
     find_sweep,
     free_name,
-    is_running,
     network_file_system,
     read_json,
     write_json,
     write_whole,
 )
+from pcdarts_tune.locks import is_running, sweep_lock
 
 
 @pytest.mark.parametrize("name", ["", ".hidden", "a/b", "../x", "a b", "x" * 101, "é"])
@@ -59,7 +58,7 @@ def test_files_are_written_whole_or_not_at_all(tmp_path: Path) -> None:
 
 
 def hold(path: Path, ready: object, done: object) -> None:
-    with SweepLock(SweepFolder(path)):
+    with sweep_lock(SweepFolder(path)):
         ready.set()  # type: ignore[attr-defined]
         done.wait(30)  # type: ignore[attr-defined]
 
@@ -73,12 +72,12 @@ def test_one_process_holds_the_lock_and_its_end_frees_it(tmp_path: Path) -> None
     holder.start()
     assert ready.wait(60)
     assert is_running(folder)
-    with pytest.raises(UserError, match=f"process {holder.pid} on"), SweepLock(folder):
+    with pytest.raises(UserError, match=f"process {holder.pid} on"), sweep_lock(folder):
         pass
     holder.kill()
     holder.join()
     assert not is_running(folder)
-    with SweepLock(folder):
+    with sweep_lock(folder):
         assert is_running(folder)
 
 
@@ -86,14 +85,14 @@ def test_who_looks_is_in_nobody_s_way(tmp_path: Path) -> None:
     folder = SweepFolder(tmp_path)
     assert not is_running(folder)
     assert list(tmp_path.iterdir()) == [], "looking leaves nothing"
-    with SweepLock(folder):
+    with sweep_lock(folder):
         pass
     lock = tmp_path / "lock"
     looking = lock.open("rb")
     fcntl.flock(looking, fcntl.LOCK_SH)
     assert not is_running(folder), "two may look at a time"
     threading.Timer(0.3, looking.close).start()
-    with SweepLock(folder):
+    with sweep_lock(folder):
         assert is_running(folder)
     assert not is_running(folder)
 
@@ -146,5 +145,5 @@ def test_a_home_on_the_network_is_known(tmp_path: Path) -> None:
 def test_the_lock_is_held_on_a_full_disk_too(tmp_path: Path) -> None:
     (tmp_path / "lock").symlink_to("/dev/full")
     folder = SweepFolder(tmp_path)
-    with SweepLock(folder):
+    with sweep_lock(folder):
         assert is_running(folder)

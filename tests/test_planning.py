@@ -14,9 +14,11 @@ from pcdarts_tune.core.genotype import PUBLISHED
 from pcdarts_tune.datasets import load_dataset, split_dataset
 from pcdarts_tune.planning import gather, networks
 from pcdarts_tune.planning.assumed import SHAPES, planned_images
+from pcdarts_tune.planning.fit import Fit, Sample
 from pcdarts_tune.planning.forecast import done_within, expected_share, forecast, makespan
-from pcdarts_tune.planning.measuring import Fit, Sample, SearchProbe, measure
+from pcdarts_tune.planning.measuring import measure
 from pcdarts_tune.planning.origins import origins
+from pcdarts_tune.planning.probes import SearchProbe
 from pcdarts_tune.planning.proposals import draw, sizes
 from pcdarts_tune.planning.room import Room
 from pcdarts_tune.planning.show import as_text

@@ -5,9 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
 from mlflow import MlflowClient
 
 from pcdarts_tune.config import Space
+from pcdarts_tune.errors import UserError
+from pcdarts_tune.locks import sweep_lock
 from pcdarts_tune.sweep import SweepHandle, SweepSettings
 from pcdarts_tune.sweeping.outcome import Outcome
 from pcdarts_tune.sweeping.runner import trials_left
@@ -38,6 +41,16 @@ def test_trials_that_are_left(tmp_path: Path) -> None:
     assert trials_left(sweep) == 2
     sweep.study.note("target", 3)
     assert trials_left(sweep) == 0
+
+
+def test_a_sweep_that_another_driver_is_making_is_not_made(tmp_path: Path) -> None:
+    sweep = made(tmp_path, 1)
+    sweep.folder.record_file.unlink()  # not made yet
+    study = (sweep.folder.path / "study.db").read_bytes()
+    with sweep_lock(sweep.folder), pytest.raises(UserError, match=r"'s' is already being run, by process"):
+        made(tmp_path, 2)
+    assert (sweep.folder.path / "study.db").read_bytes() == study
+    assert made(tmp_path, 2).target == 2
 
 
 def test_a_failed_trial_s_epochs_reach_mlflow_late(tmp_path: Path) -> None:

@@ -37,6 +37,7 @@ SHIPPED = [
     "cifar10",
     "cifar100",
     "cifar10_ablation",
+    "cifar10_cpu",
     "cifar10_paper",
     "darts_cifar10",
     "fashion_mnist",

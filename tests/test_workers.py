@@ -18,15 +18,16 @@ import torch
 from safetensors.torch import load_file
 
 from pcdarts_tune import cli
-from pcdarts_tune.distributed.driver import Workers, shared_out
+from pcdarts_tune.distributed.fitting import Workers, shared_out
 from pcdarts_tune.errors import UserError
 from pcdarts_tune.home import default_tracking_uri
 from pcdarts_tune.sweeping.ray_session import ray_running
 from pcdarts_tune.sweeping.resources import Cluster
 
-CHANGES = {"channels": 4, "layers": 3, "epochs": 4, "drop_path": 0.3, "auxiliary": "true"}
+CHANGES = {"channels": 4, "layers": 3, "epochs": 6, "drop_path": 0.3, "auxiliary": "true"}
 RETRAIN = ["retrain", "PC_DARTS_cifar", "--space", "quickstart", "--device", "cpu"]
 RETRAIN += [word for key, value in CHANGES.items() for word in ("--set", f"retrain.{key}={value}")]
+RETRAIN += ["--set", "data.test_fraction=0.5"]  # the last batch of 64 is smaller
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +75,7 @@ def test_two_workers_equal_one_process_with_two_groups(
     assert by_workers.data.metrics.keys() == alone.data.metrics.keys()
     for name in ("retrain/loss_train", "retrain/acc_held_out"):
         curves = [client.get_metric_history(each.info.run_id, name) for each in (by_workers, alone)]
-        assert [point.step for point in curves[0]] == [0, 1, 2, 3]
+        assert [point.step for point in curves[0]] == list(range(6))
         assert [p.value for p in curves[0]] == pytest.approx([p.value for p in curves[1]], rel=1e-4)
     assert by_workers.data.tags["pcdarts.groups"] == "2"
     assert by_workers.data.tags["pcdarts.threads"] == str(max(1, len(os.sched_getaffinity(0)) // 2))
@@ -101,30 +102,31 @@ def title(pid: int) -> str:
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds processes in /proc")
 def test_killed_workers_and_a_killed_driver_change_no_bit(home: Path, two: Path) -> None:
-    """A worker is killed after the first epoch, the driver after the third; another driver goes on."""
+    """A worker is killed in the second epoch, the driver when the others have gone on; another driver does the rest."""
     command = [*RETRAIN, "-o", str(home / "killed"), "--home", str(home / "home"), "--workers", "2"]
     process = subprocess.Popen(
         [sys.executable, "-m", "pcdarts_tune", *command],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert process.stdout is not None and process.stderr is not None
-    said = []
+    said: list[str] = []
+    lost = "a worker was lost; all go on from the checkpoint (1 of 3)\n"
     for line in process.stderr:
         said.append(line)
-        if "retraining: 1/4" in line:
+        if "retraining: 1/6" in line:
             workers = [pid for pid in children(process.pid) if "RayTrainWorker" in title(pid)]
             assert len(workers) == 2
             os.kill(workers[1], signal.SIGKILL)
-        if "retraining: 3/4" in line:
+        elif "retraining:" in line and lost in said:
             process.kill()
             break
     assert process.stdout.read() == ""
     process.wait(timeout=30)
     process.stderr.close()
     process.stdout.close()
-    assert any("a worker was lost; all go on from the checkpoint (1 of 3)" in line for line in said), said
-    numbers = re.findall(r"retraining: (\d)/4", "".join(said))
-    assert numbers == ["1", "2", "3"]
+    assert lost in said
+    numbers = re.findall(r"retraining: (\d)/6", "".join(said))
+    assert numbers == [str(number) for number in range(1, len(numbers) + 1)]
     assert (home / "killed.checkpoint").exists()
     assert run(home, "killed", "--workers", "2") == 0
     assert origin(home / "killed")["result"]["weights"] == origin(two)["result"]["weights"]
@@ -133,7 +135,7 @@ def test_killed_workers_and_a_killed_driver_change_no_bit(home: Path, two: Path)
 def test_a_diverging_training_ends_at_once(home: Path, ray: None, capsys: pytest.CaptureFixture[str]) -> None:
     wild = {"learning_rate": 10, "weight_decay": 1, "grad_clip": 1e6, "batch_size": 16}
     changes = [word for key, value in wild.items() for word in ("--set", f"retrain.{key}={value}")]
-    assert run(home, "diverged", "--workers", "2", "--no-track", *changes) == 1
+    assert run(home, "diverged", "--workers", "1", "--no-track", *changes) == 1
     said = capsys.readouterr().err
     assert "training loss became" in said
     assert "a worker was lost" not in said
@@ -144,7 +146,6 @@ def test_a_diverging_training_ends_at_once(home: Path, ray: None, capsys: pytest
     [
         (["--workers", "3"], "--set retrain.batch_size=63"),
         (["--workers", "2", "--groups", "3"], "--groups 4"),
-        (["--workers", "2", "--address", "nowhere"], "is not HOST:PORT"),
     ],
 )
 def test_workers_that_cannot_be_are_refused(

@@ -138,7 +138,7 @@ def command(
     seed = resolved.seed if seed is None else seed
     execution, by = given.over(DEFAULTS), None
     if workers is not None or address is not None:
-        from pcdarts_tune.distributed.driver import Workers
+        from pcdarts_tune.distributed.fitting import Workers
 
         by = Workers(workers or 1, address, None if device == "auto" else device == "cuda")
     tracked = None

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from inspect import signature
 from typing import Any
 
 import torch
@@ -28,6 +29,12 @@ from torch.nn.modules.batchnorm import _NormBase
 
 from pcdarts_tune.core.data import Batches
 from pcdarts_tune.core.network import EvaluationNetwork
+
+_BUFFERS = (
+    "forward_sync_buffers"  # what newer versions call it
+    if "forward_sync_buffers" in signature(nn.parallel.DistributedDataParallel.__init__).parameters
+    else "broadcast_buffers"
+)
 
 
 class Team:
@@ -54,8 +61,8 @@ class Team:
         return nn.parallel.DistributedDataParallel(
             network,
             device_ids=[device] if device.type == "cuda" else None,
-            broadcast_buffers=False,
             find_unused_parameters=_leaves_nodes_out(network),
+            **{_BUFFERS: False},
         )
 
     def counted(self, own: Sequence[int], first: int, groups: int) -> list[int]:

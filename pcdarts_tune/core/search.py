@@ -10,21 +10,16 @@ The architecture is frozen for the first epochs. The genotype is derived after e
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pcdarts_tune.core.architect import Architect, only
-from pcdarts_tune.core.architecture import softmax_per_node
 from pcdarts_tune.core.data import Batches, require_batches, trainable
 from pcdarts_tune.core.execution import compile_forward, compiling, resolved
-from pcdarts_tune.core.genotype import Genotype
 from pcdarts_tune.core.graphs import StepGraphs, module_tensors
 from pcdarts_tune.core.meter import Meter, Stopwatch, require_finite
 from pcdarts_tune.core.optimizers import (
@@ -37,70 +32,9 @@ from pcdarts_tune.core.optimizers import (
 from pcdarts_tune.core.precision import autocast, check_precision, hardware, widened
 from pcdarts_tune.core.retrain import evaluate
 from pcdarts_tune.core.schedules import learning_rate as scheduled_rate
+from pcdarts_tune.core.search_epoch import SearchEpoch, entropy, row, table
 from pcdarts_tune.core.state import derive_seed, seeded
 from pcdarts_tune.core.supernet import Supernet
-
-Table = tuple[tuple[float, ...], ...]
-
-
-@dataclass(frozen=True)
-class SearchEpoch:
-    """What one epoch of a search gave.
-
-    Attributes:
-        epoch, epochs: this epoch, from 0, and how many there are.
-        genotype: derived after this epoch.
-        train_loss, train_accuracy: supernet on the weights half, augmented.
-        arch_loss, arch_accuracy: supernet on the alphas half, before each architecture step; None while frozen.
-        valid_loss, valid_accuracy: supernet in evaluation mode on held-out images; None where none were given. It does
-            not rank the derived cells (spec section 8, trap 9).
-        alpha_entropy_normal, alpha_entropy_reduce: mean entropy of softmax(alpha) over the edges, in nats.
-        skip_connections: in the normal cell of `genotype`.
-        learning_rate: of the weights in this epoch.
-        seconds, images_per_second: images count once for each half they train.
-        peak_memory_bytes: see `meter.Stopwatch`.
-        alpha_normal, alpha_reduce: softmaxed, (E, O); beta_normal, beta_reduce: softmaxed per node, (E,), or None.
-    """
-
-    epoch: int
-    epochs: int
-    genotype: Genotype
-    train_loss: float
-    train_accuracy: float
-    arch_loss: float | None
-    arch_accuracy: float | None
-    valid_loss: float | None
-    valid_accuracy: float | None
-    alpha_entropy_normal: float
-    alpha_entropy_reduce: float
-    skip_connections: int
-    learning_rate: float
-    seconds: float
-    images_per_second: float
-    peak_memory_bytes: int
-    alpha_normal: Table = field(repr=False)
-    alpha_reduce: Table = field(repr=False)
-    beta_normal: tuple[float, ...] | None = field(repr=False)
-    beta_reduce: tuple[float, ...] | None = field(repr=False)
-
-    def metrics(self) -> dict[str, float]:
-        """The numbers by the names that MLflow shows; what was not measured is left out."""
-        named = {
-            "search/loss_train": self.train_loss,
-            "search/acc_train": self.train_accuracy,
-            "search/loss_arch": self.arch_loss,
-            "search/acc_arch": self.arch_accuracy,
-            "search/loss_held_out": self.valid_loss,
-            "search/acc_held_out": self.valid_accuracy,
-            "search/learning_rate": self.learning_rate,
-            "search/seconds": self.seconds,
-            "search/images_per_second": self.images_per_second,
-            "search/peak_memory_bytes": float(self.peak_memory_bytes),
-            "arch/alpha_entropy_normal": self.alpha_entropy_normal,
-            "arch/alpha_entropy_reduce": self.alpha_entropy_reduce,
-            "arch/skip_connections": float(self.skip_connections),
-        }
-        return {name: value for name, value in named.items() if value is not None}
 
 
 class Search:
@@ -279,17 +213,17 @@ class Search:
             arch_accuracy=arch_accuracy,
             valid_loss=valid_loss,
             valid_accuracy=valid_accuracy,
-            alpha_entropy_normal=_entropy(net.alpha_normal),
-            alpha_entropy_reduce=_entropy(net.alpha_reduce),
+            alpha_entropy_normal=entropy(net.alpha_normal),
+            alpha_entropy_reduce=entropy(net.alpha_reduce),
             skip_connections=genotype.skip_connections,
             learning_rate=rate,
             seconds=seconds,
             images_per_second=(trained + searched) / seconds,
             peak_memory_bytes=max(watch.peak_memory_bytes(), self.graphs.peak_memory_bytes),
-            alpha_normal=_table(net.alpha_normal),
-            alpha_reduce=_table(net.alpha_reduce),
-            beta_normal=_row(net.beta_normal),
-            beta_reduce=_row(net.beta_reduce),
+            alpha_normal=table(net.alpha_normal),
+            alpha_reduce=table(net.alpha_reduce),
+            beta_normal=row(net.beta_normal),
+            beta_reduce=row(net.beta_reduce),
         )
 
     def step_pair(self, images: Tensor, labels: Tensor, valid_images: Tensor, valid_labels: Tensor) -> None:
@@ -326,16 +260,3 @@ class Search:
                 self._alphas_batch += 1
                 yield batch
             self._alphas_pass, self._alphas_batch = self._alphas_pass + 1, 0
-
-
-def _table(alpha_EO: Tensor) -> Table:
-    return tuple(tuple(row) for row in torch.softmax(alpha_EO.detach(), dim=-1).tolist())
-
-
-def _row(beta_E: Tensor | None) -> tuple[float, ...] | None:
-    return None if beta_E is None else tuple(softmax_per_node(beta_E.detach()).tolist())
-
-
-def _entropy(alpha_EO: Tensor) -> float:
-    rows = _table(alpha_EO)
-    return sum(-p * math.log(p) for row in rows for p in row if p > 0) / len(rows)

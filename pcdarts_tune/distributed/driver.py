@@ -11,18 +11,18 @@
 from __future__ import annotations
 
 import tempfile
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pcdarts_tune.distributed.desk import INTERRUPTED, News, Trouble, open_desk
-from pcdarts_tune.distributed.worker import Task, train_worker
+from pcdarts_tune.distributed.fitting import Fit, Workers, shared_out
+from pcdarts_tune.distributed.worker import Task
 from pcdarts_tune.errors import UserError, WorkFailed
 from pcdarts_tune.resumable import Resumable
-from pcdarts_tune.sweeping.resources import Cluster, Share, cluster, share_resources
+from pcdarts_tune.sweeping.resources import cluster
 from pcdarts_tune.terminal.options import say
 
 if TYPE_CHECKING:
@@ -31,23 +31,6 @@ if TYPE_CHECKING:
 
 ASKED_EVERY = 0.25
 """Seconds between two looks at what the workers reported."""
-
-
-@dataclass(frozen=True)
-class Workers:
-    """Who trains; none of it changes what is computed, but for the order of sums.
-
-    Attributes:
-        count: of processes.
-        address: of a Ray cluster; None starts Ray here.
-        gpus: one for each worker; None: where there are some.
-        max_failures: how often the workers are started again after one was lost.
-    """
-
-    count: int
-    address: str | None = None
-    gpus: bool | None = None
-    max_failures: int = 3
 
 
 def vessel(work: Retraining) -> Training:
@@ -121,7 +104,7 @@ def _followed(
         desk = open_desk(checkpoint)
         # the images travel by Ray's object store, once to each node
         bare: Any = replace(work, images=None)  # type: ignore[arg-type]
-        fit = _Fit(Task(bare, ray.put(packed), desk, share.threads), workers, share, storage)
+        fit = Fit(Task(bare, ray.put(packed), desk, share.threads), workers, share, storage)
         try:
             yield from _reported(fit, desk, epoch, workers, quiet)
         finally:
@@ -129,7 +112,7 @@ def _followed(
                 desk.fail.remote(INTERRUPTED)
 
 
-def _reported(fit: _Fit, desk: Any, epoch: int, workers: Workers, quiet: bool) -> Iterator[dict[str, Any]]:
+def _reported(fit: Fit, desk: Any, epoch: int, workers: Workers, quiet: bool) -> Iterator[dict[str, Any]]:
     import ray
 
     starts, notes = 1, 0
@@ -157,62 +140,6 @@ def _reported(fit: _Fit, desk: Any, epoch: int, workers: Workers, quiet: bool) -
                     hint="run it again: it goes on from the checkpoint; the logs are in /tmp/ray/session_latest/logs",
                 ) from fit.error
             return
-
-
-class _Fit:
-    """Ray Train's trainer in a thread of its own, so that this one can listen and be interrupted."""
-
-    def __init__(self, task: Task, workers: Workers, share: Share, storage: str) -> None:
-        from ray.train import FailureConfig, RunConfig, ScalingConfig
-        from ray.train.torch import TorchTrainer
-
-        resources = {"CPU": share.cpus, **({"GPU": share.gpus} if share.gpus else {})}
-        trainer = TorchTrainer(
-            train_worker,
-            train_loop_config={"task": task},
-            scaling_config=ScalingConfig(
-                num_workers=workers.count, use_gpu=share.gpus > 0, resources_per_worker=resources
-            ),
-            run_config=RunConfig(
-                name="retraining",
-                storage_path=storage,
-                failure_config=FailureConfig(max_failures=workers.max_failures),
-            ),
-        )
-        self.error: Exception | None = None
-        self._thread = threading.Thread(target=self._run, args=(trainer,), name="ray-train", daemon=True)
-        self._thread.start()
-
-    def _run(self, trainer: Any) -> None:
-        try:
-            trainer.fit()
-        except Exception as error:
-            self.error = error
-
-    def ended(self, timeout: float) -> bool:
-        """Whether all workers have ended, after waiting so many seconds at most."""
-        self._thread.join(timeout)
-        return not self._thread.is_alive()
-
-
-def shared_out(workers: Workers, found: Cluster) -> Share:
-    """What each worker gets: a GPU where there are some (or none is wanted), and its share of the cores.
-
-    Raises:
-        UserError: when there are fewer GPUs or cores than workers.
-    """
-    gpus = found.gpus >= 1 if workers.gpus is None else workers.gpus
-    kind, have = ("GPU", int(found.gpus)) if gpus else ("core", int(found.cpus))
-    if have >= workers.count:
-        share = share_resources(found, trials=workers.count, cpus=None, gpus=float(gpus), most=None)
-        if share.concurrent >= workers.count:
-            return share
-    there = f"there {'is' if have == 1 else 'are'} {have}"
-    raise UserError(
-        f"--workers {workers.count} needs a {kind} for each, and {there}",
-        hint=f"--workers {max(1, have)}"
-        + (", or --device cpu" if gpus else ", or --address of a larger cluster"),
-    )
 
 
 def _raised(trouble: Trouble) -> Exception:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pcdarts_tune.config import Space
     from pcdarts_tune.datasets import Splits
-    from pcdarts_tune.planning.measuring import Fit
+    from pcdarts_tune.planning.fit import Fit
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Seconds and bytes of one step, measured with the real search and the real training at a few batch sizes.
 
-    fit = measure(SearchProbe(space, images, device), wanted=[64, 128], seconds=5.0)
+    fit = measure(SearchProbe(space, images, device), wanted=[64, 128], seconds=5.0, ...)
     fit.at(128).bytes, fit.basis(128)           # "measured", or "from batch 4 and 8"
 
 Where a step is slow, small batches come first: they say what a larger one would take, and it is tried only where the
@@ -10,179 +10,17 @@ time that is left and the memory there is allow it. What was not tried lies on a
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from statistics import median
-from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
-from torch import Tensor
 
-from pcdarts_tune.execution import DEFAULTS, Execution
-
-if TYPE_CHECKING:
-    from pcdarts_tune.config import Space
-    from pcdarts_tune.core.data import Batches
-    from pcdarts_tune.core.genotype import Genotype
-    from pcdarts_tune.core.graphs import StepGraphs
-    from pcdarts_tune.datasets import DataSet
+from pcdarts_tune.planning.fit import Fit, Sample
+from pcdarts_tune.planning.probes import Probe, allocated
 
 SMALLEST = 4
 REPEATS = 3
-
-
-@dataclass(frozen=True)
-class Sample:
-    """What one batch took.
-
-    Attributes:
-        weights: seconds of a step of the weights.
-        alphas: of the architecture step before it; 0 in a training.
-        score: of a batch in evaluation mode.
-        resident: bytes of the tensors that are there before a step: network, optimisers, images.
-        added: bytes that a step adds to them at its peak.
-    """
-
-    batch: int
-    weights: float
-    alphas: float
-    score: float
-    resident: float
-    added: float
-
-    @property
-    def bytes(self) -> float:
-        """The largest sum of the tensors that live at a time."""
-        return self.resident + self.added
-
-
-@dataclass(frozen=True)
-class Fit:
-    """Samples, smallest batch first, and lines through two of them; `too_large` is a batch that ran out of memory."""
-
-    samples: tuple[Sample, ...]
-    too_large: int | None = None
-
-    def at(self, batch: int) -> Sample:
-        """What a batch of that size takes."""
-        if exact := next((sample for sample in self.samples if sample.batch == batch), None):
-            return exact
-        before, last = self._pair(batch)
-
-        def line(name: str) -> float:
-            high, low = getattr(last, name), getattr(before, name)
-            slope = max(0.0, (high - low) / (last.batch - before.batch))
-            return float(max(0.0, high + slope * (batch - last.batch)))  # flat where more took less
-
-        names = ("weights", "alphas", "score", "resident", "added")
-        return Sample(batch, *(line(name) for name in names))
-
-    def refuses(self, batch: int) -> bool:
-        """Whether a batch of that size, or a smaller one, ran out of memory."""
-        return self.too_large is not None and batch >= self.too_large
-
-    def basis(self, batch: int) -> str:
-        """How `at` knows."""
-        if any(sample.batch == batch for sample in self.samples):
-            return "measured"
-        return f"from batch {' and '.join(str(one.batch) for one in self._pair(batch) if one.batch)}"
-
-    def _pair(self, batch: int) -> tuple[Sample, Sample]:
-        """The two samples that a line goes through: those around the batch, or the two nearest below or above."""
-        if len(self.samples) == 1:
-            only = self.samples[0]
-            return Sample(0, 0.0, 0.0, 0.0, only.resident, 0.0), only
-        place = next((at for at, one in enumerate(self.samples) if one.batch > batch), len(self.samples))
-        place = min(max(place, 1), len(self.samples) - 1)
-        return self.samples[place - 1], self.samples[place]
-
-
-class Probe(Protocol):
-    """A network with its optimisers and images, ready for steps.
-
-    Attributes:
-        largest: images there are: no batch is larger.
-        precision: of its steps.
-        graphs: what replays them on a GPU.
-    """
-
-    device: torch.device
-    largest: int
-    precision: str
-    graphs: StepGraphs
-
-    def batch(self, size: int) -> dict[str, Callable[[], object]]:
-        """Steps on a batch of that size: `weights`, `score` and, in a search, `pair`: an architecture step as well."""
-        ...
-
-    def resident(self) -> int:
-        """Bytes that are there before a step."""
-        ...
-
-
-class SearchProbe:
-    """The search of a space, as a trial runs it."""
-
-    def __init__(
-        self, space: Space, images: DataSet, device: torch.device, execution: Execution = DEFAULTS
-    ) -> None:
-        from pcdarts_tune.build import build_search
-
-        self.device = device
-        self._before = _allocated(device)
-        self.search = build_search(space, images, device=device, seed=0, execution=execution)
-        self.largest = min(len(self.search.weights), len(self.search.alphas))
-        self.precision, self.graphs = self.search.precision, self.search.graphs
-
-    def batch(self, size: int) -> dict[str, Callable[[], object]]:
-        search = self.search
-        weights, alphas = _first(search.weights, size), _first(search.alphas, size)
-        search.supernet.train()
-        return {
-            "pair": lambda: self.graphs.run("pair", search.step_pair, *weights, *alphas),
-            "weights": lambda: self.graphs.run("weights", search.step_weights, *weights),
-            "score": lambda: _score(self, search.supernet, weights[0]),
-        }
-
-    def resident(self) -> int:
-        search = self.search
-        parts = [search.weights, search.alphas, search.validate]
-        optimizers = [search.optimizer, search.architect.optimizer]
-        return _resident(self.device, self._before, search.supernet, optimizers, parts)
-
-
-class EvaluationProbe:
-    """The short training of a genotype that scores a trial."""
-
-    def __init__(
-        self,
-        space: Space,
-        genotype: Genotype,
-        images: DataSet,
-        device: torch.device,
-        execution: Execution = DEFAULTS,
-    ) -> None:
-        from pcdarts_tune.build import build_evaluation
-
-        self.device = device
-        self._before = _allocated(device)
-        self.training = build_evaluation(space, genotype, images, device=device, seed=0, execution=execution)
-        self.largest = len(self.training.train)
-        self.precision, self.graphs = self.training.precision, self.training.graphs
-
-    def batch(self, size: int) -> dict[str, Callable[[], object]]:
-        training = self.training
-        images, labels = _first(training.train, size)
-        training.network.train()
-        return {
-            "weights": lambda: self.graphs.run("training", training.step_measured, images, labels),
-            "score": lambda: _score(self, training.network, images),
-        }
-
-    def resident(self) -> int:
-        training = self.training
-        parts = [training.train, training.valid]
-        return _resident(self.device, self._before, training.network, [training.optimizer], parts)
 
 
 @dataclass
@@ -253,8 +91,8 @@ def _batch(one: Sample) -> int:
 
 def sample(probe: Probe, size: int, *, seconds: float) -> Sample:
     """One batch size: each step once uncounted, then timed up to three times, then its memory."""
-    from pcdarts_tune.core.benchmark import peak_memory
     from pcdarts_tune.core.precision import hardware
+    from pcdarts_tune.core.timing import peak_memory, timed
 
     probe.graphs.clear()
     steps = probe.batch(size)
@@ -267,66 +105,9 @@ def sample(probe: Probe, size: int, *, seconds: float) -> Sample:
             len(times["weights"]) < REPEATS and time.perf_counter() - begun < seconds
         ):
             for name, step in steps.items():
-                times[name].append(_timed(step, probe.device))
+                times[name].append(timed(step, probe.device))
         added = peak_memory(steps.get("pair", steps["weights"]), probe.device, warm=False)
-    added = max(added, probe.graphs.peak_memory_bytes - _allocated(probe.device))  # a replay shows nothing
+    added = max(added, probe.graphs.peak_memory_bytes - allocated(probe.device))  # a replay shows nothing
     middle = {name: median(seconds) for name, seconds in times.items()}
     alphas = max(0.0, middle["pair"] - middle["weights"]) if "pair" in middle else 0.0
     return Sample(size, middle["weights"], alphas, middle["score"], probe.resident(), added)
-
-
-def _timed(step: Callable[[], object], device: torch.device) -> float:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    begun = time.perf_counter()
-    step()
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return time.perf_counter() - begun
-
-
-def _first(batches: Batches, size: int) -> tuple[Tensor, Tensor]:
-    """The first batch of that size, as an epoch would give it."""
-    epoch = batches.epoch(size, epoch=0, seed=0)
-    try:
-        images, labels = next(iter(epoch))
-        return images.clone(), labels.clone()  # they may share the memory of a larger chunk
-    finally:
-        if hasattr(epoch, "close"):
-            epoch.close()
-
-
-@torch.no_grad()
-def _score(probe: Probe, network: Any, images: Tensor) -> None:
-    from pcdarts_tune.core.precision import autocast
-
-    network.eval()
-    with autocast(probe.device, probe.precision):
-        network(images.contiguous(memory_format=torch.channels_last))
-    network.train()
-
-
-def _allocated(device: torch.device) -> int:
-    return int(torch.cuda.memory_allocated(device)) if device.type == "cuda" else 0
-
-
-def _resident(
-    device: torch.device,
-    before: int,
-    network: torch.nn.Module,
-    optimizers: list[torch.optim.Optimizer],
-    parts: list[Any],
-) -> int:
-    if device.type == "cuda":
-        return _allocated(device) - before
-    tensors: list[Tensor] = [*network.parameters(), *network.buffers()]
-    for optimizer in optimizers:
-        for state in optimizer.state.values():
-            tensors += [value for value in state.values() if isinstance(value, Tensor)]
-    for part in parts:
-        tensors += [
-            value
-            for value in (getattr(part, "images", None), getattr(part, "labels", None))
-            if isinstance(value, Tensor)
-        ]
-    return sum(tensor.nbytes for tensor in tensors)

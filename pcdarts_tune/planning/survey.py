@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING
 
 from pcdarts_tune.execution import DEFAULTS, Execution
 from pcdarts_tune.planning import networks
+from pcdarts_tune.planning.fit import Fit
 from pcdarts_tune.planning.forecast import Forecast, forecast
-from pcdarts_tune.planning.measuring import Clock, EvaluationProbe, Fit, Probe, SearchProbe, measure
+from pcdarts_tune.planning.measuring import Clock, measure
+from pcdarts_tune.planning.probes import EvaluationProbe, Probe, SearchProbe
 
 if TYPE_CHECKING:
     import torch

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pcdarts_tune.execution import DEFAULTS, Execution
+from pcdarts_tune.locks import FileLock
 from pcdarts_tune.promoting.comparison import Trained
 from pcdarts_tune.promoting.contestants import Contestant, candidate, own_trial
 from pcdarts_tune.promoting.rounds import Rounds, searched_contestant
@@ -64,7 +65,14 @@ class Contest(Rounds):
         return {"sweep": self.sweep.name, "trial": each.trial, "trial_run": each.run_id}
 
     def _train(self, each: Contestant, work: Retraining) -> Trained:
-        trained = super()._train(each, work)
+        place = self.place(work)
+        place.mkdir(parents=True, exist_ok=True)
+        with FileLock(
+            place / "lock",
+            f"{each.name} is already being trained with seed {work.seed}, by {{holder}}",
+            "wait for it: promote then takes its result",
+        ):
+            trained = super()._train(each, work)
         if self.run is not None and trained.done is not None and trained.done.run_id is not None:
             self.run.adopt(trained.done.run_id)
         return trained

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from pcdarts_tune.config import Space
     from pcdarts_tune.datasets import DataSet
-    from pcdarts_tune.distributed.driver import Workers
+    from pcdarts_tune.distributed.fitting import Workers
 
 SUMMARY = "comparison.json"
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pcdarts_tune.core.genotype import Genotype
     from pcdarts_tune.core.network import EvaluationNetwork
     from pcdarts_tune.core.retrain import TrainEpoch
-    from pcdarts_tune.core.search import SearchEpoch
+    from pcdarts_tune.core.search_epoch import SearchEpoch
     from pcdarts_tune.datasets import DataSet
 
 

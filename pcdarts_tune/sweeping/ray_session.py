@@ -115,7 +115,8 @@ def _join(address: str, environment: dict[str, Any]) -> None:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise UserError(
             f"no Ray cluster could be joined at {address}: {reason}",
-            hint="ray start --head there; versions of Python and Ray must be the same on all nodes",
+            hint="ray start --head there; versions of Python and Ray must be the same on all nodes; where the cluster wants "
+            "a token: RAY_AUTH_MODE=token, and its ~/.ray/auth_token on this machine too",
         ) from None
 
 

@@ -21,6 +21,7 @@ from pcdarts_tune.addresses import (
 )
 from pcdarts_tune.errors import UserError
 from pcdarts_tune.home import SweepFolder, write_json
+from pcdarts_tune.locks import sweep_lock
 from pcdarts_tune.study import STUDY_NAME, SweepStudy
 from pcdarts_tune.sweep import FORMAT, SweepHandle, SweepSettings, study_name, study_settings
 from pcdarts_tune.sweeping.storage import below
@@ -41,8 +42,6 @@ def create_sweep(
     Raises:
         UserError: when the name is taken or the folder cannot be written to.
     """
-    from pcdarts_tune.recording.provenance import git_revision, versions
-
     folder = SweepFolder.of(home, name)
     check_free(home, name)
     uri, study_uri = settings.tracking_uri, settings.study_uri
@@ -57,12 +56,31 @@ def create_sweep(
             )
     try:
         folder.path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _cannot_be_made(folder, error) from None
+    with sweep_lock(folder):  # another driver may be making one of that name
+        check_free(home, name)
+        _make(folder, name, space, settings, study_uri, trials=trials, data=data)
+    return SweepHandle(home, folder, uri, study_uri)
+
+
+def _make(
+    folder: SweepFolder,
+    name: str,
+    space: Space,
+    settings: SweepSettings,
+    study_uri: str | None,
+    *,
+    trials: int,
+    data: dict[str, str],
+) -> None:
+    from pcdarts_tune.recording.provenance import git_revision, versions
+
+    try:
         for leftover in folder.path.glob("study.db*"):  # of a sweep that was never fully made
             leftover.unlink()
     except OSError as error:
-        raise UserError(
-            f"{folder.path} cannot be made: {error.strerror}", hint="--home DIR, or PCDARTS_TUNE_HOME"
-        ) from None
+        raise _cannot_be_made(folder, error) from None
     identity = uuid.uuid4().hex
     if settings.storage is not None:
         # its own: sweeps of several homes may have one name
@@ -86,7 +104,12 @@ def create_sweep(
     }
     # last of all: a folder without it is no sweep, and its name is free
     write_json(folder.record_file, about)
-    return SweepHandle(home, folder, uri, study_uri)
+
+
+def _cannot_be_made(folder: SweepFolder, error: OSError) -> UserError:
+    return UserError(
+        f"{folder.path} cannot be made: {error.strerror}", hint="--home DIR, or PCDARTS_TUNE_HOME"
+    )
 
 
 def _kept(uri: str | None) -> str | None:

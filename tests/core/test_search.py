@@ -17,7 +17,8 @@ from pcdarts_tune.core.genotype import PUBLISHED
 from pcdarts_tune.core.meter import NonFiniteLoss
 from pcdarts_tune.core.network import EvaluationNetwork
 from pcdarts_tune.core.retrain import Training, evaluate
-from pcdarts_tune.core.search import Search, SearchEpoch
+from pcdarts_tune.core.search import Search
+from pcdarts_tune.core.search_epoch import SearchEpoch
 from pcdarts_tune.core.state import derive_seed, load_checkpoint, save_checkpoint
 from pcdarts_tune.core.supernet import Supernet
 

@@ -20,7 +20,7 @@ from pcdarts_tune.cli import run as command_line
 from pcdarts_tune.config import Space
 from pcdarts_tune.core.genotype import PUBLISHED
 from pcdarts_tune.errors import UserError
-from pcdarts_tune.home import SweepLock
+from pcdarts_tune.locks import sweep_lock
 from pcdarts_tune.planning.proposals import draw
 from pcdarts_tune.sweep import SweepHandle, SweepSettings, open_sweep
 from pcdarts_tune.sweeping.outcome import Outcome, TrialTask
@@ -304,7 +304,7 @@ def test_rungs_limits_and_a_pareto_front_through_ray(
 
 def test_a_second_driver_is_refused(tmp_path: Path) -> None:
     sweep = made(tmp_path)
-    with SweepLock(sweep.folder), pytest.raises(UserError, match="already being run, by process"):
+    with sweep_lock(sweep.folder), pytest.raises(UserError, match="already being run, by process"):
         run_sweep(sweep, QUIET, function=lookup)
 
 
