@@ -27,7 +27,7 @@ from pcdarts_tune.retraining import Retraining, retrain
 from pcdarts_tune.spaces import load_space, override
 
 NETWORK = ["retrain.channels=8", "retrain.layers=3", "retrain.drop_path=0"]
-FEW = ["retrain.epochs=40", "retrain.batch_size=16", "data.split=published"]
+FEW = ["tune={}", "retrain.epochs=30", "retrain.batch_size=16", "data.split=published"]
 WAYS = {
     "from scratch, rate 0.05": ("retrain.learning_rate=0.05", None),
     "fine-tuned, rate 0.05": ("retrain.learning_rate=0.05", False),
@@ -56,7 +56,7 @@ def part(digits: DataSet, classes: range, most: int | None = None) -> DataSet:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--seeds", type=int, default=5, help="at least 2")
     parser.add_argument("--images", type=int, default=10, help="of each new class")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("-o", "--output", type=Path)
