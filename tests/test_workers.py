@@ -80,6 +80,8 @@ def test_two_workers_equal_one_process_with_two_groups(
     assert by_workers.data.tags["pcdarts.groups"] == "2"
     assert by_workers.data.tags["pcdarts.threads"] == str(max(1, len(os.sched_getaffinity(0)) // 2))
     assert by_workers.info.status == "FINISHED"
+    assert cli.run(["reproduce", one["run_id"], "--home", str(home / "home"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["equal"]
 
 
 def children(pid: int) -> list[int]:
@@ -133,7 +135,7 @@ def test_killed_workers_and_a_killed_driver_change_no_bit(home: Path, two: Path)
 
 
 def test_a_diverging_training_ends_at_once(home: Path, ray: None, capsys: pytest.CaptureFixture[str]) -> None:
-    wild = {"learning_rate": 10, "weight_decay": 1, "grad_clip": 1e6, "batch_size": 16}
+    wild = {"learning_rate": 10, "weight_decay": 1, "grad_clip": 1e6, "batch_size": 8, "epochs": 1}
     changes = [word for key, value in wild.items() for word in ("--set", f"retrain.{key}={value}")]
     assert run(home, "diverged", "--workers", "1", "--no-track", *changes) == 1
     said = capsys.readouterr().err

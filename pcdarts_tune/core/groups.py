@@ -30,11 +30,11 @@ from torch.nn.modules.batchnorm import _NormBase
 from pcdarts_tune.core.data import Batches
 from pcdarts_tune.core.network import EvaluationNetwork
 
-_BUFFERS = (
+_OWN_BUFFERS: dict[str, Any] = {
     "forward_sync_buffers"  # what newer versions call it
     if "forward_sync_buffers" in signature(nn.parallel.DistributedDataParallel.__init__).parameters
-    else "broadcast_buffers"
-)
+    else "broadcast_buffers": False
+}
 
 
 class Team:
@@ -62,7 +62,7 @@ class Team:
             network,
             device_ids=[device] if device.type == "cuda" else None,
             find_unused_parameters=_leaves_nodes_out(network),
-            **{_BUFFERS: False},
+            **_OWN_BUFFERS,
         )
 
     def counted(self, own: Sequence[int], first: int, groups: int) -> list[int]:
