@@ -32,6 +32,8 @@ QUIET = {
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     # how soon Ray Train notices that its workers are done, or lost
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
+    # workers take longer than its minute to start where a machine is busy, and would be started again and again
+    "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "600",
     # under `uv run` Ray would ship the working directory, images included, and build an environment anew for its workers
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
 }
