@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from pathlib import Path
 
 import pytest
 
@@ -90,7 +91,7 @@ def test_a_share_of_several_gpus_is_refused() -> None:
         share_resources(machine(16, 4), trials=1, cpus=None, gpus=1.5, most=None)
 
 
-def test_a_dead_address_is_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dead_address_is_refused_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -99,6 +100,7 @@ def test_a_dead_address_is_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> N
     with pytest.raises(UserError, match="is not HOST:PORT"):
         probe("somewhere")
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))  # there may run one for other tests
     with pytest.raises(UserError, match="no Ray runs on this machine"):
         probe("auto")
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:6379")
