@@ -29,12 +29,15 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     return min(2, len(os.sched_getaffinity(0))) if whole else 0
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A file's tests stay together, since they share what it sets up; so do those that look at one real sweep."""
-    for item in items:
-        whole = "whole" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group("whole" if whole else item.path.name))
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """A file's tests stay together, since they share what it sets up; so do the two files that look at one real sweep."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return nodeid.partition("::")[0].replace("test_whole", "test_browser")
+
+    return ByFile(config, log)
 
 
 @pytest.fixture(autouse=True)
