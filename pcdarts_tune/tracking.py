@@ -16,7 +16,8 @@ import logging
 import math
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -63,8 +64,9 @@ class MlflowStore:
             # they announce every migration of a new database, and the traceback of every error that they raise anyway
             for name in ("mlflow", "alembic"):
                 logging.getLogger(name).setLevel(logging.CRITICAL)
-            make_database(self.uri)
-            self._client = MlflowClient(self.uri, self.uri)
+            with _readable(self.uri):
+                make_database(self.uri)
+                self._client = MlflowClient(self.uri, self.uri)
         return self._client
 
     def experiment(self, name: str) -> str:
@@ -207,6 +209,22 @@ def require_answer(uri: str) -> None:
         raise NoAnswer(
             f"no MLflow server answers at {without_secret(uri)}: {error.strerror or error}",
             hint="start it, or give another with --tracking-uri URI",
+        ) from None
+
+
+@contextmanager
+def _readable(uri: str) -> Iterator[None]:
+    """Around the first look at a store: a file that is no database, or a damaged one, is the user's to mend."""
+    from sqlalchemy.exc import DatabaseError, OperationalError
+
+    try:
+        yield
+    except OperationalError:  # locked, full, not to be opened: for whoever tries again
+        raise
+    except DatabaseError as error:
+        raise UserError(
+            f"MLflow's store {without_secret(uri)} is damaged: {masked(str(error.orig))}",
+            hint="put a copy of it in its place, or record elsewhere with --tracking-uri or --home",
         ) from None
 
 

@@ -37,7 +37,8 @@ ENVIRONMENT = {
 
 
 class Nodes:
-    """The cluster; made in the main thread, in which Ray wants to start its nodes.
+    """The cluster; made in the main thread, in which Ray wants to start its nodes, of a process that has had no other Ray:
+    whether there is a token is settled once for a process.
 
     Args:
         hidden: folders that each node has its own of.
@@ -58,13 +59,20 @@ class Nodes:
         os.environ.update(ENVIRONMENT)
         from ray.cluster_utils import Cluster
 
-        self._cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
+        try:
+            self._cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
+        except BaseException:
+            self._put_back()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
         for node, mark in self.alive:
             self._end(node, mark)
         self._cluster.shutdown()
+        self._put_back()
+
+    def _put_back(self) -> None:
         for name, value in self._before.items():
             os.environ.pop(name) if value is None else os.environ.update({name: value})
 

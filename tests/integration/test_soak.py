@@ -5,6 +5,7 @@ The long ones are `python benchmarks/soak.py driver|process|node`, which share t
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import random
 import shutil
@@ -14,6 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -58,10 +60,8 @@ def test_a_driver_that_is_killed_or_interrupted_loses_nothing(tmp_path: Path, un
     assert differences(tmp_path, undisturbed, NAME) == []
 
 
-def test_killed_processes_and_nodes_lose_nothing(tmp_path: Path, undisturbed: Path) -> None:
-    home, shared = tmp_path / "home", tmp_path / "shared"
-    home.mkdir()
-    shared.mkdir()
+def kill_a_process_and_a_node(home: Path, shared: Path) -> None:
+    """A sweep on a cluster of two nodes; in a process of its own, see `Nodes`."""
     draw = random.Random(0)
     with Nodes(hidden=[home, Path("/tmp/ray")]) as nodes:
         nodes.add()
@@ -76,6 +76,14 @@ def test_killed_processes_and_nodes_lose_nothing(tmp_path: Path, undisturbed: Pa
             nodes.kill(0)
             nodes.add()
             finish(driver)
+
+
+def test_killed_processes_and_nodes_lose_nothing(tmp_path: Path, undisturbed: Path) -> None:
+    home, shared = tmp_path / "home", tmp_path / "shared"
+    home.mkdir()
+    shared.mkdir()
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as other:
+        other.submit(kill_a_process_and_a_node, home, shared).result(300)
     assert {name: n for name, n in audit(home, NAME, TRIALS).items() if n} == {}
     assert differences(home, undisturbed, NAME) == []
 
