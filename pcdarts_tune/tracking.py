@@ -223,8 +223,8 @@ def _readable(uri: str) -> Iterator[None]:
         raise
     except DatabaseError as error:
         raise UserError(
-            f"MLflow's store {without_secret(uri)} is damaged: {masked(str(error.orig))}",
-            hint="put a copy of it in its place, or record elsewhere with --tracking-uri or --home",
+            f"MLflow's store {without_secret(uri)} cannot be read: {masked(str(error.orig))}",
+            hint="restore it from a copy, or record elsewhere with --tracking-uri or --home",
         ) from None
 
 
