@@ -2,7 +2,8 @@
 
 search = build_search(space, images, device=default_device(), seed=0)
 training = build_evaluation(space, genotype, images, device=default_device(), seed=0)
-training, test = build_retraining(space, genotype, images, device=default_device(), seed=0)
+training = build_training(space, genotype, images, device=default_device(), seed=0)
+test = build_test(space, images, device=default_device())
 """
 
 from __future__ import annotations
@@ -77,23 +78,6 @@ def build_evaluation(
     rows = torch.cat([splits.weights, splits.alphas]).sort().values
     recipe, held_out = space.evaluation, splits.held_out
     return _training("evaluation", recipe, genotype, images, rows, held_out, device, seed, execution)
-
-
-def build_retraining(
-    space: Space,
-    genotype: Genotype,
-    images: DataSet,
-    *,
-    device: torch.device,
-    seed: int,
-    execution: Execution = DEFAULTS,
-    initial: Initial | None = None,
-) -> tuple[Training, Batches]:
-    """The full training of a genotype, and the test images to read once after it."""
-    training = build_training(
-        space, genotype, images, device=device, seed=seed, execution=execution, initial=initial
-    )
-    return training, build_test(space, images, device=device)
 
 
 def build_training(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from pcdarts_tune.build import build_retraining
+from pcdarts_tune.build import build_training
 from pcdarts_tune.config import AugmentConfig, Space
 from pcdarts_tune.core.data import MemoryBatches
 from pcdarts_tune.core.genotype import PUBLISHED
@@ -38,7 +38,7 @@ def test_the_average_is_saved_and_tested(space: Space, images: DataSet, tmp_path
     work = Retraining(averaged, GENOTYPE, images, 0)
     assert work.recipe != Retraining(space, GENOTYPE, images, 0).recipe
     done = retrain(work, tmp_path / "model", device=CPU, quiet=True)
-    training, _ = build_retraining(averaged, GENOTYPE, images, device=CPU, seed=0)
+    training = build_training(averaged, GENOTYPE, images, device=CPU, seed=0)
     *_, last = training
     assert last.valid_accuracy == done.validation_accuracy
     assert done.weights == weights_digest(training.result) != weights_digest(training.network)

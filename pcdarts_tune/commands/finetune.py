@@ -20,6 +20,7 @@ from pcdarts_tune.terminal.options import (
     seed_option,
     set_option,
     space_option,
+    track_option,
     tracking_uri_option,
     verbosity,
     verbosity_options,
@@ -40,7 +41,7 @@ from pcdarts_tune.terminal.options import (
     required=True,
     help="Folder for the new model. An interrupted training goes on from FOLDER.checkpoint.",
 )
-@click.option("--track/--no-track", default=True, show_default=True, help="Record the training in MLflow.")
+@track_option
 @device_option
 @execution_options()
 @home_option
@@ -76,13 +77,12 @@ def command(
       pcdarts-tune finetune my-model --space quickstart --freeze --set retrain.epochs=5 -o other
     """
     from pcdarts_tune.finetuning import check_channels, finetuning_space, in_words
-    from pcdarts_tune.home import artifact_root, default_tracking_uri
     from pcdarts_tune.initial import Initial
     from pcdarts_tune.recording.epoch_run import Tracked
     from pcdarts_tune.retraining import Retraining, retrain
     from pcdarts_tune.sources import load_images
     from pcdarts_tune.spaces import load_space
-    from pcdarts_tune.tracking import MlflowStore, check_uri
+    from pcdarts_tune.terminal.comparison import accuracies
 
     initial, loaded = Initial.find(model, home=home, tracking_uri=tracking_uri, freeze=freeze)
     resolved = finetuning_space(load_space(space), loaded, settings, freeze=freeze)
@@ -95,12 +95,10 @@ def command(
     work = Retraining(resolved, loaded.genotype, images, seed, given.over(DEFAULTS), initial=initial)
     tracked = None
     if track:
-        uri = check_uri(tracking_uri) if tracking_uri else default_tracking_uri(home)
-        home.mkdir(parents=True, exist_ok=True)
         tags = {"pcdarts.kind": "finetuning", **initial.tags()}
         short = Path(initial.name).name if Path(initial.name).is_absolute() else initial.name
         name = f"{short} fine-tuning on {images.name}"
-        tracked = Tracked(MlflowStore(uri, artifact_root(home)), resolved.name, name, tags)
+        tracked = Tracked.at(home, tracking_uri, resolved.name, name, tags)
     done = retrain(
         work,
         output.absolute(),
@@ -113,6 +111,5 @@ def command(
         found = {**done.to_dict(), "folder": str(output), "finetuned_from": initial.to_dict()}
         click.echo(json.dumps(found))
         return
-    held_out = "" if done.validation_accuracy is None else f" (held-out {done.validation_accuracy:.4f})"
-    click.echo(f"{output}: test accuracy {done.test_accuracy:.4f}{held_out}")
+    click.echo(f"{output}: {accuracies(done)}")
     say(f"next: pcdarts-tune predict {output} IMAGE...")

@@ -11,6 +11,7 @@ from pcdarts_tune.execution import DEFAULTS
 from pcdarts_tune.terminal.completing import genotypes
 from pcdarts_tune.terminal.execution_options import Given, execution_options
 from pcdarts_tune.terminal.options import (
+    address_option,
     choose_device,
     data_option,
     device_option,
@@ -20,6 +21,7 @@ from pcdarts_tune.terminal.options import (
     seed_option,
     set_option,
     space_option,
+    track_option,
     tracking_uri_option,
     verbosity,
     verbosity_options,
@@ -52,9 +54,7 @@ from pcdarts_tune.terminal.options import (
     help="Parts of a batch with BatchNorm statistics of their own: what G workers compute, with fewer of them or in this "
     "process.  [default: --workers]",
 )
-@click.option(
-    "--address", metavar="ADDR", help="Ray cluster: HOST:PORT, or auto for the one on this machine."
-)
+@address_option
 @click.option(
     "--seeds",
     type=click.IntRange(min=1),
@@ -71,7 +71,7 @@ from pcdarts_tune.terminal.options import (
     help="Train this too, with the same recipe and seeds: the genotype that a search with the space's own values finds, N "
     "genotypes drawn at random, or one that is named; may be given again.",
 )
-@click.option("--track/--no-track", default=True, show_default=True, help="Record the training in MLflow.")
+@track_option
 @device_option
 @execution_options()
 @home_option
@@ -120,13 +120,11 @@ def command(
       pcdarts-tune retrain genotype.json --seeds 3 --baseline random:2 -o compared
     """
     from pcdarts_tune.distributed.division import check_division
-    from pcdarts_tune.home import artifact_root, default_tracking_uri
     from pcdarts_tune.promoting.several import SeveralSeeds, baselines_of, compare, named_baselines
     from pcdarts_tune.recording.epoch_run import Tracked
     from pcdarts_tune.retraining import Retraining, retrain
     from pcdarts_tune.sources import load_images, read_genotype, read_space
     from pcdarts_tune.terminal.comparison import accuracies, print_seeds
-    from pcdarts_tune.tracking import MlflowStore, check_uri
 
     resolved = read_space(space, settings)
     parts = groups or workers or 1
@@ -143,13 +141,11 @@ def command(
         by = Workers(workers or 1, address, None if device == "auto" else device == "cuda")
     tracked = None
     if track:
-        uri = check_uri(tracking_uri) if tracking_uri else default_tracking_uri(home)
-        home.mkdir(parents=True, exist_ok=True)
         tags = {"pcdarts.genotype_origin": source.origin}
         if source.run_id is not None:
             tags["pcdarts.trial_run"] = source.run_id
         name = f"{source.origin} retraining"
-        tracked = Tracked(MlflowStore(uri, artifact_root(home)), resolved.name, name, tags)
+        tracked = Tracked.at(home, tracking_uri, resolved.name, name, tags)
     if seeds > 1 or baselines:
         wanted = SeveralSeeds(
             output.absolute(),

@@ -67,11 +67,10 @@ def command(
       pcdarts-tune search --space quickstart --set search.epochs=3 -o genotype.json
       pcdarts-tune retrain genotype.json --space quickstart -o my-model
     """
-    from pcdarts_tune.home import artifact_root, default_tracking_uri, write_json
+    from pcdarts_tune.home import write_json
     from pcdarts_tune.recording.epoch_run import Tracked
     from pcdarts_tune.searching import Searching, search
     from pcdarts_tune.sources import load_images, read_space
-    from pcdarts_tune.tracking import MlflowStore, check_uri
 
     resolved = read_space(space, settings)
     where = choose_device(device)
@@ -81,10 +80,8 @@ def command(
     checkpoint = None if output is None else output.with_name(f"{output.name}.checkpoint").absolute()
     tracked = None
     if track:
-        uri = check_uri(tracking_uri) if tracking_uri else default_tracking_uri(home)
-        home.mkdir(parents=True, exist_ok=True)
         name = f"{resolved.name} search, seed {work.seed}"
-        tracked = Tracked(MlflowStore(uri, artifact_root(home)), resolved.name, name)
+        tracked = Tracked.at(home, tracking_uri, resolved.name, name)
     found = search(work, checkpoint=checkpoint, device=where, tracked=tracked, quiet=verbosity() < 0)
     if output is not None and checkpoint is not None:
         write_json(output, found.genotype.to_dict())

@@ -11,18 +11,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pcdarts_tune.execution import execution_tags
+from pcdarts_tune.home import artifact_root, default_tracking_uri
 from pcdarts_tune.recording.outbox import Outbox
 from pcdarts_tune.terminal.options import say
+from pcdarts_tune.tracking import MlflowStore, check_uri
 
 if TYPE_CHECKING:
     import torch
 
     from pcdarts_tune.config import Space
     from pcdarts_tune.datasets import DataSet
-    from pcdarts_tune.tracking import MlflowStore
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,24 @@ class Tracked:
     tags: Mapping[str, str] = field(default_factory=dict)
     parent: str | None = None
     identity: Mapping[str, str] | None = None
+
+    @classmethod
+    def at(
+        cls,
+        home: Path,
+        tracking_uri: str | None,
+        experiment: str,
+        name: str,
+        tags: Mapping[str, str] | None = None,
+    ) -> Tracked:
+        """In the store that was named, or the home's own; the home is made.
+
+        Raises:
+            UserError: for an address that names no store.
+        """
+        uri = check_uri(tracking_uri) if tracking_uri else default_tracking_uri(home)
+        home.mkdir(parents=True, exist_ok=True)
+        return cls(MlflowStore(uri, artifact_root(home)), experiment, name, tags or {})
 
 
 class EpochRun:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from pcdarts_tune.terminal.options import verbosity
+from pcdarts_tune.terminal.options import address_option, verbosity
 
 if TYPE_CHECKING:
     from pcdarts_tune.sweeping.runner import RunSettings
@@ -73,9 +73,7 @@ class RunOptions:
 def run_options(function: F) -> F:
     """The options of `RunOptions`, handed over as `run`."""
 
-    @click.option(
-        "--address", metavar="ADDR", help="Ray cluster: HOST:PORT, or auto for the one on this machine."
-    )
+    @address_option
     @click.option(
         "--cpus-per-trial",
         type=click.FloatRange(min=0, min_open=True),

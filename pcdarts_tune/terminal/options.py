@@ -107,6 +107,12 @@ device_option = click.option(
 seed_option = click.option(
     "--seed", type=click.IntRange(min=0), help="Seed of all randomness.  [default: the space's]"
 )
+address_option = click.option(
+    "--address", metavar="ADDR", help="Ray cluster: HOST:PORT, or auto for the one on this machine."
+)
+track_option = click.option(
+    "--track/--no-track", default=True, show_default=True, help="Record the training in MLflow."
+)
 set_option = click.option(
     "--set",
     "settings",
