@@ -144,6 +144,8 @@ class Job:
 
     def __init__(self) -> None:
         self.layer, self.epoch = torch.nn.Linear(3, 2), 0
+        for weight in self.layer.parameters():
+            torch.nn.init.constant_(weight, 0.5)  # hypothesis wants the same bytes each time
 
     def __iter__(self) -> Any:
         return iter(())

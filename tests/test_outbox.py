@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 from pcdarts_tune.recording.outbox import Outbox
 
@@ -84,6 +85,22 @@ def test_nothing_is_sent_again_before_it_is_known_what_arrived() -> None:
     outbox.put(answer_lost)
     assert outbox.close(timeout=30) == 0
     assert log == ["sent", "looked", "sent"]
+
+
+def test_after_the_time_to_close_nothing_begins_and_what_has_begun_is_waited_for() -> None:
+    done: list[str] = []
+
+    def slow() -> None:
+        time.sleep(1.0)
+        done.append("begun in time")
+
+    outbox = Outbox()
+    outbox.put(slow)
+    outbox.put(lambda: done.append("too late: another driver delivers it"))
+    assert outbox.close(timeout=0.2) == 1
+    assert done == ["begun in time"]
+    time.sleep(0.2)
+    assert done == ["begun in time"]
 
 
 def test_what_is_refused_is_named_and_what_waits_is_told() -> None:

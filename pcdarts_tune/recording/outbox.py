@@ -37,6 +37,9 @@ class Outbox:
     MOMENT = 3.0
     """Seconds that closing may take without a word."""
 
+    UNDER_WAY = 40.0
+    """Seconds that a delivery which has begun is waited for beyond the time to close; MLflow gives up a request sooner."""
+
     SETTLES = 1.0
     """Seconds after which a server that answers again has done what it was sent before."""
 
@@ -74,7 +77,7 @@ class Outbox:
 
     def close(self, timeout: float, waiting: Callable[[int], None] | None = None) -> int:
         """Wait until everything is delivered, `timeout` seconds at most; how many deliveries are left or were
-        dropped.
+        dropped. After that none begins, and the one under way is waited for, as whoever delivers the rest would do it twice.
 
         Args:
             waiting: told how many deliveries are left when it takes longer than a moment.
@@ -89,6 +92,7 @@ class Outbox:
             if self._thread.is_alive() and waiting is not None:
                 waiting(len(self._waiting))
             self._thread.join(timeout - moment)
+            self._thread.join(self.UNDER_WAY)
         return len(self._waiting) + self.dropped
 
     def _work(self) -> None:
@@ -96,7 +100,7 @@ class Outbox:
             with self._changed:
                 while not self._waiting and not self._closing:
                     self._changed.wait()
-                if not self._waiting:
+                if not self._waiting or self._late():
                     return
                 delivery, about = self._waiting[0]
             if not self._deliver(delivery, about):
@@ -137,12 +141,16 @@ class Outbox:
                     return False
                 pause = min(2 * pause, self._longest_pause)
 
+    def _late(self) -> bool:
+        """Whether the time to close is over."""
+        return self._deadline is not None and time.monotonic() >= self._deadline
+
     def _over(self, pause: float) -> bool:
         """Pause; whether the time to close ran out meanwhile."""
         end = time.monotonic() + pause
         with self._changed:
             while time.monotonic() < end:
-                if self._deadline is not None and time.monotonic() >= self._deadline:
+                if self._late():
                     return True
                 self._changed.wait(
                     min(0.2, end - time.monotonic()) if self._deadline else end - time.monotonic()
