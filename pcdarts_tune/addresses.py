@@ -24,7 +24,8 @@ _DRIVERS = ("psycopg", "psycopg2")
 """For PostgreSQL, the preferred one first."""
 
 _SECRET_WORDS = ("password", "passwd", "pwd", "secret", "token")
-_USER_INFO = re.compile(r"(?<=://)[^\s/@'\"]*@")
+_USER_INFO = re.compile(r"(?<=://)[^\s/@'\"]*@|(?<![\w:/])[\w.+-]+:[^\s/@:'\"]+@(?=[\w\[])")
+"""What stands before a host: in an address, and as `user:password@host` alone."""
 _QUERY = re.compile(rf"([?&][\w.-]*(?:{'|'.join(_SECRET_WORDS)})[\w.-]*=)[^\s&'\"]*", re.IGNORECASE)
 _known: set[str] = set()
 

@@ -10,7 +10,7 @@ The same base in another folder is the same base: its weights' digest counts, no
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +31,7 @@ class Initial:
         name: how the model was named: `first/2`, or its absolute path.
         run_id: the MLflow run that trained it; None where that is not known.
         freeze: train the classifier alone.
+        content: the weights as safetensors' bytes, where the folder cannot be read.
     """
 
     folder: Path
@@ -38,6 +39,7 @@ class Initial:
     name: str
     run_id: str | None = None
     freeze: bool = False
+    content: bytes | None = field(default=None, repr=False, compare=False)
 
     @classmethod
     def find(
@@ -94,16 +96,27 @@ class Initial:
             )
         return replace(initial, freeze=tags.get("pcdarts.freeze") == "yes")
 
+    def to_travel(self) -> Initial:
+        """The same with its weights inside, for machines that do not have the folder."""
+        from safetensors.torch import save
+
+        from pcdarts_tune.models import load_model
+
+        return replace(self, content=save(load_model(self.folder).network.state_dict()))
+
     def load_into(self, network: EvaluationNetwork) -> None:
         """Give a network these weights, its classifiers apart, and freeze what shall not train.
 
         Raises:
             UserError: it has other sizes or cells.
         """
+        from safetensors.torch import load
+
         from pcdarts_tune.models import load_model
 
+        weights = load_model(self.folder).network.state_dict() if self.content is None else load(self.content)
         try:
-            network.load_features(load_model(self.folder).network.state_dict())
+            network.load_features(weights)
         except ValueError as error:
             raise UserError(
                 f"{self.name} cannot be the base: {error}", hint="leave channels, layers, stem as the model's"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from pcdarts_tune.core.genotype import Genotype
 from pcdarts_tune.lineage_facts import flat, machine, numbers, recorded_space, telling, versions
-from pcdarts_tune.lineage_links import Link, became, came_from
+from pcdarts_tune.lineage_links import Link, became, came_from, link_to
 from pcdarts_tune.recording import naming
 
 if TYPE_CHECKING:
@@ -197,7 +197,7 @@ def _model(named: Named) -> Subject:
         )
         if tag in version.tags
     }
-    link = () if run is None else (Link("retraining", str(run.info.run_name), run.info.run_id, ""),)
+    link = () if run is None else (link_to(run),)
     return Subject(
         "model",
         f"{version.name} version {version.version}",
@@ -238,7 +238,7 @@ def _run(ledger: Ledger, run: Run) -> Subject:
         commands.insert(
             0, f"pcdarts-tune retrain {run_id} --space {tags.get('pcdarts.space', 'SPACE')} -o my-model"
         )
-    if kind == "retraining" and "pcdarts.model" in tags:
+    if kind in ("retraining", "finetuning") and "pcdarts.model" in tags:
         commands.insert(0, f"pcdarts-tune predict {tags['pcdarts.model']} IMAGE...")
     if cells is not None:
         commands.append(f"pcdarts-tune draw {run_id} -o cells.svg")

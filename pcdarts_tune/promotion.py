@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from pcdarts_tune.config import Space
     from pcdarts_tune.datasets import DataSet
+    from pcdarts_tune.distributed.fitting import Workers
     from pcdarts_tune.promoting.contest import Contest
     from pcdarts_tune.sweep import SweepHandle
     from pcdarts_tune.sweeping.outcome import TrialRecord
@@ -79,8 +80,13 @@ def retraining_space(space: Space, settings: Sequence[str]) -> Space:
     return override(space, settings) if settings else space
 
 
-def promote(request: Request, *, device: torch.device, quiet: bool = False) -> Promoted:
+def promote(
+    request: Request, *, device: torch.device, workers: Workers | None = None, quiet: bool = False
+) -> Promoted:
     """Promote a sweep's best genotype; goes on where an earlier promotion with the same options stopped.
+
+    Args:
+        workers: who trains; None trains in this process. Either goes on with what the other began.
 
     Raises:
         UserError: no such sweep or trial, images that cannot be read or are not the sweep's, or a comparison of
@@ -95,6 +101,7 @@ def promote(request: Request, *, device: torch.device, quiet: bool = False) -> P
 
     sweep = open_sweep(request.home, request.sweep, request.tracking_uri, request.study_uri)
     space = retraining_space(sweep.space, request.settings)
+    request.division.check(space.retrain.batch_size)
     candidates = _candidates(sweep, request, quiet)
     images = _images(sweep, space, request, quiet)
     require_answer(sweep.tracking_uri)
@@ -102,7 +109,18 @@ def promote(request: Request, *, device: torch.device, quiet: bool = False) -> P
     first = sweep.settings.seed if request.seed is None else request.seed
     seeds = tuple(range(first, first + request.seeds))
     execution = request.given.over(sweep.settings.execution)
-    contest = Contest(sweep, space, images, seeds, device, store, quiet=quiet, execution=execution)
+    contest = Contest(
+        sweep,
+        space,
+        images,
+        seeds,
+        device,
+        store,
+        quiet=quiet,
+        execution=execution,
+        groups=request.division.parts,
+        workers=workers,
+    )
     if request.single:
         if not quiet:
             say(f"promoting {_told(sweep, candidates[0])}; epochs: {space.retrain.epochs}")

@@ -12,7 +12,7 @@ training that only takes part in a comparison.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ from pcdarts_tune.errors import UserError
 from pcdarts_tune.execution import DEFAULTS, Execution
 from pcdarts_tune.home import read_json, write_json
 from pcdarts_tune.initial import Initial
+from pcdarts_tune.model_folder import cost_to_use, write_model
 from pcdarts_tune.recording.epoch_run import Tracked
 from pcdarts_tune.recording.retraining_run import STAGE, RetrainingRun
 from pcdarts_tune.resumable import Resumable, digest
@@ -109,8 +110,12 @@ class Retrained:
     run_id: str | None
     weights: str | None = None
 
+    def result(self) -> dict[str, Any]:
+        """What the folder itself keeps of it."""
+        return {key: value for key, value in vars(self).items() if key != "folder"}
+
     def to_dict(self) -> dict[str, Any]:
-        return {key: str(value) if key == "folder" else value for key, value in vars(self).items()}
+        return {"folder": str(self.folder), **self.result()}
 
 
 def finished(work: Retraining, folder: Path) -> Retrained | None:
@@ -188,7 +193,7 @@ def read_test(
     loss, accuracy = evaluate(network, images, batch, precision=precision)
     done = replace(done, test_accuracy=float(accuracy), test_loss=float(loss))
     description = read_json(done.folder / "model.json")
-    description["origin"]["result"] = _result(done)
+    description["origin"]["result"] = done.result()
     write_json(done.folder / "model.json", description)
     if tracked is not None and done.run_id is not None:
         RetrainingRun(tracked.store, done.run_id).finish(done)
@@ -229,9 +234,9 @@ def _train(
         )
         came_of = {
             "execution": _execution(training, epochs.history[-1]),
-            "cost": _cost(work, training, device),
+            "cost": cost_to_use(work, training, device),
         }
-        done = _save(work, training, folder, done, {**origin, **came_of})
+        done = write_model(work, training, done, {**origin, **came_of})
         if run is not None:
             run.finish(done)
     except BaseException as error:
@@ -268,58 +273,6 @@ def _run_epochs(
             progress.update(
                 len(epochs.history), note if held_out is None else f"held-out accuracy {held_out:.4f}"
             )
-
-
-def _cost(work: Retraining, training: Training, device: torch.device) -> dict[str, Any]:
-    """What the trained network costs to use, as JSON: parameters, multiply-adds, bytes of its weights, latency here."""
-    import copy
-
-    from pcdarts_tune.core.cost import macs, measure_latency, parameters
-
-    # a copy is not compiled: batch 1 would be anew; what workers trained lies on the CPU
-    network, images = copy.deepcopy(training.result).to(device), work.images
-    tensors = network.state_dict().values()
-    return {
-        "params": parameters(network),
-        "macs": macs(network, images.in_channels, images.image_size),
-        "bytes": sum(tensor.numel() * tensor.element_size() for tensor in tensors),
-        "latency_ms": asdict(measure_latency(network, images.in_channels, images.image_size, seconds=2.0)),
-    }
-
-
-def _save(
-    work: Retraining, training: Training, folder: Path, done: Retrained, origin: Mapping[str, Any]
-) -> Retrained:
-    from pcdarts_tune.build import network_arguments
-    from pcdarts_tune.core.state import weights_digest
-    from pcdarts_tune.datasets import preprocessing
-    from pcdarts_tune.models import save_model
-    from pcdarts_tune.recording.provenance import git_revision, versions
-
-    done = replace(done, weights=weights_digest(training.result))
-    save_model(
-        folder,
-        training.result,
-        work.genotype,
-        network_arguments(work.space.retrain, work.images),
-        work.images.classes,
-        preprocessing(work.images, work.space.retrain.augment),
-        origin={
-            **origin,
-            "recipe": work.recipe,
-            "space": work.space.name,
-            "seed": work.seed,
-            "data": {"name": work.images.name, "digest": work.images.digest},
-            "result": _result(done),
-            "versions": versions(),
-            "git": git_revision(),
-        },
-    )
-    return done
-
-
-def _result(done: Retrained) -> dict[str, Any]:
-    return {key: value for key, value in done.to_dict().items() if key != "folder"}
 
 
 def _execution(training: Training, entry: Mapping[str, Any]) -> Mapping[str, str]:

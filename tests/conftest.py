@@ -18,6 +18,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """What a test needs of its process, and what it passes on to those that it starts."""
     # else Ray's workers wait for the tests of the other process
     os.environ[NICENESS] = "0"
+    # threads that wait must not keep the cores from the other process's tests; OpenMP reads it when torch is loaded
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     # in the background of a shell without jobs Ctrl-C is ignored, and tests send it
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -78,7 +78,17 @@ def test_addresses_without_secrets_stay_as_they_are() -> None:
     ):
         assert without_secret(uri) == uri
         assert not has_secret(uri)
-    assert masked("see https://host/path and me@example.org") == "see https://host/path and me@example.org"
+    for text in (
+        "see https://host/path and me@example.org",
+        "models:/first@champion",
+        "first:3, first@champion",
+    ):
+        assert masked(text) == text
+
+
+def test_a_password_before_a_host_is_not_shown_without_a_scheme_either() -> None:
+    said = "'me:hunter2hunter2@127.0.0.1:1' is not a valid integer range"
+    assert masked(said) == "'…@127.0.0.1:1' is not a valid integer range"
 
 
 def test_the_driver_that_is_there_is_named() -> None:

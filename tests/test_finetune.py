@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import pickle
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +19,8 @@ from pcdarts_tune import cli
 from pcdarts_tune.core.genotype import PUBLISHED
 from pcdarts_tune.core.network import HEADS, EvaluationNetwork
 from pcdarts_tune.home import default_tracking_uri
+from pcdarts_tune.initial import Initial
 from pcdarts_tune.models import load_model
-from pcdarts_tune.registry import log_model, register
 
 SMALL = ("channels=4", "layers=3", "epochs=2")
 BASE = [part for setting in SMALL for part in ("--set", f"retrain.{setting}")]
@@ -50,15 +52,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def base(home: Path) -> Path:
     """A retraining of the digits, registered as `digits`."""
     folder = home.parent / "base"
-    assert (
-        run(home, "retrain", "PC_DARTS_cifar", "--space", "quickstart", *BASE, "-o", str(folder), "-q") == 0
-    )
-    uri = default_tracking_uri(home)
-    run_id = load_model(folder).description["origin"]["result"]["run_id"]
-    logged = log_model(folder, run_id=run_id, tracking_uri=uri)
-    client = mlflow.MlflowClient(uri, uri)
-    version = register(client, "digits", *logged, run_id, {})
-    client.set_registered_model_alias("digits", "champion", version.version)
+    words = ["retrain", "PC_DARTS_cifar", "--space", "quickstart", *BASE, "-o", str(folder)]
+    assert run(home, *words, "--register", "digits", "-q") == 0
     return folder
 
 
@@ -78,9 +73,13 @@ def tune(home: Path, model: str | Path, images: Path, folder: Path, *more: str) 
 def test_a_registered_model_learns_other_classes(
     home: Path, base: Path, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert tune(home, "digits@champion", images, tmp_path / "new", "--json") == 0
+    words = ("--register", "shapes", "--json")
+    assert tune(home, "digits@champion", images, tmp_path / "new", *words) == 0
     captured = capsys.readouterr()
     done = json.loads(captured.out)
+    assert (done["model"], done["version"], done["champion"]) == ("shapes", 1, True)
+    assert tune(home, "digits@champion", images, tmp_path / "new", *words) == 0
+    assert json.loads(capsys.readouterr().out) == done, "done and registered once"
     assert "10 classes before, 3 now, 8x8 images; 3 epochs from learning rate 0.05" in captured.err
     assert done["test_accuracy"] >= 0.7, "a third is chance"
     assert done["finetuned_from"]["model"] == "digits/1"
@@ -89,7 +88,7 @@ def test_a_registered_model_learns_other_classes(
     assert model.genotype == before.genotype
     assert model.preprocessing["image_size"] == 8, "brought to the size that the model takes"
     assert model.preprocessing["mean"] != before.preprocessing["mean"], "normalised as the new images are"
-    assert run(home, "predict", str(tmp_path / "new"), str(images / "lying" / "0.png"), "--json") == 0
+    assert run(home, "predict", "shapes", str(images / "lying" / "0.png"), "--json") == 0
     assert json.loads(capsys.readouterr().out)["class"] in model.classes
 
     base_run = before.description["origin"]["result"]["run_id"]
@@ -111,10 +110,40 @@ def test_a_registered_model_learns_other_classes(
     assert run(home, "show", "digits", "--json") == 0
     became = json.loads(capsys.readouterr().out)["became"]
     assert [(link["kind"], link["run_id"]) for link in became] == [("finetuning", done["run_id"])]
+    assert run(home, "show", "shapes", "--json") == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert ("finetuning", done["run_id"]) in [(link["kind"], link["run_id"]) for link in shown["came_from"]]
 
     assert run(home, "reproduce", done["run_id"], "--data", str(images), "--json") == 0
     verdict = json.loads(capsys.readouterr().out)
     assert verdict["equal"] and verdict["weights_equal"], verdict["verdict"]
+
+
+def test_a_worse_model_is_registered_and_is_not_champion(
+    home: Path, base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["retrain", "PC_DARTS_cifar", "--space", "quickstart", *BASE, "--register", "digits", "--json"]
+    worse = ["--set", "retrain.learning_rate=1e-6"]
+    assert run(home, *words, *worse, "-o", str(tmp_path / "worse")) == 0
+    captured = capsys.readouterr()
+    assert (json.loads(captured.out)["version"], json.loads(captured.out)["champion"]) == (2, False)
+    assert "digits keeps its champion" in captured.err and "rollback digits --to 2" in captured.err
+
+
+def test_the_base_travels_without_its_folder(base: Path, home: Path, tmp_path: Path) -> None:
+    shutil.copytree(base, tmp_path / "base")
+    initial, _ = Initial.find(str(tmp_path / "base"), home=home, freeze=True)
+    travelling = pickle.loads(pickle.dumps(initial.to_travel()))
+    shutil.rmtree(tmp_path / "base")
+    network = small(in_channels=1)
+    travelling.load_into(network)
+    wanted = load_model(base).network.state_dict()
+    assert all(
+        torch.equal(value, wanted[name])
+        for name, value in network.state_dict().items()
+        if not name.startswith(HEADS)
+    )
+    assert travelling.identity() == initial.identity() and travelling == initial
 
 
 def test_interrupted_it_goes_on_bit_for_bit(
@@ -157,6 +186,9 @@ def test_frozen_only_the_classifier_changes(home: Path, base: Path, images: Path
         (["--set", "retrain.layers=5"], "retrain.layers=5: the model's is 3"),
         (["--data", "COLOUR"], "images of 3 channels; the model takes 1"),
         (["--set", "retrain.epochs=0"], "retrain.epochs"),
+        (["--workers", "3"], "--set retrain.batch_size=9"),
+        (["--register", "a/b"], "a model's name has none of"),
+        (["--register", "other", "--no-track"], "leave --no-track out"),
     ],
 )
 def test_what_does_not_fit_is_refused(

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
+from pcdarts_tune.distributed.division import Division
 from pcdarts_tune.execution import DEFAULTS
 from pcdarts_tune.terminal.completing import models
 from pcdarts_tune.terminal.execution_options import Given, execution_options
@@ -16,6 +16,8 @@ from pcdarts_tune.terminal.options import (
     device_option,
     home_option,
     json_option,
+    register_option,
+    require_tracking,
     say,
     seed_option,
     set_option,
@@ -25,6 +27,8 @@ from pcdarts_tune.terminal.options import (
     verbosity,
     verbosity_options,
 )
+from pcdarts_tune.terminal.trained import conclude
+from pcdarts_tune.terminal.worker_options import worker_options
 
 
 @click.command("finetune", short_help="Train a model further on another data set.")
@@ -41,6 +45,8 @@ from pcdarts_tune.terminal.options import (
     required=True,
     help="Folder for the new model. An interrupted training goes on from FOLDER.checkpoint.",
 )
+@worker_options
+@register_option
 @track_option
 @device_option
 @execution_options()
@@ -56,6 +62,8 @@ def command(
     seed: int | None,
     freeze: bool,
     output: Path,
+    division: Division,
+    register: str | None,
     track: bool,
     device: str,
     given: Given,
@@ -73,7 +81,7 @@ def command(
 
     \b
     Example:
-      pcdarts-tune finetune first@champion --data flowers -o flowers-model
+      pcdarts-tune finetune first@champion --data flowers -o flowers-model --register flowers
       pcdarts-tune finetune my-model --space quickstart --freeze --set retrain.epochs=5 -o other
     """
     from pcdarts_tune.finetuning import check_channels, finetuning_space, in_words
@@ -82,17 +90,19 @@ def command(
     from pcdarts_tune.retraining import Retraining, retrain
     from pcdarts_tune.sources import load_images
     from pcdarts_tune.spaces import load_space
-    from pcdarts_tune.terminal.comparison import accuracies
 
+    require_tracking(register, track)
     initial, loaded = Initial.find(model, home=home, tracking_uri=tracking_uri, freeze=freeze)
     resolved = finetuning_space(load_space(space), loaded, settings, freeze=freeze)
+    division.check(resolved.retrain.batch_size)
     where = choose_device(device)
     quiet = verbosity() < 0
     images = load_images(resolved, data, home, quiet=quiet)
     check_channels(loaded, images)
     say(in_words(loaded, resolved, images, freeze=freeze))
     seed = resolved.seed if seed is None else seed
-    work = Retraining(resolved, loaded.genotype, images, seed, given.over(DEFAULTS), initial=initial)
+    execution, groups = given.over(DEFAULTS), division.parts
+    work = Retraining(resolved, loaded.genotype, images, seed, execution, groups, initial)
     tracked = None
     if track:
         tags = {"pcdarts.kind": "finetuning", **initial.tags()}
@@ -106,10 +116,15 @@ def command(
         tracked=tracked,
         origin={"finetuned_from": initial.to_dict()},
         quiet=quiet,
+        workers=division.crew(device),
     )
-    if as_json:
-        found = {**done.to_dict(), "folder": str(output), "finetuned_from": initial.to_dict()}
-        click.echo(json.dumps(found))
-        return
-    click.echo(f"{output}: {accuracies(done)}")
-    say(f"next: pcdarts-tune predict {output} IMAGE...")
+    conclude(
+        work,
+        done,
+        output,
+        home=home,
+        register=register,
+        tracked=tracked,
+        as_json=as_json,
+        more={"finetuned_from": initial.to_dict()},
+    )

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from pcdarts_tune.distributed.division import Division
 from pcdarts_tune.terminal.completing import sweeps
 from pcdarts_tune.terminal.execution_options import Given, execution_options
 from pcdarts_tune.terminal.options import (
@@ -16,6 +17,7 @@ from pcdarts_tune.terminal.options import (
     home_flag,
     home_option,
     json_option,
+    model_option,
     say,
     seed_option,
     set_option,
@@ -24,6 +26,7 @@ from pcdarts_tune.terminal.options import (
     verbosity,
     verbosity_options,
 )
+from pcdarts_tune.terminal.worker_options import worker_options
 
 
 @click.command("promote", short_help="Retrain the best genotype, test it once, register the model.")
@@ -59,7 +62,7 @@ from pcdarts_tune.terminal.options import (
     is_flag=True,
     help="After the choice, read the test split for all seeds of the chosen genotype and of the baselines.",
 )
-@click.option("--model", metavar="NAME", help="Name to register the model under.  [default: the sweep's]")
+@model_option
 @click.option(
     "--force",
     is_flag=True,
@@ -69,6 +72,7 @@ from pcdarts_tune.terminal.options import (
 @set_option
 @seed_option
 @device_option
+@worker_options
 @execution_options("the sweep's")
 @home_option
 @tracking_uri_option
@@ -89,6 +93,7 @@ def command(
     settings: tuple[str, ...],
     seed: int | None,
     device: str,
+    division: Division,
     given: Given,
     home: Path,
     tracking_uri: str | None,
@@ -107,6 +112,8 @@ def command(
     that ran with the space's own values, or of one search with them; `random` draws two different predecessors for each
     node and an operation for each edge, all alike likely.
 
+    With --workers, Ray Train's processes share every batch of every training, one training after another.
+
     With --json, one object: {"model", "version", "test_accuracy", "run_id", "champion", "validation_accuracy", "trial",
     "seed", "genotype_hash", "promotion_run", "comparison", "verdicts"}.
 
@@ -115,6 +122,7 @@ def command(
       pcdarts-tune promote first
       pcdarts-tune promote first --trial 3 --set retrain.epochs=100
       pcdarts-tune promote first --candidates 3 --seeds 3 --baseline default --baseline random:2
+      pcdarts-tune promote first --workers 8
       pcdarts-tune predict first@champion cat.png
     """
     if trial is not None and run_id is not None:
@@ -123,8 +131,6 @@ def command(
         raise click.UsageError(
             "--candidates takes the sweep's best, --trial and --run name one; give one of them"
         )
-    if model is not None and (not model.strip() or any(sign in model for sign in "/:@")):
-        raise click.BadParameter(f"{model!r}: a model's name has none of / : @", param_hint="'--model'")
     from pcdarts_tune.promoting.contestants import parse_baselines
     from pcdarts_tune.promoting.request import Request
     from pcdarts_tune.promotion import promote
@@ -146,9 +152,12 @@ def command(
         baselines=parse_baselines(baselines),
         test_all=test_all,
         given=given,
+        division=division,
     )
     try:
-        promoted = promote(request, device=choose_device(device), quiet=verbosity() < 0)
+        promoted = promote(
+            request, device=choose_device(device), workers=division.crew(device), quiet=verbosity() < 0
+        )
     except KeyboardInterrupt:
         say(
             f"to go on where it stopped: pcdarts-tune promote {sweep}{home_flag(home)}, with the same options"

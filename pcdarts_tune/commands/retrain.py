@@ -7,17 +7,18 @@ from pathlib import Path
 
 import click
 
+from pcdarts_tune.distributed.division import Division
 from pcdarts_tune.execution import DEFAULTS
 from pcdarts_tune.terminal.completing import genotypes
 from pcdarts_tune.terminal.execution_options import Given, execution_options
 from pcdarts_tune.terminal.options import (
-    address_option,
     choose_device,
     data_option,
     device_option,
     home_option,
     json_option,
-    say,
+    register_option,
+    require_tracking,
     seed_option,
     set_option,
     space_option,
@@ -26,6 +27,8 @@ from pcdarts_tune.terminal.options import (
     verbosity,
     verbosity_options,
 )
+from pcdarts_tune.terminal.trained import conclude
+from pcdarts_tune.terminal.worker_options import worker_options
 
 
 @click.command("retrain", short_help="Train a genotype from scratch.")
@@ -41,20 +44,7 @@ from pcdarts_tune.terminal.options import (
     required=True,
     help="Folder for the model. An interrupted training goes on from FOLDER.checkpoint.",
 )
-@click.option(
-    "--workers",
-    type=click.IntRange(min=1),
-    metavar="N",
-    help="Train by N processes of Ray Train, with a GPU each where there are some; a batch is divided among them.",
-)
-@click.option(
-    "--groups",
-    type=click.IntRange(min=1),
-    metavar="G",
-    help="Parts of a batch with BatchNorm statistics of their own: what G workers compute, with fewer of them or in this "
-    "process.  [default: --workers]",
-)
-@address_option
+@worker_options
 @click.option(
     "--seeds",
     type=click.IntRange(min=1),
@@ -71,6 +61,7 @@ from pcdarts_tune.terminal.options import (
     help="Train this too, with the same recipe and seeds: the genotype that a search with the space's own values finds, N "
     "genotypes drawn at random, or one that is named; may be given again.",
 )
+@register_option
 @track_option
 @device_option
 @execution_options()
@@ -85,11 +76,10 @@ def command(
     settings: tuple[str, ...],
     seed: int | None,
     output: Path,
-    workers: int | None,
-    groups: int | None,
-    address: str | None,
+    division: Division,
     seeds: int,
     baselines: tuple[str, ...],
+    register: str | None,
     track: bool,
     device: str,
     given: Given,
@@ -109,36 +99,34 @@ def command(
     test split where nothing is held out).
 
     With --json, one object: {"folder", "test_accuracy", "test_loss", "validation_accuracy", "epochs", "seconds", "run_id",
-    "weights"}; of several seeds {"folder", "genotype", "genotype_hash", "seeds", "test", "held_out", "diverged", "runs",
-    "comparison", "verdicts"}, where "test" and "held_out" have mean, std, interval, n and values.
+    "weights"}, with --register "model", "version" and "champion" too; of several seeds {"folder", "genotype",
+    "genotype_hash", "seeds", "test", "held_out", "diverged", "runs", "comparison", "verdicts"}, where "test" and "held_out"
+    have mean, std, interval, n and values.
 
     \b
     Example:
       pcdarts-tune retrain PC_DARTS_cifar --space quickstart -o my-model
       pcdarts-tune predict my-model digit.png
-      pcdarts-tune retrain PC_DARTS_cifar --workers 8 -o large
+      pcdarts-tune retrain PC_DARTS_cifar --workers 8 -o large --register large
       pcdarts-tune retrain genotype.json --seeds 3 --baseline random:2 -o compared
     """
-    from pcdarts_tune.distributed.division import check_division
     from pcdarts_tune.promoting.several import SeveralSeeds, baselines_of, compare, named_baselines
     from pcdarts_tune.recording.epoch_run import Tracked
     from pcdarts_tune.retraining import Retraining, retrain
     from pcdarts_tune.sources import load_images, read_genotype, read_space
-    from pcdarts_tune.terminal.comparison import accuracies, print_seeds
+    from pcdarts_tune.terminal.comparison import print_seeds
 
+    if register is not None and (seeds > 1 or baselines):
+        raise click.UsageError("--register takes one training; `promote` chooses among several and registers")
+    require_tracking(register, track)
     resolved = read_space(space, settings)
-    parts = groups or workers or 1
-    check_division(resolved.retrain.batch_size, parts, workers or 1)
+    division.check(resolved.retrain.batch_size)
     source = read_genotype(genotype, home=home, tracking_uri=tracking_uri)
     others = named_baselines(baselines, home, tracking_uri)
     where = choose_device(device)
     images = load_images(resolved, data, home, quiet=verbosity() < 0)
     seed = resolved.seed if seed is None else seed
-    execution, by = given.over(DEFAULTS), None
-    if workers is not None or address is not None:
-        from pcdarts_tune.distributed.fitting import Workers
-
-        by = Workers(workers or 1, address, None if device == "auto" else device == "cuda")
+    execution, workers = given.over(DEFAULTS), division.crew(device)
     tracked = None
     if track:
         tags = {"pcdarts.genotype_origin": source.origin}
@@ -156,8 +144,8 @@ def command(
             tracked,
             verbosity() < 0,
             execution,
-            parts,
-            by,
+            division.parts,
+            workers,
         )
         compared = compare(wanted, source, baselines_of(wanted, baselines, others, seed))
         if as_json:
@@ -165,7 +153,7 @@ def command(
         else:
             print_seeds(compared, output)
         return
-    work = Retraining(resolved, source.genotype, images, seed, execution, groups=parts)
+    work = Retraining(resolved, source.genotype, images, seed, execution, groups=division.parts)
     done = retrain(
         work,
         output.absolute(),
@@ -173,12 +161,8 @@ def command(
         tracked=tracked,
         origin={"genotype": source.origin},
         quiet=verbosity() < 0,
-        workers=by,
+        workers=workers,
     )
     if tracked is not None and source.run_id is not None and done.run_id is not None:
         tracked.store.set_tags(source.run_id, {"pcdarts.retraining_run": done.run_id})
-    if as_json:
-        click.echo(json.dumps({**done.to_dict(), "folder": str(output)}))
-        return
-    click.echo(f"{output}: {accuracies(done)}")
-    say(f"next: pcdarts-tune predict {output} IMAGE...")
+    conclude(work, done, output, home=home, register=register, tracked=tracked, as_json=as_json)

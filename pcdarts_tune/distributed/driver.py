@@ -104,7 +104,8 @@ def _followed(
             say(f"{workers.count} {what}, each with {share.cpus:g} CPU{gpus}")
         desk = open_desk(checkpoint)
         # the images travel by Ray's object store, once to each node
-        bare: Any = replace(work, images=None)  # type: ignore[arg-type]
+        initial = None if work.initial is None else work.initial.to_travel()
+        bare: Any = replace(work, images=None, initial=initial)  # type: ignore[arg-type]
         fit = Fit(Task(bare, ray.put(packed), desk, share.threads), workers, share, storage)
         try:
             yield from _reported(fit, desk, epoch, workers, quiet)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from pcdarts_tune.config import Space
     from pcdarts_tune.datasets import DataSet
+    from pcdarts_tune.distributed.fitting import Workers
     from pcdarts_tune.sweep import SweepHandle
     from pcdarts_tune.tracking import MlflowStore
 
@@ -48,6 +49,8 @@ class Contest(Rounds):
     run: PromotionRun | None = None
     quiet: bool = False
     execution: Execution = DEFAULTS
+    groups: int = 1
+    workers: Workers | None = None
 
     @property
     def _folder(self) -> Path:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pcdarts_tune.home import read_json, write_json
 from pcdarts_tune.promoting.comparison import Standing, Trained
-from pcdarts_tune.resumable import digest
+from pcdarts_tune.promoting.entering import comparable, version_tags
 
 if TYPE_CHECKING:
     from pcdarts_tune.promoting.contest import Contest
@@ -75,7 +75,6 @@ def register_chosen(
         )
         write_json(place / "promotion.json", stages)
     model = request.model or request.sweep
-    comparable = digest({"images": work.images.digest, "data": work.space.data.model_dump(mode="json")})
     spread = chosen.held_out
     promotion_run = None if contest.run is None else contest.run.run_id
     tags = {
@@ -83,16 +82,10 @@ def register_chosen(
         "pcdarts.trial": str(contestant.trial),
         "pcdarts.trial_run": contestant.run_id,
         "pcdarts.promotion_run": promotion_run,
-        "pcdarts.genotype_hash": contestant.genotype.canonical_hash(),
-        "pcdarts.seed": str(work.seed),
-        "pcdarts.test_accuracy": repr(done.test_accuracy),
-        "pcdarts.validation_accuracy": None
-        if done.validation_accuracy is None
-        else repr(done.validation_accuracy),
         "pcdarts.validation_mean": repr(spread.mean) if spread.n > 1 else None,
         "pcdarts.validation_std": None if spread.std is None else repr(spread.std),
         "pcdarts.validation_n": str(spread.n) if spread.n > 1 else None,
-        "pcdarts.comparable": comparable,
+        **version_tags(work, done),
     }
     known = {key: value for key, value in tags.items() if value is not None}
     versions = stages.setdefault("versions", {})
@@ -107,7 +100,7 @@ def register_chosen(
             store.client.set_model_version_tag(model, str(versions[model]), key, value)
     version = int(versions[model])
     takes, why = outranks(
-        done.validation_accuracy, comparable, version, aliased(store.client, model), request.force
+        done.validation_accuracy, comparable(work), version, aliased(store.client, model), request.force
     )
     if takes:
         crown(store.client, model, version, why)

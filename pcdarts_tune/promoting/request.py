@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pcdarts_tune.distributed.division import Division
 from pcdarts_tune.promoting.contestants import Baselines
 from pcdarts_tune.terminal.execution_options import Given
 
@@ -24,6 +25,7 @@ class Request:
         test_all: read the test split for every training of the chosen genotype and of the baselines too, after the
             choice.
         given: how to execute the trainings, over what the sweep says.
+        division: of their batches.
     """
 
     home: Path
@@ -42,6 +44,7 @@ class Request:
     baselines: Baselines = field(default_factory=Baselines)
     test_all: bool = False
     given: Given = field(default_factory=Given)
+    division: Division = field(default_factory=Division)
 
     @property
     def single(self) -> bool:

@@ -113,6 +113,34 @@ address_option = click.option(
 track_option = click.option(
     "--track/--no-track", default=True, show_default=True, help="Record the training in MLflow."
 )
+
+
+def _model(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    if value is not None and (not value.strip() or any(sign in value for sign in "/:@")):
+        raise click.BadParameter(f"{value!r}: a model's name has none of / : @")
+    return value
+
+
+model_option = click.option(
+    "--model",
+    metavar="NAME",
+    callback=_model,
+    help="Name to register the model under.  [default: the sweep's]",
+)
+register_option = click.option(
+    "--register",
+    metavar="NAME",
+    callback=_model,
+    help="Register the model in MLflow under this name; it becomes `champion` unless the present one is better.",
+)
+
+
+def require_tracking(register: str | None, track: bool) -> None:
+    """Refuse --register without the MLflow run that a registered model belongs to."""
+    if register is not None and not track:
+        raise click.UsageError("--register needs the training's MLflow run; leave --no-track out")
+
+
 set_option = click.option(
     "--set",
     "settings",

@@ -198,8 +198,10 @@ def test_a_spent_time_budget_is_resumed_and_extended(tmp_path: Path) -> None:
     assert ended.reason == "time budget"
     before = sweep.records()
     # where the first trial takes the whole budget to start, there is none
-    assert {record.state for record in before} <= {"complete", "waiting"}
-    assert sum(record.state == "complete" for record in before) < 4
+    assert sum(record.state in ("complete", "failed") for record in before) < 4
+    for record in before:
+        its_end = "failed" if record.hyperparameters["supernet.k"] == 8 else "complete"
+        assert record.state in (its_end, "waiting")
     again = open_sweep(tmp_path, "s")
     assert run_sweep(again, QUIET, function=lookup).reason == "done"
     after = {record.trial: record for record in again.records()}
@@ -391,7 +393,7 @@ def test_ctrl_c_once_stops_cleanly_and_resume_ends_it(tmp_path: Path) -> None:
         "cut",
         *SMALL,
     ]
-    command += ["--trials", "3", "--max-concurrent", "1", "--home", str(tmp_path)]
+    command += ["--trials", "3", "--max-concurrent", "1", "--cpus-per-trial", "1", "--home", str(tmp_path)]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=fresh()) as process:
         assert process.stderr is not None
         said = []

@@ -16,6 +16,7 @@ from typing import Any
 import mlflow
 import pytest
 import torch
+from made_sweeps import FOUND, make_sweep
 from safetensors.torch import load_file
 
 from pcdarts_tune import cli
@@ -147,6 +148,29 @@ def test_killed_workers_and_a_killed_driver_change_no_bit(home: Path, two: Path)
     assert (home / "killed.checkpoint").exists()
     assert cli.run(command(home, "killed", "--workers", "2", "--no-track")) == 0
     assert origin(home / "killed")["result"]["weights"] == origin(two)["result"]["weights"]
+
+
+def test_a_promotion_by_workers_is_that_of_as_many_groups(
+    home: Path, ray: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_sweep(home / "swept", "first", FOUND)
+    words = ["promote", "first", "--home", str(home / "swept"), "--device", "cpu", "--json"]
+    assert cli.run([*words, "--workers", "2"]) == 0
+    captured = capsys.readouterr()
+    assert "2 workers, each with" in captured.err
+    promoted = json.loads(captured.out)
+    assert (promoted["version"], promoted["champion"]) == (1, True)
+    assert cli.run([*words, "--groups", "2"]) == 0
+    assert json.loads(capsys.readouterr().out) == promoted, "the same training, done before"
+
+
+def test_a_frozen_fine_tuning_by_workers_changes_the_classifier_alone(home: Path, two: Path) -> None:
+    words = ["finetune", str(two), "--space", "quickstart", "--freeze", "--no-track", "--device", "cpu"]
+    words += ["--workers", "2", "--set", "retrain.epochs=1", "-o", str(home / "tuned"), "--home", str(home)]
+    assert cli.run(words) == 0
+    old, new = (load_file(folder / "model.safetensors") for folder in (two, home / "tuned"))
+    changed = {name for name, value in new.items() if not torch.equal(value, old[name])}
+    assert changed == {"classifier.weight", "classifier.bias"}
 
 
 def test_a_diverging_training_ends_at_once(home: Path, ray: None, capsys: pytest.CaptureFixture[str]) -> None:
