@@ -7,6 +7,7 @@ import signal
 from collections.abc import Generator, Iterator
 from typing import Any
 
+import hypothesis
 import pytest
 from soaking.environment import NICENESS
 
@@ -20,6 +21,11 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ[NICENESS] = "0"
     # threads that wait must not keep the cores from the other process's tests; OpenMP reads it when torch is loaded
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # on a busy machine an input takes as long as it takes; what CI tries is the same each time
+    hypothesis.settings.register_profile(
+        "here", deadline=None, derandomize=bool(os.environ.get("PCDARTS_TUNE_CI"))
+    )
+    hypothesis.settings.load_profile("here")
     # in the background of a shell without jobs Ctrl-C is ignored, and tests send it
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
