@@ -110,7 +110,7 @@ def engine_url(uri: str) -> str:
             return f"postgresql+{name}{separator}{rest}"
     raise UserError(
         f"{without_secret(uri)} needs the package {wanted[0]}, which is not installed",
-        hint="pip install 'pcdarts-tune[postgres]'",
+        hint="uv sync --extra postgres in the checkout; elsewhere pip install 'pcdarts-tune[postgres]'",
     )
 
 

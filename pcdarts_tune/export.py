@@ -119,7 +119,8 @@ def _onnx(model: LoadedModel, network: WithPreprocessing, path: Path) -> Answer:
         import onnxscript  # noqa: F401
     except ImportError as error:
         raise UserError(
-            f"exporting to ONNX needs the package {error.name}", hint="pip install 'pcdarts-tune[onnx]'"
+            f"exporting to ONNX needs the package {error.name}",
+            hint="uv sync --extra onnx in the checkout; elsewhere pip install 'pcdarts-tune[onnx]'",
         ) from error
     program = torch.onnx.export(
         network,

@@ -187,6 +187,8 @@ def _search(
 
     work = Searching(recorded.space, images, recorded.seed, _execution(recorded, device))
     found = search(work, checkpoint=place / "checkpoint", device=device, tracked=tracked, quiet=quiet)
+    if found.undelivered is not None:
+        raise found.undelivered
     assert found.run_id is not None, "a reproduction is tracked"
     return Outcome(found.run_id, _series(tracked, found.run_id), found.genotype.to_dict())
 

@@ -143,3 +143,14 @@ def digest(recipe: Mapping[str, Any]) -> str:
     """16 hexadecimal digits of a JSON-able recipe."""
     text = json.dumps(recipe, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def history_left(checkpoint: Path, recipe: str) -> list[dict[str, Any]]:
+    """The records in a checkpoint of that recipe; none where there is no such checkpoint, or it cannot be read."""
+    from pcdarts_tune.core.snapshot import restored
+
+    try:
+        saved = restored(checkpoint.read_bytes())
+        return [json.loads(text) for text in saved["history"]] if saved["recipe"] == recipe else []
+    except (OSError, ValueError, LookupError, TypeError):
+        return []

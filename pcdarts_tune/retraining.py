@@ -23,7 +23,7 @@ from pcdarts_tune.initial import Initial
 from pcdarts_tune.model_folder import cost_to_use, write_model
 from pcdarts_tune.recording.epoch_run import Tracked
 from pcdarts_tune.recording.retraining_run import STAGE, RetrainingRun
-from pcdarts_tune.resumable import Resumable, digest
+from pcdarts_tune.resumable import Resumable, digest, history_left
 from pcdarts_tune.terminal.options import say
 from pcdarts_tune.terminal.progress import Progress
 
@@ -160,15 +160,21 @@ def retrain(
     Raises:
         UserError: when the folder or the checkpoint belongs to something else, or there are no such workers.
         NonFiniteLoss: when the training diverges.
+        Undelivered: the model is there, and MLflow does not take all of its run.
     """
     done = finished(work, folder)
+    checkpoint = checkpoint or folder.with_name(f"{folder.name}.checkpoint")
     if done is None:
         done = _train(work, folder, device, checkpoint, tracked, origin or {}, quiet, workers)
     else:
         if not quiet:
             say(f"retraining: done before, in {folder}")
         if tracked is not None and done.run_id is not None:
-            RetrainingRun(tracked.store, done.run_id).make_sure(done)
+            # the checkpoint is there as long as MLflow may lack an epoch
+            left = history_left(checkpoint, work.recipe)
+            RetrainingRun(tracked.store, done.run_id).make_sure(done, [entry["metrics"] for entry in left])
+            if left:
+                checkpoint.unlink()
     return read_test(work, done, device=device, tracked=tracked) if test else done
 
 
@@ -180,7 +186,7 @@ def read_test(
     import torch
 
     from pcdarts_tune.build import build_test
-    from pcdarts_tune.core.retrain import evaluate
+    from pcdarts_tune.core.evaluate import evaluate
     from pcdarts_tune.models import load_model
 
     if done.test_accuracy is not None:
@@ -204,13 +210,12 @@ def _train(
     work: Retraining,
     folder: Path,
     device: torch.device,
-    checkpoint: Path | None,
+    checkpoint: Path,
     tracked: Tracked | None,
     origin: Mapping[str, Any],
     quiet: bool,
     workers: Workers | None,
 ) -> Retrained:
-    checkpoint = checkpoint or folder.with_name(f"{folder.name}.checkpoint")
     epochs: Resumable[TrainEpoch]
     if workers is None:
         training = work.build(device)
@@ -237,12 +242,12 @@ def _train(
             "cost": cost_to_use(work, training, device),
         }
         done = write_model(work, training, done, {**origin, **came_of})
-        if run is not None:
-            run.finish(done)
     except BaseException as error:
         if run is not None:
             run.epochs.fail(error)
         raise
+    if run is not None:
+        run.finish(done)
     epochs.finish()
     return done
 

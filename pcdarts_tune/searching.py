@@ -8,12 +8,12 @@ What was interrupted goes on from its checkpoint, in the same MLflow run.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pcdarts_tune.execution import DEFAULTS, Execution
-from pcdarts_tune.recording.epoch_run import Tracked
+from pcdarts_tune.recording.epoch_run import Tracked, Undelivered
 from pcdarts_tune.recording.search_run import SearchRun
 from pcdarts_tune.resumable import Resumable, digest
 from pcdarts_tune.terminal.progress import Progress
@@ -50,13 +50,20 @@ class Searching:
 
 @dataclass(frozen=True)
 class Found:
-    """What came of it; `metrics` are the last epoch's, `run_id` is None when it was not tracked."""
+    """What came of it.
+
+    Attributes:
+        metrics: of the last epoch.
+        run_id: None when it was not tracked.
+        undelivered: why MLflow lacks some of the run; None where it does not.
+    """
 
     genotype: Genotype
     epochs: int
     seconds: float
     metrics: dict[str, float]
     run_id: str | None = None
+    undelivered: Undelivered | None = None
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -98,12 +105,15 @@ def search(
             last["metrics"],
             None if run is None else run.run_id,
         )
-        if run is not None:
-            run.finish(found)
     except BaseException as error:
         if run is not None:
             run.epochs.fail(error)
         raise
+    if run is not None:
+        try:
+            run.finish(found)
+        except Undelivered as error:
+            return replace(found, undelivered=error)
     return found
 
 

@@ -1,4 +1,4 @@
-"""What arguments name: GENOTYPE a JSON file, a published name or an MLflow run; MODEL a folder or a registered name.
+"""What arguments name: GENOTYPE a JSON file, a published name, a trial or an MLflow run; MODEL a folder or a registered name.
 
 >>> read_genotype("PC_DARTS_cifar", home=Path("pcdarts-home")).genotype
 """
@@ -23,11 +23,12 @@ if TYPE_CHECKING:
     from pcdarts_tune.datasets import DataSet
 
 _RUN_ID = re.compile(r"[0-9a-f]{32}")
+_TRIAL = re.compile(r"([^:/@]+):(\d+)")
 
 
 @dataclass(frozen=True)
 class GenotypeSource:
-    """A genotype and where it was read: a file, a published name, or a run."""
+    """A genotype and where it was read: a file, a published name, a trial, or a run."""
 
     genotype: Genotype
     origin: str
@@ -92,11 +93,13 @@ def read_genotype(text: str, *, home: Path, tracking_uri: str | None = None) -> 
     path = user_path(text)
     if path.is_file():
         return GenotypeSource(_from_file(path), path.name)
+    if match := _TRIAL.fullmatch(text):
+        return _from_trial(home, match[1], int(match[2]))
     if _RUN_ID.fullmatch(text):
         return GenotypeSource(_from_run(text, store_uri(home, tracking_uri)), f"run {text}", text)
     raise UserError(
-        f"{text!r} is no genotype{nearest(text, PUBLISHED)}: neither a JSON file, nor an MLflow run id (32 hexadecimal "
-        f"digits), nor published ({', '.join(PUBLISHED)})",
+        f"{text!r} is no genotype{nearest(text, PUBLISHED)}: neither a JSON file, nor a trial (SWEEP:NUMBER), nor an MLflow "
+        f"run id (32 hexadecimal digits), nor published ({', '.join(PUBLISHED)})",
         hint="pcdarts-tune leaderboard SWEEP --json has genotypes and run ids of a sweep",
     )
 
@@ -164,6 +167,19 @@ def store_uri(home: Path, tracking_uri: str | None) -> str:
 
 def _from_file(path: Path) -> Genotype:
     return _parse(read_json(path), str(path))
+
+
+def _from_trial(home: Path, name: str, number: int) -> GenotypeSource:
+    from pcdarts_tune.sweep import open_sweep
+
+    record = open_sweep(home, name).record(number)
+    if record.genotype is None:
+        reason = f": {record.reason}" if record.reason else ""
+        raise UserError(
+            f"trial {number} of sweep {name!r} is {record.state}{reason}; it has no genotype",
+            hint=f"pcdarts-tune leaderboard {name}",
+        )
+    return GenotypeSource(Genotype.from_dict(record.genotype), f"{name}:{number}", record.run_id)
 
 
 def _from_run(run_id: str, tracking_uri: str) -> Genotype:

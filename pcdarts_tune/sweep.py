@@ -228,9 +228,20 @@ class SweepHandle:
             )
             raise WorkFailed(
                 f"sweep {self.name!r} has no complete trial yet ({states})",
-                hint=f"pcdarts-tune resume {self.name}" if not self.running else "wait for the first to end",
+                hint=self._what_next(),
             )
         return records[0]
+
+    def _what_next(self) -> str:
+        """Where no trial is complete."""
+        if self.running:
+            return "wait for the first to end"
+        if self.study.unfinished() or len(self.study) < self.target:
+            return f"pcdarts-tune resume {self.name}"
+        return (
+            f"pcdarts-tune leaderboard {self.name} has the reasons; trials that failed are not run again: "
+            f"pcdarts-tune extend {self.name} --trials +N runs others, a new sweep with --set KEY=VALUE changes the space"
+        )
 
     def record(self, number: int) -> TrialRecord:
         """The trial with that number.

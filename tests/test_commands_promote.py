@@ -220,7 +220,9 @@ def test_changed_images_are_refused_unless_forced(tmp_path: Path, capsys: pytest
         (["promote", "first", "--set", "search.epochs=3"], 2, "only retrain."),
         (["promote", "first", "--set", "retrain.epoch=3"], 2, "retrain.epochs"),
         (["promote", "first", "--model", "a/b"], 2, "none of / : @"),
-        (["promote", "empty"], 1, "no complete trial"),
+        (["promote", "empty"], 1, "extend empty --trials +N"),
+        (["retrain", "first:2", "-o", "never"], 2, "trial 2 of sweep 'first' is failed: out of memory"),
+        (["retrain", "first:7", "-o", "never"], 2, "no trial 7"),
         (["predict", "frist", "x.png"], 2, "did you mean 'first'?"),
     ],
 )
@@ -231,6 +233,20 @@ def test_what_cannot_be_promoted_is_refused(
     captured = capsys.readouterr()
     assert said in captured.err
     assert captured.out == ""
+
+
+def test_a_trial_names_its_genotype_and_what_was_not_tracked_is_not_registered(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["retrain", "first:1", "--space", "quickstart", "-o", str(tmp_path / "model"), "--json"]
+    for setting in ("epochs=1", "channels=4", "layers=3"):
+        words += ["--set", f"retrain.{setting}"]
+    assert run(home, *words, "--no-track") == 0
+    assert read_json(tmp_path / "model" / "genotype.json") == dict(FOUND[1].genotype or {})
+    assert read_json(tmp_path / "model" / "model.json")["origin"]["genotype"] == "first:1"
+    assert result(capsys)["run_id"] is None
+    assert run(home, *words, "--register", "late") == 2
+    assert "trained with --no-track" in capsys.readouterr().err
 
 
 def test_a_training_that_another_promotion_runs_is_not_begun(

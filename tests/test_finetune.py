@@ -80,6 +80,11 @@ def test_a_registered_model_learns_other_classes(
     assert (done["model"], done["version"], done["champion"]) == ("shapes", 1, True)
     assert tune(home, "digits@champion", images, tmp_path / "new", *words) == 0
     assert json.loads(capsys.readouterr().out) == done, "done and registered once"
+    # the same recipe that came out with other weights is another version
+    uri = default_tracking_uri(home)
+    mlflow.MlflowClient(uri, uri).set_model_version_tag("shapes", "1", "pcdarts.weights", "others")
+    assert tune(home, "digits@champion", images, tmp_path / "new", *words) == 0
+    assert json.loads(capsys.readouterr().out) == {**done, "version": 2}
     assert "10 classes before, 3 now, 8x8 images; 3 epochs from learning rate 0.05" in captured.err
     assert done["test_accuracy"] >= 0.7, "a third is chance"
     assert done["finetuned_from"]["model"] == "digits/1"
@@ -92,7 +97,6 @@ def test_a_registered_model_learns_other_classes(
     assert json.loads(capsys.readouterr().out)["class"] in model.classes
 
     base_run = before.description["origin"]["result"]["run_id"]
-    uri = default_tracking_uri(home)
     tags = mlflow.MlflowClient(uri, uri).get_run(done["run_id"]).data.tags
     assert tags["pcdarts.kind"] == "finetuning"
     assert (tags["pcdarts.base_model"], tags["pcdarts.base_run"]) == ("digits/1", base_run)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 import time
 
+import pytest
+
 from pcdarts_tune.recording.outbox import Outbox
 
 
@@ -101,6 +103,31 @@ def test_after_the_time_to_close_nothing_begins_and_what_has_begun_is_waited_for
     assert done == ["begun in time"]
     time.sleep(0.2)
     assert done == ["begun in time"]
+
+
+@pytest.mark.parametrize(
+    ("error", "passes"),
+    [
+        (ConnectionError("refused"), True),
+        (Exception("API request failed: 503 Server Error"), True),
+        (Exception("(sqlite3.OperationalError) database is locked"), True),
+        (Exception("(sqlite3.OperationalError) database or disk is full"), True),
+        (Exception("INVALID_PARAMETER_VALUE: run 0a502f77 has no such metric"), False),
+        (Exception("the value was not successfully parsed, at 1503421987502"), False),
+    ],
+)
+def test_a_store_that_cannot_be_reached_is_told_from_one_that_refuses(error: Exception, passes: bool) -> None:
+    tries: list[int] = []
+
+    def delivery() -> None:
+        tries.append(1)
+        if len(tries) < 3:
+            raise error
+
+    outbox = Outbox(patience=-1.0, longest_pause=0.01)
+    outbox.put(delivery)
+    assert outbox.close(timeout=30) == (0 if passes else 1)
+    assert len(tries) == (3 if passes else 1)
 
 
 def test_what_is_refused_is_named_and_what_waits_is_told() -> None:

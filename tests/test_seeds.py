@@ -73,6 +73,21 @@ def test_seeds_and_baselines_side_by_side(
     assert run(home, tmp_path / "all", "--no-track") == 2
 
 
+def test_two_files_of_one_name_are_two_genotypes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder, name in (("a", "PC_DARTS_cifar"), ("b", "DARTS_V2")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "best.json").write_text(json.dumps(PUBLISHED[name].to_dict()))
+    monkeypatch.chdir(tmp_path / "b")
+    words = [word if word != "PC_DARTS_cifar" else str(tmp_path / "a" / "best.json") for word in RETRAIN]
+    words += ["-o", str(tmp_path / "all"), "--home", str(tmp_path / "home"), "--no-track", "--json"]
+    assert cli.run([*words, "--baseline", "best.json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [each["name"] for each in found["comparison"]] == ["best.json", "best.json (baseline)"]
+    assert found["comparison"][1]["genotype_hash"] == PUBLISHED["DARTS_V2"].canonical_hash()
+
+
 def test_where_nothing_is_held_out_the_test_split_tells(
     home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -16,7 +16,7 @@ from pcdarts_tune.config import Space
 from pcdarts_tune.core.genotype import PUBLISHED
 from pcdarts_tune.errors import UserError
 from pcdarts_tune.home import artifact_root, default_tracking_uri
-from pcdarts_tune.recording import sweep_tracking
+from pcdarts_tune.recording import sweep_runs, sweep_tracking
 from pcdarts_tune.recording.run_images import image_files
 from pcdarts_tune.recording.sweep_runs import SweepFacts
 from pcdarts_tune.recording.sweep_tracking import SweepTracker
@@ -190,6 +190,28 @@ def test_a_resumed_trial_goes_on_in_its_run_without_doubling(store: MlflowStore)
     assert len(client.get_metric_history(run.info.run_id, "search/loss_train")) == 3
     parent = again.data.tags["mlflow.parentRunId"]
     assert len(client.get_metric_history(parent, "trials/objective")) == 1
+
+
+def test_a_sweep_s_description_that_fails_loses_no_trial(
+    store: MlflowStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweep_runs, "DESCRIBE_EVERY", -1.0)
+    notes: dict[str, Any] = {}
+    failures = iter([ConnectionError("the study's server is away")])
+
+    def describe(links: Any) -> str:
+        for error in failures:
+            raise error
+        return "so far"
+
+    tracker = SweepTracker(store, facts("described"), notes.__setitem__, describe)
+    tracker.open()
+    tracker.trial(PROPOSAL)
+    tracker.ended(5, OUTCOME)
+    assert tracker.close("FINISHED", "the summary") == 0
+    assert notes["delivered/5"]
+    (run,) = trial_runs(store, "described")
+    assert len(MlflowClient(store.uri).get_metric_history(run.info.run_id, OBJECTIVE)) == 1
 
 
 def test_a_failed_trial_says_why(store: MlflowStore) -> None:

@@ -34,9 +34,9 @@ def command(
 ) -> int:
     """Write MODEL as one file, read it back and compare it with the model.
 
-    ONNX (needs `pip install 'pcdarts-tune[onnx]'`) and pt2 take `images`, uint8 (N, H, W, C) of the model's image size,
+    ONNX (needs the extra `onnx`: `uv sync --extra onnx`) and pt2 take `images`, uint8 (N, H, W, C) of the model's image size,
     and give `logits` and `probabilities`; normalising is part of the graph. Class names, preprocessing and genotype are in
-    the file's metadata.
+    the file's metadata. With --json, one object: {"file", "format", "bytes", "largest_difference", "classes"}.
 
     \b
     Example:

@@ -77,11 +77,13 @@ def command(
     MODEL is a registered model (`name` is its champion; `name@alias` and `name/version` choose another) or a folder that
     `retrain` or `finetune` wrote. The recipe is the space's for retraining with a tenth of its epochs and learning rate;
     --set retrain.epochs=… and the like say otherwise. Images are brought to the size that the model takes unless
-    data.image_size says otherwise, and normalised with the new data set's own constants.
+    data.image_size says otherwise, and normalised with the new data set's own constants. They must have as many channels.
+
+    With --json, what `retrain --json` prints, and "finetuned_from".
 
     \b
     Example:
-      pcdarts-tune finetune first@champion --data flowers -o flowers-model --register flowers
+      pcdarts-tune finetune flowers@champion --data my-flowers -o my-flowers-model --register my-flowers
       pcdarts-tune finetune my-model --space quickstart --freeze --set retrain.epochs=5 -o other
     """
     from pcdarts_tune.finetuning import check_channels, finetuning_space, in_words

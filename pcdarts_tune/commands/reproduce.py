@@ -43,7 +43,7 @@ def command(
     `pcdarts.reproduces`, and say whether it came out equal, number by number, or by how much it differs. The images'
     digest is checked, and what differs of versions and machine is said before. The test split is not read.
 
-    RUN is a trial (SWEEP:TRIAL), a single search, a retraining or the model that came of it, or an MLflow run id of
+    RUN is a trial (SWEEP:TRIAL), a single search, a retraining, a fine-tuning, the model that came of one, or an MLflow run id of
     these. On a CPU with the same versions the result is equal bit for bit; on a GPU it is close. `--device auto` takes
     the kind of device that the original ran on. An interrupted reproduction goes on when it is run again. The exit code
     is 0 whether it is equal or not.

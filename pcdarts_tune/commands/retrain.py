@@ -89,7 +89,7 @@ def command(
 ) -> None:
     """Train GENOTYPE with the retraining recipe of a space, evaluate it once on the test split, and write the model.
 
-    GENOTYPE is a JSON file, a published name such as PC_DARTS_cifar, or an MLflow run id.
+    GENOTYPE is a JSON file, a published name such as PC_DARTS_cifar, a trial (SWEEP:NUMBER), or an MLflow run id.
 
     With --workers, Ray Train's processes share every batch (retrain.batch_size is all of it); a worker that is lost is
     replaced, and all go on from the checkpoint. The result is that of one process with --groups N, up to rounding.
@@ -108,7 +108,7 @@ def command(
       pcdarts-tune retrain PC_DARTS_cifar --space quickstart -o my-model
       pcdarts-tune predict my-model digit.png
       pcdarts-tune retrain PC_DARTS_cifar --workers 8 -o large --register large
-      pcdarts-tune retrain genotype.json --seeds 3 --baseline random:2 -o compared
+      pcdarts-tune retrain first:3 --space quickstart --seeds 3 --baseline random:2 -o compared
     """
     from pcdarts_tune.promoting.several import SeveralSeeds, baselines_of, compare, named_baselines
     from pcdarts_tune.recording.epoch_run import Tracked

@@ -85,9 +85,16 @@ def command(
     found = search(work, checkpoint=checkpoint, device=where, tracked=tracked, quiet=verbosity() < 0)
     if output is not None and checkpoint is not None:
         write_json(output, found.genotype.to_dict())
-        checkpoint.unlink(missing_ok=True)
+        if found.undelivered is None:
+            checkpoint.unlink(missing_ok=True)
         say(f"wrote {output}; next: pcdarts-tune retrain {output} --space {space} -o my-model")
     else:
         say("next: save it with -o genotype.json, then pcdarts-tune retrain genotype.json -o my-model")
     result = found.to_dict() | ({"run_id": found.run_id} if track else {})
     click.echo(json.dumps(result if as_json else found.genotype.to_dict()))
+    if found.undelivered is not None:
+        if checkpoint is None:
+            found.undelivered.hint = (
+                "the genotype is printed; with -o FILE the epochs would have been kept, too"
+            )
+        raise found.undelivered

@@ -61,7 +61,7 @@ class Team:
         return nn.parallel.DistributedDataParallel(
             network,
             device_ids=[device] if device.type == "cuda" else None,
-            find_unused_parameters=_leaves_nodes_out(network),
+            find_unused_parameters=_leaves_weights_out(network),
             **_OWN_BUFFERS,
         )
 
@@ -86,10 +86,20 @@ class Team:
                 dist.broadcast(buffer, 0)
 
 
-def _leaves_nodes_out(network: EvaluationNetwork) -> bool:
+def _leaves_weights_out(network: EvaluationNetwork) -> bool:
+    """Whether some cell has an input or a node that nothing of its output comes from."""
     genotype = network.genotype
-    cells = ((genotype.normal, genotype.normal_concat), (genotype.reduce, genotype.reduce_concat))
-    return any(len(concat) < len(edges) // 2 for edges, concat in cells)
+    for edges, concat in (
+        (genotype.normal, genotype.normal_concat),
+        (genotype.reduce, genotype.reduce_concat),
+    ):
+        read = set(concat)
+        for number, (_, source) in reversed(list(enumerate(edges))):
+            if 2 + number // 2 in read:
+                read.add(source)
+        if len(read) < 2 + len(edges) // 2:
+            return True
+    return False
 
 
 class Groups:
@@ -98,16 +108,19 @@ class Groups:
     Args:
         count: of a batch, in all processes together.
         team: the processes.
+        images: that train.
 
     Attributes:
         forward: the network as the team wrapped it.
         own: numbers of the groups that this process computes.
 
     Raises:
-        ValueError: where groups, team and batch size do not divide.
+        ValueError: where groups, team, batch size and images do not divide.
     """
 
-    def __init__(self, count: int, team: Team, network: EvaluationNetwork, batch_size: int) -> None:
+    def __init__(
+        self, count: int, team: Team, network: EvaluationNetwork, batch_size: int, images: int
+    ) -> None:
         if count < 1 or count % team.size:
             raise ValueError(f"{count} groups cannot be divided among {team.size} workers: take a multiple")
         if batch_size % count or batch_size < 2 * count:
@@ -115,6 +128,10 @@ class Groups:
             raise ValueError(
                 f"a batch of {batch_size} images cannot be divided into {count} groups of two and more: "
                 f"batch_size={near} can"
+            )
+        if count > 1 and images < 2 * count:
+            raise ValueError(
+                f"{images} training images cannot be divided into {count} groups of two and more"
             )
         self.count, self.team = count, team
         self.forward = team.wrapped(network)

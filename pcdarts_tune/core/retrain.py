@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from pcdarts_tune.core.averaging import Average
 from pcdarts_tune.core.data import Batches, require_batches, trainable
+from pcdarts_tune.core.evaluate import evaluate as evaluate
 from pcdarts_tune.core.execution import compile_forward, compiling, resolved
 from pcdarts_tune.core.graphs import StepGraphs, module_tensors
 from pcdarts_tune.core.groups import Groups, Team
@@ -102,7 +103,7 @@ class Training:
         self.device = next(network.parameters()).device
         self.precision, self.compiled = check_precision(precision, self.device), compile
         network.to(memory_format=torch.channels_last)
-        self.groups = Groups(groups, team or Team(), network, batch_size)
+        self.groups = Groups(groups, team or Team(), network, batch_size, len(train))
         self.optimizer = sgd(
             network.parameters(),
             self.device,
@@ -186,6 +187,8 @@ class Training:
             self._train_whole(epoch)
         train_loss, train_accuracy, trained = self._trained.read()
         seconds = watch.seconds()
+        if not trained:
+            raise ValueError("no batch could be trained on: damaged files left too few images in each")
         require_finite(train_loss, "training loss", epoch, "lower the recipe's learning_rate")
         valid_loss = valid_accuracy = None
         if self.valid is not None:
@@ -271,52 +274,3 @@ class Training:
         if self.mixing is None:
             return images, labels
         return self.mixing(images, labels, seed=self.seed, epoch=epoch, batch=number)
-
-
-@torch.no_grad()
-def evaluate(
-    network: nn.Module,
-    batches: Batches,
-    batch_size: int,
-    *,
-    precision: str = "float32",
-    graphs: StepGraphs | None = None,
-    meter: Meter | None = None,
-    team: Team | None = None,
-) -> tuple[float, float]:
-    """(mean loss, accuracy in 0..1) in evaluation mode over every image once, in order; the mode is put back.
-
-    Args:
-        precision: of the forward passes.
-        graphs, meter: to replay the passes, with the meter among what the graphs keep; None launches them one by one.
-        team: the processes that share the images; all get the result, of the network with rank 0's running statistics.
-    """
-    device = next(network.parameters()).device
-    meter = meter or Meter(device)
-    meter.clear()
-
-    def score(images: Tensor, labels: Tensor) -> None:
-        with autocast(device, precision):
-            output = network(images.contiguous(memory_format=torch.channels_last))
-        logits = widened(output[0] if isinstance(output, tuple) else output)
-        meter.add(F.cross_entropy(logits, labels), logits, labels)
-
-    training = network.training
-    network.eval()
-    shared: dict[str, Any] = {}
-    if team is not None and team.size > 1:
-        shared["part"] = (team.rank, team.size)
-        team.take_buffers(network)
-    with hardware(device, precision):
-        for images, labels in batches.epoch(batch_size, epoch=0, seed=0, shuffle=False, **shared):
-            if not len(labels):
-                continue
-            if graphs is None:
-                score(images, labels)
-            else:
-                graphs.run("evaluation", score, images, labels)
-    network.train(training)
-    if team is not None:
-        team.summed(meter.sums)
-    loss, accuracy, _ = meter.read()
-    return loss, accuracy

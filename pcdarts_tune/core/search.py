@@ -19,6 +19,7 @@ from torch.nn import functional as F
 
 from pcdarts_tune.core.architect import Architect, only
 from pcdarts_tune.core.data import Batches, require_batches, trainable
+from pcdarts_tune.core.evaluate import evaluate
 from pcdarts_tune.core.execution import compile_forward, compiling, resolved
 from pcdarts_tune.core.graphs import StepGraphs, module_tensors
 from pcdarts_tune.core.meter import Meter, Stopwatch, require_finite
@@ -30,7 +31,6 @@ from pcdarts_tune.core.optimizers import (
     sgd,
 )
 from pcdarts_tune.core.precision import autocast, check_precision, hardware, widened
-from pcdarts_tune.core.retrain import evaluate
 from pcdarts_tune.core.schedules import learning_rate as scheduled_rate
 from pcdarts_tune.core.search_epoch import SearchEpoch, entropy, row, table
 from pcdarts_tune.core.state import derive_seed, seeded

@@ -14,7 +14,7 @@ from __future__ import annotations
 import logging
 import os
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -207,7 +207,7 @@ class StreamBatches:
             parts = iter(loader)
         for x, indices, damaged in parts:
             if damaged:
-                self._count(damaged)
+                self._name(damaged)
             if not len(indices):
                 if part is not None:  # the other parts of the batch may hold images
                     yield x.new_empty((0, self.in_channels, *self.image_size), dtype=torch.float32), indices
@@ -219,14 +219,20 @@ class StreamBatches:
                 x = self.augment(x, draws[indices].to(self.device, non_blocking=True), self.mean, self.std)
             yield x, self.labels[indices].to(self.device, non_blocking=True)
 
-    def _count(self, damaged: list[tuple[int, str]]) -> None:
-        for index, reason in damaged:
-            name = self.images.name(index)
-            if name not in self.unreadable:
-                self.unreadable[name] = reason
-                log.warning(
-                    "%s is left out: %s (%d of %d so far)", name, reason, len(self.unreadable), len(self)
-                )
+    def _name(self, damaged: list[tuple[int, str]]) -> None:
+        found = {self.images.name(index): reason for index, reason in damaged}
+        new = {name: reason for name, reason in found.items() if name not in self.unreadable}
+        for number, (name, reason) in enumerate(new.items(), len(self.unreadable) + 1):
+            log.warning("%s is left out: %s (%d of %d so far)", name, reason, number, len(self))
+        self.count_damaged(new)
+
+    def count_damaged(self, found: Mapping[str, str]) -> None:
+        """Files found damaged, here or by others who read parts of this set: name -> reason.
+
+        Raises:
+            ValueError: too many by now.
+        """
+        self.unreadable |= found
         if len(self.unreadable) > allowed_unreadable(self.max_unreadable, len(self)):
             named = "; ".join(f"{name}: {reason}" for name, reason in list(self.unreadable.items())[:5])
             raise ValueError(

@@ -23,6 +23,7 @@ class Trouble:
     kind: str
     message: str
     hint: str | None = None
+    errno: int | None = None
 
 
 INTERRUPTED = Trouble("Interrupted", "the driver has stopped")

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 ASKED_EVERY = 0.25
 """Seconds between two looks at what the workers reported."""
+ENDS_WITHIN = 20.0
+"""Seconds that workers have to end after one said that it cannot go on."""
 
 
 def vessel(work: Retraining) -> Training:
@@ -134,6 +136,7 @@ def _reported(fit: Fit, desk: Any, epoch: int, workers: Workers, quiet: bool) ->
             epoch += 1
             yield entry
         if news.trouble is not None:
+            fit.ended(ENDS_WITHIN)  # else Ray is shut down under its thread
             raise _raised(news.trouble)
         if ended:
             if fit.error is not None:
@@ -151,6 +154,8 @@ def _raised(trouble: Trouble) -> Exception:
         return NonFiniteLoss(trouble.message)
     if trouble.kind in ("UserError", "ValueError", "CompileFailed"):
         return UserError(trouble.message, hint=trouble.hint)
+    if trouble.errno is not None:
+        return OSError(trouble.errno, trouble.message.partition("] ")[2] or trouble.message)
     return WorkFailed(f"a worker failed: {trouble.kind}: {trouble.message}", hint=trouble.hint)
 
 

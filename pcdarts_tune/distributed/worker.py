@@ -21,6 +21,7 @@ from pcdarts_tune.resumable import Resumable
 if TYPE_CHECKING:
     import torch
 
+    from pcdarts_tune.core.data import Batches
     from pcdarts_tune.core.groups import Team
     from pcdarts_tune.core.retrain import Training
     from pcdarts_tune.core.snapshot import Snapshot
@@ -57,21 +58,30 @@ def train_worker(config: dict[str, Task]) -> None:
         return
     try:
         _train(task)
-    except Exception as error:
-        if not isinstance(error, FINAL) or isinstance(error, ConnectionError | TimeoutError):
+    except Exception as raised:
+        trouble = trouble_of(raised)
+        if trouble is None:
             raise  # Ray starts the workers anew
-        trouble = Trouble(
-            type(error).__name__, " ".join(str(error).split())[:2000], getattr(error, "hint", None)
-        )
         ray.get(task.desk.fail.remote(trouble))
-        if not isinstance(error, ArithmeticError):
+        if not isinstance(raised, ArithmeticError):
             raise  # the others may wait for this one: Ray ends them, and nobody begins again
+
+
+def trouble_of(raised: Exception) -> Trouble | None:
+    """What would go wrong in the same way again; None where a new start may mend it."""
+    error = getattr(raised, "cause", None) or raised  # what the desk met, Ray wraps
+    if not isinstance(error, FINAL) or isinstance(error, ConnectionError | TimeoutError):
+        return None
+    said = " ".join(str(error).split())[:2000]
+    code = error.errno if isinstance(error, OSError) else None
+    return Trouble(type(error).__name__, said, getattr(error, "hint", None), code)
 
 
 def _train(task: Task) -> None:
     from dataclasses import replace
 
     import ray
+    import torch
     from ray import train
     from ray.train.torch import get_device
 
@@ -83,6 +93,8 @@ def _train(task: Task) -> None:
 
     set_threads(task.threads)
     device = get_device()
+    if device.type == "cuda":
+        torch.cuda.set_device(device)  # where NCCL puts objects
     context = train.get_context()
     team = Team(context.get_world_rank(), context.get_world_size())
     logging.getLogger("pcdarts_tune.core.stream").addHandler(_Notes(task.desk))
@@ -97,6 +109,25 @@ def _train(task: Task) -> None:
     for entry in epochs:
         if team.rank == 0:
             task.desk.report.remote(len(epochs.history) - 1, entry)
+        for batches in (training.train, training.valid):
+            _share_damaged(batches, team)
+
+
+def _share_damaged(batches: Batches | None, team: Team) -> None:
+    """How many damaged files may be is a share of the whole set, of which each worker read a part.
+
+    Raises:
+        ValueError: all workers together found too many.
+    """
+    from torch import distributed as dist
+
+    from pcdarts_tune.core.stream import StreamBatches
+
+    if team.size == 1 or not isinstance(batches, StreamBatches):
+        return
+    found: list[dict[str, str]] = [{} for _ in range(team.size)]
+    dist.all_gather_object(found, batches.unreadable)
+    batches.count_damaged({name: reason for part in found for name, reason in part.items()})
 
 
 class AtTheDesk(Resumable["TrainEpoch"]):

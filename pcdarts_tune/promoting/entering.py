@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pcdarts_tune.errors import UserError
 from pcdarts_tune.resumable import digest
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ def version_tags(work: Retraining, done: Retrained) -> dict[str, str]:
     """What every version says of its training."""
     known = {"test_accuracy": done.test_accuracy, "validation_accuracy": done.validation_accuracy}
     return {
+        **({} if done.weights is None else {"pcdarts.weights": done.weights}),
         "pcdarts.genotype_hash": work.genotype.canonical_hash(),
         "pcdarts.seed": str(work.seed),
         "pcdarts.comparable": comparable(work),
@@ -52,13 +54,26 @@ def version_tags(work: Retraining, done: Retrained) -> dict[str, str]:
 
 
 def enter(store: MlflowStore, model: str, work: Retraining, done: Retrained) -> Entered:
-    """Log the model to the training's run, register it as the next version, give it the alias where it is not worse."""
+    """Log the model to the training's run, register it as the next version, give it the alias where it is not worse.
+
+    Raises:
+        UserError: the training was not tracked.
+    """
     from pcdarts_tune.promoting.champions import crown, outranks
     from pcdarts_tune.registry import aliased, log_model, register
 
-    assert done.run_id is not None, "only what is tracked is registered"
+    if done.run_id is None:
+        raise UserError(
+            f"{done.folder} was trained with --no-track: it has no MLflow run that a registered model could belong to",
+            hint="train it again into another folder (-o), without --no-track",
+        )
     client = store.client
-    known = [each for each in client.search_model_versions(f"run_id='{done.run_id}'") if each.name == model]
+    # the same recipe may come out with other last bits in another folder
+    known = [
+        each
+        for each in client.search_model_versions(f"run_id='{done.run_id}'")
+        if each.name == model and each.tags.get("pcdarts.weights") == done.weights
+    ]
     if not known:
         logged = log_model(done.folder, run_id=done.run_id, tracking_uri=store.uri)
         known = [register(client, model, *logged, done.run_id, version_tags(work, done))]

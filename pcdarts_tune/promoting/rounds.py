@@ -142,6 +142,8 @@ def searched_contestant(
             say("baseline default: searching once with the space's own values")
         checkpoint = place / "checkpoint"
         found = search(work, checkpoint=checkpoint, device=device, tracked=tracked, quiet=quiet)
+        if found.undelivered is not None:
+            raise found.undelivered
         write_json(known, {"genotype": found.genotype.to_dict(), "run_id": found.run_id})
         checkpoint.unlink(missing_ok=True)
     about = read_json(known)

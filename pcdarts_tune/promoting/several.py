@@ -12,7 +12,7 @@ folder, and an interrupted comparison goes on.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +27,7 @@ from pcdarts_tune.recording.epoch_run import Tracked
 from pcdarts_tune.retraining import Retraining
 from pcdarts_tune.sources import GenotypeSource, read_genotype
 from pcdarts_tune.study import derived_seed
+from pcdarts_tune.terminal.options import say
 
 if TYPE_CHECKING:
     import torch
@@ -59,7 +60,12 @@ class SeveralSeeds(Rounds):
     workers: Workers | None = None
 
     def places(self, each: Contestant, work: Retraining) -> tuple[Path, Path]:
-        place = self.folder if each.kind == "candidate" else self.folder / re.sub(r"[^\w.-]+", "-", each.name)
+        place = self.folder
+        if each.kind != "candidate":
+            plain = re.sub(r"[^\w.-]+", "-", each.name)
+            if plain != each.name and each.kind == "genotype":  # a/b.json and a-b.json
+                plain += f"-{each.genotype.canonical_hash()}"
+            place /= plain
         return place / f"seed-{work.seed}", place / f"seed-{work.seed}.checkpoint"
 
     def origin(self, each: Contestant) -> Mapping[str, Any]:
@@ -118,7 +124,7 @@ def compare(wanted: SeveralSeeds, genotype: GenotypeSource, baselines: Sequence[
             hint="choose another folder with -o",
         )
     own = Contestant(genotype.origin, "candidate", genotype.genotype, run_id=genotype.run_id)
-    others = [each for each in baselines if each.name != own.name]
+    others = list(_others(own, baselines))
     standings = wanted.train(unified([own, *others]))
     if not standings[0].diverged < len(wanted.seeds):
         reasons = {each.failed for each in standings[0].trainings if each.failed}
@@ -132,6 +138,15 @@ def compare(wanted: SeveralSeeds, genotype: GenotypeSource, baselines: Sequence[
     compared = Compared(tuple(standings), measure, said)
     write_json(wanted.folder / SUMMARY, compared.to_dict())
     return compared
+
+
+def _others(own: Contestant, baselines: Iterable[Contestant]) -> Iterator[Contestant]:
+    """The baselines but for the genotype itself, all names different: two files of one name are two genotypes."""
+    for each in baselines:
+        if each.kind == "genotype" and each.genotype.canonical_hash() == own.genotype.canonical_hash():
+            say(f"baseline {each.name} has the same cells as {own.name}: left out")
+        else:
+            yield replace(each, name=f"{each.name} (baseline)") if each.name == own.name else each
 
 
 def named_baselines(texts: Iterable[str], home: Path, tracking_uri: str | None) -> dict[str, GenotypeSource]:

@@ -9,14 +9,18 @@ Epochs wait in an outbox: a store that is away for a while stops no training.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pcdarts_tune.errors import UserError, WorkFailed
 from pcdarts_tune.execution import execution_tags
 from pcdarts_tune.home import artifact_root, default_tracking_uri
-from pcdarts_tune.recording.outbox import Outbox
+from pcdarts_tune.recording.mlflow_scope import answering_at_once
+from pcdarts_tune.recording.outbox import Outbox, is_defect, told
 from pcdarts_tune.terminal.options import say
 from pcdarts_tune.tracking import MlflowStore, check_uri
 
@@ -25,6 +29,9 @@ if TYPE_CHECKING:
 
     from pcdarts_tune.config import Space
     from pcdarts_tune.datasets import DataSet
+
+DELIVERED_WITHIN = 120.0
+"""Seconds that the end of a training waits for MLflow."""
 
 
 @dataclass(frozen=True)
@@ -104,8 +111,12 @@ class EpochRun:
         run = cls(store, run_id, metric)
         run.new = new
         if not new:
-            run._known = store.steps(run_id, metric)
+            run.recall()
         return run
+
+    def recall(self) -> None:
+        """Look which epochs the run has."""
+        self._known = self.store.steps(self.run_id, self._metric)
 
     def beside(self, metric: str) -> EpochRun:
         """The same run for another stage, whose epochs are counted by a metric of their own."""
@@ -126,22 +137,32 @@ class EpochRun:
             self._outbox.put(lambda: self.store.set_tags(self.run_id, execution_tags(came_of)))
 
     def _delivery(self, step: int, metrics: dict[str, float]) -> Callable[[], None]:
-        tried = False
+        # the same moment each time: of two points that are alike MLflow keeps one
+        tried, at = False, int(time.time() * 1000)
 
         def deliver() -> None:
             nonlocal tried
-            # an attempt that failed may have arrived all the same
-            if tried and step in self.store.steps(self.run_id, self._metric):
-                return
-            tried = True
-            self.store.log_epoch(self.run_id, metrics, step)
+            with answering_at_once():
+                # an attempt that failed may have arrived all the same
+                if tried and step in self.store.steps(self.run_id, self._metric):
+                    return
+                tried = True
+                self.store.log_epoch(self.run_id, metrics, step, at=at)
 
         return deliver
 
     def flush(self) -> None:
-        """Wait until the epochs are delivered, and say so where the store does not take them."""
-        if left := self._outbox.close(timeout=120):
-            say(f"MLflow did not take {left} epochs: {self._outbox.last_error}")
+        """Wait until the epochs are delivered.
+
+        Raises:
+            Undelivered: the store does not take them.
+        """
+
+        def waiting(left: int) -> None:
+            say(f"MLflow: {left} records are still to be delivered")
+
+        if left := self._outbox.close(DELIVERED_WITHIN, waiting):
+            raise _undelivered(f"{left} records", self._outbox.last_error)
 
     def fail(self, error: BaseException) -> None:
         """End the run as killed or failed; the error itself is what the caller has to tell."""
@@ -151,6 +172,35 @@ class EpochRun:
             reason = " ".join(str(error).split())[:500] or type(error).__name__
             self._outbox.put(lambda: self.store.set_tags(self.run_id, {"pcdarts.reason": reason}))
         self._outbox.close(timeout=10)
+
+
+class Undelivered(WorkFailed):
+    """MLflow did not take all of a run; what was trained is kept."""
+
+
+@contextmanager
+def delivering() -> Iterator[None]:
+    """Around the end of a run: a store that cannot be reached loses nothing.
+
+    Raises:
+        Undelivered: it could not be; the same command delivers the rest.
+    """
+    try:
+        with answering_at_once():
+            yield
+    except UserError:
+        raise
+    except Exception as error:  # whatever a store may raise
+        if is_defect(error):
+            raise
+        raise _undelivered("all of the run", told(error)) from error
+
+
+def _undelivered(what: str, why: str | None) -> Undelivered:
+    return Undelivered(
+        f"MLflow did not take {what}: {why}",
+        hint="nothing is lost: the same command, run again, trains nothing twice and delivers the rest",
+    )
 
 
 def common_tags(kind: str, space: Space, images: DataSet, seed: int) -> dict[str, str]:

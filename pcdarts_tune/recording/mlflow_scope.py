@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -43,11 +44,25 @@ def quiet() -> Iterator[None]:
 @contextmanager
 def answering_at_once() -> Iterator[None]:
     """MLflow's client raises at the first request that fails, within half a minute: by itself it tries for minutes, and
-    sends anew what may have arrived. For whoever looks and tries again (outbox.py)."""
-    wanted = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "30", **_QUIET}
-    with _environment(*wanted):
-        os.environ.update(wanted)
+    sends anew what may have arrived. For whoever looks and tries again (outbox.py); several threads may at once."""
+    global _inside, _before
+    with _lock:
+        if not _inside:
+            _before = {name: os.environ.get(name) for name in _AT_ONCE}
+            os.environ.update(_AT_ONCE)
+        _inside += 1
+    try:
         yield
+    finally:
+        with _lock:
+            _inside -= 1
+            if not _inside:
+                _put_back(_before)
+
+
+_AT_ONCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "30", **_QUIET}
+_lock, _inside = threading.Lock(), 0
+_before: dict[str, str | None] = {}
 
 
 @contextmanager
@@ -57,8 +72,12 @@ def _environment(*names: str) -> Iterator[None]:
     try:
         yield
     finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
+        _put_back(before)
+
+
+def _put_back(before: dict[str, str | None]) -> None:
+    for name, value in before.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value

@@ -128,10 +128,10 @@ class Outbox:
                 return True
             except Exception as error:  # whatever a store may raise: the sweep goes on
                 doubt, unanswered = error, unanswered or "timed out" in str(error).lower()
-                self.trouble = self.last_error = _told(error)
+                self.trouble = self.last_error = told(error)
                 log.debug("a delivery failed", exc_info=True)
                 spent = time.monotonic() - begun
-                if _defect(error) or (spent > self._patience and not _away(error)):
+                if is_defect(error) or (spent > self._patience and not _away(error)):
                     self.dropped += 1
                     self.trouble = None
                     if about is not None:
@@ -165,7 +165,7 @@ _NO_ANSWER = re.compile(
 )
 
 
-def _told(error: Exception) -> str:
+def told(error: Exception) -> str:
     """An error in one line for people; the same for every request that nobody answers."""
     text = " ".join(str(error).split())
     if (sign := _NO_ANSWER.search(text)) is not None:
@@ -175,24 +175,16 @@ def _told(error: Exception) -> str:
 
 def _away(error: Exception) -> bool:
     """Whether the store cannot be reached, as against refusing this one delivery."""
-    text = f"{type(error).__name__} {error}".lower()
-    signs = (
-        "connection",
-        "timed out",
-        "timeout",
-        "max retries",
-        "unavailable",
-        "502",
-        "503",
-        "504",
-        "locked",
-        "full",
-        "no space",
-    )
-    return any(sign in text for sign in signs)
+    return _AWAY.search(f"{type(error).__name__} {error}") is not None
 
 
-def _defect(error: Exception) -> bool:
+_AWAY = re.compile(
+    r"connection|timed out|timeout|max retries|unavailable|\b50[234]\b|\blocked\b|\bis full\b|no space left",
+    re.IGNORECASE,
+)
+
+
+def is_defect(error: Exception) -> bool:
     """Whether it is a mistake of ours: trying again would only hold the others up."""
     if isinstance(error, OSError):  # requests' errors, some of which are ValueErrors too
         return False

@@ -7,9 +7,11 @@ run.finish(done)
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from pcdarts_tune.recording.epoch_run import EpochRun, Tracked, common_tags
+from pcdarts_tune.errors import UserError
+from pcdarts_tune.recording.epoch_run import EpochRun, Tracked, common_tags, delivering
 from pcdarts_tune.recording.naming import short_value
 
 if TYPE_CHECKING:
@@ -65,8 +67,16 @@ class RetrainingRun:
         return run
 
     def finish(self, done: Retrained) -> None:
-        """Log what came of it and end the run; once more when the test split was read."""
+        """Log what came of it and end the run; once more when the test split was read.
+
+        Raises:
+            Undelivered: MLflow did not take all of it.
+        """
         self.epochs.flush()
+        with delivering():
+            self._finish(done)
+
+    def _finish(self, done: Retrained) -> None:
         if done.test_accuracy is not None and not self.store.steps(self.run_id, "test/acc"):
             assert done.test_loss is not None, "both come from one look"
             numbers = {"test/acc": done.test_accuracy, "test/loss": done.test_loss}
@@ -104,10 +114,39 @@ class RetrainingRun:
         accuracy = done.test_accuracy if done.validation_accuracy is None else done.validation_accuracy
         return name if accuracy is None else f"{name} acc={short_value(accuracy)}"
 
-    def make_sure(self, done: Retrained) -> None:
-        """End the run of a retraining that was cut off between the model and this."""
-        if self.store.client.get_run(self.run_id).info.status != "FINISHED":
+    def make_sure(self, done: Retrained, epochs: Sequence[Mapping[str, float]]) -> None:
+        """End the run of a retraining that was cut off between the model and this.
+
+        Args:
+            epochs: the metrics of all its epochs, where some may be missing; empty where none are.
+
+        Raises:
+            UserError: the run is in another store.
+            Undelivered: MLflow did not take all of it.
+        """
+        with delivering():
+            ended = self._has_ended(done)
+            if epochs:
+                self.epochs.recall()
+            for step, metrics in enumerate(epochs):
+                self.epochs.epoch(step, metrics)
+        if epochs or not ended:
             self.finish(done)
+
+    def _has_ended(self, done: Retrained) -> bool:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            run = self.store.client.get_run(self.run_id)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            raise UserError(
+                f"{done.folder} was recorded in another MLflow store: this one has no run {self.run_id}",
+                hint="--home or --tracking-uri where it was recorded, --no-track, or another folder with -o",
+            ) from None
+        tested = done.test_accuracy is None or bool(self.store.steps(self.run_id, "test/acc"))
+        return run.info.status == "FINISHED" and tested
 
 
 def _describe(what: str, done: Retrained) -> str:

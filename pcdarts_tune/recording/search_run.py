@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pcdarts_tune.recording.epoch_run import EpochRun, Tracked, common_tags
+from pcdarts_tune.recording.epoch_run import EpochRun, Tracked, common_tags, delivering
 
 if TYPE_CHECKING:
     import torch
@@ -45,10 +45,18 @@ class SearchRun:
         return cls(tracked.store, epochs)
 
     def finish(self, found: Found) -> None:
-        """Log the genotype and end the run."""
+        """Log the genotype and end the run.
+
+        Raises:
+            Undelivered: MLflow did not take all of it.
+        """
+        self.epochs.flush()
+        with delivering():
+            self._finish(found)
+
+    def _finish(self, found: Found) -> None:
         from pcdarts_tune.draw import cell_svg, cells_png
 
-        self.epochs.flush()
         genotype = found.genotype
         self.store.log_json(self.run_id, genotype.to_dict(), "genotype.json")
         self.store.log_text(self.run_id, cell_svg(genotype), "cells.svg")

@@ -233,10 +233,11 @@ class SweepRuns:
         # what the store refused is tried again by the next driver
         if not self._refused(number):
             self._note(f"delivered/{number}", True)
-        del self._runs[number]
         if self._describe is not None and time.monotonic() - self._described > DESCRIBE_EVERY:
             self._described = time.monotonic()
             self._store.set_tags(self._parent, {"mlflow.note.content": self._describe(self._links())})
+        # last: where something above fails, all of it is done again
+        del self._runs[number]
 
     def _result(self, number: int, objective: float, at: int) -> None:
         """A trial's result in the sweep's own run, as a metric over trials."""

@@ -16,8 +16,8 @@ from torch import distributed as dist
 
 from pcdarts_tune.core.augment import Augmentation, imagenet_transform
 from pcdarts_tune.core.data import MemoryBatches
-from pcdarts_tune.core.genotype import PUBLISHED
-from pcdarts_tune.core.groups import Team
+from pcdarts_tune.core.genotype import PUBLISHED, Genotype
+from pcdarts_tune.core.groups import Team, _leaves_weights_out
 from pcdarts_tune.core.network import EvaluationNetwork
 from pcdarts_tune.core.retrain import Training
 from pcdarts_tune.core.stream import StreamBatches, StreamImages
@@ -143,6 +143,47 @@ def test_groups_have_statistics_masks_and_weights_of_their_own() -> None:
     list(again)
     for one, other in zip(found, expected, strict=True):
         torch.testing.assert_close(one, other)
+
+
+def cells(normal: list[tuple[str, int]], concat: tuple[int, ...] = (2, 3, 4, 5)) -> Genotype:
+    published = PUBLISHED["PC_DARTS_cifar"]
+    return Genotype(tuple(normal), concat, published.reduce, published.reduce_concat)
+
+
+SEP = "sep_conv_3x3"
+CHAIN = [(SEP, 0), (SEP, 1), (SEP, 0), (SEP, 2), (SEP, 1), (SEP, 3), (SEP, 0), (SEP, 4)]
+
+
+@pytest.mark.parametrize(
+    "genotype",
+    [
+        *PUBLISHED.values(),
+        cells(
+            [(SEP, 1), (SEP, 1), (SEP, 1), (SEP, 2), (SEP, 1), (SEP, 2), (SEP, 1), (SEP, 3)]
+        ),  # not input 0
+        cells(CHAIN, (5,)),  # every node is read
+        cells(CHAIN, (4,)),  # node 5 is not
+        cells([(SEP, 0), (SEP, 1)] * 4, (0, 3, 4, 5)),  # an input in the place of a node
+    ],
+)
+def test_weights_that_get_no_gradient_are_known(genotype: Genotype) -> None:
+    net = EvaluationNetwork(genotype, 4, 5, 3, in_channels=1, auxiliary=False)
+    logits, _ = net(torch.zeros(2, 1, 8, 8))
+    logits.sum().backward()
+    idle = any(p.grad is None for p in net.parameters())
+    assert _leaves_weights_out(net) == idle
+
+
+def test_too_few_images_for_the_groups_are_refused() -> None:
+    with pytest.raises(ValueError, match="38 training images cannot be divided into 20 groups"):
+        training("memory", 20, batch_size=40)
+
+
+def test_damaged_files_that_others_found_count() -> None:
+    batches = streamed()
+    batches.count_damaged({"3.png": "no image", "20.png": "no image"})
+    with pytest.raises(ValueError, match="4 of 38 images cannot be decoded"):
+        batches.count_damaged({"3.png": "no image", "4.png": "cut off", "5.png": "cut off"})
 
 
 def test_parts_are_a_batch_and_nothing_of_the_others_is_decoded() -> None:

@@ -19,8 +19,8 @@ from torch import Tensor
 from pcdarts_tune.config import Space
 from pcdarts_tune.core.augment import Augmentation, FitAndRandAugment, imagenet_transform
 from pcdarts_tune.core.averaging import Average
+from pcdarts_tune.core.evaluate import evaluate
 from pcdarts_tune.core.mixing import Mixing, dominant
-from pcdarts_tune.core.retrain import evaluate
 from pcdarts_tune.core.state import load_checkpoint, save_checkpoint
 from pcdarts_tune.core.stream import StreamBatches, TensorImages
 

@@ -15,18 +15,21 @@ from typing import Any
 import pytest
 from compare import differences
 from lookup import Table, drawn_rows, lookup_made, lookup_trial, travels_by_value
+from mlflow import MlflowClient
 from outage import half_written, kept_full, small_disk
 from servers import MlflowServer, mlflow_server
 from soaking.environment import fresh
 
+from pcdarts_tune.cli import run as command_line
 from pcdarts_tune.errors import WorkFailed
-from pcdarts_tune.recording import sweep_tracking
+from pcdarts_tune.recording import epoch_run, sweep_tracking
 from pcdarts_tune.recording.outbox import Outbox
 from pcdarts_tune.recording.trial_pictures import TrialPictures
 from pcdarts_tune.sweep import SweepHandle, open_sweep
 from pcdarts_tune.sweeping import runner
 from pcdarts_tune.sweeping.ray_session import ray_running
 from pcdarts_tune.sweeping.runner import Ended, RunSettings, run_sweep
+from pcdarts_tune.terminal.progress import Progress
 
 QUIET = RunSettings(quiet=True)
 
@@ -120,6 +123,51 @@ def test_a_driver_that_dies_while_the_server_is_away_loses_nothing(
     late = looked_up(open_sweep(tmp_path, "lookup"))
     assert (late.reason, late.undelivered) == ("done", 0)
     assert differences(open_sweep(tmp_path, "lookup")) == []
+
+
+@pytest.mark.parametrize("what", ["retrain", "search"])
+def test_a_training_whose_server_goes_away_ends_and_is_delivered_later(
+    tmp_path: Path, server: MlflowServer, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    monkeypatch.setattr(epoch_run, "DELIVERED_WITHIN", 2.0)
+    update, output, stops = Progress.update, tmp_path / "out", iter([server.stop])
+    words = [what, *(["PC_DARTS_cifar"] if what == "retrain" else ["--track"]), "--space", "quickstart"]
+    settings = ["epochs=3", "layers=3", "channels=4"]
+    if what == "search":
+        settings = [
+            "search.epochs=3",
+            "search.arch_warmup_epochs=1",
+            "supernet.layers=3",
+            "supernet.channels=4",
+        ]
+    words += [word for each in settings for word in ("--set", each if "." in each else f"retrain.{each}")]
+    words += ["--device", "cpu", "--home", str(tmp_path), "--tracking-uri", server.url, "-o", str(output)]
+
+    def updated(self: Progress, done: int, note: str = "") -> None:
+        update(self, done, note)
+        if done == 2 and note:
+            for stop in stops:
+                stop()
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Progress, "update", updated)
+        assert command_line(words) == 1
+    assert output.exists(), "what was trained is there"
+    assert output.with_name("out.checkpoint").exists(), "and its epochs"
+    server.start()
+    assert command_line(words) == 0
+    assert not output.with_name("out.checkpoint").exists()
+    client = MlflowClient(server.url)
+    kind = "retraining" if what == "retrain" else "search"
+    (run,) = client.search_runs(
+        [each.experiment_id for each in client.search_experiments()], f"tags.`pcdarts.kind` = '{kind}'"
+    )
+    assert run.info.status == "FINISHED"
+    for key in run.data.metrics:
+        steps = [point.step for point in client.get_metric_history(run.info.run_id, key)]
+        assert len(steps) == len(set(steps)), f"{key} is doubled"
+    losses = client.get_metric_history(run.info.run_id, f"{what}/loss_train")
+    assert [point.step for point in losses] == [0, 1, 2]
 
 
 def test_a_full_disk_stops_the_sweep_and_resume_ends_it(tmp_path: Path) -> None:

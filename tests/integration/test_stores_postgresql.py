@@ -130,7 +130,7 @@ def test_what_cannot_be_is_refused_with_what_to_try(
     monkeypatch.setattr(addresses, "find_spec", lambda name: None)
     with pytest.raises(UserError, match="needs the package psycopg") as refused:
         made(study_uri=url)
-    assert refused.value.hint == "pip install 'pcdarts-tune[postgres]'"
+    assert "uv sync --extra postgres" in str(refused.value.hint)
     assert not (tmp_path / "sweeps" / "s" / "sweep.json").exists()
 
 

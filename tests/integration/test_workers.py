@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -18,9 +19,15 @@ import pytest
 import torch
 from made_sweeps import FOUND, make_sweep
 from safetensors.torch import load_file
+from torch import distributed as dist
 
 from pcdarts_tune import cli
+from pcdarts_tune.core.groups import Team
+from pcdarts_tune.core.stream import StreamBatches, TensorImages
+from pcdarts_tune.distributed.desk import open_desk
+from pcdarts_tune.distributed.driver import _raised
 from pcdarts_tune.distributed.fitting import Workers, shared_out
+from pcdarts_tune.distributed.worker import _share_damaged, trouble_of
 from pcdarts_tune.errors import UserError
 from pcdarts_tune.home import default_tracking_uri
 from pcdarts_tune.sweeping.ray_session import ray_running
@@ -171,6 +178,43 @@ def test_a_frozen_fine_tuning_by_workers_changes_the_classifier_alone(home: Path
     old, new = (load_file(folder / "model.safetensors") for folder in (two, home / "tuned"))
     changed = {name for name, value in new.items() if not torch.equal(value, old[name])}
     assert changed == {"classifier.weight", "classifier.bias"}
+
+
+def reading(rank: int, folder: str) -> None:
+    """Two workers that each found one damaged file of the four that there are, when two may be."""
+    dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
+    images, labels = TensorImages(torch.zeros(20, 1, 8, 8, dtype=torch.uint8)), torch.arange(20) % 2
+    batches = StreamBatches(images, labels, num_classes=2, mean=(0.4,), std=(0.3,), max_unreadable=0.1)
+    team = Team(rank, 2)
+    batches.count_damaged({f"{rank}.png": "cut off"})
+    _share_damaged(batches, team)
+    assert sorted(batches.unreadable) == ["0.png", "1.png"]
+    batches.count_damaged({f"{rank}.png": "cut off"})
+    batches.unreadable[f"{rank + 2}.png"] = "cut off"
+    with pytest.raises(ValueError, match="4 of 20 images cannot be decoded"):
+        _share_damaged(batches, team)
+    dist.destroy_process_group()
+
+
+def test_damaged_files_are_counted_over_all_workers(tmp_path: Path) -> None:
+    torch.multiprocessing.spawn(reading, (str(tmp_path),), 2)
+
+
+def test_a_checkpoint_that_cannot_be_written_says_why_as_in_one_process(ray: None, tmp_path: Path) -> None:
+    from ray import get
+
+    folder = tmp_path / "folder"
+    desk = open_desk(folder / "checkpoint")
+    get(desk.trouble.remote())
+    folder.rmdir()
+    folder.touch()
+    with pytest.raises(OSError, match="Not a directory") as raised:
+        get(desk.keep.remote(b"state"))
+    trouble = trouble_of(raised.value)
+    assert trouble is not None and trouble.errno == errno.ENOTDIR
+    again = _raised(trouble)
+    assert isinstance(again, OSError) and again.errno == errno.ENOTDIR
+    assert "Traceback" not in str(again) and "checkpoint" in str(again)
 
 
 def test_a_diverging_training_ends_at_once(home: Path, ray: None, capsys: pytest.CaptureFixture[str]) -> None:
