@@ -137,14 +137,14 @@ def one_epoch(place: Path, images: int, workers: int) -> dict[str, Any]:
 
 
 def memory() -> int:
-    """Bytes that this process and its children have for themselves (Linux)."""
+    """Bytes that this process and its children take, what they share counted once (Linux)."""
     total = 0
     for pid in [os.getpid(), *children(os.getpid())]:
         try:
             lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
         except OSError:
             continue  # it ended meanwhile
-        total += sum(1024 * int(line.split()[1]) for line in lines if line.startswith("Private_"))
+        total += sum(1024 * int(line.split()[1]) for line in lines if line.startswith("Pss:"))
     return total
 
 

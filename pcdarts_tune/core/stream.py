@@ -21,7 +21,7 @@ from typing import Protocol
 import torch
 from PIL.Image import Image
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, default_collate
 
 from pcdarts_tune.core.augment import Augmentation, channel_constants, normalise
 from pcdarts_tune.core.data import check_constants, check_labels, epoch_rows, seeded_generator
@@ -270,7 +270,8 @@ def _collate(samples: list[_Sample]) -> tuple[Tensor, Tensor, list[tuple[int, st
     """The decoded images, uint8 (N, C, H, W); their places in the set; the damaged ones and why."""
     decoded = [(index, x) for index, x in samples if isinstance(x, Tensor)]
     damaged = [(index, reason) for index, reason in samples if isinstance(reason, str)]
-    pixels = torch.stack([x for _, x in decoded]) if decoded else torch.empty(0, dtype=torch.uint8)
+    # straight into the memory that a worker shares; on its own heap, batches leave gaps that no next one fits
+    pixels = default_collate([x for _, x in decoded]) if decoded else torch.empty(0, dtype=torch.uint8)
     return pixels, torch.tensor([index for index, _ in decoded], dtype=torch.int64), damaged
 
 
