@@ -1,4 +1,4 @@
-"""Launcher for a checkout, not in the wheel: `ray job submit ... -- python cli.py sweep ... --home /shared/...`."""
+"""Launcher for a checkout, not in the wheel: `ray job submit ... -- python cli.py sweep ... --storage /shared/...`."""
 
 from pcdarts_tune.cli import main
 
