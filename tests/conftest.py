@@ -12,7 +12,7 @@ import pytest
 from soaking.environment import NICENESS
 
 # not to be had by installing: hardware, another user, and data that lies beside the checkout in some places only
-ELSEWHERE = ("CUDA", "GPU", "root", "PCDARTS_TUNE_TEST_DATA")
+ELSEWHERE = ("CUDA", "GPU", "GiB", "root", "PCDARTS_TUNE_TEST_DATA")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -45,7 +45,9 @@ def hungry(task: TrialTask, data: Any, report: Any) -> Outcome:
 
 def main(home: Path, size: int) -> None:
     ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
-    sweep = create_sweep(home, "s", Space(name="table", tune=TUNE), SweepSettings(), trials=3, data=DATA)
+    sweep = create_sweep(
+        home, "s", Space(name="table", tune=TUNE), SweepSettings(max_failures=4), trials=3, data=DATA
+    )
     ended = run_sweep(sweep, RunSettings(most=1), function=hungry, data=size)
     states = {record.trial: record.state for record in sweep.records()}
     print(json.dumps({"ended": ended.reason, "states": [states[number] for number in sorted(states)]}))
