@@ -228,12 +228,12 @@ class SweepHandle:
             )
             raise WorkFailed(
                 f"sweep {self.name!r} has no complete trial yet ({states})",
-                hint=self._what_next(),
+                hint=self.what_next(),
             )
         return records[0]
 
-    def _what_next(self) -> str:
-        """Where no trial is complete."""
+    def what_next(self) -> str:
+        """What to do where no trial is complete."""
         if self.running:
             return "wait for the first to end"
         if self.study.unfinished() or len(self.study) < self.target:

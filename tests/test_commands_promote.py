@@ -249,6 +249,13 @@ def test_a_trial_names_its_genotype_and_what_was_not_tracked_is_not_registered(
     assert "trained with --no-track" in capsys.readouterr().err
 
 
+def test_the_status_of_a_sweep_without_a_complete_trial_says_what_to_do(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run(["status", "empty", "--home", str(home)]) == 0
+    assert "no trial is complete; pcdarts-tune leaderboard empty has the reasons" in capsys.readouterr().out
+
+
 def test_a_training_that_another_promotion_runs_is_not_begun(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

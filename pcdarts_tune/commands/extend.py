@@ -56,6 +56,8 @@ def command(
 ) -> int:
     """Give SWEEP more trials and run them; the sampler knows the old ones.
 
+    With --json, at the end what `leaderboard --json` prints.
+
     \b
     Example:
       pcdarts-tune extend first --trials +16

@@ -37,7 +37,9 @@ def command(
     as_json: bool,
 ) -> int:
     """Go on with SWEEP after Ctrl-C, a crash, a reboot or a spent time budget: trials that ended stay, those that ran
-    go on from their checkpoints, in the same MLflow runs, and the rest is run.
+    go on from their checkpoints, in the same MLflow runs, and the rest is run. Trials that failed are not run again.
+
+    With --json, at the end what `leaderboard --json` prints.
 
     \b
     Example:

@@ -64,3 +64,5 @@ def command(sweep: str | None, home: Path, as_json: bool) -> None:
         click.echo(f"nobody runs it; to go on: pcdarts-tune resume {handle.name}")
     elif best is not None:
         click.echo(f"next: pcdarts-tune promote {handle.name}")
+    else:
+        click.echo(f"no trial is complete; {handle.what_next()}")

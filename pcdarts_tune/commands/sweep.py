@@ -86,6 +86,8 @@ def command(
     By default all cores and GPUs of this machine are used: one GPU a trial, or one core where there is none, and the
     cores that are left over divided among the trials that run at a time. Ctrl-C stops; `resume` goes on.
 
+    With --json, at the end what `leaderboard --json` prints; with --plan, the plan.
+
     \b
     Example:
       pcdarts-tune sweep --space quickstart --trials 4 --name first

@@ -171,11 +171,7 @@ def run_to_the_end(sweep: SweepHandle, run: RunSettings, images: DataSet, *, as_
         say(f"stopped ({ended.reason}); {to_go_on}")
         return 130 if ended.reason == "interrupted" else 0
     if not any(record.objective is not None for record in records):
-        say(
-            "no trial was completed; the reasons are in the table. Trials that failed are not run again: "
-            f"pcdarts-tune extend {sweep.name} --trials +N{home_flag(sweep.home.absolute())} runs others, a new sweep with "
-            "--set KEY=VALUE changes the space"
-        )
+        say(f"no trial was completed; {sweep.what_next()}")
         return 1
     say(f"next: pcdarts-tune promote {sweep.name}{home_flag(sweep.home.absolute())}")
     say(f"to read what came of it: pcdarts-tune report {sweep.name}{home_flag(sweep.home.absolute())}")
