@@ -115,15 +115,11 @@ class Resumable(Generic[E]):
         write_snapshot(self.checkpoint, snapshot)
 
     def _restore(self, checkpoint: Path) -> None:
-        from pcdarts_tune.core.snapshot import restored
-
         advice = f"remove {checkpoint.name} there to start anew, or choose another place with -o"
         try:
             if (data := self._read()) is None:
                 return
-            saved = restored(data)
-            recipe, texts, state = saved["recipe"], saved["history"], saved["job"]
-            history = [json.loads(text) for text in texts]
+            recipe, texts, history, state = _parts(data)
         except (OSError, ValueError, LookupError, TypeError) as error:
             raise UserError(f"the checkpoint {checkpoint} cannot be read: {error}", hint=advice) from error
         if recipe != self.recipe:
@@ -147,10 +143,20 @@ def digest(recipe: Mapping[str, Any]) -> str:
 
 def history_left(checkpoint: Path, recipe: str) -> list[dict[str, Any]]:
     """The records in a checkpoint of that recipe; none where there is no such checkpoint, or it cannot be read."""
-    from pcdarts_tune.core.snapshot import restored
-
     try:
-        saved = restored(checkpoint.read_bytes())
-        return [json.loads(text) for text in saved["history"]] if saved["recipe"] == recipe else []
+        left_by, _, history, _ = _parts(checkpoint.read_bytes())
     except (OSError, ValueError, LookupError, TypeError):
         return []
+    return history if left_by == recipe else []
+
+
+def _parts(data: bytes) -> tuple[str, list[str], list[dict[str, Any]], Any]:
+    """A checkpoint's recipe, its history as JSON and as records, and the job's state.
+
+    Raises:
+        ValueError, LookupError, TypeError: it is none.
+    """
+    from pcdarts_tune.core.snapshot import restored
+
+    saved = restored(data)
+    return saved["recipe"], saved["history"], [json.loads(text) for text in saved["history"]], saved["job"]

@@ -260,8 +260,7 @@ def _run_epochs(
     quiet: bool,
 ) -> None:
     if run is not None:
-        for step, entry in enumerate(epochs.history):
-            run.epochs.epoch(step, entry["metrics"])
+        run.epochs.epochs(entry["metrics"] for entry in epochs.history)
     machine: dict[str, str] | None = None  # of the workers
     with Progress(
         "retraining", work.space.retrain.epochs, start=len(epochs.history), quiet=quiet

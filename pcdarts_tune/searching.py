@@ -121,8 +121,7 @@ def _run_epochs(
     work: Searching, job: Search, epochs: Resumable[SearchEpoch], run: SearchRun | None, quiet: bool
 ) -> None:
     if run is not None:
-        for step, entry in enumerate(epochs.history):
-            run.epochs.epoch(step, entry["metrics"])
+        run.epochs.epochs(entry["metrics"] for entry in epochs.history)
     total = work.space.search.epochs
     with Progress("search", total, start=len(epochs.history), quiet=quiet) as progress:
         for entry in epochs:

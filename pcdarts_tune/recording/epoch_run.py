@@ -10,7 +10,7 @@ Epochs wait in an outbox: a store that is away for a while stops no training.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -129,6 +129,11 @@ class EpochRun:
         if step not in self._known:
             self._known.add(step)
             self._outbox.put(self._delivery(step, dict(metrics)))
+
+    def epochs(self, series: Iterable[Mapping[str, float]]) -> None:
+        """Log epochs from the first on: those of a training that goes on."""
+        for step, metrics in enumerate(series):
+            self.epoch(step, metrics)
 
     def executed(self, came_of: Mapping[str, str]) -> None:
         """Tag the run with how its steps are executed, which is known once some were."""

@@ -128,8 +128,7 @@ class RetrainingRun:
             ended = self._has_ended(done)
             if epochs:
                 self.epochs.recall()
-            for step, metrics in enumerate(epochs):
-                self.epochs.epoch(step, metrics)
+            self.epochs.epochs(epochs)
         if epochs or not ended:
             self.finish(done)
 

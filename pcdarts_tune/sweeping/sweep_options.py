@@ -10,11 +10,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import wraps
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from pcdarts_tune.terminal.gathering import gathered
 from pcdarts_tune.terminal.options import address_option, verbosity
 
 if TYPE_CHECKING:
@@ -70,42 +70,30 @@ class RunOptions:
         )
 
 
-def run_options(function: F) -> F:
-    """The options of `RunOptions`, handed over as `run`."""
-
-    @address_option
-    @click.option(
+run_options = gathered(
+    RunOptions,
+    "run",
+    address_option,
+    click.option(
         "--cpus-per-trial",
         type=click.FloatRange(min=0, min_open=True),
         metavar="F",
         help="CPU cores of a trial.  [default: an equal share]",
-    )
-    @click.option(
+    ),
+    click.option(
         "--gpus-per-trial",
         type=click.FloatRange(min=0),
         metavar="F",
         help="GPUs of a trial; 0.25 lets four share one.  [default: 1 where there are GPUs]",
-    )
-    @click.option(
+    ),
+    click.option(
         "--max-concurrent", type=click.IntRange(min=1), metavar="N", help="Trials at a time, at most."
-    )
-    @click.option(
+    ),
+    click.option(
         "--time-budget",
         type=Duration(),
         metavar="TIME",
         help="Stop after 90s, 45m, 2h or 1d; `resume` goes on.",
-    )
-    @wraps(function)
-    def wrapped(
-        *args: Any,
-        address: str | None,
-        cpus_per_trial: float | None,
-        gpus_per_trial: float | None,
-        max_concurrent: int | None,
-        time_budget: float | None,
-        **kwargs: Any,
-    ) -> Any:
-        run = RunOptions(address, cpus_per_trial, gpus_per_trial, max_concurrent, time_budget)
-        return function(*args, run=run, **kwargs)
-
-    return wrapped  # type: ignore[return-value]
+    ),
+)
+"""The options of `RunOptions`, handed over as `run`."""

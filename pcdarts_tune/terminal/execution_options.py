@@ -9,15 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import wraps
-from typing import Any, TypeVar
 
 import click
 
 from pcdarts_tune.execution import NAMES_OF_PRECISIONS, Execution
+from pcdarts_tune.terminal.gathering import F, gathered
 from pcdarts_tune.terminal.options import NearestChoice
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True)
@@ -39,33 +36,26 @@ def execution_options(default: str = "") -> Callable[[F], F]:
     Args:
         default: what the help says of values that are not given, where those are not `Execution`'s own.
     """
-
-    def decorate(function: F) -> F:
-        @click.option(
+    return gathered(
+        Given,
+        "given",
+        click.option(
             "--precision",
             type=NearestChoice(NAMES_OF_PRECISIONS),
             help="Of forward passes. bf16 computes in bfloat16 and keeps weights, statistics and losses in float32; "
             f"tf32 needs a GPU.  [default: {default or 'float32'}]",
-        )
-        @click.option(
+        ),
+        click.option(
             "--compile/--no-compile",
-            "compiled",
+            "compile",
             default=None,
             help="Let torch.compile compile the network; takes minutes at first.  "
             f"[default: {default or 'no-compile'}]",
-        )
-        @click.option(
+        ),
+        click.option(
             "--graphs/--no-graphs",
             default=None,
             help="Replay whole steps as CUDA graphs; --graphs fails where that cannot be.  "
             f"[default: {default or 'on a GPU, where it can be'}]",
-        )
-        @wraps(function)
-        def wrapped(
-            *args: Any, precision: str | None, compiled: bool | None, graphs: bool | None, **kwargs: Any
-        ) -> Any:
-            return function(*args, given=Given(precision, compiled, graphs), **kwargs)
-
-        return wrapped  # type: ignore[return-value]
-
-    return decorate
+        ),
+    )
