@@ -16,14 +16,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pcdarts_tune.recording import naming
-from pcdarts_tune.recording.run_images import image_files
-from pcdarts_tune.recording.sweep_runs import cost_metrics
-from pcdarts_tune.recording.trial_pictures import drawn_at
-from pcdarts_tune.sweep import SweepHandle
-from pcdarts_tune.sweeping.outcome import Outcome, TrialRecord
-from pcdarts_tune.sweeping.trialstate import read_result
-from pcdarts_tune.tracking import OBJECTIVE
+from pcdarts_tune.spaces import naming
+from pcdarts_tune.sweeps.pictures import drawn_at
+from pcdarts_tune.sweeps.runs import cost_metrics
+from pcdarts_tune.sweeps.sweep import SweepHandle
+from pcdarts_tune.sweeps.trials.state import read_result
+from pcdarts_tune.tasks import Outcome, TrialRecord
+from pcdarts_tune.tracking.images import image_files
+from pcdarts_tune.tracking.store import OBJECTIVE
 
 STATUS = {"complete": "FINISHED", "pruned": "FINISHED", "failed": "FAILED"}
 
@@ -209,7 +209,7 @@ def _main() -> None:
     import argparse
     import sys
 
-    from pcdarts_tune.sweep import open_sweep
+    from pcdarts_tune.sweeps.sweep import open_sweep
 
     parser = argparse.ArgumentParser(description="Compare MLflow with a sweep's study.")
     parser.add_argument("sweep")

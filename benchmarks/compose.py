@@ -13,8 +13,8 @@ import time
 
 import torch
 
-from pcdarts_tune.core import stacked
-from pcdarts_tune.core.stacked import StackedConv
+from pcdarts_tune.core.fast import stacked
+from pcdarts_tune.core.fast.stacked import StackedConv
 
 BATCH, EDGES, SOURCES, REPEATS = 32, 8, 2, 7
 

@@ -37,21 +37,22 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from pcdarts_tune.core import normalize
-from pcdarts_tune.core import precision as precision_module
 from pcdarts_tune.core.architect import only
-from pcdarts_tune.core.augment import Augmentation
-from pcdarts_tune.core.contestants import Contestant, contestant
-from pcdarts_tune.core.data import MemoryBatches
+from pcdarts_tune.core.benchmark import Contestant, contestant
+from pcdarts_tune.core.evaluate import evaluate
+from pcdarts_tune.core.fast import normalize
 from pcdarts_tune.core.genotype import PUBLISHED, Genotype
+from pcdarts_tune.core.images.augment import Augmentation
+from pcdarts_tune.core.images.data import MemoryBatches
 from pcdarts_tune.core.network import EvaluationNetwork
-from pcdarts_tune.core.optimizers import set_learning_rate
-from pcdarts_tune.core.precision import autocast, hardware, widened
-from pcdarts_tune.core.retrain import Training, evaluate
+from pcdarts_tune.core.retrain import Training
 from pcdarts_tune.core.search import Search
+from pcdarts_tune.core.steps import precision as precision_module
+from pcdarts_tune.core.steps.optimizers import set_learning_rate
+from pcdarts_tune.core.steps.precision import autocast, hardware, widened
+from pcdarts_tune.core.steps.timing import peak_memory, timed
 from pcdarts_tune.core.supernet import Supernet
 from pcdarts_tune.core.textbook import TextbookSupernet
-from pcdarts_tune.core.timing import peak_memory, timed
 
 CPU = torch.device("cpu")
 MEAN, STD = (0.49139968, 0.48215827, 0.44653124), (0.24703233, 0.24348505, 0.26158768)

@@ -19,7 +19,7 @@ from typing import Any
 
 from samplers import read
 
-from pcdarts_tune.sweeping.halving import Rung, reason_to_stop
+from pcdarts_tune.sweeps.study.objectives import Rung, reason_to_stop
 
 SHORT, WHOLE = 12, 200
 REPEATS = 2000

@@ -20,11 +20,10 @@ from typing import Any
 
 from lookup import Table, drawn_rows, lookup_made, lookup_trial
 
-from pcdarts_tune.home import write_whole
-from pcdarts_tune.study import Proposal
-from pcdarts_tune.sweep import SweepHandle, open_sweep
-from pcdarts_tune.sweeping.outcome import Outcome, TrialTask
-from pcdarts_tune.sweeping.spending import with_share
+from pcdarts_tune.files import write_whole
+from pcdarts_tune.sweeps.study.study import Proposal
+from pcdarts_tune.sweeps.sweep import SweepHandle, open_sweep
+from pcdarts_tune.tasks import Outcome, TrialTask, with_share
 
 REASONS = (
     "out of memory with K 1, batch 512, channels 16: a smaller batch or a larger K needs less",
@@ -97,7 +96,7 @@ def _timed(arguments: list[str], repeats: int) -> dict[str, Any]:
 def _main() -> None:
     import argparse
 
-    from pcdarts_tune.recording.provenance import versions
+    from pcdarts_tune.tracking.provenance import versions
 
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter

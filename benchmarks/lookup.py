@@ -24,16 +24,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pcdarts_tune.config import SearchConfig, Space, TrainConfig
-from pcdarts_tune.configuration.recipes import SHORT
 from pcdarts_tune.core.genotype import DARTS_PRIMITIVES, Genotype
 from pcdarts_tune.home import SweepFolder
-from pcdarts_tune.sweep import SweepHandle, SweepSettings, open_sweep
-from pcdarts_tune.sweeping.outcome import Outcome, TrialTask
-from pcdarts_tune.sweeping.runner import RunSettings, run_sweep
-from pcdarts_tune.sweeping.sweep_create import create_sweep
-from pcdarts_tune.sweeping.trialstate import TrialState
-from pcdarts_tune.trainable import TrialLog
+from pcdarts_tune.spaces.recipes import SHORT, SearchConfig, TrainConfig
+from pcdarts_tune.spaces.space import Space
+from pcdarts_tune.sweeps.create import create_sweep
+from pcdarts_tune.sweeps.runner import RunSettings, run_sweep
+from pcdarts_tune.sweeps.sweep import SweepHandle, SweepSettings, open_sweep
+from pcdarts_tune.sweeps.trials.state import TrialState
+from pcdarts_tune.sweeps.trials.trial import TrialLog
+from pcdarts_tune.tasks import Outcome, TrialTask
 
 TUNE: dict[str, Any] = {
     "supernet.k": {"type": "categorical", "choices": [1, 2, 4, 8]},

@@ -31,7 +31,7 @@ from servers import MlflowServer, mlflow_server, postgresql
 from soaking.environment import fresh
 from soaking.record import write
 
-from pcdarts_tune.sweep import open_sweep
+from pcdarts_tune.sweeps.sweep import open_sweep
 
 RESULTS = Path(__file__).resolve().parent / "results"
 SWEEP = ("--space", "quickstart", "--name", "s", "--sampler", "random", "--max-concurrent", "2")

@@ -59,7 +59,7 @@ def about() -> dict[str, Any]:
     """Hardware and versions."""
     import torch
 
-    from pcdarts_tune.recording.provenance import git_revision, versions
+    from pcdarts_tune.tracking.provenance import git_revision, versions
 
     lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     cpu = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
@@ -139,8 +139,8 @@ def watched(log: str, function: Callable[..., Any] | None = None) -> Callable[..
         import torch
         from torch.nn.modules.module import register_module_forward_pre_hook
 
-        from pcdarts_tune import trainable
         from pcdarts_tune.core.supernet import Supernet
+        from pcdarts_tune.sweeps.trials import trial as trainable
 
         note(log, "called", trial=task.number)
         add, tell = trainable.TrialLog.add, ray.tune.report
@@ -175,7 +175,8 @@ def watched(log: str, function: Callable[..., Any] | None = None) -> Callable[..
 
 def watch_driver(log: str) -> None:
     """Note how long the driver takes for records and proposals, and when it got where."""
-    from pcdarts_tune.sweeping import ray_session, recorder, searcher
+    from pcdarts_tune.cluster import session as ray_session
+    from pcdarts_tune.sweeps import recorder, searcher
 
     def timed(kind: type, name: str, what: str, counts: Callable[[Any], bool] = lambda result: True) -> None:
         method = getattr(kind, name)
@@ -204,8 +205,8 @@ def real(trials: int) -> None:
     """`sweep` of quickstart by the command line, with few epochs."""
     from functools import partial
 
-    from pcdarts_tune import cli
-    from pcdarts_tune.sweeping import launch, runner
+    from pcdarts_tune.cli import group as cli
+    from pcdarts_tune.sweeps import launch, runner
 
     log = os.environ["OVERHEAD_LOG"]
     note(log, "imported")
@@ -238,7 +239,7 @@ def lookups(trials: int) -> None:
     """A sweep of lookups."""
     from lookup import lookup_sweep, lookup_trial
 
-    from pcdarts_tune.sweeping import runner
+    from pcdarts_tune.sweeps import runner
 
     log = os.environ["OVERHEAD_LOG"]
     note(log, "imported")

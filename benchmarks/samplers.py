@@ -24,9 +24,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from pcdarts_tune.configuration.ranges import CategoricalRange
-from pcdarts_tune.study import SweepStudy
-from pcdarts_tune.sweeping.outcome import Outcome
+from pcdarts_tune.spaces.range_kinds import CategoricalRange
+from pcdarts_tune.sweeps.study.study import SweepStudy
+from pcdarts_tune.tasks import Outcome
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 TUNE = {f"edge{number}": CategoricalRange(choices=OPERATIONS) for number in range(6)}

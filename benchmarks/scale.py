@@ -24,8 +24,8 @@ from typing import Any
 from lookup import Table, drawn_rows, lookup_made, lookup_trial, surrogate_rows, travels_by_value
 from soaking.record import write
 
-from pcdarts_tune.recording.outbox import Outbox
-from pcdarts_tune.sweeping import runner
+from pcdarts_tune.sweeps import runner
+from pcdarts_tune.tracking.outbox import Outbox
 
 RESULTS = Path(__file__).resolve().parent / "results"
 

@@ -25,8 +25,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from pcdarts_tune.core.augment import imagenet_transform
-from pcdarts_tune.core.stream import FileSource, StreamBatches, StreamImages
+from pcdarts_tune.core.images.augment import imagenet_transform
+from pcdarts_tune.core.images.stream import FileSource, StreamBatches, StreamImages
 
 RESULTS = Path(__file__).parent / "results"
 JITTER = (0.4, 0.4, 0.4, 0.2)

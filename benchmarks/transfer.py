@@ -19,12 +19,14 @@ from pathlib import Path
 
 import torch
 
-from pcdarts_tune.build import set_threads
 from pcdarts_tune.core.genotype import PUBLISHED
 from pcdarts_tune.datasets import DataSet, load_dataset
-from pcdarts_tune.initial import Initial
-from pcdarts_tune.retraining import Retraining, retrain
-from pcdarts_tune.spaces import load_space, override
+from pcdarts_tune.machine import set_threads
+from pcdarts_tune.spaces.load import load_space
+from pcdarts_tune.spaces.settings import override
+from pcdarts_tune.training.initial import Initial
+from pcdarts_tune.training.retraining import retrain
+from pcdarts_tune.training.work import Retraining
 
 NETWORK = ["retrain.channels=8", "retrain.layers=3", "retrain.drop_path=0"]
 FEW = ["tune={}", "retrain.epochs=30", "retrain.batch_size=16", "data.split=published"]

@@ -1,6 +1,6 @@
 """`python -m pcdarts_tune` is `pcdarts-tune`."""
 
-from pcdarts_tune.cli import main
+from pcdarts_tune.cli.group import main
 
 if __name__ == "__main__":
     try:

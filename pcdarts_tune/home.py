@@ -13,17 +13,18 @@ HOME/sweeps/NAME/lock                         held by the process that runs the 
 
 from __future__ import annotations
 
-import json
 import os
 import re
-import uuid
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from pcdarts_tune.errors import UserError, nearest
-from pcdarts_tune.inputs import read_json as read_json
-from pcdarts_tune.inputs import user_path as user_path
+from pcdarts_tune.files import FileLock
+
+if TYPE_CHECKING:
+    pass
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 
@@ -97,44 +98,9 @@ class SweepFolder:
         return self._address("trials", str(number))
 
     def _address(self, *names: str) -> str:
-        from pcdarts_tune.sweeping.storage import below
+        from pcdarts_tune.places import below
 
         return below(self.storage or str(self.path), *names)
-
-
-NETWORK_FILE_SYSTEMS = (
-    "nfs",
-    "cifs",
-    "smb",
-    "9p",
-    "afs",
-    "ceph",
-    "gluster",
-    "lustre",
-    "gpfs",
-    "beegfs",
-    "sshfs",
-    "s3fs",
-)
-"""How the types of file systems begin, after `fuse.`, that several machines reach."""
-
-
-def network_file_system(path: Path, mounts: Path = Path("/proc/self/mounts")) -> str | None:
-    """The type of the file system that a path is on, or will be, when other machines reach it too; None where it is a
-    disk of this machine, or that cannot be told (outside Linux)."""
-    try:
-        lines = mounts.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return None
-    there = path.absolute()
-    found = (0, "")
-    for line in lines:
-        _, place, kind, *_ = [*line.split(), "", "", ""]
-        folder = Path(re.sub(r"\\(\d{3})", lambda match: chr(int(match[1], 8)), place) or "/")
-        if there.is_relative_to(folder) and len(folder.parts) >= found[0]:  # a later mount hides an earlier
-            found = (len(folder.parts), kind)
-    kind = found[1]
-    return kind if kind.removeprefix("fuse.").startswith(NETWORK_FILE_SYSTEMS) else None
 
 
 def sweep_names(home: Path) -> list[str]:
@@ -168,22 +134,30 @@ def free_name(home: Path, stem: str) -> str:
     return f"{stem}-{number}"
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Write `path` so that a reader sees the old content or the new one, never a part."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # a process id is not enough: nodes that share the folder have the same ones
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+def home_flag(home: Path) -> str:
+    """` --home DIR` where a command that is suggested needs it to find this home."""
+    default = Path(os.environ.get("PCDARTS_TUNE_HOME") or "pcdarts-home").expanduser().absolute()
+    return "" if home == default else f" --home {shlex.quote(str(home))}"
+
+
+def sweep_lock(folder: SweepFolder) -> FileLock:
+    """Held by the one process that runs a sweep."""
+    return FileLock(
+        folder.path / "lock",
+        f"sweep {folder.name!r} is already being run, by {{holder}}",
+        f"pcdarts-tune status {folder.name}, or wait for it, or stop that process",
+    )
+
+
+def is_running(folder: SweepFolder) -> bool:
+    """Whether a process holds the sweep's lock; writes nothing, and False where that cannot be told."""
+    import fcntl
+
     try:
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-
-
-def write_json(path: Path, value: Any) -> None:
-    """`write_whole` of a JSON value."""
-    write_whole(path, json.dumps(value, indent=1) + "\n")
+        with (folder.path / "lock").open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # no such file: it never ran
+        return False
+    return False

@@ -23,7 +23,7 @@ from typing import Any
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-from pcdarts_tune import cli
+from pcdarts_tune.cli import group as cli
 
 TIMES = int(os.environ.get("PCDARTS_TUNE_FUZZ", "1"))
 SECRET = "hunter2hunter2"

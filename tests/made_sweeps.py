@@ -7,11 +7,12 @@ from pathlib import Path
 
 from pcdarts_tune.core.genotype import PUBLISHED
 from pcdarts_tune.datasets import load_dataset
-from pcdarts_tune.spaces import load_space, override
-from pcdarts_tune.sweep import SweepHandle, SweepSettings
-from pcdarts_tune.sweeping.outcome import Outcome
-from pcdarts_tune.sweeping.sweep_create import create_sweep
-from pcdarts_tune.sweeping.sweep_report import tracker_of
+from pcdarts_tune.spaces.load import load_space
+from pcdarts_tune.spaces.settings import override
+from pcdarts_tune.sweeps.create import create_sweep
+from pcdarts_tune.sweeps.sweep import SweepHandle, SweepSettings
+from pcdarts_tune.sweeps.tracker import tracker_of
+from pcdarts_tune.tasks import Outcome
 
 SMALL = (
     "retrain.channels=4",

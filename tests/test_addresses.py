@@ -18,8 +18,8 @@ from pcdarts_tune.addresses import (
     same_database,
     without_secret,
 )
+from pcdarts_tune.cli.explain import explain
 from pcdarts_tune.errors import UserError
-from pcdarts_tune.terminal.explain import explain
 
 SECRET = "Zebra-9$!"
 

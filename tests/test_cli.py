@@ -14,10 +14,10 @@ from pathlib import Path
 import click
 import pytest
 
-from pcdarts_tune import cli
-from pcdarts_tune.core.meter import NonFiniteLoss
+from pcdarts_tune.cli import group as cli
+from pcdarts_tune.cli.explain import explain
+from pcdarts_tune.core.steps.meter import NonFiniteLoss
 from pcdarts_tune.errors import UserError, WorkFailed
-from pcdarts_tune.terminal.explain import explain
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 HEAVY = (
@@ -46,7 +46,7 @@ def program(*arguments: str, **environment: str) -> subprocess.CompletedProcess[
 
 def test_help_lists_every_subcommand_and_imports_nothing_heavy() -> None:
     code = (
-        "import sys\nfrom pcdarts_tune.cli import run\nassert run(['--help']) == 0\n"
+        "import sys\nfrom pcdarts_tune.cli.group import run\nassert run(['--help']) == 0\n"
         f"found = [name for name in {HEAVY!r} if name in sys.modules]\nassert not found, found\n"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
@@ -58,7 +58,7 @@ def test_help_lists_every_subcommand_and_imports_nothing_heavy() -> None:
 @pytest.mark.parametrize("name", cli.NAMES)
 def test_subcommand_help_has_an_example_and_imports_nothing_heavy(name: str) -> None:
     code = (
-        f"import sys\nfrom pcdarts_tune.cli import run\nassert run([{name!r}, '--help']) == 0\n"
+        f"import sys\nfrom pcdarts_tune.cli.group import run\nassert run([{name!r}, '--help']) == 0\n"
         f"found = [name for name in {HEAVY!r} if name in sys.modules]\nassert not found, found\n"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
@@ -68,7 +68,7 @@ def test_subcommand_help_has_an_example_and_imports_nothing_heavy(name: str) -> 
 
 @pytest.mark.parametrize("name", cli.NAMES)
 def test_module_of_a_subcommand_is_what_the_table_says(name: str) -> None:
-    command = importlib.import_module(f"pcdarts_tune.commands.{name}").command
+    command = importlib.import_module(f"pcdarts_tune.cli.commands.{name}").command
     assert isinstance(command, click.Command)
     assert command.name == name
     legal = {option for parameter in command.params for option in parameter.opts}
@@ -76,7 +76,9 @@ def test_module_of_a_subcommand_is_what_the_table_says(name: str) -> None:
 
 
 def test_every_command_module_is_in_the_table() -> None:
-    modules = {path.stem for path in (CHECKOUT / "pcdarts_tune" / "commands").glob("*.py")} - {"__init__"}
+    modules = {path.stem for path in (CHECKOUT / "pcdarts_tune" / "cli" / "commands").glob("*.py")} - {
+        "__init__"
+    }
     assert {name for name in modules if not name.startswith("_")} == set(cli.NAMES)
 
 

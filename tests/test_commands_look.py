@@ -20,14 +20,14 @@ import torch
 import yaml
 from PIL import Image
 
-from pcdarts_tune import cli
+from pcdarts_tune.cli import group as cli
 from pcdarts_tune.core.genotype import PUBLISHED
 from pcdarts_tune.core.network import EvaluationNetwork
 from pcdarts_tune.home import artifact_root, default_tracking_uri
-from pcdarts_tune.models import save_model
-from pcdarts_tune.recording.browse import trials_link
-from pcdarts_tune.spaces import list_spaces, load_space
-from pcdarts_tune.tracking import MlflowStore
+from pcdarts_tune.models.model import save_model
+from pcdarts_tune.spaces.load import list_spaces, load_space
+from pcdarts_tune.tracking.server import trials_link
+from pcdarts_tune.tracking.store import MlflowStore
 
 GENOTYPE = PUBLISHED["DARTS_V2"]
 

@@ -13,9 +13,9 @@ import pytest
 from made_sweeps import FOUND, make_sweep
 from PIL import Image
 
-from pcdarts_tune import cli
-from pcdarts_tune.home import SweepFolder, default_tracking_uri, read_json, write_json
-from pcdarts_tune.locks import FileLock
+from pcdarts_tune.cli import group as cli
+from pcdarts_tune.files import FileLock, read_json, write_json
+from pcdarts_tune.home import SweepFolder, default_tracking_uri
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +138,7 @@ def test_run_of_a_trial_can_be_named_and_the_model_too(
 def test_interrupted_promotion_goes_on_in_the_same_run(
     home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pcdarts_tune.terminal import progress
+    from pcdarts_tune import say as progress
 
     update = progress.Progress.update
 

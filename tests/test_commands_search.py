@@ -12,11 +12,11 @@ import mlflow
 import pytest
 import torch
 
-from pcdarts_tune import cli
+from pcdarts_tune import say as progress
+from pcdarts_tune.cli import group as cli
 from pcdarts_tune.core.genotype import PUBLISHED, Genotype
 from pcdarts_tune.home import default_tracking_uri
-from pcdarts_tune.models import load_model
-from pcdarts_tune.terminal import progress
+from pcdarts_tune.models.model import load_model
 
 SEARCH = ["search", "--space", "quickstart", "--device", "cpu"]
 SEARCH += ["--set", "search.epochs=2", "--set", "search.arch_warmup_epochs=1", "--set", "supernet.channels=4"]
@@ -53,7 +53,7 @@ def test_search_prints_its_genotype_and_runs_without_ray_optuna_and_mlflow(
 ) -> None:
     output = tmp_path / "genotype.json"
     blocked = "import sys; sys.modules.update(dict.fromkeys(('ray', 'optuna', 'mlflow')))"
-    code = f"{blocked}; from pcdarts_tune.cli import run; sys.exit(run(sys.argv[1:]))"
+    code = f"{blocked}; from pcdarts_tune.cli.group import run; sys.exit(run(sys.argv[1:]))"
     command = [sys.executable, "-c", code, *SEARCH, "--home", str(home), "-o", str(output)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr

@@ -11,8 +11,9 @@ from pathlib import Path
 import mlflow
 import pytest
 
-from pcdarts_tune import cli
-from pcdarts_tune.home import default_tracking_uri, write_json
+from pcdarts_tune.cli import group as cli
+from pcdarts_tune.files import write_json
+from pcdarts_tune.home import default_tracking_uri
 
 SHELLS = [shell for shell in ("bash", "zsh", "fish") if shutil.which(shell)]
 HEAVY = (

@@ -12,22 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from pcdarts_tune.config import AugmentConfig, DataConfig, SearchConfig, Space, SupernetConfig, TrainConfig
-from pcdarts_tune.configuration.mistakes import section
-from pcdarts_tune.configuration.ranges import (
-    CategoricalRange,
-    ConditionalRange,
-    FloatRange,
-    IntRange,
-    Range,
-    assignments,
-    encode,
-    grid,
-    ordered,
-    propose,
-    varied,
-)
 from pcdarts_tune.core.genotype import DARTS_PRIMITIVES
+from pcdarts_tune.spaces.mistakes import section
+from pcdarts_tune.spaces.range_kinds import CategoricalRange, ConditionalRange, FloatRange, IntRange, Range
+from pcdarts_tune.spaces.ranges import assignments, encode, grid, ordered, propose, varied
+from pcdarts_tune.spaces.recipes import AugmentConfig, SearchConfig, TrainConfig
+from pcdarts_tune.spaces.space import DataConfig, Space, SupernetConfig
 
 
 def one_of(*choices: Any) -> CategoricalRange:

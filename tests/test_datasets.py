@@ -21,9 +21,8 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch import Tensor
 
-from pcdarts_tune.config import AugmentConfig, DataConfig
-from pcdarts_tune.core.data import MemoryBatches
-from pcdarts_tune.core.stream import StreamBatches, StreamImages
+from pcdarts_tune.core.images.data import MemoryBatches
+from pcdarts_tune.core.images.stream import StreamBatches, StreamImages
 from pcdarts_tune.datasets import (
     DataSet,
     load_dataset,
@@ -36,6 +35,8 @@ from pcdarts_tune.datasets import (
 from pcdarts_tune.datasets.dataset import Part, channel_statistics, make_dataset
 from pcdarts_tune.datasets.splits import stratified_part
 from pcdarts_tune.errors import UserError
+from pcdarts_tune.spaces.recipes import AugmentConfig
+from pcdarts_tune.spaces.space import DataConfig
 
 OWN = DataConfig(dataset="folder", held_out=0.15)
 NONE_BROKEN = OWN.model_copy(update={"max_unreadable": 0.0})

@@ -17,13 +17,13 @@ import pytest
 from made_sweeps import FOUND, make_sweep
 from PIL import Image
 
-from pcdarts_tune import cli
-from pcdarts_tune.checkups import machine
-from pcdarts_tune.checkups.check import Check
-from pcdarts_tune.checkups.cluster import check_ray
-from pcdarts_tune.checkups.images import check_images
-from pcdarts_tune.checkups.stores import check_mlflow, check_stores, check_studies
-from pcdarts_tune.checkups.versions import check_versions, requirements
+from pcdarts_tune.cli import group as cli
+from pcdarts_tune.doctor import machine
+from pcdarts_tune.doctor.check import Check
+from pcdarts_tune.doctor.cluster import check_ray
+from pcdarts_tune.doctor.images import check_images
+from pcdarts_tune.doctor.stores import check_mlflow, check_stores, check_studies
+from pcdarts_tune.doctor.versions import check_versions, requirements
 from pcdarts_tune.home import default_tracking_uri
 
 DEAD = "http://127.0.0.1:1"
@@ -92,7 +92,7 @@ def test_a_version_that_is_too_old_or_missing_is_said(tmp_path: Path) -> None:
     old.mkdir()
     (old / "METADATA").write_text("Metadata-Version: 2.1\nName: optuna\nVersion: 1.0\n")
     code = (
-        "from pcdarts_tune.checkups.versions import check_versions\n"
+        "from pcdarts_tune.doctor.versions import check_versions\n"
         "for check in check_versions():\n    print(check.status, check.name, check.said, check.todo)"
     )
     done = subprocess.run(
@@ -180,7 +180,7 @@ def test_an_mlflow_store_that_an_older_version_made_is_to_be_upgraded(tmp_path: 
         database.execute("UPDATE alembic_version SET version_num = '451aebb31d03'")  # its first form
         database.commit()
     code = (
-        "from pathlib import Path\nfrom pcdarts_tune.checkups.stores import check_mlflow\n"
+        "from pathlib import Path\nfrom pcdarts_tune.doctor.stores import check_mlflow\n"
         f"(check,) = check_mlflow(Path({str(tmp_path)!r}), None)\nprint(check.status, check.todo)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)

@@ -16,8 +16,9 @@ import numpy as np
 import pytest
 
 from pcdarts_tune.core.genotype import DARTS_PRIMITIVES, PUBLISHED, Genotype, node_slices
-from pcdarts_tune.core.random_genotype import random_genotype as drawn_genotype
-from pcdarts_tune.draw import (
+from pcdarts_tune.core.genotype import random_genotype as drawn_genotype
+from pcdarts_tune.drawing.archhistory import arch_history, arch_history_png
+from pcdarts_tune.drawing.cells import (
     cell_dot,
     cell_picture,
     cell_png,
@@ -25,9 +26,9 @@ from pcdarts_tune.draw import (
     cells_png,
     draw_genotype,
     genotype_diff_svg,
+    operation_kind,
+    short_name,
 )
-from pcdarts_tune.drawing.archhistory import arch_history, arch_history_png
-from pcdarts_tune.drawing.cellpicture import operation_kind, short_name
 from pcdarts_tune.drawing.geometry import Box, CellLayout, Edge, Wire, text_width
 from pcdarts_tune.drawing.heatmap import arch_heatmap, arch_heatmap_png
 from pcdarts_tune.drawing.heatscale import colour, edge_names, place
@@ -208,7 +209,7 @@ def test_equal_genotypes_give_equal_bytes() -> None:
 
 def test_another_process_draws_the_same_bytes() -> None:
     code = (
-        "import hashlib; from pcdarts_tune.draw import *; from pcdarts_tune.core.genotype import PUBLISHED;"
+        "import hashlib; from pcdarts_tune.drawing.cells import *; from pcdarts_tune.core.genotype import PUBLISHED;"
         "g = PUBLISHED['NASNet']; print(hashlib.sha256(cell_svg(g).encode() + cell_png(g)).hexdigest())"
     )
     outputs = {
@@ -310,9 +311,7 @@ def test_draw_names_mistakes(tmp_path: Path) -> None:
 
 
 def test_matplotlib_is_imported_late() -> None:
-    code = (
-        "import sys, pcdarts_tune.draw, pcdarts_tune.drawing.heatmap; sys.exit('matplotlib' in sys.modules)"
-    )
+    code = "import sys, pcdarts_tune.drawing.cells, pcdarts_tune.drawing.heatmap; sys.exit('matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

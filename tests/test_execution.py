@@ -13,22 +13,20 @@ import mlflow
 import pytest
 import torch
 
-from pcdarts_tune import cli
-from pcdarts_tune.build import build_search
-from pcdarts_tune.config import Space
+from pcdarts_tune.cli import group as cli
 from pcdarts_tune.core.genotype import PUBLISHED
-from pcdarts_tune.core.precision import PRECISIONS
+from pcdarts_tune.core.steps.precision import PRECISIONS
 from pcdarts_tune.datasets import DataSet, load_dataset
-from pcdarts_tune.execution import DEFAULTS, NAMES_OF_PRECISIONS, Execution
 from pcdarts_tune.home import default_tracking_uri
-from pcdarts_tune.retraining import Retraining
-from pcdarts_tune.searching import Searching
-from pcdarts_tune.sources import read_space
-from pcdarts_tune.sweep import SweepSettings
-from pcdarts_tune.sweeping.evaluations import EvaluationCache
-from pcdarts_tune.sweeping.outcome import TrialTask
-from pcdarts_tune.terminal.execution_options import Given
-from pcdarts_tune.trainable import run_trial
+from pcdarts_tune.spaces.load import read_space
+from pcdarts_tune.spaces.space import Space
+from pcdarts_tune.sweeps.sweep import SweepSettings
+from pcdarts_tune.sweeps.trials.evaluations import EvaluationCache
+from pcdarts_tune.sweeps.trials.trial import run_trial
+from pcdarts_tune.tasks import DEFAULTS, NAMES_OF_PRECISIONS, Execution, Given, TrialTask
+from pcdarts_tune.training.build import build_search
+from pcdarts_tune.training.searching import Searching
+from pcdarts_tune.training.work import Retraining
 
 CPU = torch.device("cpu")
 CELLS = PUBLISHED["PC_DARTS_cifar"]

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 import torch
 
-from pcdarts_tune.cli import run
+from pcdarts_tune.cli.group import run
 from pcdarts_tune.core.genotype import PUBLISHED
 from pcdarts_tune.core.network import EvaluationNetwork
 from pcdarts_tune.errors import UserError, WorkFailed
-from pcdarts_tune.export import FORMATS, export_model
-from pcdarts_tune.models import LoadedModel, load_model, save_model
+from pcdarts_tune.models.export import FORMATS, export_model
+from pcdarts_tune.models.model import LoadedModel, load_model, save_model
 
 CLASSES = tuple(str(digit) for digit in range(10))
 SIZES: dict[str, Any] = {
@@ -106,7 +106,7 @@ def test_onnx_runs_with_onnxruntime_alone(tmp_path: Path, model: LoadedModel, di
 def test_what_differs_is_not_kept(
     tmp_path: Path, model: LoadedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pcdarts_tune.export.TOLERANCE", -1.0)
+    monkeypatch.setattr("pcdarts_tune.models.export.TOLERANCE", -1.0)
     with pytest.raises(WorkFailed, match="answers otherwise"):
         export_model(model, tmp_path / "one.pt2", "pt2")
     assert list(tmp_path.iterdir()) == []

@@ -15,12 +15,12 @@ import pytest
 import torch
 from PIL import Image
 
-from pcdarts_tune import cli
+from pcdarts_tune.cli import group as cli
 from pcdarts_tune.core.genotype import PUBLISHED
 from pcdarts_tune.core.network import HEADS, EvaluationNetwork
 from pcdarts_tune.home import default_tracking_uri
-from pcdarts_tune.initial import Initial
-from pcdarts_tune.models import load_model
+from pcdarts_tune.models.model import load_model
+from pcdarts_tune.training.initial import Initial
 
 SMALL = ("channels=4", "layers=3", "epochs=2")
 BASE = [part for setting in SMALL for part in ("--set", f"retrain.{setting}")]
@@ -154,7 +154,7 @@ def test_interrupted_it_goes_on_bit_for_bit(
     home: Path, base: Path, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    from pcdarts_tune.terminal import progress
+    from pcdarts_tune import say as progress
 
     update = progress.Progress.update
 

@@ -13,10 +13,10 @@ from fuzzing import JUNK, fuzz, junk, run_command, well_told
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pcdarts_tune import cli
-from pcdarts_tune.config import Space
-from pcdarts_tune.sweep import SweepSettings
-from pcdarts_tune.sweeping.sweep_create import create_sweep
+from pcdarts_tune.cli import group as cli
+from pcdarts_tune.spaces.space import Space
+from pcdarts_tune.sweeps.create import create_sweep
+from pcdarts_tune.sweeps.sweep import SweepSettings
 
 NOWHERE = "/nowhere/at/all"
 DATA = {"name": "table", "digest": "00", "source": "{}", "profile": "{}"}
@@ -54,7 +54,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def command(name: str) -> click.Command:
-    found = importlib.import_module(f"pcdarts_tune.commands.{name}").command
+    found = importlib.import_module(f"pcdarts_tune.cli.commands.{name}").command
     assert isinstance(found, click.Command)
     return found
 

@@ -16,7 +16,7 @@ from fuzzing import TITLE, fuzz, run_command, well_told
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pcdarts_tune.spaces import load_space
+from pcdarts_tune.spaces.load import load_space
 
 SHIPPED = Path(__file__).resolve().parent.parent / "search_spaces"
 TEXTS = {path.stem: path.read_text(encoding="utf-8") for path in sorted(SHIPPED.glob("*.yaml"))}

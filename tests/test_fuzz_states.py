@@ -23,11 +23,11 @@ from PIL import Image
 
 from pcdarts_tune.core.genotype import PUBLISHED
 from pcdarts_tune.core.network import EvaluationNetwork
-from pcdarts_tune.core.snapshot import Snapshot, restored
+from pcdarts_tune.core.steps.snapshot import Snapshot, restored
 from pcdarts_tune.errors import UserError
-from pcdarts_tune.models import load_model, save_model
-from pcdarts_tune.resumable import Resumable
-from pcdarts_tune.sweeping.trialstate import TrialState
+from pcdarts_tune.models.model import load_model, save_model
+from pcdarts_tune.sweeps.trials.state import TrialState
+from pcdarts_tune.training.resumable import Resumable
 
 GENOTYPE = PUBLISHED["PC_DARTS_cifar"]
 SIZES: dict[str, Any] = {

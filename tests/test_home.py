@@ -13,17 +13,9 @@ from pathlib import Path
 import pytest
 
 from pcdarts_tune.errors import UserError
-from pcdarts_tune.home import (
-    SweepFolder,
-    default_tracking_uri,
-    find_sweep,
-    free_name,
-    network_file_system,
-    read_json,
-    write_json,
-    write_whole,
-)
-from pcdarts_tune.locks import is_running, sweep_lock
+from pcdarts_tune.files import read_json, write_json, write_whole
+from pcdarts_tune.home import SweepFolder, default_tracking_uri, find_sweep, free_name, is_running, sweep_lock
+from pcdarts_tune.machine import network_file_system
 
 
 @pytest.mark.parametrize("name", ["", ".hidden", "a/b", "../x", "a b", "x" * 101, "é"])

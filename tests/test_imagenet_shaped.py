@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pcdarts_tune.cli import run as command_line
+from pcdarts_tune.cli.group import run as command_line
 from pcdarts_tune.core.genotype import Genotype
 
 CLASSES, IMAGES = 40, 8

@@ -8,10 +8,9 @@ import sys
 
 import pytest
 
-from pcdarts_tune.console import PlainView
-from pcdarts_tune.sweeping.stopping import SIGNALS, Stop
-from pcdarts_tune.terminal.unbroken import Unbroken
-from pcdarts_tune.terminal.view import Board
+from pcdarts_tune.sweeps.console import PlainView
+from pcdarts_tune.sweeps.ending import SIGNALS, Stop
+from pcdarts_tune.sweeps.view import Board, Unbroken
 
 
 @pytest.mark.parametrize("number", SIGNALS)

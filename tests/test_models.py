@@ -18,8 +18,8 @@ from PIL import Image
 from pcdarts_tune.core.genotype import PUBLISHED
 from pcdarts_tune.core.network import EvaluationNetwork
 from pcdarts_tune.errors import UserError
-from pcdarts_tune.models import load_model, prepare_array, save_model
-from pcdarts_tune.registry import ModelName, aliased, fetch_model, log_model, register
+from pcdarts_tune.models.model import load_model, prepare_array, save_model
+from pcdarts_tune.tracking.registry import ModelName, aliased, fetch_model, log_model, register
 
 GENOTYPE = PUBLISHED["PC_DARTS_cifar"]
 SIZES: dict[str, Any] = {
@@ -49,7 +49,7 @@ def folder(tmp_path: Path, network: EvaluationNetwork) -> Path:
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> str:
     """One for all: a new database takes seconds. Each test registers under a name of its own."""
-    from pcdarts_tune.tracking import MlflowStore
+    from pcdarts_tune.tracking.store import MlflowStore
 
     folder = tmp_path_factory.mktemp("store")
     uri = f"sqlite:///{folder}/mlflow.db"

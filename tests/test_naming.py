@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from pcdarts_tune.config import Space
-from pcdarts_tune.console import PlainView
-from pcdarts_tune.recording import naming
-from pcdarts_tune.study import Proposal
-from pcdarts_tune.sweeping.outcome import Outcome
-from pcdarts_tune.terminal.view import Board
+from pcdarts_tune.spaces import naming
+from pcdarts_tune.spaces.space import Space
+from pcdarts_tune.sweeps.console import PlainView
+from pcdarts_tune.sweeps.study.study import Proposal
+from pcdarts_tune.sweeps.view import Board
+from pcdarts_tune.tasks import Outcome
 
 
 @pytest.mark.parametrize(

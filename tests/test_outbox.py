@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from pcdarts_tune.recording.outbox import Outbox
+from pcdarts_tune.tracking.outbox import Outbox
 
 
 def test_deliveries_come_in_order_and_again_after_an_error() -> None:

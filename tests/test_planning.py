@@ -9,23 +9,22 @@ from typing import Any
 import pytest
 import torch
 
-from pcdarts_tune.cli import run as command_line
+from pcdarts_tune.cli.group import run as command_line
 from pcdarts_tune.core.genotype import PUBLISHED
 from pcdarts_tune.datasets import load_dataset, split_dataset
-from pcdarts_tune.planning import gather, networks
+from pcdarts_tune.planning import networks
+from pcdarts_tune.planning import plan as gather
 from pcdarts_tune.planning.assumed import SHAPES, planned_images
-from pcdarts_tune.planning.fit import Fit, Sample
-from pcdarts_tune.planning.forecast import done_within, expected_share, forecast, makespan
-from pcdarts_tune.planning.measuring import measure
+from pcdarts_tune.planning.forecast import Fit, Sample, done_within, expected_share, forecast, makespan
+from pcdarts_tune.planning.measuring import SearchProbe, measure
+from pcdarts_tune.planning.networks import draw, sizes
 from pcdarts_tune.planning.origins import origins
-from pcdarts_tune.planning.probes import SearchProbe
-from pcdarts_tune.planning.proposals import draw, sizes
 from pcdarts_tune.planning.room import Room
 from pcdarts_tune.planning.show import as_text
-from pcdarts_tune.sources import read_space
-from pcdarts_tune.spaces import load_space, override
-from pcdarts_tune.sweep import SweepSettings
-from pcdarts_tune.sweeping.runner import RunSettings
+from pcdarts_tune.spaces.load import load_space, read_space
+from pcdarts_tune.spaces.settings import override
+from pcdarts_tune.sweeps.runner import RunSettings
+from pcdarts_tune.sweeps.sweep import SweepSettings
 
 TINY = """\
 name: tiny

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from pcdarts_tune.terminal.progress import Progress, format_seconds
+from pcdarts_tune.say import Progress, format_seconds
 
 
 def test_plain_lines_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
@@ -58,7 +58,7 @@ def test_seconds_in_words(seconds: float, text: str) -> None:
 
 def test_bar_on_a_terminal() -> None:
     code = (
-        "from pcdarts_tune.terminal.progress import Progress\n"
+        "from pcdarts_tune.say import Progress\n"
         "with Progress('search', 2) as progress:\n"
         "    progress.update(1, 'accuracy 0.5')\n    progress.update(2, 'accuracy 0.6')\n"
     )

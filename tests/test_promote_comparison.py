@@ -10,11 +10,11 @@ import mlflow
 import pytest
 from made_sweeps import FOUND, SMALL, make_sweep
 
-from pcdarts_tune import cli
+from pcdarts_tune import say as progress
+from pcdarts_tune.cli import group as cli
 from pcdarts_tune.core.genotype import Genotype
 from pcdarts_tune.home import default_tracking_uri
-from pcdarts_tune.recording.mlflow_scope import pointed_at
-from pcdarts_tune.terminal import progress
+from pcdarts_tune.tracking.scope import pointed_at
 
 TINY = (
     *(s for s in SMALL if "epochs" not in s),

@@ -10,15 +10,14 @@ import mlflow
 import pytest
 from scipy import stats
 
-from pcdarts_tune.core.genotype import PUBLISHED, Genotype
-from pcdarts_tune.core.random_genotype import random_genotype
+from pcdarts_tune.core.genotype import PUBLISHED, Genotype, random_genotype
 from pcdarts_tune.errors import UserError
-from pcdarts_tune.promoting.champions import TAG, crown, history, outranks, roll_back, standing
-from pcdarts_tune.promoting.comparison import Standing, Trained, choose, rows, verdicts
-from pcdarts_tune.promoting.contestants import Baselines, Contestant, parse_baselines
-from pcdarts_tune.promoting.spread import Spread, t_quantile
-from pcdarts_tune.registry import aliased
-from pcdarts_tune.retraining import Retrained, Retraining
+from pcdarts_tune.promotion.candidates import Baselines, Contestant, parse_baselines
+from pcdarts_tune.promotion.comparison import Standing, Trained, choose, rows, verdicts
+from pcdarts_tune.spread import Spread, t_quantile
+from pcdarts_tune.tracking.champions import TAG, crown, history, outranks, roll_back, standing
+from pcdarts_tune.tracking.registry import aliased
+from pcdarts_tune.training.work import Retrained, Retraining
 
 
 @pytest.mark.parametrize("degrees", [1, 2, 3, 4, 5, 9, 10, 59, 60])

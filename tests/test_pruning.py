@@ -9,16 +9,16 @@ import pytest
 import torch
 from trial_tasks import task
 
-from pcdarts_tune.config import Space
 from pcdarts_tune.core.cost import Latency, latency, measure_latency
 from pcdarts_tune.core.genotype import PUBLISHED
 from pcdarts_tune.core.network import EvaluationNetwork
 from pcdarts_tune.datasets import DataSet, load_dataset
-from pcdarts_tune.sources import read_space
-from pcdarts_tune.spaces import override
-from pcdarts_tune.sweeping.outcome import Outcome
-from pcdarts_tune.sweeping.trialstate import read_result
-from pcdarts_tune.trainable import run_trial
+from pcdarts_tune.spaces.load import read_space
+from pcdarts_tune.spaces.settings import override
+from pcdarts_tune.spaces.space import Space
+from pcdarts_tune.sweeps.trials.state import read_result
+from pcdarts_tune.sweeps.trials.trial import run_trial
+from pcdarts_tune.tasks import Outcome
 
 SETTINGS = (
     "data.test_fraction=0.7",  # fewer to train on

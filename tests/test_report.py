@@ -18,9 +18,7 @@ from typing import Any
 import pytest
 from listing import REASONS, recorded_sweep
 
-from pcdarts_tune import cli
-from pcdarts_tune.config import Space
-from pcdarts_tune.configuration.range_kinds import CategoricalRange, FloatRange, IntRange
+from pcdarts_tune.cli import group as cli
 from pcdarts_tune.core.genotype import PUBLISHED
 from pcdarts_tune.drawing.geometry import text_width
 from pcdarts_tune.reporting import figures
@@ -28,12 +26,13 @@ from pcdarts_tune.reporting.axis import TICK_SIZE, Axis
 from pcdarts_tune.reporting.facts import gather, held_out_images
 from pcdarts_tune.reporting.importances import BEST, FEWEST, importances, spearman
 from pcdarts_tune.reporting.page import page
-from pcdarts_tune.reporting.standing import standings
 from pcdarts_tune.reporting.summary import next_step
-from pcdarts_tune.sweep import SweepHandle, SweepSettings, open_sweep
-from pcdarts_tune.sweeping.outcome import Outcome, TrialRecord
-from pcdarts_tune.sweeping.spending import Spent, hours
-from pcdarts_tune.sweeping.sweep_create import create_sweep
+from pcdarts_tune.spaces.range_kinds import CategoricalRange, FloatRange, IntRange
+from pcdarts_tune.spaces.space import Space
+from pcdarts_tune.sweeps.create import create_sweep
+from pcdarts_tune.sweeps.leaderboard import standings
+from pcdarts_tune.sweeps.sweep import SweepHandle, SweepSettings, open_sweep
+from pcdarts_tune.tasks import Outcome, Spent, TrialRecord, hours
 
 GENOTYPE = PUBLISHED["PC_DARTS_cifar"]
 EVIL = "<script>alert('1')</script>"
@@ -288,7 +287,7 @@ def test_listings_need_neither_torch_nor_mlflow_nor_ray(recorded: SweepHandle, t
     home, name = str(recorded.home), recorded.name
     for arguments in (["leaderboard", name], ["report", name, "-o", str(tmp_path / "r.html")]):
         code = (
-            "import sys; from pcdarts_tune.cli import run; "
+            "import sys; from pcdarts_tune.cli.group import run; "
             f"assert run({[*arguments, '--home', home]!r}) == 0; "
             "heavy = {'torch', 'mlflow', 'ray', 'sklearn', 'matplotlib'} & set(sys.modules); sys.exit(str(heavy) if heavy else 0)"
         )

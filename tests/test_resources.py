@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from pcdarts_tune.cluster.resources import Cluster, Share, share_resources
+from pcdarts_tune.cluster.session import probe
 from pcdarts_tune.errors import UserError
-from pcdarts_tune.sweeping.ray_session import probe
-from pcdarts_tune.sweeping.resources import Cluster, Share, share_resources
 
 
 def machine(cpus: float, gpus: float = 0, nodes: int = 1) -> Cluster:

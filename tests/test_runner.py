@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 
-from pcdarts_tune.config import Space
 from pcdarts_tune.errors import UserError
-from pcdarts_tune.locks import sweep_lock
-from pcdarts_tune.sweep import SweepHandle, SweepSettings
-from pcdarts_tune.sweeping.outcome import Outcome
-from pcdarts_tune.sweeping.runner import trials_left
-from pcdarts_tune.sweeping.sweep_create import create_sweep
-from pcdarts_tune.sweeping.sweep_report import deliver_late, tracker_of
-from pcdarts_tune.sweeping.trialstate import TrialState, leave_failed
+from pcdarts_tune.home import sweep_lock
+from pcdarts_tune.spaces.space import Space
+from pcdarts_tune.sweeps.create import create_sweep
+from pcdarts_tune.sweeps.runner import trials_left
+from pcdarts_tune.sweeps.sweep import SweepHandle, SweepSettings
+from pcdarts_tune.sweeps.tracker import deliver_late, tracker_of
+from pcdarts_tune.sweeps.trials.state import TrialState, leave_failed
+from pcdarts_tune.tasks import Outcome
 
 TUNE: dict[str, Any] = {"search.learning_rate": {"type": "float", "low": 1e-3, "high": 1.0, "log": True}}
 DATA = {"name": "table", "digest": "00", "source": "{}", "profile": "{}"}

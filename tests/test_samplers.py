@@ -12,14 +12,15 @@ import optuna
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-from pcdarts_tune.config import Space
 from pcdarts_tune.errors import UserError
-from pcdarts_tune.proposing.unit import unit, value
-from pcdarts_tune.spaces import load_space, override
-from pcdarts_tune.study import SweepStudy
-from pcdarts_tune.sweeping.outcome import Outcome, TrialTask
-from pcdarts_tune.sweeping.samplers import POPULATION, SAMPLERS, STARTUP_TRIALS, remarks
-from pcdarts_tune.sweeping.searcher import StudySearcher
+from pcdarts_tune.spaces.load import load_space
+from pcdarts_tune.spaces.settings import override
+from pcdarts_tune.spaces.space import Space
+from pcdarts_tune.sweeps.searcher import StudySearcher
+from pcdarts_tune.sweeps.study.proposing import unit, value
+from pcdarts_tune.sweeps.study.samplers import POPULATION, SAMPLERS, STARTUP_TRIALS, remarks
+from pcdarts_tune.sweeps.study.study import SweepStudy
+from pcdarts_tune.tasks import Outcome, TrialTask
 
 NUMBERS: dict[str, Any] = {
     "search.learning_rate": {"type": "float", "low": 1e-3, "high": 1.0, "log": True},

@@ -11,10 +11,10 @@ from typing import Any
 import mlflow
 import pytest
 
-from pcdarts_tune import cli
+from pcdarts_tune.cli import group as cli
 from pcdarts_tune.core.genotype import PUBLISHED
 from pcdarts_tune.home import default_tracking_uri
-from pcdarts_tune.models import load_model
+from pcdarts_tune.models.model import load_model
 
 CHANGES = ("retrain.channels=4", "retrain.layers=3", "retrain.epochs=1", "data.test_fraction=0.7")
 RETRAIN = ["retrain", "PC_DARTS_cifar", "--space", "quickstart", "--device", "cpu", "--seed", "3"]

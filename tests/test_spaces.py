@@ -15,22 +15,13 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pcdarts_tune.config import Space
-from pcdarts_tune.configuration import yaml_lines
-from pcdarts_tune.configuration.ranges import ConditionalRange, IntRange, encode, grid, propose
-from pcdarts_tune.configuration.validation import validate
 from pcdarts_tune.errors import UserError
-from pcdarts_tune.spaces import (
-    apply,
-    constants,
-    describe,
-    from_environment,
-    list_spaces,
-    load_space,
-    override,
-    space_names,
-    starting_point,
-)
+from pcdarts_tune.spaces import yaml_lines
+from pcdarts_tune.spaces.load import constants, describe, list_spaces, load_space, space_names, starting_point
+from pcdarts_tune.spaces.range_kinds import ConditionalRange, IntRange
+from pcdarts_tune.spaces.ranges import encode, grid, propose
+from pcdarts_tune.spaces.settings import apply, from_environment, override, validate
+from pcdarts_tune.spaces.space import Space
 
 SHIPPED = [
     "quickstart",
@@ -525,7 +516,7 @@ def test_entry_points(plugin: Any, tmp_path: Path) -> None:
     (tmp_path / "mice.yaml").write_text("data: {dataset: digits}\n")
     plugin(
         f"""
-from pcdarts_tune.config import Space
+from pcdarts_tune.spaces.space import Space
 path = {str(tmp_path / "mice.yaml")!r}
 space = Space(name="birds")
 def make(): return Space(name="fish")
@@ -549,7 +540,7 @@ def fails(): raise RuntimeError("boom")
 
 
 def test_a_checkout_that_is_not_installed_finds_the_folder_beside_the_package() -> None:
-    code = "from pcdarts_tune.spaces import space_names; print(*space_names())"
+    code = "from pcdarts_tune.spaces.load import space_names; print(*space_names())"
     blocked = "import sys; sys.modules['pcdarts_tune.search_spaces'] = None; " + code
     root = Path(__file__).parent.parent
     done = subprocess.run(

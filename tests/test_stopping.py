@@ -10,18 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pcdarts_tune.config import Space
-from pcdarts_tune.configuration.amounts import amount
-from pcdarts_tune.configuration.goals import rung_epochs
-from pcdarts_tune.core.collapse import collapse
 from pcdarts_tune.errors import UserError
-from pcdarts_tune.spaces import load_space, override, space_names
-from pcdarts_tune.study import SweepStudy
-from pcdarts_tune.sweeping.halving import Rung, reason_to_stop
-from pcdarts_tune.sweeping.objectives import excess, excess_reason, fronts
-from pcdarts_tune.sweeping.outcome import Outcome
-from pcdarts_tune.sweeping.pruning import collapse_reason, reached_rung
-from pcdarts_tune.sweeping.samplers import STARTUP_TRIALS
+from pcdarts_tune.spaces.amounts import amount
+from pcdarts_tune.spaces.goals import rung_epochs
+from pcdarts_tune.spaces.load import load_space, space_names
+from pcdarts_tune.spaces.settings import override
+from pcdarts_tune.spaces.space import Space
+from pcdarts_tune.sweeps.study.objectives import Rung, excess, excess_reason, fronts, reason_to_stop
+from pcdarts_tune.sweeps.study.samplers import STARTUP_TRIALS
+from pcdarts_tune.sweeps.study.study import SweepStudy
+from pcdarts_tune.sweeps.trials.pruning import collapse, collapse_reason, reached_rung
+from pcdarts_tune.tasks import Outcome
 
 TUNE: dict[str, Any] = {"search.learning_rate": {"type": "float", "low": 0.01, "high": 1.0}}
 RUNG = Rung(epochs=4, of=25, keep=0.34, min_trials=3)

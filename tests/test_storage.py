@@ -15,13 +15,12 @@ import pytest
 from pyarrow import fs
 from s3 import s3_server
 
-from pcdarts_tune import cli
+from pcdarts_tune.cli import group as cli
 from pcdarts_tune.errors import UserError
-from pcdarts_tune.sources import read_space
-from pcdarts_tune.sweeping.object_stores import Store
-from pcdarts_tune.sweeping.outcome import TrialTask
-from pcdarts_tune.sweeping.storage import Place, below, check_address, place_at, probe
-from pcdarts_tune.sweeping.trialstate import read_result
+from pcdarts_tune.places import Place, Store, below, check_address, place_at, probe
+from pcdarts_tune.spaces.load import read_space
+from pcdarts_tune.sweeps.trials.state import read_result
+from pcdarts_tune.tasks import TrialTask
 
 
 class Unreplacing(fs.FSSpecHandler):  # type: ignore[misc]
@@ -186,7 +185,7 @@ def test_storage_that_cannot_be_used_is_refused_before_anything_starts(
 def test_a_storage_that_does_not_answer_is_given_up(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     import threading
 
-    from pcdarts_tune.sweeping import storage
+    from pcdarts_tune import places as storage
 
     never = threading.Event()
     monkeypatch.setattr(storage, "place_at", lambda address: never.wait())
@@ -197,11 +196,11 @@ def test_a_storage_that_does_not_answer_is_given_up(monkeypatch: pytest.MonkeyPa
 
 TRIAL = """
 import json, os, sys
-from pcdarts_tune.sources import read_space
+from pcdarts_tune.sweeps.sources import read_space
 from pcdarts_tune.datasets import load_dataset
-from pcdarts_tune.sweeping.object_stores import Store
-from pcdarts_tune.sweeping.outcome import TrialTask
-from pcdarts_tune.trainable import run_trial
+from pcdarts_tune.places import Store
+from pcdarts_tune.tasks import TrialTask
+from pcdarts_tune.sweeps.trials.trial import run_trial
 
 task = TrialTask.from_json(sys.argv[1])
 die_after = int(sys.argv[2])

@@ -8,13 +8,13 @@ from typing import Any, get_args
 import optuna
 import pytest
 
-from pcdarts_tune.config import Space
-from pcdarts_tune.configuration.amounts import Sampler
 from pcdarts_tune.errors import UserError
-from pcdarts_tune.spaces import load_space, space_names, starting_point
-from pcdarts_tune.study import SweepStudy, derived_seed
-from pcdarts_tune.sweeping.outcome import Outcome, TrialRecord, ranked
-from pcdarts_tune.sweeping.samplers import SAMPLERS, STARTUP_TRIALS
+from pcdarts_tune.spaces.amounts import Sampler
+from pcdarts_tune.spaces.load import load_space, space_names, starting_point
+from pcdarts_tune.spaces.space import Space
+from pcdarts_tune.sweeps.study.samplers import SAMPLERS, STARTUP_TRIALS, derived_seed
+from pcdarts_tune.sweeps.study.study import SweepStudy
+from pcdarts_tune.tasks import Outcome, TrialRecord, ranked
 
 TUNE: dict[str, Any] = {
     "supernet.k": {"type": "categorical", "choices": [1, 2, 4]},
@@ -219,7 +219,7 @@ def test_seeds_differ_by_sweep_trial_and_purpose() -> None:
 
 @pytest.mark.parametrize("name", space_names())
 def test_every_shipped_space_can_be_proposed_from(url: str, name: str) -> None:
-    from pcdarts_tune.spaces import apply
+    from pcdarts_tune.spaces.settings import apply
 
     space = load_space(name)
     study = SweepStudy.create(url, **settings(space))

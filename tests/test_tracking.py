@@ -12,24 +12,19 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 
-from pcdarts_tune.config import Space
+from pcdarts_tune.addresses import check_uri, has_secret, without_secret
 from pcdarts_tune.core.genotype import PUBLISHED
 from pcdarts_tune.errors import UserError
 from pcdarts_tune.home import artifact_root, default_tracking_uri
-from pcdarts_tune.recording import sweep_runs, sweep_tracking
-from pcdarts_tune.recording.run_images import image_files
-from pcdarts_tune.recording.sweep_runs import SweepFacts
-from pcdarts_tune.recording.sweep_tracking import SweepTracker
-from pcdarts_tune.study import Proposal
-from pcdarts_tune.sweeping.outcome import Outcome
-from pcdarts_tune.tracking import (
-    OBJECTIVE,
-    MlflowStore,
-    check_uri,
-    has_secret,
-    require_answer,
-    without_secret,
-)
+from pcdarts_tune.spaces.space import Space
+from pcdarts_tune.sweeps import runs as sweep_runs
+from pcdarts_tune.sweeps import tracker as sweep_tracking
+from pcdarts_tune.sweeps.runs import SweepFacts
+from pcdarts_tune.sweeps.study.study import Proposal
+from pcdarts_tune.sweeps.tracker import SweepTracker
+from pcdarts_tune.tasks import Outcome
+from pcdarts_tune.tracking.images import image_files
+from pcdarts_tune.tracking.store import OBJECTIVE, MlflowStore, require_answer
 
 GENOTYPE = PUBLISHED["PC_DARTS_cifar"]
 TUNE: dict[str, Any] = {

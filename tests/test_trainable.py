@@ -11,19 +11,19 @@ from typing import Any
 import pytest
 from trial_tasks import task
 
-from pcdarts_tune.config import Space
+from pcdarts_tune.cluster.shipping import pack, unpack
 from pcdarts_tune.core.genotype import Genotype
 from pcdarts_tune.datasets import DataSet, load_dataset
-from pcdarts_tune.sources import read_space
-from pcdarts_tune.spaces import apply
-from pcdarts_tune.sweeping.evaluations import EvaluationCache
-from pcdarts_tune.sweeping.failing import guarded
-from pcdarts_tune.sweeping.measures import system_metrics
-from pcdarts_tune.sweeping.outcome import Outcome, TrialTask
-from pcdarts_tune.sweeping.shipping import pack, unpack
-from pcdarts_tune.sweeping.storage import place_at
-from pcdarts_tune.sweeping.trialstate import leave_failed, read_result
-from pcdarts_tune.trainable import run_trial
+from pcdarts_tune.places import place_at
+from pcdarts_tune.spaces.load import read_space
+from pcdarts_tune.spaces.settings import apply
+from pcdarts_tune.spaces.space import Space
+from pcdarts_tune.sweeps.trials.evaluations import EvaluationCache
+from pcdarts_tune.sweeps.trials.failing import guarded
+from pcdarts_tune.sweeps.trials.measures import system_metrics
+from pcdarts_tune.sweeps.trials.state import leave_failed, read_result
+from pcdarts_tune.sweeps.trials.trial import run_trial
+from pcdarts_tune.tasks import Outcome, TrialTask
 
 SETTINGS = (
     "data.test_fraction=0.7",  # fewer to train on

@@ -8,17 +8,20 @@ from pathlib import Path
 import pytest
 import torch
 
-from pcdarts_tune.build import build_training
-from pcdarts_tune.config import AugmentConfig, Space
-from pcdarts_tune.core.data import MemoryBatches
 from pcdarts_tune.core.genotype import PUBLISHED
-from pcdarts_tune.core.state import weights_digest
-from pcdarts_tune.core.stream import StreamBatches
+from pcdarts_tune.core.images.data import MemoryBatches
+from pcdarts_tune.core.images.stream import StreamBatches
+from pcdarts_tune.core.steps.state import weights_digest
 from pcdarts_tune.datasets import DataSet, load_dataset, make_batches
 from pcdarts_tune.errors import UserError
-from pcdarts_tune.models import load_model
-from pcdarts_tune.retraining import Retraining, retrain
-from pcdarts_tune.spaces import load_space, override
+from pcdarts_tune.models.model import load_model
+from pcdarts_tune.spaces.load import load_space
+from pcdarts_tune.spaces.recipes import AugmentConfig
+from pcdarts_tune.spaces.settings import override
+from pcdarts_tune.spaces.space import Space
+from pcdarts_tune.training.build import build_training
+from pcdarts_tune.training.retraining import retrain
+from pcdarts_tune.training.work import Retraining
 
 CPU, GENOTYPE = torch.device("cpu"), PUBLISHED["PC_DARTS_cifar"]
 

@@ -9,8 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pcdarts_tune.config import Space
-from pcdarts_tune.sweeping.outcome import TrialTask
+from pcdarts_tune.spaces.space import Space
+from pcdarts_tune.tasks import TrialTask
 
 
 def task(space: Space, place: Path, **changes: Any) -> TrialTask:

@@ -17,9 +17,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from pcdarts_tune.recording import naming
-from pcdarts_tune.sweep import SweepHandle, open_sweep
-from pcdarts_tune.sweeping.outcome import TrialRecord
+from pcdarts_tune.spaces import naming
+from pcdarts_tune.sweeps.sweep import SweepHandle, open_sweep
+from pcdarts_tune.tasks import TrialRecord
 
 MEASURED = re.compile(
     r"system/.*|.*/(seconds|(cpu|gpu)_hours|latency_ms|images_per_second|peak_memory_bytes)"

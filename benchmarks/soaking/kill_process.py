@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from pcdarts_tune.home import SweepFolder
-from pcdarts_tune.sweep import open_sweep
+from pcdarts_tune.sweeps.sweep import open_sweep
 from soaking.audit import audit
 from soaking.driver import Driver, Phase, marked, title
 from soaking.sweeps import NAME, finish, run_undisturbed, say, sweep_command

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from pcdarts_tune.recording.provenance import git_revision, versions
+from pcdarts_tune.tracking.provenance import git_revision, versions
 
 
 def write(path: Path, result: dict[str, Any]) -> None:

@@ -6,6 +6,14 @@ operation on each. Derivation (spec section 4; DARTS section 2.4; PC-DARTS secti
     S = softmax(alpha) * softmax_per_node(beta),   strength(edge) = max over operations other than `none` of S
 
     >>> PUBLISHED["PC_DARTS_cifar"].canonical_hash()
+
+Genotypes drawn at random: the baseline that a search has to beat.
+
+The draw is the one of random-search baselines in DARTS's space (Li & Talwalkar 2019, arXiv 1902.07638): for each node
+two different predecessors, each pair as likely as any other, and on each of the two edges one operation, each as
+likely as any other. `none` is left out, because a derived cell never has it.
+
+>>> random_genotype(seed=0).canonical_hash()
 """
 
 from __future__ import annotations
@@ -13,6 +21,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
+import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -20,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 from pcdarts_tune.core.published import CELLS
 
 if TYPE_CHECKING:
-    from torch import Tensor  # imported where it computes: whoever only reads or draws genotypes does without
+    from torch import Tensor
 
 Edge = tuple[str, int]
 """(operation, predecessor); predecessors 0 and 1 are the cell's inputs, node i is predecessor i + 2."""
@@ -267,3 +276,29 @@ PUBLISHED: dict[str, Genotype] = {
     for name, (normal, normal_concat, reduce, reduce_concat) in CELLS.items()
 }
 """The published cells, by the names of the code that published them."""
+
+
+def random_genotype(seed: int, *, nodes: int = 4, primitives: Sequence[str] = DARTS_PRIMITIVES) -> Genotype:
+    """Draw both cells uniformly; the same seed gives the same genotype on every machine.
+
+    Args:
+        nodes: intermediate nodes of a cell; all of them make up its output.
+        primitives: the operations to draw from.
+
+    Raises:
+        ValueError: when there is no operation but `none`.
+    """
+    operations = [name for name in primitives if name != "none"]
+    if not operations:
+        raise ValueError("a genotype needs at least one operation other than 'none'")
+    generator = random.Random(seed)
+
+    def cell() -> tuple[Edge, ...]:
+        edges: list[Edge] = []
+        for node in range(nodes):
+            predecessors = sorted(generator.sample(range(node + 2), 2))
+            edges += [(generator.choice(operations), predecessor) for predecessor in predecessors]
+        return tuple(edges)
+
+    concat = tuple(range(2, nodes + 2))
+    return Genotype(cell(), concat, cell(), concat)

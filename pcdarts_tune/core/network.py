@@ -16,8 +16,7 @@ from torch.nn import functional as F
 
 from pcdarts_tune.core.genotype import Edge, Genotype
 from pcdarts_tune.core.ops import FactorizedReduce, ReLUConvBN, build_operation, require_even
-from pcdarts_tune.core.plan import CellPlan, check_sizes, plan_cells
-from pcdarts_tune.core.stem import add_stem, apply_stem
+from pcdarts_tune.core.plan import CellPlan, add_stem, apply_stem, check_sizes, plan_cells
 
 HEADS = ("classifier.", "auxiliary_head.classifier.")
 """Tensors that belong to the classes of one data set."""

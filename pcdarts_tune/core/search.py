@@ -18,22 +18,22 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pcdarts_tune.core.architect import Architect, only
-from pcdarts_tune.core.data import Batches, require_batches, trainable
+from pcdarts_tune.core.epochs import SearchEpoch, entropy, row, table
 from pcdarts_tune.core.evaluate import evaluate
-from pcdarts_tune.core.execution import compile_forward, compiling, resolved
-from pcdarts_tune.core.graphs import StepGraphs, module_tensors
-from pcdarts_tune.core.meter import Meter, Stopwatch, require_finite
-from pcdarts_tune.core.optimizers import (
+from pcdarts_tune.core.images.data import Batches, require_batches, trainable
+from pcdarts_tune.core.steps.execution import compile_forward, compiling, resolved
+from pcdarts_tune.core.steps.graphs import StepGraphs, module_tensors
+from pcdarts_tune.core.steps.meter import Meter, Stopwatch, require_finite
+from pcdarts_tune.core.steps.optimizers import learning_rate as scheduled_rate
+from pcdarts_tune.core.steps.optimizers import (
     load_optimizer,
     optimizer_state,
     optimizer_tensors,
     set_learning_rate,
     sgd,
 )
-from pcdarts_tune.core.precision import autocast, check_precision, hardware, widened
-from pcdarts_tune.core.schedules import learning_rate as scheduled_rate
-from pcdarts_tune.core.search_epoch import SearchEpoch, entropy, row, table
-from pcdarts_tune.core.state import derive_seed, seeded
+from pcdarts_tune.core.steps.precision import autocast, check_precision, hardware, widened
+from pcdarts_tune.core.steps.state import derive_seed, seeded
 from pcdarts_tune.core.supernet import Supernet
 
 

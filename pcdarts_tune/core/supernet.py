@@ -20,11 +20,10 @@ import torch
 from torch import Tensor, nn
 
 from pcdarts_tune.core import architecture
-from pcdarts_tune.core.cell import FastCell
+from pcdarts_tune.core.fast.cell import FastCell
+from pcdarts_tune.core.fast.wiring import RoundWeights, round_weights
 from pcdarts_tune.core.genotype import DARTS_PRIMITIVES, Genotype, derive_genotype
-from pcdarts_tune.core.plan import plan_cells
-from pcdarts_tune.core.rounds import RoundWeights, round_weights
-from pcdarts_tune.core.stem import add_stem, apply_stem
+from pcdarts_tune.core.plan import add_stem, apply_stem, plan_cells
 from pcdarts_tune.core.textbook import TextbookSupernet, check_supernet
 
 

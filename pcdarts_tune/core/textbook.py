@@ -17,8 +17,7 @@ from torch import Tensor, nn
 from pcdarts_tune.core import architecture
 from pcdarts_tune.core.genotype import DARTS_PRIMITIVES, Genotype, derive_genotype
 from pcdarts_tune.core.ops import FactorizedReduce, ReLUConvBN, build_search_operation, check_primitives
-from pcdarts_tune.core.plan import CellPlan, check_sizes, plan_cells
-from pcdarts_tune.core.stem import add_stem, apply_stem
+from pcdarts_tune.core.plan import CellPlan, add_stem, apply_stem, check_sizes, plan_cells
 
 MIXINGS = ("shuffle", "shift", "random")
 

@@ -14,24 +14,24 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from pcdarts_tune.core.augment import (
+from pcdarts_tune.core.images.augment import (
     Augmentation,
     FitAndRandAugment,
     channel_constants,
     imagenet_transform,
     normalise,
 )
-from pcdarts_tune.core.data import Batches, MemoryBatches
-from pcdarts_tune.core.decode import LARGEST_FILE, UnreadableImage, decode_image, resize, to_tensor
-from pcdarts_tune.core.stream import StreamBatches, TensorImages
+from pcdarts_tune.core.images.data import Batches, MemoryBatches
+from pcdarts_tune.core.images.decode import LARGEST_FILE, UnreadableImage, decode_image, resize, to_tensor
+from pcdarts_tune.core.images.stream import StreamBatches, TensorImages
 from pcdarts_tune.errors import UserError
-from pcdarts_tune.inputs import read_bytes
+from pcdarts_tune.files import read_bytes
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from pcdarts_tune.config import AugmentConfig
     from pcdarts_tune.datasets.dataset import DataSet, Images
+    from pcdarts_tune.spaces.recipes import AugmentConfig
 
 
 def make_batches(

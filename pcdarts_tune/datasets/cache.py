@@ -20,7 +20,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from pcdarts_tune.core.stream import ImageSource, StreamImages
+from pcdarts_tune.core.images.stream import ImageSource, StreamImages
 from pcdarts_tune.datasets.dataset import DataSet
 
 FORMAT = 1

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from pcdarts_tune.core.decode import to_tensor
-from pcdarts_tune.core.stream import StreamImages
+from pcdarts_tune.core.images.decode import to_tensor
+from pcdarts_tune.core.images.stream import StreamImages
 from pcdarts_tune.datasets.splits import check_counts, stratified_part
 from pcdarts_tune.errors import UserError
 
 if TYPE_CHECKING:
-    from pcdarts_tune.config import DataConfig
+    from pcdarts_tune.spaces.space import DataConfig
 
 Images = Tensor | StreamImages
 """uint8 (N, C, H, W) in memory, or the same left on disk; both know `len(images)`, `images.shape`, `images[rows]`."""

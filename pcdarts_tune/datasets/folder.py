@@ -8,8 +8,8 @@ from pathlib import Path
 
 import torch
 
-from pcdarts_tune.core.decode import SUFFIXES
-from pcdarts_tune.core.stream import FileSource
+from pcdarts_tune.core.images.decode import SUFFIXES
+from pcdarts_tune.core.images.stream import FileSource
 from pcdarts_tune.datasets.found import TEST, TRAIN, VALIDATION, Encoded, Found
 from pcdarts_tune.errors import UserError
 

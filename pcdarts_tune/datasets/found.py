@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from pcdarts_tune.core.stream import ImageSource
+from pcdarts_tune.core.images.stream import ImageSource
 
 TRAIN = frozenset({"train", "training"})
 TEST = frozenset({"test", "testing"})

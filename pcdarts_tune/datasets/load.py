@@ -5,6 +5,7 @@ ds = load_dataset(DataConfig(dataset="cifar10"), Path("data"), cache_dir=home / 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from importlib.metadata import version
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import PIL
 
-from pcdarts_tune.core.stream import ImageSource
+from pcdarts_tune.core.images.stream import ImageSource
 from pcdarts_tune.datasets import cache
 from pcdarts_tune.datasets.dataset import DataSet, make_dataset, recognise
 from pcdarts_tune.datasets.folder import LAYOUT, find_folder, looks_like_image_folder
@@ -29,9 +30,11 @@ from pcdarts_tune.datasets.pack import Progress, pack, streamable
 from pcdarts_tune.datasets.parquet import find_parquet, parquet_files
 from pcdarts_tune.datasets.splits import check_counts
 from pcdarts_tune.errors import UserError, nearest
+from pcdarts_tune.say import say
 
 if TYPE_CHECKING:
-    from pcdarts_tune.config import DataConfig
+    from pcdarts_tune.datasets import DataSet
+    from pcdarts_tune.spaces.space import DataConfig, Space
 
 Loader = Callable[["DataConfig", Path | None], DataSet]
 """(configuration, --data DIR or None) -> DataSet; build it with `dataset.make_dataset`, which checks it."""
@@ -188,3 +191,54 @@ def _cache_path(cache_dir: Path | None, data: DataConfig, stamp: object) -> Path
         return None
     settings = [data.dataset, data.image_size, data.test_fraction, data.memory_limit_gb]
     return cache_dir / f"{cache.digest_of([settings, stamp, PIL.__version__])}.safetensors"
+
+
+def about_images(images: DataSet) -> dict[str, str]:
+    """The data set for the record, as MLflow's inputs want it."""
+    profile = {
+        "train_images": len(images.train_labels),
+        "test_images": len(images.test_labels),
+        "classes": images.num_classes,
+        "channels": images.in_channels,
+        "image_size": list(images.image_size),
+    }
+    source = json.dumps({"source": images.source})
+    return {"name": images.name, "digest": images.digest, "source": source, "profile": json.dumps(profile)}
+
+
+def load_images(
+    space: Space, root: Path | None, home: Path | None, *, keep: bool = True, quiet: bool = False
+) -> DataSet:
+    """The images of a space; on stderr what there is to know of them.
+
+    Args:
+        root: `--data`, or None.
+        home: where decoded images are kept for the next time; None for nowhere.
+        keep: False only reads what is kept there, and writes nothing.
+    """
+    from pcdarts_tune.datasets import load_dataset, split_dataset
+    from pcdarts_tune.say import Progress
+
+    bar: list[Progress] = []
+
+    def progress(done: int, total: int) -> None:
+        if not bar:
+            bar.append(Progress("reading images", total, quiet=quiet, every=5).__enter__())
+        bar[0].update(done)
+
+    try:
+        cache_dir = None if home is None else home / "cache"
+        images = load_dataset(space.data, root, cache_dir=cache_dir, keep=keep, progress=progress)
+    finally:
+        for shown in bar:
+            shown.__exit__(None, None, None)
+    if not quiet:
+        splits = split_dataset(images, space.data)
+        for note in (*images.notes, *splits.notes):
+            say(f"note: {note}")
+        if space.search.batch_size > len(splits.weights):
+            say(
+                f"note: search.batch_size {space.search.batch_size} is more than the {len(splits.weights)} images that "
+                "train the weights: one step an epoch; lower it with --set search.batch_size=N"
+            )
+    return images

@@ -20,7 +20,7 @@ from pcdarts_tune.datasets.dataset import DataSet, Part, make_dataset
 from pcdarts_tune.errors import UserError
 
 if TYPE_CHECKING:
-    from pcdarts_tune.config import DataConfig
+    from pcdarts_tune.spaces.space import DataConfig
 
 # Seconds without an answer after which a download is given up; torchvision itself would wait for ever.
 DOWNLOAD_TIMEOUT = 30

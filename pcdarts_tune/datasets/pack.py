@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from pcdarts_tune.core.decode import Header, UnreadableImage, read_header, to_tensor
-from pcdarts_tune.core.stream import ImageSource, StreamImages, allowed_unreadable
+from pcdarts_tune.core.images.decode import Header, UnreadableImage, read_header, to_tensor
+from pcdarts_tune.core.images.stream import ImageSource, StreamImages, allowed_unreadable
 from pcdarts_tune.datasets.cache import digest_of
 from pcdarts_tune.datasets.dataset import Part
 from pcdarts_tune.datasets.found import Encoded, Found
-from pcdarts_tune.datasets.parquet_source import BlobSource, ParquetSource
+from pcdarts_tune.datasets.parquet import BlobSource, ParquetSource
 from pcdarts_tune.errors import UserError
 
 if TYPE_CHECKING:
-    from pcdarts_tune.config import DataConfig
+    from pcdarts_tune.spaces.space import DataConfig
 
 Progress = Callable[[int, int], None]
 """Called with (images done, images in all) now and then."""

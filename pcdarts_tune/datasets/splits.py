@@ -18,8 +18,8 @@ from torch import Tensor
 from pcdarts_tune.errors import UserError
 
 if TYPE_CHECKING:
-    from pcdarts_tune.config import DataConfig
     from pcdarts_tune.datasets.dataset import DataSet
+    from pcdarts_tune.spaces.space import DataConfig
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,2 @@
-"""How a cell is laid out and painted: geometry, order, heights, wires; heat maps. `pcdarts_tune.draw` is the door."""
+"""Cells and architecture parameters as pictures, in SVG, PNG and DOT. It imports only the core and the modules at the
+package's root."""

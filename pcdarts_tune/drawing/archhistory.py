@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pcdarts_tune.core.genotype import node_count, node_slices
-from pcdarts_tune.drawing.cellpicture import short_name
+from pcdarts_tune.drawing.cells import short_name
 from pcdarts_tune.drawing.heatmap import Alphas, Betas
 from pcdarts_tune.drawing.heatscale import (
     BAR_WIDTH,

@@ -16,8 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from pcdarts_tune.drawing.geometry import Box, CellLayout, Edge, Point, Wire, text_width
-from pcdarts_tune.drawing.heights import heights, isotonic, straighten
-from pcdarts_tune.drawing.ordering import Columns, fewest_crossings
+from pcdarts_tune.drawing.ordering import Columns, fewest_crossings, heights, isotonic, straighten
 
 FONT_SIZE = 13.0
 LABEL_HEIGHT = 24.0

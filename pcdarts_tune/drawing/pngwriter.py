@@ -7,7 +7,7 @@ import math
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from pcdarts_tune.drawing.shapes import (
+from pcdarts_tune.drawing.picture import (
     BASELINE,
     SUBSCRIPT,
     Curve,

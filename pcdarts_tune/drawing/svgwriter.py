@@ -8,7 +8,7 @@ import io
 from typing import TYPE_CHECKING
 
 from pcdarts_tune.drawing.geometry import Point
-from pcdarts_tune.drawing.shapes import (
+from pcdarts_tune.drawing.picture import (
     BASELINE,
     SUBSCRIPT,
     Curve,

@@ -1,5 +1,1 @@
-"""`sweep --plan`: what a sweep would be, measured by a few real steps, before anything is written or started.
-
-plan = make_plan(request)       # gather.py: plain values, what --json prints
-click.echo(as_text(plan))       # show.py
-"""
+"""`sweep --plan`: what a sweep would need, measured by a few real steps. It imports sweeps and what lies below them."""

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import torch
 
 if TYPE_CHECKING:
-    from pcdarts_tune.config import Space
     from pcdarts_tune.datasets import DataSet
+    from pcdarts_tune.spaces.space import Space
 
 SHAPES = {
     "fashion_mnist": (10, 60_000, 10_000, 1, 28),
@@ -29,7 +29,7 @@ def planned_images(space: Space, data: Path | None, home: Path) -> tuple[DataSet
         UserError: what the sweep itself would say about its images.
     """
     from pcdarts_tune.datasets.named import default_root, has_torchvision_files
-    from pcdarts_tune.sweeping.launch import load_images
+    from pcdarts_tune.sweeps.launch import load_images
 
     name, root = space.data.dataset, data or default_root()
     absent = name in SHAPES and not has_torchvision_files(name, root, unpacked=True)

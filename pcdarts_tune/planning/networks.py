@@ -2,25 +2,34 @@
 
 supernet_cost(space, images)        # Cost(parameters=…, macs=…)
 representative(space)               # the genotype that stands for those a sweep will find
+
+What a sweep would propose, drawn from a study in memory as the sweep's own would draw it.
+
+draw(space, settings, trials=32)[0].hyperparameters
+sizes(space)        # the ends of what decides a step's memory: [{"supernet.k": 1, "search.batch_size": 64}, ...]
 """
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from itertools import islice
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from pcdarts_tune.core.cost import macs, parameters
-from pcdarts_tune.core.genotype import PUBLISHED, Genotype
+from pcdarts_tune.core.genotype import PUBLISHED, Genotype, random_genotype
 from pcdarts_tune.core.network import EvaluationNetwork
-from pcdarts_tune.core.random_genotype import random_genotype
 from pcdarts_tune.core.supernet import Supernet
+from pcdarts_tune.spaces.ranges import assignments, varied
 
 if TYPE_CHECKING:
-    from pcdarts_tune.config import Space, TrainConfig
     from pcdarts_tune.datasets import DataSet
+    from pcdarts_tune.spaces.recipes import TrainConfig
+    from pcdarts_tune.spaces.space import Space
+    from pcdarts_tune.sweeps.study.study import Proposal
+    from pcdarts_tune.sweeps.sweep import SweepSettings
 
 STANDS_FOR_ALL = "PC_DARTS_cifar"
 SCHEDULE = (
@@ -63,8 +72,38 @@ def supernet_cost(space: Space, images: DataSet) -> Cost:
 
 def network_cost(recipe: TrainConfig, genotype: Genotype, images: DataSet) -> Cost:
     """Of a derived network, without its auxiliary head."""
-    from pcdarts_tune.build import network_arguments
+    from pcdarts_tune.training.build import network_arguments
 
     with torch.device("meta"):
         network = EvaluationNetwork(genotype, **{**network_arguments(recipe, images), "auxiliary": False})
     return Cost(parameters(network), macs(network, images.in_channels, images.image_size))
+
+
+MOST_DRAWN = 64
+"""Proposals drawn at the most; what more trials cost is scaled from these."""
+MOST_SIZES = 24
+
+
+def draw(space: Space, settings: SweepSettings, trials: int) -> list[Proposal]:
+    """The first proposals of a sweep of so many trials.
+
+    Exact for those that do not depend on results: the space's own values, a grid, and random draws. A sampler that
+    learns proposes something else once enough trials have ended; its later proposals stand here as random ones.
+    """
+    from pcdarts_tune.sweeps.study.study import SweepStudy
+    from pcdarts_tune.sweeps.sweep import study_settings
+
+    study = SweepStudy.unsaved(**study_settings(space, settings))
+    return [study.ask(trials) for _ in range(min(trials, MOST_DRAWN))]
+
+
+def sizes(space: Space) -> list[dict[str, Any]]:
+    """Every combination of the ends of the ranges that decide how large a step is; one empty one where none does."""
+    keys = [key for key in varied(space.tune) if decides_size(key)]
+    return list(islice(assignments(space.tune, keys, every=False), MOST_SIZES))
+
+
+def decides_size(key: str) -> bool:
+    """Whether a step's time and memory hang on this key."""
+
+    return key == "search.batch_size" or key.removeprefix("search.") not in SCHEDULE

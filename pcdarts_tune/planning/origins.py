@@ -11,12 +11,12 @@ import shlex
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from pcdarts_tune.configuration.settings import VARIABLE
+from pcdarts_tune.spaces.settings import VARIABLE
 
 if TYPE_CHECKING:
     import click
 
-    from pcdarts_tune.config import Space
+    from pcdarts_tune.spaces.space import Space
 
 DEFAULT = "default"
 
@@ -27,9 +27,9 @@ def origins(
     """Dotted key -> where its value comes from; ranges under `tune.KEY`.
 
     Args:
-        space: as `sources.read_space(text, settings)` gave it.
+        space: as `spaces.load.read_space(text, settings)` gave it.
     """
-    from pcdarts_tune.spaces import constants, written_in
+    from pcdarts_tune.spaces.load import constants, written_in
 
     shown, lines = written_in(text)
     found: dict[str, str] = {}

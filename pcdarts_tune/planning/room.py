@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import torch
 
-    from pcdarts_tune.sweeping.resources import Share
+    from pcdarts_tune.cluster.resources import Share
 
 CUDA_CONTEXT = 500_000_000
 """Bytes of a GPU that a process takes besides its tensors; assumed, not measured."""

@@ -9,9 +9,9 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from pcdarts_tune.configuration.ranges import label
-from pcdarts_tune.recording import naming
-from pcdarts_tune.terminal.progress import format_seconds
+from pcdarts_tune.say import format_seconds
+from pcdarts_tune.spaces import naming
+from pcdarts_tune.spaces.range_kinds import label
 
 MOST_ROWS = 12
 

@@ -13,18 +13,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from pcdarts_tune.execution import DEFAULTS, Execution
 from pcdarts_tune.planning import networks
-from pcdarts_tune.planning.fit import Fit
-from pcdarts_tune.planning.forecast import Forecast, forecast
-from pcdarts_tune.planning.measuring import Clock, measure
-from pcdarts_tune.planning.probes import EvaluationProbe, Probe, SearchProbe
+from pcdarts_tune.planning.forecast import Fit, Forecast, forecast
+from pcdarts_tune.planning.measuring import Clock, EvaluationProbe, Probe, SearchProbe, measure
+from pcdarts_tune.tasks import DEFAULTS, Execution
 
 if TYPE_CHECKING:
     import torch
 
-    from pcdarts_tune.config import Space
     from pcdarts_tune.datasets import DataSet
+    from pcdarts_tune.spaces.space import Space
 
 BYTES_OF_A_WEIGHT = 12
 """Its value, its gradient and SGD's momentum, in float32."""
@@ -116,9 +114,9 @@ class Survey:
 
     def named(self, key: str) -> str:
         """What tells a network from the others, such as `K=4`."""
-        from pcdarts_tune.configuration.checks import lookup
-        from pcdarts_tune.planning.proposals import decides_size
-        from pcdarts_tune.recording import naming
+        from pcdarts_tune.planning.networks import decides_size
+        from pcdarts_tune.spaces import naming
+        from pcdarts_tune.spaces.checks import lookup
 
         keys = [name for name in self.space.tune if decides_size(name) and name != "search.batch_size"]
         return naming.settings({name: lookup(self.variants[key], name) for name in keys}) or "all trials"

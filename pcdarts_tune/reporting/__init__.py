@@ -1,1 +1,1 @@
-"""What a sweep came to, as numbers, words and pictures. `pcdarts_tune.report` is the door."""
+"""The report of a sweep as one HTML page and as JSON. It imports sweeps and what lies below them."""

@@ -14,15 +14,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pcdarts_tune.promoting.spread import Spread
 from pcdarts_tune.reporting.importances import Importances, importances
-from pcdarts_tune.reporting.standing import Standing, standings
-from pcdarts_tune.sweep import counts
-from pcdarts_tune.sweeping.spending import total
+from pcdarts_tune.spread import Spread
+from pcdarts_tune.sweeps.leaderboard import Standing, standings
+from pcdarts_tune.sweeps.sweep import counts
+from pcdarts_tune.tasks import total
 
 if TYPE_CHECKING:
-    from pcdarts_tune.sweep import SweepHandle
-    from pcdarts_tune.sweeping.outcome import TrialRecord
+    from pcdarts_tune.sweeps.sweep import SweepHandle
+    from pcdarts_tune.tasks import TrialRecord
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,7 @@ def _profile(sweep: SweepHandle) -> dict[str, Any]:
 
 def _alphas(sweep: SweepHandle, number: int) -> dict[int, dict[str, Any]]:
     """The softmaxed alphas and betas of a trial that ended, by epoch; what its folder does not hold is left out."""
-    from pcdarts_tune.sweeping.trialstate import read_result
+    from pcdarts_tune.sweeps.trials.state import read_result
 
     try:
         result = read_result(sweep.folder.trial_address(number))

@@ -6,17 +6,17 @@ import itertools
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from pcdarts_tune.configuration.range_kinds import CategoricalRange, ConditionalRange, Range
 from pcdarts_tune.drawing.picture import Picture
-from pcdarts_tune.recording import naming
-from pcdarts_tune.recording.naming import short_count
 from pcdarts_tune.reporting.axis import Axis
 from pcdarts_tune.reporting.chart import BEST, LOST, POINT, Chart, Point, bar_list
-from pcdarts_tune.terminal.leaderboard import short_hours
+from pcdarts_tune.spaces import naming
+from pcdarts_tune.spaces.naming import short_count
+from pcdarts_tune.spaces.range_kinds import CategoricalRange, ConditionalRange, Range
+from pcdarts_tune.sweeps.leaderboard import short_hours
 
 if TYPE_CHECKING:
     from pcdarts_tune.reporting.facts import Facts
-    from pcdarts_tune.reporting.standing import Standing
+    from pcdarts_tune.sweeps.leaderboard import Standing
 
 ACCURACY = "held-out accuracy"
 

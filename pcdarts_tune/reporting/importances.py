@@ -15,11 +15,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from pcdarts_tune.configuration.ranges import Range, varied
 from pcdarts_tune.reporting.pedanova import Grid, divergence
+from pcdarts_tune.spaces.range_kinds import Range
+from pcdarts_tune.spaces.ranges import varied
 
 if TYPE_CHECKING:
-    from pcdarts_tune.sweeping.outcome import TrialRecord
+    from pcdarts_tune.tasks import TrialRecord
 
 EVALUATOR = "PED-ANOVA"
 FEWEST = 10

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pcdarts_tune.configuration.range_kinds import (
+from pcdarts_tune.spaces.range_kinds import (
     CategoricalRange,
     ConditionalRange,
     FloatRange,

@@ -8,9 +8,9 @@ import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pcdarts_tune.spaces import to_yaml
-from pcdarts_tune.terminal.options import home_flag
-from pcdarts_tune.tracking import without_secret
+from pcdarts_tune.addresses import without_secret
+from pcdarts_tune.home import home_flag
+from pcdarts_tune.spaces.load import to_yaml
 
 if TYPE_CHECKING:
     from pcdarts_tune.reporting.facts import Facts

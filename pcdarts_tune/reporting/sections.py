@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pcdarts_tune.draw import cell_picture
 from pcdarts_tune.drawing.archhistory import arch_history
+from pcdarts_tune.drawing.cells import cell_picture
 from pcdarts_tune.drawing.heatmap import arch_heatmap
-from pcdarts_tune.promoting.spread import Spread
-from pcdarts_tune.recording import naming
 from pcdarts_tune.reporting import figures
 from pcdarts_tune.reporting.importances import EVALUATOR, FEWEST
 from pcdarts_tune.reporting.markup import Html, commands, figure, join, table, tag
 from pcdarts_tune.reporting.reproduction import reproduction
 from pcdarts_tune.reporting.summary import listed, losses
-from pcdarts_tune.terminal.leaderboard import leaderboard_columns, short_hours
+from pcdarts_tune.spaces import naming
+from pcdarts_tune.spread import Spread
+from pcdarts_tune.sweeps.leaderboard import leaderboard_columns, short_hours
 
 if TYPE_CHECKING:
     from pcdarts_tune.reporting.facts import Facts

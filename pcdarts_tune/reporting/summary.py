@@ -9,14 +9,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pcdarts_tune.recording import naming
-from pcdarts_tune.terminal.leaderboard import short_hours
-from pcdarts_tune.terminal.options import home_flag
-from pcdarts_tune.terminal.progress import format_seconds
+from pcdarts_tune.home import home_flag
+from pcdarts_tune.say import format_seconds
+from pcdarts_tune.spaces import naming
+from pcdarts_tune.sweeps.leaderboard import short_hours
 
 if TYPE_CHECKING:
     from pcdarts_tune.reporting.facts import Facts
-    from pcdarts_tune.reporting.standing import Standing
+    from pcdarts_tune.sweeps.leaderboard import Standing
 
 
 @dataclass(frozen=True)

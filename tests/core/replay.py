@@ -17,10 +17,10 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map_only
 
-from pcdarts_tune.core.graphs import StepGraphs
-from pcdarts_tune.core.optimizers import with_rate_on
 from pcdarts_tune.core.retrain import Training
 from pcdarts_tune.core.search import Search
+from pcdarts_tune.core.steps.graphs import StepGraphs
+from pcdarts_tune.core.steps.optimizers import with_rate_on
 
 
 class _Noted(TorchDispatchMode):

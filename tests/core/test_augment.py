@@ -13,8 +13,8 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms import functional as tv
 
-from pcdarts_tune.core.augment import Augmentation, channel_constants, imagenet_transform, normalise
-from pcdarts_tune.core.decode import to_image
+from pcdarts_tune.core.images.augment import Augmentation, channel_constants, imagenet_transform, normalise
+from pcdarts_tune.core.images.decode import to_image
 
 MEAN, STD = (0.49139968, 0.48215827, 0.44653124), (0.24703233, 0.24348505, 0.26158768)
 PIECES = Path(__file__).parent.parent / "reference" / "small_pieces.json"

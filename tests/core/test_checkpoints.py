@@ -12,10 +12,9 @@ import torch
 from safetensors import safe_open
 from torch import nn
 
-from pcdarts_tune.core.background import Background
-from pcdarts_tune.core.checkpoints import Checkpoints
-from pcdarts_tune.core.snapshot import Snapshot, restored
-from pcdarts_tune.core.state import load_checkpoint, write_snapshot
+from pcdarts_tune.core.steps.background import Background, Checkpoints
+from pcdarts_tune.core.steps.snapshot import Snapshot, restored
+from pcdarts_tune.core.steps.state import load_checkpoint, write_snapshot
 
 
 def state() -> dict[str, Any]:

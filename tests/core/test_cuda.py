@@ -10,12 +10,12 @@ import torch
 from test_search import half
 from torch.nn import functional as F
 
-from pcdarts_tune.core.data import MemoryBatches
 from pcdarts_tune.core.genotype import PUBLISHED
+from pcdarts_tune.core.images.data import MemoryBatches
 from pcdarts_tune.core.network import EvaluationNetwork
-from pcdarts_tune.core.precision import autocast, hardware
 from pcdarts_tune.core.retrain import Training
 from pcdarts_tune.core.search import Search
+from pcdarts_tune.core.steps.precision import autocast, hardware
 from pcdarts_tune.core.supernet import Supernet
 from pcdarts_tune.core.textbook import TextbookSupernet
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from pcdarts_tune.core.augment import Augmentation
-from pcdarts_tune.core.data import Batches, MemoryBatches, epoch_order, seeded_generator
+from pcdarts_tune.core.images.augment import Augmentation
+from pcdarts_tune.core.images.data import Batches, MemoryBatches, epoch_order, seeded_generator
 
 
 def numbered(count: int, *, augment: Augmentation | None = None, channels: int = 1) -> MemoryBatches:
@@ -201,6 +201,6 @@ def test_the_core_reads_data_without_the_rest() -> None:
     blocked = ("ray", "mlflow", "optuna", "sklearn", "pyarrow", "pydantic", "click")
     code = (
         f"import sys; sys.modules.update(dict.fromkeys({blocked!r}))\n"
-        "import pcdarts_tune.core.data, pcdarts_tune.core.augment, pcdarts_tune.core.stream, pcdarts_tune.core.decode"
+        "import pcdarts_tune.core.images.data, pcdarts_tune.core.images.augment, pcdarts_tune.core.images.stream, pcdarts_tune.core.images.decode"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -14,12 +14,14 @@ import torch
 from replay import Replay, as_on_cuda
 from test_search import comparable, half, new_search
 
-from pcdarts_tune.core import normalize
-from pcdarts_tune.core.data import MemoryBatches
+from pcdarts_tune.core.fast import normalize
 from pcdarts_tune.core.genotype import PUBLISHED
-from pcdarts_tune.core.graphs import MOST, StepGraphs
+from pcdarts_tune.core.images.data import MemoryBatches
 from pcdarts_tune.core.network import EvaluationNetwork
-from pcdarts_tune.core.optimizers import (
+from pcdarts_tune.core.retrain import Training
+from pcdarts_tune.core.search import Search
+from pcdarts_tune.core.steps.graphs import MOST, StepGraphs
+from pcdarts_tune.core.steps.optimizers import (
     adam,
     load_optimizer,
     optimizer_state,
@@ -28,8 +30,6 @@ from pcdarts_tune.core.optimizers import (
     sgd,
     with_rate_on,
 )
-from pcdarts_tune.core.retrain import Training
-from pcdarts_tune.core.search import Search
 from pcdarts_tune.core.supernet import Supernet
 
 CPU = torch.device("cpu")

@@ -17,9 +17,9 @@ for name in {BLOCKED!r}:
     sys.modules[name] = None          # an import of it raises
 import importlib, pkgutil, torch
 import pcdarts_tune.core as core
-for module in pkgutil.iter_modules(core.__path__):
-    importlib.import_module("pcdarts_tune.core." + module.name)
-from pcdarts_tune.core.data import MemoryBatches
+for module in pkgutil.walk_packages(core.__path__, "pcdarts_tune.core."):
+    importlib.import_module(module.name)
+from pcdarts_tune.core.images.data import MemoryBatches
 from pcdarts_tune.core.search import Search
 from pcdarts_tune.core.supernet import Supernet
 images, labels = torch.randint(0, 255, (8, 1, 8, 8)).byte(), torch.arange(8) % 2
@@ -39,7 +39,7 @@ def test_the_core_imports_and_searches_with_everything_else_blocked() -> None:
 
 def test_the_core_imports_only_itself_and_torch_and_prints_nothing() -> None:
     legal = set(sys.stdlib_module_names) | {"torch", "torchvision", "PIL"}
-    for path in CORE.glob("*.py"):
+    for path in CORE.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Import):
                 names = [alias.name for alias in node.names]

@@ -16,13 +16,18 @@ from test_search import comparable, half
 from test_stream import KNOWN, SIZE
 from torch import Tensor
 
-from pcdarts_tune.config import Space
-from pcdarts_tune.core.augment import Augmentation, FitAndRandAugment, imagenet_transform
-from pcdarts_tune.core.averaging import Average
 from pcdarts_tune.core.evaluate import evaluate
-from pcdarts_tune.core.mixing import Mixing, dominant
-from pcdarts_tune.core.state import load_checkpoint, save_checkpoint
-from pcdarts_tune.core.stream import StreamBatches, TensorImages
+from pcdarts_tune.core.images.augment import (
+    Augmentation,
+    FitAndRandAugment,
+    Mixing,
+    dominant,
+    imagenet_transform,
+)
+from pcdarts_tune.core.images.stream import StreamBatches, TensorImages
+from pcdarts_tune.core.retrain import Average
+from pcdarts_tune.core.steps.state import load_checkpoint, save_checkpoint
+from pcdarts_tune.spaces.space import Space
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "ema": {"ema_decay": 0.9},

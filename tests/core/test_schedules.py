@@ -6,7 +6,7 @@ import pytest
 import torch
 from formula import load_reference
 
-from pcdarts_tune.core.schedules import drop_path_probability, learning_rate
+from pcdarts_tune.core.steps.optimizers import drop_path_probability, learning_rate
 
 REFERENCE = load_reference("schedules.json")
 SETTINGS = {

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch import Tensor
 
-from pcdarts_tune.core.augment import Augmentation, imagenet_transform
-from pcdarts_tune.core.data import MemoryBatches
-from pcdarts_tune.core.decode import (
+from pcdarts_tune.core.images.augment import Augmentation, imagenet_transform
+from pcdarts_tune.core.images.data import MemoryBatches
+from pcdarts_tune.core.images.decode import (
     MAX_PIXELS,
     UnreadableImage,
     decode_image,
@@ -24,7 +24,7 @@ from pcdarts_tune.core.decode import (
     to_image,
     to_tensor,
 )
-from pcdarts_tune.core.stream import FileSource, StreamBatches, StreamImages, TensorImages
+from pcdarts_tune.core.images.stream import FileSource, StreamBatches, StreamImages, TensorImages
 
 COUNT, SIZE = 21, (12, 8)
 KNOWN = {"num_classes": 3, "mean": (0.4, 0.5, 0.6), "std": (0.2, 0.25, 0.3)}

@@ -11,8 +11,9 @@ from formula import images, load_reference, tensor_seed, u
 from torch import nn
 from torch.nn import functional as F
 
-from pcdarts_tune.core import normalize, ops
+from pcdarts_tune.core import ops
 from pcdarts_tune.core.cost import macs, parameters
+from pcdarts_tune.core.fast import normalize
 from pcdarts_tune.core.genotype import DARTS_PRIMITIVES
 from pcdarts_tune.core.plan import reduction_layers
 from pcdarts_tune.core.supernet import Supernet

@@ -20,14 +20,14 @@ from torch._subclasses.fake_tensor import DynamicOutputShapeException
 from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from pcdarts_tune.core import normalize
-from pcdarts_tune.core.augment import Augmentation
+from pcdarts_tune.core.fast import normalize
 from pcdarts_tune.core.genotype import PUBLISHED
-from pcdarts_tune.core.meter import Meter
+from pcdarts_tune.core.images.augment import Augmentation
 from pcdarts_tune.core.network import EvaluationNetwork
-from pcdarts_tune.core.precision import widened
 from pcdarts_tune.core.retrain import Training
 from pcdarts_tune.core.search import Search
+from pcdarts_tune.core.steps.meter import Meter
+from pcdarts_tune.core.steps.precision import widened
 from pcdarts_tune.core.supernet import Supernet
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from pcdarts_tune.spaces import load_space
+from pcdarts_tune.spaces.load import load_space
 
 CIFAR = os.environ.get("PCDARTS_TUNE_TEST_DATA")
 """A folder with cifar10-train.parquet and cifar10-test.parquet; handwritten digits are taken where there is none."""

@@ -13,12 +13,12 @@ from typing import Any
 
 import ray
 
-from pcdarts_tune.config import Space
 from pcdarts_tune.core.genotype import PUBLISHED
-from pcdarts_tune.sweep import SweepSettings
-from pcdarts_tune.sweeping.outcome import Outcome, TrialTask
-from pcdarts_tune.sweeping.runner import RunSettings, run_sweep
-from pcdarts_tune.sweeping.sweep_create import create_sweep
+from pcdarts_tune.spaces.space import Space
+from pcdarts_tune.sweeps.create import create_sweep
+from pcdarts_tune.sweeps.runner import RunSettings, run_sweep
+from pcdarts_tune.sweeps.sweep import SweepSettings
+from pcdarts_tune.tasks import Outcome, TrialTask
 
 TUNE: dict[str, Any] = {"search.learning_rate": {"type": "float", "low": 0.01, "high": 1.0}}
 DATA = {"name": "table", "digest": "00", "source": "{}", "profile": "{}"}

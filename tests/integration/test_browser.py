@@ -16,13 +16,13 @@ import pytest
 from chromium import EXECUTABLE, PICTURES, Chromium, Page
 from mlflow import MlflowClient
 
-from pcdarts_tune import cli
-from pcdarts_tune.core.genotype import PUBLISHED
-from pcdarts_tune.core.random_genotype import random_genotype
-from pcdarts_tune.draw import cell_picture
-from pcdarts_tune.home import default_tracking_uri, read_json
-from pcdarts_tune.recording.browse import serving
-from pcdarts_tune.recording.saved_view import view_key, view_link
+from pcdarts_tune.cli import group as cli
+from pcdarts_tune.core.genotype import PUBLISHED, random_genotype
+from pcdarts_tune.drawing.cells import cell_picture
+from pcdarts_tune.files import read_json
+from pcdarts_tune.home import default_tracking_uri
+from pcdarts_tune.tracking.server import serving
+from pcdarts_tune.tracking.view import view_key, view_link
 
 if TYPE_CHECKING:
     from conftest import Whole

@@ -12,11 +12,12 @@ import mlflow
 import pytest
 from PIL import Image
 
-from pcdarts_tune import cli
-from pcdarts_tune.checkups.cluster import check_ray
+from pcdarts_tune.cli import group as cli
+from pcdarts_tune.cluster.session import ray_running
 from pcdarts_tune.core.genotype import PUBLISHED
-from pcdarts_tune.home import default_tracking_uri, read_json, write_json
-from pcdarts_tune.sweeping.ray_session import ray_running
+from pcdarts_tune.doctor.cluster import check_ray
+from pcdarts_tune.files import read_json, write_json
+from pcdarts_tune.home import default_tracking_uri
 
 TINY = {
     "data.test_fraction": 0.7,
@@ -294,7 +295,7 @@ def test_an_interrupted_reproduction_goes_on(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from pcdarts_tune.terminal import progress
+    from pcdarts_tune import say as progress
 
     update = progress.Progress.update
 

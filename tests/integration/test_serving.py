@@ -23,9 +23,9 @@ import torch
 
 from pcdarts_tune.core.genotype import PUBLISHED
 from pcdarts_tune.core.network import EvaluationNetwork
-from pcdarts_tune.models import LoadedModel, load_model, save_model
-from pcdarts_tune.registry import log_model, register
-from pcdarts_tune.tracking import MlflowStore
+from pcdarts_tune.models.model import LoadedModel, load_model, save_model
+from pcdarts_tune.tracking.registry import log_model, register
+from pcdarts_tune.tracking.store import MlflowStore
 
 SIZES: dict[str, Any] = {
     "channels": 4, "layers": 3, "num_classes": 3, "stem": "cifar", "auxiliary": False, "in_channels": 3

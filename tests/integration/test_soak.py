@@ -27,10 +27,9 @@ from soaking.kill_process import kill_workers
 from soaking.nodes import ENVIRONMENT, Nodes
 from soaking.sweeps import NAME, finish, run_undisturbed, sweep_command
 
+from pcdarts_tune.cluster.orphans import VARIABLE, end_orphans
 from pcdarts_tune.home import SweepFolder
-from pcdarts_tune.recording.fresh_database import make_database
-from pcdarts_tune.sweeping.orphans import VARIABLE, end_orphans
-from pcdarts_tune.tracking import MlflowStore
+from pcdarts_tune.tracking.store import MlflowStore, make_database
 
 TRIALS, SEED = 2, 1
 SHORT = ("--set", "supernet.channels=4", "--set", "evaluation.channels=4")
@@ -138,7 +137,7 @@ def test_ray_s_agents_without_a_raylet_are_ended(sleepers: list[subprocess.Popen
 
 def test_a_database_that_was_not_finished_is_made_anew(tmp_path: Path) -> None:
     uri = f"sqlite:///{tmp_path}/mlflow.db"
-    code = "import sys; from pcdarts_tune.recording.fresh_database import make_database; make_database(sys.argv[1])"
+    code = "import sys; from pcdarts_tune.tracking.store import make_database; make_database(sys.argv[1])"
     with subprocess.Popen([sys.executable, "-c", code, uri]) as process:
         # killed while MLflow fills it
         while not any(path.stat().st_size for path in tmp_path.glob(".mlflow.db.*.new")):

@@ -20,16 +20,17 @@ from outage import half_written, kept_full, small_disk
 from servers import MlflowServer, mlflow_server
 from soaking.environment import fresh
 
-from pcdarts_tune.cli import run as command_line
+from pcdarts_tune.cli.group import run as command_line
+from pcdarts_tune.cluster.session import ray_running
 from pcdarts_tune.errors import WorkFailed
-from pcdarts_tune.recording import epoch_run, sweep_tracking
-from pcdarts_tune.recording.outbox import Outbox
-from pcdarts_tune.recording.trial_pictures import TrialPictures
-from pcdarts_tune.sweep import SweepHandle, open_sweep
-from pcdarts_tune.sweeping import runner
-from pcdarts_tune.sweeping.ray_session import ray_running
-from pcdarts_tune.sweeping.runner import Ended, RunSettings, run_sweep
-from pcdarts_tune.terminal.progress import Progress
+from pcdarts_tune.say import Progress
+from pcdarts_tune.sweeps import runner
+from pcdarts_tune.sweeps import tracker as sweep_tracking
+from pcdarts_tune.sweeps.pictures import TrialPictures
+from pcdarts_tune.sweeps.runner import Ended, RunSettings, run_sweep
+from pcdarts_tune.sweeps.sweep import SweepHandle, open_sweep
+from pcdarts_tune.tracking import epoch_run
+from pcdarts_tune.tracking.outbox import Outbox
 
 QUIET = RunSettings(quiet=True)
 

@@ -19,13 +19,13 @@ from lookup import DATA, lookup_made
 from servers import PostgreSQL, missing_postgresql, mlflow_server, postgresql
 
 from pcdarts_tune import addresses
-from pcdarts_tune.cli import run as command_line
-from pcdarts_tune.config import Space
+from pcdarts_tune.cli.group import run as command_line
 from pcdarts_tune.errors import UserError, WorkFailed
-from pcdarts_tune.sweep import SweepSettings, open_sweep
-from pcdarts_tune.sweeping.outcome import Outcome
-from pcdarts_tune.sweeping.sweep_create import create_sweep
-from pcdarts_tune.tracking import NoAnswer, require_answer
+from pcdarts_tune.spaces.space import Space
+from pcdarts_tune.sweeps.create import create_sweep
+from pcdarts_tune.sweeps.sweep import SweepSettings, open_sweep
+from pcdarts_tune.tasks import Outcome
+from pcdarts_tune.tracking.store import NoAnswer, require_answer
 
 SECRET = "kolibri-47"
 

@@ -17,18 +17,18 @@ from mlflow import MlflowClient
 from s3 import s3_server
 from soaking.environment import fresh
 
-from pcdarts_tune.cli import run as command_line
-from pcdarts_tune.config import Space
+from pcdarts_tune.cli.group import run as command_line
+from pcdarts_tune.cluster.session import ray_running
 from pcdarts_tune.core.genotype import PUBLISHED
 from pcdarts_tune.errors import UserError
-from pcdarts_tune.locks import sweep_lock
-from pcdarts_tune.planning.proposals import draw
-from pcdarts_tune.sweep import SweepHandle, SweepSettings, open_sweep
-from pcdarts_tune.sweeping.outcome import Outcome, TrialTask
-from pcdarts_tune.sweeping.ray_session import ray_running
-from pcdarts_tune.sweeping.runner import RunSettings, run_sweep
-from pcdarts_tune.sweeping.sweep_create import create_sweep
-from pcdarts_tune.sweeping.trialstate import read_result
+from pcdarts_tune.home import sweep_lock
+from pcdarts_tune.planning.networks import draw
+from pcdarts_tune.spaces.space import Space
+from pcdarts_tune.sweeps.create import create_sweep
+from pcdarts_tune.sweeps.runner import RunSettings, run_sweep
+from pcdarts_tune.sweeps.sweep import SweepHandle, SweepSettings, open_sweep
+from pcdarts_tune.sweeps.trials.state import read_result
+from pcdarts_tune.tasks import Outcome, TrialTask
 
 TUNE: dict[str, Any] = {
     "supernet.k": {"type": "categorical", "choices": [1, 2, 4, 8]},
@@ -153,8 +153,8 @@ def test_a_lost_process_starts_again_and_a_trial_that_is_always_lost_fails_alone
 
 def kept(task: TrialTask, data: dict[str, str], report: Any) -> Outcome:
     """A trial that keeps checkpoints; number 1 is lost after its second epoch."""
-    from pcdarts_tune.sweeping.trialstate import TrialState
-    from pcdarts_tune.trainable import TrialLog
+    from pcdarts_tune.sweeps.trials.state import TrialState
+    from pcdarts_tune.sweeps.trials.trial import TrialLog
 
     os.environ.update(data)
     with TrialLog(TrialState.open(task.folder), report) as log:
@@ -191,7 +191,7 @@ def test_a_sweep_keeps_its_trials_in_an_object_store(tmp_path: Path) -> None:
 
 
 def test_a_spent_time_budget_is_resumed_and_extended(tmp_path: Path) -> None:
-    from pcdarts_tune.sweeping.launch import extend
+    from pcdarts_tune.sweeps.launch import extend
 
     sweep = made(tmp_path, trials=4)
     ended = run_sweep(sweep, RunSettings(quiet=True, time_budget=8, most=1), function=lookup, data="slow")

@@ -100,4 +100,4 @@ def test_nothing_of_the_checkout_is_importable_at_top_level(
 def test_entry_point_is_the_command_line(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         (entry_points,) = [name for name in archive.namelist() if name.endswith("entry_points.txt")]
-        assert "pcdarts-tune = pcdarts_tune.cli:main" in archive.read(entry_points).decode()
+        assert "pcdarts-tune = pcdarts_tune.cli.group:main" in archive.read(entry_points).decode()

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from mlflow import MlflowClient
 
-from pcdarts_tune.cli import run as command_line
+from pcdarts_tune.cli.group import run as command_line
 from pcdarts_tune.home import default_tracking_uri
 
 if TYPE_CHECKING:

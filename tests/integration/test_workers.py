@@ -21,17 +21,17 @@ from made_sweeps import FOUND, make_sweep
 from safetensors.torch import load_file
 from torch import distributed as dist
 
-from pcdarts_tune import cli
-from pcdarts_tune.core.groups import Team
-from pcdarts_tune.core.stream import StreamBatches, TensorImages
-from pcdarts_tune.distributed.desk import open_desk
-from pcdarts_tune.distributed.driver import _raised
-from pcdarts_tune.distributed.fitting import Workers, shared_out
-from pcdarts_tune.distributed.worker import _share_damaged, trouble_of
+from pcdarts_tune.cli import group as cli
+from pcdarts_tune.cluster.resources import Cluster
+from pcdarts_tune.cluster.session import ray_running
+from pcdarts_tune.core.images.stream import StreamBatches, TensorImages
+from pcdarts_tune.core.steps.groups import Team
 from pcdarts_tune.errors import UserError
 from pcdarts_tune.home import default_tracking_uri
-from pcdarts_tune.sweeping.ray_session import ray_running
-from pcdarts_tune.sweeping.resources import Cluster
+from pcdarts_tune.tasks import Workers
+from pcdarts_tune.training.workers.driver import _raised
+from pcdarts_tune.training.workers.fitting import shared_out
+from pcdarts_tune.training.workers.worker import _share_damaged, open_desk, trouble_of
 
 CHANGES = {"channels": 4, "layers": 3, "epochs": 6, "drop_path": 0.3, "auxiliary": "true"}
 

@@ -1,1 +1,0 @@
-"""What `doctor` looks at: versions, the machine, stores, Ray, data. `doctor` is the door."""

@@ -1,0 +1,59 @@
+"""`pcdarts-tune diff`: two runs side by side."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from pcdarts_tune.cli.completing import runs
+from pcdarts_tune.cli.options import home_option, json_option, tracking_uri_option, verbosity_options
+from pcdarts_tune.say import say
+
+
+@click.command("diff", short_help="Two runs side by side.")
+@click.argument("run_a", metavar="RUN", shell_complete=runs)
+@click.argument("run_b", metavar="RUN", shell_complete=runs)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Draw both genotypes in one picture: .svg or .png.",
+)
+@home_option
+@tracking_uri_option
+@json_option
+@verbosity_options
+def command(
+    run_a: str, run_b: str, output: Path | None, home: Path, tracking_uri: str | None, as_json: bool
+) -> None:
+    """Compare two runs: settings that differ, numbers, and cells.
+
+    RUN is an MLflow run id or its first digits, SWEEP:TRIAL, a model's name (its champion), model@alias, model/version,
+    or a genotype: a JSON file or a published name. A difference of numbers is B minus A; whether it means anything takes
+    several seeds (`promote --seeds`).
+
+    With --json, one object: {"a", "b", "settings", "results", "genotype", "about"}, each with what differs.
+
+    \b
+    Example:
+      pcdarts-tune diff first:0 first:3
+      pcdarts-tune diff first@champion PC_DARTS_cifar -o cells.svg
+    """
+    from pcdarts_tune.cli.show import draw_difference, print_differences
+    from pcdarts_tune.lineage.describe import describe
+    from pcdarts_tune.lineage.differences import differences
+    from pcdarts_tune.lineage.references import Finder
+
+    finder = Finder(home, tracking_uri)
+    a, b = describe(finder.find(run_a)), describe(finder.find(run_b))
+    found = differences(a, b)
+    if output is not None:
+        draw_difference(a, b, output)
+    if as_json:
+        click.echo(json.dumps(found.to_dict()))
+    else:
+        print_differences(found)
+    if output is not None:
+        say(f"wrote {output}")

@@ -1,0 +1,53 @@
+"""`pcdarts-tune draw`: a genotype's cells as a picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import click
+
+from pcdarts_tune.cli.completing import genotypes
+from pcdarts_tune.cli.options import NearestChoice, home_option, tracking_uri_option, verbosity_options
+from pcdarts_tune.say import say
+
+
+@click.command("draw", short_help="Draw a genotype's cells as SVG, PNG or DOT.")
+@click.argument("genotype", shell_complete=genotypes)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    required=True,
+    help="The picture; its suffix decides: .svg, .png or .dot.",
+)
+@click.option(
+    "--cell",
+    type=NearestChoice(["both", "normal", "reduce"]),
+    default="both",
+    show_default=True,
+    help="Which cell to draw.",
+)
+@home_option
+@tracking_uri_option
+@verbosity_options
+def command(
+    genotype: str,
+    output: Path,
+    cell: Literal["both", "normal", "reduce"],
+    home: Path,
+    tracking_uri: str | None,
+) -> None:
+    """Draw the cells of GENOTYPE: a JSON file, a published name such as PC_DARTS_cifar, or an MLflow run id.
+
+    \b
+    Example:
+      pcdarts-tune draw PC_DARTS_cifar -o cells.svg
+      pcdarts-tune draw genotype.json --cell normal -o normal.png
+    """
+    from pcdarts_tune.drawing.cells import draw_genotype
+    from pcdarts_tune.sweeps.sources import read_genotype
+
+    found = read_genotype(genotype, home=home, tracking_uri=tracking_uri).genotype
+    draw_genotype(found, output, which=cell)
+    say(f"wrote {output}")

@@ -1,0 +1,67 @@
+"""`pcdarts-tune export`: a model as one file for other programs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from pcdarts_tune.cli.completing import models
+from pcdarts_tune.cli.options import home_option, json_option, tracking_uri_option, verbosity_options
+
+
+@click.command("export", short_help="Write a model as ONNX, torch.export or safetensors.")
+@click.argument("model", shell_complete=models)
+@click.option(
+    "--format", "form", type=click.Choice(["onnx", "pt2", "safetensors"]),
+    help="By default what the file's suffix says.",
+)  # fmt: skip
+@click.option(
+    "-o", "--output", metavar="FILE", required=True, type=click.Path(path_type=Path, dir_okay=False)
+)
+@home_option
+@tracking_uri_option
+@json_option
+@verbosity_options
+def command(
+    model: str, form: str | None, output: Path, home: Path, tracking_uri: str | None, as_json: bool
+) -> int:
+    """Write MODEL as one file, read it back and compare it with the model.
+
+    ONNX (needs the extra `onnx`: `uv sync --extra onnx`) and pt2 take `images`, uint8 (N, H, W, C) of the model's image size,
+    and give `logits` and `probabilities`; normalising is part of the graph. Class names, preprocessing and genotype are in
+    the file's metadata. With --json, one object: {"file", "format", "bytes", "largest_difference", "classes"}.
+
+    \b
+    Example:
+      pcdarts-tune export first@champion -o first.onnx
+      pcdarts-tune export my-model --format pt2 -o my-model.pt2
+    """
+    from pcdarts_tune.errors import UserError
+    from pcdarts_tune.models.export import FORMATS, export_model, image_shape
+    from pcdarts_tune.models.model import load_model
+    from pcdarts_tune.tracking.registry import find_model
+
+    if form is None:
+        form = output.suffix.removeprefix(".")
+        if form not in FORMATS:
+            raise UserError(
+                f"-o {output}: the suffix names no format",
+                hint=f"end it with {', '.join('.' + name for name in FORMATS)}, or give --format",
+            )
+    loaded = load_model(find_model(model, home=home, tracking_uri=tracking_uri))
+    difference = export_model(loaded, output, form)
+    height, width, channels = image_shape(loaded)
+    if as_json:
+        found = {"file": str(output), "format": form, "bytes": output.stat().st_size}
+        click.echo(json.dumps({**found, "largest_difference": difference, "classes": list(loaded.classes)}))
+    else:
+        click.echo(
+            f"{output}  {form}, {output.stat().st_size / 1e6:.1f} MB; logits within {difference:.1g} of the model's"
+        )
+        if form != "safetensors":
+            click.echo(
+                f"takes images: uint8 (N, {height}, {width}, {channels}); gives logits and probabilities"
+            )
+    return 0

@@ -1,0 +1,73 @@
+"""`pcdarts-tune extend`: give a sweep more trials."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from pcdarts_tune.cli.completing import sweeps
+from pcdarts_tune.cli.option_groups import RunOptions, run_options
+from pcdarts_tune.cli.options import (
+    data_option,
+    home_option,
+    json_option,
+    study_uri_again_option,
+    tracking_uri_option,
+    verbosity_options,
+)
+
+
+class More(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # generic in click 8.5
+    """`+16`: so many more; `48`: so many in all."""
+
+    name = "trials"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[bool, int]:
+        text = str(value)
+        if not text.removeprefix("+").isdigit() or int(text) < 1:
+            self.fail(f"{text!r} is neither +N (so many more) nor N (so many in all).", param, ctx)
+        return text.startswith("+"), int(text)
+
+
+@click.command("extend", short_help="Give a sweep more trials.")
+@click.argument("sweep", shell_complete=sweeps)
+@click.option(
+    "--trials", type=More(), required=True, metavar="+N", help="+16: so many more; 48: so many in all."
+)
+@data_option
+@run_options
+@home_option
+@tracking_uri_option
+@study_uri_again_option
+@json_option
+@verbosity_options
+def command(
+    sweep: str,
+    trials: tuple[bool, int],
+    data: Path | None,
+    run: RunOptions,
+    home: Path,
+    tracking_uri: str | None,
+    study_uri: str | None,
+    as_json: bool,
+) -> int:
+    """Give SWEEP more trials and run them; the sampler knows the old ones.
+
+    With --json, at the end what `leaderboard --json` prints.
+
+    \b
+    Example:
+      pcdarts-tune extend first --trials +16
+    """
+    from pcdarts_tune.sweeps import launch
+    from pcdarts_tune.sweeps.sweep import open_sweep
+
+    handle = open_sweep(home, sweep, tracking_uri, study_uri)
+    images = launch.load_images_of(handle, data)
+    launch.check_before(home, run.settings(), handle.tracking_uri, handle.settings.storage)
+    with handle.lock():  # nobody may be running it while its target changes
+        launch.extend(handle, *trials)
+    return launch.run_to_the_end(handle, run.settings(), images, as_json=as_json)

@@ -1,0 +1,130 @@
+"""`pcdarts-tune finetune`: train a model further on another data set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from pcdarts_tune.cli.completing import models
+from pcdarts_tune.cli.option_groups import execution_options, worker_options
+from pcdarts_tune.cli.options import (
+    data_option,
+    device_option,
+    home_option,
+    json_option,
+    register_option,
+    require_tracking,
+    seed_option,
+    set_option,
+    space_option,
+    track_option,
+    tracking_uri_option,
+    verbosity_options,
+)
+from pcdarts_tune.cli.trained import conclude
+from pcdarts_tune.machine import choose_device
+from pcdarts_tune.say import say, verbosity
+from pcdarts_tune.tasks import DEFAULTS, Division, Given
+
+
+@click.command("finetune", short_help="Train a model further on another data set.")
+@click.argument("model", shell_complete=models)
+@space_option("cifar10")
+@data_option
+@set_option
+@seed_option
+@click.option("--freeze", is_flag=True, help="Train the new classifier alone; all other weights stay.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    required=True,
+    help="Folder for the new model. An interrupted training goes on from FOLDER.checkpoint.",
+)
+@worker_options
+@register_option
+@track_option
+@device_option
+@execution_options()
+@home_option
+@tracking_uri_option
+@json_option
+@verbosity_options
+def command(
+    model: str,
+    space: str,
+    data: Path | None,
+    settings: tuple[str, ...],
+    seed: int | None,
+    freeze: bool,
+    output: Path,
+    division: Division,
+    register: str | None,
+    track: bool,
+    device: str,
+    given: Given,
+    home: Path,
+    tracking_uri: str | None,
+    as_json: bool,
+) -> None:
+    """Give MODEL a new classifier, train it on another data set, evaluate it once on the test split, and write the new
+    model.
+
+    MODEL is a registered model (`name` is its champion; `name@alias` and `name/version` choose another) or a folder that
+    `retrain` or `finetune` wrote. The recipe is the space's for retraining with a tenth of its epochs and learning rate;
+    --set retrain.epochs=… and the like say otherwise. Images are brought to the size that the model takes unless
+    data.image_size says otherwise, and normalised with the new data set's own constants. They must have as many channels.
+
+    With --json, what `retrain --json` prints, and "finetuned_from".
+
+    \b
+    Example:
+      pcdarts-tune finetune flowers@champion --data my-flowers -o my-flowers-model --register my-flowers
+      pcdarts-tune finetune my-model --space quickstart --freeze --set retrain.epochs=5 -o other
+    """
+    from pcdarts_tune.datasets.load import load_images
+    from pcdarts_tune.spaces.load import load_space
+    from pcdarts_tune.tracking.epoch_run import Tracked
+    from pcdarts_tune.training.finetuning import check_channels, finetuning_space, in_words
+    from pcdarts_tune.training.initial import Initial
+    from pcdarts_tune.training.retraining import retrain
+    from pcdarts_tune.training.work import Retraining
+
+    require_tracking(register, track)
+    initial, loaded = Initial.find(model, home=home, tracking_uri=tracking_uri, freeze=freeze)
+    resolved = finetuning_space(load_space(space), loaded, settings, freeze=freeze)
+    division.check(resolved.retrain.batch_size)
+    where = choose_device(device)
+    quiet = verbosity() < 0
+    images = load_images(resolved, data, home, quiet=quiet)
+    check_channels(loaded, images)
+    say(in_words(loaded, resolved, images, freeze=freeze))
+    seed = resolved.seed if seed is None else seed
+    execution, groups = given.over(DEFAULTS), division.parts
+    work = Retraining(resolved, loaded.genotype, images, seed, execution, groups, initial)
+    tracked = None
+    if track:
+        tags = {"pcdarts.kind": "finetuning", **initial.tags()}
+        short = Path(initial.name).name if Path(initial.name).is_absolute() else initial.name
+        name = f"{short} fine-tuning on {images.name}"
+        tracked = Tracked.at(home, tracking_uri, resolved.name, name, tags)
+    done = retrain(
+        work,
+        output.absolute(),
+        device=where,
+        tracked=tracked,
+        origin={"finetuned_from": initial.to_dict()},
+        quiet=quiet,
+        workers=division.crew(device),
+    )
+    conclude(
+        work,
+        done,
+        output,
+        home=home,
+        register=register,
+        tracked=tracked,
+        as_json=as_json,
+        more={"finetuned_from": initial.to_dict()},
+    )

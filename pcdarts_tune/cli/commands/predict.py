@@ -1,0 +1,74 @@
+"""`pcdarts-tune predict`: what a model says about images."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from pcdarts_tune.cli.completing import models
+from pcdarts_tune.cli.options import (
+    device_option,
+    home_option,
+    json_option,
+    tracking_uri_option,
+    verbosity_options,
+)
+from pcdarts_tune.errors import UserError, visible
+from pcdarts_tune.machine import choose_device
+
+
+@click.command("predict", short_help="Classify images with a model.")
+@click.argument("model", shell_complete=models)
+@click.argument("images", metavar="IMAGE...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@device_option
+@home_option
+@tracking_uri_option
+@json_option
+@verbosity_options
+def command(
+    model: str,
+    images: tuple[Path, ...],
+    device: str,
+    home: Path,
+    tracking_uri: str | None,
+    as_json: bool,
+) -> int:
+    """Print the likeliest class of each IMAGE and its probability.
+
+    MODEL is a registered model (`name` is its champion; `name@alias` and `name/version` choose another), a folder that
+    `retrain` or `finetune` wrote, or an exported safetensors file. An image that cannot be read is reported, the others
+    are classified all the same, and the exit code is 2. With --json, one object a line: {"image", "class", "probability"}.
+
+    \b
+    Example:
+      pcdarts-tune predict first@champion cat.png dog.jpg
+      pcdarts-tune predict my-model *.png --json
+    """
+    from pcdarts_tune.models.model import load_model
+    from pcdarts_tune.tracking.registry import find_model
+
+    loaded = load_model(find_model(model, home=home, tracking_uri=tracking_uri), choose_device(device))
+    unreadable = 0
+    for image in images:
+        try:
+            prediction = loaded.predict([image])[0]
+        except UserError as error:
+            unreadable += 1
+            what = f"{error}; name its images: {image}/*" if Path(image).is_dir() else str(error)
+            click.echo(f"Error: {visible(what)}", err=True)
+            continue
+        except ValueError as error:  # the network does not take images of the size that its description says
+            raise UserError(
+                f"{model} cannot predict: {error}",
+                hint="copy the model anew from where it was made, or make it again: pcdarts-tune retrain",
+            ) from error
+        if as_json:
+            click.echo(json.dumps(prediction.to_dict()))
+        else:
+            named = visible(f"{prediction.image}  {prediction.class_name}")
+            click.echo(f"{named}  {prediction.probability:.3f}")
+    if unreadable:
+        click.echo(f"{unreadable} of {len(images)} images could not be read.", err=True)
+    return 2 if unreadable else 0

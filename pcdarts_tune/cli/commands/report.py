@@ -1,0 +1,47 @@
+"""`pcdarts-tune report`: a sweep as one HTML page."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from pcdarts_tune.cli.completing import sweeps
+from pcdarts_tune.cli.options import home_option, json_option, verbosity_options
+from pcdarts_tune.say import say
+
+
+@click.command("report", short_help="Write a sweep's report as one HTML page.")
+@click.argument("sweep", shell_complete=sweeps)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The page.  [default: SWEEP.html here]",
+)
+@home_option
+@json_option
+@verbosity_options
+def command(sweep: str, output: Path | None, home: Path, as_json: bool) -> None:
+    """Write what SWEEP came to as one HTML page that needs no network: a summary in words, the leaderboard, the course of
+    the search, which settings matter, accuracy against size, the best cells with their alphas, what it cost, what failed
+    and why, and how to run it again. It reads the sweep's study alone, also while the sweep runs.
+
+    With --json, the figures behind it as one object: {"file", "sweep", "trials", "states", "best", "level",
+    "held_out_images", "resolution", "hours", "importances", "pareto", "lost", "summary"}.
+
+    \b
+    Example:
+      pcdarts-tune report first -o first.html
+    """
+    from pcdarts_tune.reporting.report import report_json, write_report
+    from pcdarts_tune.sweeps.sweep import open_sweep
+
+    handle = open_sweep(home, sweep)
+    target = output or Path(f"{handle.name}.html")
+    facts = write_report(handle, target)
+    if as_json:
+        click.echo(json.dumps(report_json(facts, target)))
+    else:
+        say(f"wrote {target}")

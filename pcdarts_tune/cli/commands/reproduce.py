@@ -1,0 +1,74 @@
+"""`pcdarts-tune reproduce`: run a trial, a search or a retraining again from what was recorded."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from pcdarts_tune.cli.completing import runs
+from pcdarts_tune.cli.options import (
+    data_option,
+    device_option,
+    home_option,
+    json_option,
+    tracking_uri_option,
+    verbosity_options,
+)
+from pcdarts_tune.home import home_flag
+from pcdarts_tune.say import say, verbosity
+
+
+@click.command("reproduce", short_help="Run a trial, search or retraining again, and compare.")
+@click.argument("run", shell_complete=runs)
+@data_option
+@click.option("--force", is_flag=True, help="Run it on other images than the original had.")
+@device_option
+@home_option
+@tracking_uri_option
+@json_option
+@verbosity_options
+def command(
+    run: str,
+    data: Path | None,
+    force: bool,
+    device: str,
+    home: Path,
+    tracking_uri: str | None,
+    as_json: bool,
+) -> None:
+    """Run RUN again from its record (space, hyperparameters, seed, threads) into a new MLflow run tagged
+    `pcdarts.reproduces`, and say whether it came out equal, number by number, or by how much it differs. The images'
+    digest is checked, and what differs of versions and machine is said before. The test split is not read.
+
+    RUN is a trial (SWEEP:TRIAL), a single search, a retraining, a fine-tuning, the model that came of one, or an MLflow run id of
+    these. On a CPU with the same versions the result is equal bit for bit; on a GPU it is close. `--device auto` takes
+    the kind of device that the original ran on. An interrupted reproduction goes on when it is run again. The exit code
+    is 0 whether it is equal or not.
+
+    With --json, one object: {"reproduces", "kind", "run_id", "equal", "verdict", "numbers", "epochs",
+    "first_difference", "largest_difference", "genotype_equal", "weights_equal", "held_out", "missing", "warnings"}.
+
+    \b
+    Example:
+      pcdarts-tune reproduce first:3
+      pcdarts-tune reproduce first@champion --json
+    """
+    from pcdarts_tune.lineage.recorded import Recorded
+    from pcdarts_tune.lineage.references import Finder
+    from pcdarts_tune.lineage.reproduce import Conditions, reproduce
+
+    recorded = Recorded.read(Finder(home, tracking_uri).find(run), home)
+    quiet = verbosity() < 0
+    try:
+        done = reproduce(recorded, Conditions(home, device, data, force, quiet))
+    except KeyboardInterrupt:
+        say(f"to go on where it stopped: pcdarts-tune reproduce {run}{home_flag(home)}")
+        raise
+    if as_json:
+        click.echo(json.dumps(done.to_dict()))
+    else:
+        click.echo(f"{recorded.kind} {recorded.name}: {done.verdict}")
+        click.echo(f"MLflow run {done.run_id}")
+    say(f"side by side: pcdarts-tune diff {recorded.run_id[:12]} {done.run_id[:12]}{home_flag(home)}")

@@ -1,0 +1,58 @@
+"""`pcdarts-tune resume`: go on with a sweep that was interrupted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from pcdarts_tune.cli.completing import sweeps
+from pcdarts_tune.cli.option_groups import RunOptions, run_options
+from pcdarts_tune.cli.options import (
+    data_option,
+    home_option,
+    json_option,
+    study_uri_again_option,
+    tracking_uri_option,
+    verbosity_options,
+)
+
+
+@click.command("resume", short_help="Go on with a sweep that was interrupted.")
+@click.argument("sweep", shell_complete=sweeps)
+@data_option
+@run_options
+@home_option
+@tracking_uri_option
+@study_uri_again_option
+@json_option
+@verbosity_options
+def command(
+    sweep: str,
+    data: Path | None,
+    run: RunOptions,
+    home: Path,
+    tracking_uri: str | None,
+    study_uri: str | None,
+    as_json: bool,
+) -> int:
+    """Go on with SWEEP after Ctrl-C, a crash, a reboot or a spent time budget: trials that ended stay, those that ran
+    go on from their checkpoints, in the same MLflow runs, and the rest is run. Trials that failed are not run again.
+
+    With --json, at the end what `leaderboard --json` prints.
+
+    \b
+    Example:
+      pcdarts-tune resume first
+      pcdarts-tune resume first --time-budget 8h
+    """
+    from pcdarts_tune.sweeps import launch
+    from pcdarts_tune.sweeps.runner import trials_left
+    from pcdarts_tune.sweeps.sweep import open_sweep
+
+    handle = open_sweep(home, sweep, tracking_uri, study_uri)
+    images = launch.load_images_of(handle, data)
+    left = trials_left(handle) > 0  # else there is nothing to do but to deliver
+    storage = handle.settings.storage
+    launch.check_before(home, run.settings(), handle.tracking_uri, storage, goes_on=left)
+    return launch.run_to_the_end(handle, run.settings(), images, as_json=as_json)

@@ -1,0 +1,169 @@
+"""`pcdarts-tune retrain`: train a genotype from scratch."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from pcdarts_tune.cli.completing import genotypes
+from pcdarts_tune.cli.option_groups import execution_options, worker_options
+from pcdarts_tune.cli.options import (
+    data_option,
+    device_option,
+    home_option,
+    json_option,
+    register_option,
+    require_tracking,
+    seed_option,
+    set_option,
+    space_option,
+    track_option,
+    tracking_uri_option,
+    verbosity_options,
+)
+from pcdarts_tune.cli.trained import conclude
+from pcdarts_tune.machine import choose_device
+from pcdarts_tune.say import verbosity
+from pcdarts_tune.tasks import DEFAULTS, Division, Given
+
+
+@click.command("retrain", short_help="Train a genotype from scratch.")
+@click.argument("genotype", shell_complete=genotypes)
+@space_option("cifar10")
+@data_option
+@set_option
+@seed_option
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    required=True,
+    help="Folder for the model. An interrupted training goes on from FOLDER.checkpoint.",
+)
+@worker_options
+@click.option(
+    "--seeds",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    metavar="M",
+    help="Train M times, with seeds that count up from --seed, into FOLDER/seed-0 and so on.",
+)
+@click.option(
+    "--baseline",
+    "baselines",
+    multiple=True,
+    metavar="default|random[:N]|GENOTYPE",
+    help="Train this too, with the same recipe and seeds: the genotype that a search with the space's own values finds, N "
+    "genotypes drawn at random, or one that is named; may be given again.",
+)
+@register_option
+@track_option
+@device_option
+@execution_options()
+@home_option
+@tracking_uri_option
+@json_option
+@verbosity_options
+def command(
+    genotype: str,
+    space: str,
+    data: Path | None,
+    settings: tuple[str, ...],
+    seed: int | None,
+    output: Path,
+    division: Division,
+    seeds: int,
+    baselines: tuple[str, ...],
+    register: str | None,
+    track: bool,
+    device: str,
+    given: Given,
+    home: Path,
+    tracking_uri: str | None,
+    as_json: bool,
+) -> None:
+    """Train GENOTYPE with the retraining recipe of a space, evaluate it once on the test split, and write the model.
+
+    GENOTYPE is a JSON file, a published name such as PC_DARTS_cifar, a trial (SWEEP:NUMBER), or an MLflow run id.
+
+    With --workers, Ray Train's processes share every batch (retrain.batch_size is all of it); a worker that is lost is
+    replaced, and all go on from the checkpoint. The result is that of one process with --groups N, up to rounding.
+
+    With --seeds or --baseline, FOLDER holds a model for each seed and comparison.json. Mean, standard deviation and a 95 % t
+    interval of test and held-out accuracy are reported; with baselines, who can be told apart on held-out images (on the
+    test split where nothing is held out).
+
+    With --json, one object: {"folder", "test_accuracy", "test_loss", "validation_accuracy", "epochs", "seconds", "run_id",
+    "weights"}, with --register "model", "version" and "champion" too; of several seeds {"folder", "genotype",
+    "genotype_hash", "seeds", "test", "held_out", "diverged", "runs", "comparison", "verdicts"}, where "test" and "held_out"
+    have mean, std, interval, n and values.
+
+    \b
+    Example:
+      pcdarts-tune retrain PC_DARTS_cifar --space quickstart -o my-model
+      pcdarts-tune predict my-model digit.png
+      pcdarts-tune retrain PC_DARTS_cifar --workers 8 -o large --register large
+      pcdarts-tune retrain first:3 --space quickstart --seeds 3 --baseline random:2 -o compared
+    """
+    from pcdarts_tune.cli.trained import print_seeds
+    from pcdarts_tune.datasets.load import load_images
+    from pcdarts_tune.promotion.several import SeveralSeeds, baselines_of, compare, named_baselines
+    from pcdarts_tune.spaces.load import read_space
+    from pcdarts_tune.sweeps.sources import read_genotype
+    from pcdarts_tune.tracking.epoch_run import Tracked
+    from pcdarts_tune.training.retraining import retrain
+    from pcdarts_tune.training.work import Retraining
+
+    if register is not None and (seeds > 1 or baselines):
+        raise click.UsageError("--register takes one training; `promote` chooses among several and registers")
+    require_tracking(register, track)
+    resolved = read_space(space, settings)
+    division.check(resolved.retrain.batch_size)
+    source = read_genotype(genotype, home=home, tracking_uri=tracking_uri)
+    others = named_baselines(baselines, home, tracking_uri)
+    where = choose_device(device)
+    images = load_images(resolved, data, home, quiet=verbosity() < 0)
+    seed = resolved.seed if seed is None else seed
+    execution, workers = given.over(DEFAULTS), division.crew(device)
+    tracked = None
+    if track:
+        tags = {"pcdarts.genotype_origin": source.origin}
+        if source.run_id is not None:
+            tags["pcdarts.trial_run"] = source.run_id
+        name = f"{source.origin} retraining"
+        tracked = Tracked.at(home, tracking_uri, resolved.name, name, tags)
+    if seeds > 1 or baselines:
+        wanted = SeveralSeeds(
+            output.absolute(),
+            resolved,
+            images,
+            tuple(range(seed, seed + seeds)),
+            where,
+            tracked,
+            verbosity() < 0,
+            execution,
+            division.parts,
+            workers,
+        )
+        compared = compare(wanted, source, baselines_of(wanted, baselines, others, seed))
+        if as_json:
+            click.echo(json.dumps({"folder": str(output), **compared.to_dict()}))
+        else:
+            print_seeds(compared, output)
+        return
+    work = Retraining(resolved, source.genotype, images, seed, execution, groups=division.parts)
+    done = retrain(
+        work,
+        output.absolute(),
+        device=where,
+        tracked=tracked,
+        origin={"genotype": source.origin},
+        quiet=verbosity() < 0,
+        workers=workers,
+    )
+    if tracked is not None and source.run_id is not None and done.run_id is not None:
+        tracked.store.set_tags(source.run_id, {"pcdarts.retraining_run": done.run_id})
+    conclude(work, done, output, home=home, register=register, tracked=tracked, as_json=as_json)

@@ -1,0 +1,100 @@
+"""`pcdarts-tune search`: one PC-DARTS search in this process, no Ray needed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from pcdarts_tune.cli.option_groups import execution_options
+from pcdarts_tune.cli.options import (
+    data_option,
+    device_option,
+    home_option,
+    json_option,
+    seed_option,
+    set_option,
+    space_option,
+    tracking_uri_option,
+    verbosity_options,
+)
+from pcdarts_tune.machine import choose_device
+from pcdarts_tune.say import say, verbosity
+from pcdarts_tune.tasks import DEFAULTS, Given
+
+
+@click.command("search", short_help="One PC-DARTS search in this process.")
+@space_option("cifar10_paper")
+@data_option
+@set_option
+@seed_option
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the genotype here. An interrupted search goes on from FILE.checkpoint.",
+)
+@click.option(
+    "--track", is_flag=True, help="Record the search in MLflow, so that it can be shown and reproduced."
+)
+@device_option
+@execution_options()
+@home_option
+@tracking_uri_option
+@json_option
+@verbosity_options
+def command(
+    space: str,
+    data: Path | None,
+    settings: tuple[str, ...],
+    seed: int | None,
+    output: Path | None,
+    track: bool,
+    device: str,
+    given: Given,
+    home: Path,
+    tracking_uri: str | None,
+    as_json: bool,
+) -> None:
+    """Search once, with the space's own values for what it would tune, and print the genotype as JSON.
+
+    With --json, one object: {"genotype", "genotype_hash", "epochs", "seconds", "metrics"}, and "run_id" with --track.
+
+    \b
+    Example:
+      pcdarts-tune search --space quickstart --set search.epochs=3 -o genotype.json
+      pcdarts-tune retrain genotype.json --space quickstart -o my-model
+    """
+    from pcdarts_tune.datasets.load import load_images
+    from pcdarts_tune.files import write_json
+    from pcdarts_tune.spaces.load import read_space
+    from pcdarts_tune.tracking.epoch_run import Tracked
+    from pcdarts_tune.training.searching import Searching, search
+
+    resolved = read_space(space, settings)
+    where = choose_device(device)
+    images = load_images(resolved, data, home, quiet=verbosity() < 0)
+    seed = resolved.seed if seed is None else seed
+    work = Searching(resolved, images, seed, given.over(DEFAULTS))
+    checkpoint = None if output is None else output.with_name(f"{output.name}.checkpoint").absolute()
+    tracked = None
+    if track:
+        name = f"{resolved.name} search, seed {work.seed}"
+        tracked = Tracked.at(home, tracking_uri, resolved.name, name)
+    found = search(work, checkpoint=checkpoint, device=where, tracked=tracked, quiet=verbosity() < 0)
+    if output is not None and checkpoint is not None:
+        write_json(output, found.genotype.to_dict())
+        if found.undelivered is None:
+            checkpoint.unlink(missing_ok=True)
+        say(f"wrote {output}; next: pcdarts-tune retrain {output} --space {space} -o my-model")
+    else:
+        say("next: save it with -o genotype.json, then pcdarts-tune retrain genotype.json -o my-model")
+    result = found.to_dict() | ({"run_id": found.run_id} if track else {})
+    click.echo(json.dumps(result if as_json else found.genotype.to_dict()))
+    if found.undelivered is not None:
+        if checkpoint is None:
+            found.undelivered.hint = (
+                "the genotype is printed; with -o FILE the epochs would have been kept, too"
+            )
+        raise found.undelivered

@@ -1,0 +1,49 @@
+"""`pcdarts-tune show`: what a run is, where it comes from, what came of it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from pcdarts_tune.cli.completing import runs
+from pcdarts_tune.cli.options import home_option, json_option, tracking_uri_option, verbosity_options
+from pcdarts_tune.home import home_flag
+from pcdarts_tune.say import say
+
+
+@click.command("show", short_help="What a run is, where it comes from, what came of it.")
+@click.argument("run", shell_complete=runs)
+@home_option
+@tracking_uri_option
+@json_option
+@verbosity_options
+def command(run: str, home: Path, tracking_uri: str | None, as_json: bool) -> None:
+    """Show RUN: its result, hyperparameters and genotype; where it comes from (model, retraining, trial, sweep), what
+    came of it, and the commands to go on with.
+
+    RUN is an MLflow run id or its first digits, SWEEP:TRIAL, sweep:SWEEP, a model's name (its champion), model@alias,
+    model/version, or a genotype: a JSON file or a published name.
+
+    With --json, one object: {"kind", "name", "reference", "run_id", "state", "reason", "hyperparameters", "results",
+    "genotype", "genotype_hash", "about", "settings", "came_from", "became", "next"}.
+
+    \b
+    Example:
+      pcdarts-tune show first:3
+      pcdarts-tune show first@champion
+      pcdarts-tune show 4f0c91d2 --json
+    """
+    from pcdarts_tune.cli.show import print_subject
+    from pcdarts_tune.home import sweep_names
+    from pcdarts_tune.lineage.describe import describe
+    from pcdarts_tune.lineage.references import Finder
+
+    subject = describe(Finder(home, tracking_uri).find(run))
+    if as_json:
+        click.echo(json.dumps(subject.to_dict()))
+        return
+    print_subject(subject, home_flag(home))
+    if subject.kind == "model" and run in sweep_names(home):
+        say(f"there is a sweep of that name too: pcdarts-tune show sweep:{run}{home_flag(home)}")

@@ -1,0 +1,51 @@
+"""`pcdarts-tune spaces`: the search spaces there are, and what one resolves to."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pcdarts_tune.cli import completing
+from pcdarts_tune.cli.options import home_option, json_option, verbosity_options
+
+if TYPE_CHECKING:
+    from pcdarts_tune.spaces.space import Space
+
+
+@click.command("spaces", short_help="List the search spaces, or show one.")
+@click.argument("name", required=False, metavar="[NAME|FILE]", shell_complete=completing.spaces)
+@home_option
+@json_option
+@verbosity_options
+def command(name: str | None, home: Path, as_json: bool) -> None:
+    """List the search spaces with what is tuned in each; with NAME or a YAML FILE, print that space as YAML with every
+    value filled in. A file with mistakes is refused with all of them.
+
+    \b
+    Example: copy a space, change it, check it, use it.
+      pcdarts-tune spaces quickstart > mine.yaml
+      pcdarts-tune spaces mine.yaml
+      pcdarts-tune sweep --space mine.yaml --trials 8
+    """
+    from pcdarts_tune.spaces.load import list_spaces, load_space, to_yaml
+
+    if name is not None:
+        space = load_space(name)
+        click.echo(json.dumps(space.model_dump(mode="json"), indent=2) if as_json else to_yaml(space))
+        return
+    spaces = list_spaces()
+    if as_json:
+        click.echo(json.dumps([_summary(space) for space in spaces], indent=2))
+        return
+    width = max((len(space.name) for space in spaces), default=0)
+    for space in spaces:
+        click.echo(f"{space.name:<{width}}  {space.description}")
+        click.echo(f"{'':<{width}}  tuned: {', '.join(space.tune) or 'nothing'}")
+
+
+def _summary(space: Space) -> dict[str, Any]:
+    values = space.model_dump(mode="json")
+    return {key: values[key] for key in ("name", "description", "data", "tune")}

@@ -1,0 +1,69 @@
+"""`pcdarts-tune status`: how far a sweep is."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from pcdarts_tune.cli.completing import sweeps
+from pcdarts_tune.cli.options import home_option, json_option, verbosity_options
+from pcdarts_tune.say import say
+
+
+@click.command("status", short_help="How far a sweep is.")
+@click.argument("sweep", required=False, shell_complete=sweeps)
+@home_option
+@json_option
+@verbosity_options
+def command(sweep: str | None, home: Path, as_json: bool) -> None:
+    """How far SWEEP is: its trials by state, the best so far, whether a process runs it, and what to do next; without
+    SWEEP, the names of all sweeps.
+
+    With --json, one object: {"sweep", "space", "running", "trials", "states", "best"}.
+
+    \b
+    Example:
+      pcdarts-tune status first
+    """
+    from pcdarts_tune.home import sweep_names
+    from pcdarts_tune.spaces import naming
+    from pcdarts_tune.sweeps.sweep import counts, open_sweep
+
+    if sweep is None:
+        names = sweep_names(home)
+        if not names and not as_json:
+            say(f"no sweep in {home} yet; pcdarts-tune sweep --space quickstart --trials 4")
+        click.echo(json.dumps(names) if as_json else "\n".join(names))
+        return
+    handle = open_sweep(home, sweep)
+    records, target, running = (handle.records(), handle.target, handle.running)
+    states = counts(records)
+    best = records[0] if records and records[0].objective is not None else None
+    if as_json:
+        state = {
+            "sweep": handle.name,
+            "space": handle.space.name,
+            "running": running,
+            "trials": target,
+            "states": states,
+            "best": None if best is None else best.to_dict(),
+        }
+        click.echo(json.dumps(state))
+        return
+    ended = sum(states.get(state, 0) for state in ("complete", "pruned", "failed"))
+    listing = ", ".join(f"{number} {state}" for state, number in states.items()) or "none started"
+    click.echo(f"{handle.name} (space {handle.space.name}): {ended} of {target} trials ended; {listing}")
+    if best is not None:
+        click.echo(
+            f"best: trial {best.trial}, accuracy {best.objective:.4f}  {naming.settings(best.hyperparameters)}"
+        )
+    if running:
+        click.echo("it is being run now")
+    elif ended < target:
+        click.echo(f"nobody runs it; to go on: pcdarts-tune resume {handle.name}")
+    elif best is not None:
+        click.echo(f"next: pcdarts-tune promote {handle.name}")
+    else:
+        click.echo(f"no trial is complete; {handle.what_next()}")

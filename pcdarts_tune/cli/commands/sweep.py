@@ -1,0 +1,150 @@
+"""`pcdarts-tune sweep`: search with many hyperparameters."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from pcdarts_tune.cli.goal_options import Goals, goal_options, with_flags
+from pcdarts_tune.cli.option_groups import RunOptions, execution_options, run_options
+from pcdarts_tune.cli.options import (
+    data_option,
+    home_option,
+    json_option,
+    seed_option,
+    set_option,
+    space_option,
+    study_uri_option,
+    tracking_uri_option,
+    verbosity_options,
+)
+from pcdarts_tune.say import say
+from pcdarts_tune.tasks import DEFAULTS, Given
+
+if TYPE_CHECKING:
+    from pcdarts_tune.spaces.space import Space
+    from pcdarts_tune.sweeps.sweep import SweepSettings
+
+
+@click.command(
+    "sweep", short_help="Search with many hyperparameters: Ray Tune runs the trials, Optuna proposes."
+)
+@click.option("--trials", type=click.IntRange(min=1), default=32, show_default=True, help="How many trials.")
+@space_option("cifar10")
+@click.option("--name", help="The sweep's name.  [default: the space's name and a number]")
+@data_option
+@set_option
+@seed_option
+@goal_options
+@run_options
+@execution_options()
+@click.option(
+    "--max-failures",
+    type=click.IntRange(min=0),
+    default=2,
+    show_default=True,
+    help="Start a trial whose process was lost again, from its checkpoint, so often.",
+)
+@home_option
+@click.option(
+    "--storage",
+    metavar="URL|DIR",
+    help="Where trials keep checkpoints, when nodes do not share --home: a folder that all of them reach, or an object "
+    "store (s3://BUCKET/FOLDER, gs://…).  [default: the sweep's folder in --home]",
+)
+@tracking_uri_option
+@study_uri_option
+@click.option("--plan", is_flag=True, help="Say what would be run, and write nothing.")
+@json_option
+@verbosity_options
+def command(
+    trials: int,
+    space: str,
+    name: str | None,
+    data: Path | None,
+    settings: tuple[str, ...],
+    seed: int | None,
+    goals: Goals,
+    run: RunOptions,
+    given: Given,
+    max_failures: int,
+    home: Path,
+    storage: str | None,
+    tracking_uri: str | None,
+    study_uri: str | None,
+    plan: bool,
+    as_json: bool,
+) -> int:
+    """Search with many hyperparameters. Each trial searches, derives a genotype and trains the derived network from
+    scratch; its accuracy on images that the search never saw is what Optuna maximises.
+
+    By default all cores and GPUs of this machine are used: one GPU a trial, or one core where there is none, and the
+    cores that are left over divided among the trials that run at a time. Ctrl-C stops; `resume` goes on.
+
+    With --json, at the end what `leaderboard --json` prints; with --plan, the plan.
+
+    \b
+    Example:
+      pcdarts-tune sweep --space quickstart --trials 4 --name first
+      pcdarts-tune sweep --space cifar10 --trials 32 --data cifar --gpus-per-trial 0.25
+      pcdarts-tune sweep --space my-space.yaml --data photos --set search.epochs=30 --plan
+      pcdarts-tune sweep --space imagenet --data imagenet --objective accuracy --objective latency --max-macs 600M
+    """
+    from pcdarts_tune.datasets.load import about_images
+    from pcdarts_tune.places import check_address
+    from pcdarts_tune.spaces.load import read_space
+    from pcdarts_tune.sweeps import launch
+    from pcdarts_tune.sweeps.create import create_sweep
+    from pcdarts_tune.sweeps.sweep import SweepSettings
+
+    resolved = with_flags(read_space(space, settings), goals)
+    wanted = SweepSettings(
+        seed=resolved.seed if seed is None else seed,
+        sampler=resolved.sampler,
+        data_root=None if data is None else str(data),
+        tracking_uri=tracking_uri,
+        study_uri=study_uri,
+        storage=None if storage is None else check_address(storage),
+        max_failures=max_failures,
+        **given.over(DEFAULTS).arguments(),
+    )
+    name = launch.choose_name(home, name, resolved)
+    if plan:
+        _plan(name, resolved, (space, settings), goals, wanted, trials, run, data, home, as_json)
+        return 0
+    launch.check_before(home, run.settings(), tracking_uri, wanted.storage)
+    images = launch.load_images(resolved, data, home)
+    sweep = create_sweep(home, name, resolved, wanted, trials=trials, data=about_images(images))
+    return launch.run_to_the_end(sweep, run.settings(), images, as_json=as_json)
+
+
+def _plan(
+    name: str,
+    space: Space,
+    given: tuple[str, tuple[str, ...]],
+    goals: Goals,
+    wanted: SweepSettings,
+    trials: int,
+    run: RunOptions,
+    data: Path | None,
+    home: Path,
+    as_json: bool,
+) -> None:
+    # PyTorch's profiler, which measures memory on a CPU, announces itself on stderr otherwise
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")
+    from pcdarts_tune.planning.assumed import planned_images
+    from pcdarts_tune.planning.origins import flag_origins, origins
+    from pcdarts_tune.planning.plan import PlanRequest, make_plan
+    from pcdarts_tune.planning.show import as_text
+
+    images, assumed = planned_images(space, data, home)
+    flags = flag_origins(click.get_current_context())
+    configuration = origins(space, *given) | {key: flag.split()[0] for key, (flag, _) in goals.items()}
+    request = PlanRequest(name, space, wanted, trials, run.settings(), images, configuration, flags, assumed)
+    plan = make_plan(request)
+    click.echo(json.dumps(plan) if as_json else as_text(plan))
+    say("nothing was written; without --plan it runs")

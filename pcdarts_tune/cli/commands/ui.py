@@ -1,0 +1,36 @@
+"""`pcdarts-tune ui`: MLflow's pages on what the sweeps recorded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from pcdarts_tune.cli.options import home_option, tracking_uri_option, verbosity_options
+
+
+@click.command("ui", short_help="Open MLflow on what the sweeps recorded.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=5000,
+    show_default=True,
+    help="Port on this machine; 0 takes a free one.",
+)
+@click.option("--no-browser", is_flag=True, help="Print the address, open nothing.")
+@home_option
+@tracking_uri_option
+@verbosity_options
+def command(port: int, no_browser: bool, home: Path, tracking_uri: str | None) -> None:
+    """Start MLflow on this home's store, for this machine alone, and print where to look. Ctrl-C ends it.
+
+    With --tracking-uri of a running server, only print (and open) its addresses.
+
+    \b
+    Example:
+      pcdarts-tune ui
+      pcdarts-tune ui --home /data/pcdarts-home --port 0 --no-browser
+    """
+    from pcdarts_tune.tracking.server import browse
+
+    browse(home, tracking_uri, port=port, open_browser=not no_browser)

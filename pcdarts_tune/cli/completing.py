@@ -1,0 +1,110 @@
+"""What completes a word on the command line: sweeps, spaces, published genotypes, registered models, settings.
+
+@click.argument("sweep", shell_complete=sweeps)
+
+A shell waits for this at every press of the tab key, so nothing here imports torch, MLflow or Optuna: names come from
+folders, and from MLflow's SQLite file read directly (a server's models are not completed).
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterable
+from contextlib import closing
+from pathlib import Path
+
+import click
+from click.shell_completion import CompletionItem
+
+Items = list[CompletionItem]  # type: ignore[type-arg,unused-ignore]  # generic in click 8.5
+
+
+def sweeps(ctx: click.Context, param: click.Parameter, incomplete: str) -> Items:
+    """Names of sweeps in the home."""
+    from pcdarts_tune.home import sweep_names
+
+    return _matching(sweep_names(_home(ctx)), incomplete)
+
+
+def spaces(ctx: click.Context, param: click.Parameter, incomplete: str) -> Items:
+    """Names of search spaces, else files."""
+    from pcdarts_tune.spaces.load import space_names
+
+    return _matching(space_names(), incomplete) or [CompletionItem(incomplete, type="file")]
+
+
+def genotypes(ctx: click.Context, param: click.Parameter, incomplete: str) -> Items:
+    """Published genotypes, else files."""
+    return _matching(_published(), incomplete) or [CompletionItem(incomplete, type="file")]
+
+
+def models(ctx: click.Context, param: click.Parameter, incomplete: str) -> Items:
+    """Registered models with their aliases and versions, else folders."""
+    return _models(_home(ctx), incomplete) or [CompletionItem(incomplete, type="dir")]
+
+
+def runs(ctx: click.Context, param: click.Parameter, incomplete: str) -> Items:
+    """What `show` takes by name: models, sweeps, published genotypes; else files."""
+    from pcdarts_tune.home import sweep_names
+
+    home = _home(ctx)
+    found = [*_models(home, incomplete), *_matching([*sweep_names(home), *_published()], incomplete)]
+    once = {item.value: item for item in found}  # a model is called like its sweep
+    return list(once.values()) or [CompletionItem(incomplete, type="file")]
+
+
+def settings(ctx: click.Context, param: click.Parameter, incomplete: str) -> Items:
+    """Keys that --set takes, `search.epochs=`."""
+    from pcdarts_tune.spaces.checks import leaves
+    from pcdarts_tune.spaces.space import Space
+
+    if "=" in incomplete:
+        return []
+    keys = [key for key in leaves(Space) if key.startswith(incomplete)]
+    # a section at a time: there are more keys than fit on a screen
+    dot = incomplete.rfind(".") + 1
+    sections = {key[: key.index(".", dot) + 1] for key in keys if "." in key[dot:]}
+    plain = [f"{key}=" for key in keys if "." not in key[dot:]]
+    return [CompletionItem(text) for text in [*sorted(sections), *plain]]
+
+
+def _models(home: Path, incomplete: str) -> Items:
+    names = _rows(home, "SELECT name FROM registered_models ORDER BY name")
+    name = incomplete.partition("@")[0].partition("/")[0]
+    if (name,) not in names:
+        return _matching((found for (found,) in names), incomplete)
+    aliases = _rows(home, "SELECT alias FROM registered_model_aliases WHERE name = ?", name)
+    versions = _rows(home, "SELECT version FROM model_versions WHERE name = ? ORDER BY version", name)
+    exact = [
+        name,
+        *(f"{name}@{alias}" for (alias,) in aliases),
+        *(f"{name}/{number}" for (number,) in versions),
+    ]
+    return _matching([*(found for (found,) in names if found != name), *exact], incomplete)
+
+
+def _rows(home: Path, query: str, *values: str) -> list[tuple[str, ...]]:
+    """Rows of MLflow's database; none where it is not there or not as expected."""
+    try:
+        with closing(
+            sqlite3.connect(f"file:{home / 'mlflow.db'}?mode=ro", uri=True, timeout=0.2)
+        ) as database:
+            return list(database.execute(query, values))
+    except sqlite3.Error:
+        return []
+
+
+def _published() -> Iterable[str]:
+    from pcdarts_tune.core.published import CELLS
+
+    return CELLS
+
+
+def _home(ctx: click.Context) -> Path:
+    given = ctx.params.get("home") or os.environ.get("PCDARTS_TUNE_HOME") or "pcdarts-home"
+    return Path(given).expanduser().absolute()
+
+
+def _matching(names: Iterable[str], incomplete: str) -> Items:
+    return [CompletionItem(name) for name in names if name.startswith(incomplete)]

@@ -1,0 +1,157 @@
+"""The command line: one lazy group, one way to fail.
+
+A subcommand is imported when it is used, so `pcdarts-tune --help` needs neither torch nor ray nor mlflow; its line in
+the help is in `COMMANDS` below. Whatever goes wrong ends as one message on stderr and an exit code: 0 done, 1 the work
+failed, 2 wrong usage or input, 130 interrupted.
+
+    $ pcdarts-tune sweep --space quickstart --trials 4
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from pcdarts_tune.errors import nearest
+
+COMMANDS: dict[str, dict[str, str]] = {
+    "Sweeps": {
+        "sweep": "Search with many hyperparameters: Ray Tune runs the trials, Optuna proposes.",
+        "resume": "Go on with a sweep that was interrupted.",
+        "extend": "Give a sweep more trials.",
+        "status": "How far a sweep is.",
+        "leaderboard": "A sweep's trials, best first.",
+        "report": "Write a sweep's report as one HTML page.",
+        "promote": "Retrain the best genotype, test it once, register the model.",
+        "rollback": "Give the alias `champion` back to the version before.",
+    },
+    "One step": {
+        "search": "One PC-DARTS search in this process.",
+        "retrain": "Train a genotype from scratch.",
+        "finetune": "Train a model further on another data set.",
+        "predict": "Classify images with a model.",
+        "export": "Write a model as ONNX, torch.export or safetensors.",
+        "reproduce": "Run a trial, search or retraining again, and compare.",
+    },
+    "Look": {
+        "show": "What a run is, where it comes from, what came of it.",
+        "diff": "Two runs side by side.",
+        "draw": "Draw a genotype's cells as SVG, PNG or DOT.",
+        "spaces": "List the search spaces, or show one.",
+        "ui": "Open MLflow on what the sweeps recorded.",
+        "doctor": "Check versions, GPU, Ray, stores, disk and data.",
+        "completion": "Complete words in bash, zsh or fish.",
+        "bench": "Time the fast form against the textbook form.",
+    },
+}
+"""Section -> subcommand -> its line in the help. The module of a subcommand is `pcdarts_tune.cli.commands.<name>`."""
+
+NAMES: tuple[str, ...] = tuple(name for section in COMMANDS.values() for name in section)
+
+
+class LazyGroup(click.Group):
+    """A group that knows its subcommands by name and imports one when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(NAMES)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in NAMES:
+            return None
+        command = importlib.import_module(f"pcdarts_tune.cli.commands.{cmd_name}").command
+        assert isinstance(command, click.Command), f"commands/{cmd_name}.py has no `command`"
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        # an option that is misplaced or misspelt is click's to report
+        if args and args[0] not in NAMES and not args[0].startswith("-"):
+            near = nearest(args[0], NAMES)
+            raise click.UsageError(f"No such command {args[0]!r}{near}; commands: {', '.join(NAMES)}.", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        for section, commands in COMMANDS.items():
+            with formatter.section(section):
+                formatter.write_dl(list(commands.items()))
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[Any]:
+        from click.shell_completion import CompletionItem
+
+        lines = {name: line for section in COMMANDS.values() for name, line in section.items()}
+        items = [
+            CompletionItem(name, help=line) for name, line in lines.items() if name.startswith(incomplete)
+        ]
+        # past click.Group's own, which would import every subcommand for its help
+        return items + click.Command.shell_complete(self, ctx, incomplete)
+
+
+def _show_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            click.echo(f"pcdarts-tune {version('pcdarts-tune')}")
+        except PackageNotFoundError:
+            click.echo("pcdarts-tune (a checkout, not installed)")
+        ctx.exit()
+
+
+@click.command(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    epilog="Each subcommand's --help has a worked example.",
+)
+@click.option(
+    "--version",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=_show_version,
+    help="Show the version.",
+)
+def cli() -> None:
+    """PC-DARTS architecture search as Ray Tune trials: Optuna proposes, MLflow records, the best genotype is
+    retrained and registered.
+
+    \b
+    Example:
+      pcdarts-tune sweep --space quickstart --trials 4 --name first
+      pcdarts-tune leaderboard first
+      pcdarts-tune promote first
+    """
+
+
+def run(args: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    from pcdarts_tune.cli.explain import explain
+
+    # stdout is for results: MLflow would print an address there whenever a run on a server ends
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    arguments = list(sys.argv[1:] if args is None else args)
+    meta: dict[str, Any] = {}
+    try:
+        with cli.make_context("pcdarts-tune", arguments) as ctx:
+            meta = ctx.meta
+            result = cli.invoke(ctx)
+        sys.stdout.flush()
+        return result if isinstance(result, int) else 0
+    except click.exceptions.Exit as end:
+        return end.exit_code
+    except BaseException as error:  # the one place where everything that went wrong is told
+        return explain(error, verbose=meta.get("pcdarts_tune.verbosity", 0) > 0)
+
+
+def main() -> None:
+    """The entry point `pcdarts-tune`."""
+    # what completes a word in the shell asks through this variable; click answers it
+    if "_PCDARTS_TUNE_COMPLETE" in os.environ:
+        cli.main(prog_name="pcdarts-tune")
+    sys.exit(run())

@@ -1,0 +1,194 @@
+"""Options that belong together, handed to a command as one value.
+
+worker_options = gathered(Division, "division", click.option("--workers", ...), click.option("--groups", ...))
+
+@worker_options
+def command(division: Division) -> None: ...
+
+`--precision`, `--compile` and `--graphs`, for the commands that train.
+
+@execution_options
+def command(given: Given) -> None:
+    execution = given.over(Execution())
+
+`--workers`, `--groups` and `--address`, for the commands that retrain.
+
+@worker_options
+def command(division: Division) -> None:
+    division.check(space.retrain.batch_size)
+
+Options of the commands that run a sweep: how much of which machines, and for how long.
+
+@run_options
+def command(run: RunOptions) -> None:
+    run.settings()
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from functools import wraps
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from pcdarts_tune.cli.options import NearestChoice, address_option
+from pcdarts_tune.say import verbosity
+from pcdarts_tune.tasks import NAMES_OF_PRECISIONS, Division, Given
+
+if TYPE_CHECKING:
+    from pcdarts_tune.sweeps.runner import RunSettings
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def gathered(kind: type[Any], name: str, *options: Callable[[Any], Any]) -> Callable[[F], F]:
+    """A decorator that gives a command the options, and their values as `name`.
+
+    Args:
+        kind: a dataclass whose fields are called like the options' values.
+    """
+    values = [field.name for field in fields(kind)]
+
+    def decorate(function: F) -> F:
+        @wraps(function)
+        def wrapped(*args: Any, **kwargs: Any) -> Any:
+            given = kind(**{value: kwargs.pop(value) for value in values})
+            return function(*args, **kwargs, **{name: given})
+
+        for option in reversed(options):
+            option(wrapped)
+        return wrapped  # type: ignore[return-value]
+
+    return decorate
+
+
+def execution_options(default: str = "") -> Callable[[F], F]:
+    """The options of `Given`, handed over as `given`.
+
+    Args:
+        default: what the help says of values that are not given, where those are not `Execution`'s own.
+    """
+    return gathered(
+        Given,
+        "given",
+        click.option(
+            "--precision",
+            type=NearestChoice(NAMES_OF_PRECISIONS),
+            help="Of forward passes. bf16 computes in bfloat16 and keeps weights, statistics and losses in float32; "
+            f"tf32 needs a GPU.  [default: {default or 'float32'}]",
+        ),
+        click.option(
+            "--compile/--no-compile",
+            "compile",
+            default=None,
+            help="Let torch.compile compile the network; takes minutes at first.  "
+            f"[default: {default or 'no-compile'}]",
+        ),
+        click.option(
+            "--graphs/--no-graphs",
+            default=None,
+            help="Replay whole steps as CUDA graphs; --graphs fails where that cannot be.  "
+            f"[default: {default or 'on a GPU, where it can be'}]",
+        ),
+    )
+
+
+worker_options = gathered(
+    Division,
+    "division",
+    click.option(
+        "--workers",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="Train by N processes of Ray Train, with a GPU each where there are some; a batch is divided among them.",
+    ),
+    click.option(
+        "--groups",
+        type=click.IntRange(min=1),
+        metavar="G",
+        help="Parts of a batch with BatchNorm statistics of their own: what G workers compute, with fewer of them or in "
+        "this process.  [default: --workers]",
+    ),
+    address_option,
+)
+"""The options of `Division`, handed over as `division`."""
+
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+class Duration(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # generic in click 8.5
+    """`90s`, `45m`, `2h`, `1d`, `1h30m`; a bare number is seconds."""
+
+    name = "duration"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        if isinstance(value, int | float):
+            return float(value)
+        text = str(value).strip().lower()
+        if re.fullmatch(r"\d+(\.\d+)?", text):
+            text += "s"
+        if not re.fullmatch(r"(\d+(\.\d+)?[smhd])+", text):
+            self.fail(f"{value!r} is no duration; such as 90s, 45m, 2h, 1h30m or 1d.", param, ctx)
+        seconds = sum(
+            float(number) * _UNITS[unit] for number, _, unit in re.findall(r"(\d+(\.\d+)?)([smhd])", text)
+        )
+        if seconds <= 0:
+            self.fail(f"{value!r} is no time at all.", param, ctx)
+        return seconds
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What was given on the command line."""
+
+    address: str | None
+    cpus_per_trial: float | None
+    gpus_per_trial: float | None
+    max_concurrent: int | None
+    time_budget: float | None
+
+    def settings(self) -> RunSettings:
+        """As the runner takes it."""
+        from pcdarts_tune.sweeps.runner import RunSettings
+
+        return RunSettings(
+            address=self.address,
+            cpus=self.cpus_per_trial,
+            gpus=self.gpus_per_trial,
+            most=self.max_concurrent,
+            time_budget=self.time_budget,
+            quiet=verbosity() < 0,
+        )
+
+
+run_options = gathered(
+    RunOptions,
+    "run",
+    address_option,
+    click.option(
+        "--cpus-per-trial",
+        type=click.FloatRange(min=0, min_open=True),
+        metavar="F",
+        help="CPU cores of a trial.  [default: an equal share]",
+    ),
+    click.option(
+        "--gpus-per-trial",
+        type=click.FloatRange(min=0),
+        metavar="F",
+        help="GPUs of a trial; 0.25 lets four share one.  [default: 1 where there are GPUs]",
+    ),
+    click.option(
+        "--max-concurrent", type=click.IntRange(min=1), metavar="N", help="Trials at a time, at most."
+    ),
+    click.option(
+        "--time-budget",
+        type=Duration(),
+        metavar="TIME",
+        help="Stop after 90s, 45m, 2h or 1d; `resume` goes on.",
+    ),
+)
+"""The options of `RunOptions`, handed over as `run`."""

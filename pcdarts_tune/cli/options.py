@@ -1,0 +1,170 @@
+"""Options that several subcommands share, so that each is spelt, explained and checked in one place.
+
+@click.command()
+@home_option
+@json_option
+@verbosity_options
+def command(home: Path, as_json: bool) -> None: ...
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from pcdarts_tune.cli import completing
+from pcdarts_tune.errors import nearest
+from pcdarts_tune.files import user_path
+from pcdarts_tune.say import VERBOSITY
+
+if TYPE_CHECKING:
+    pass
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class NearestChoice(click.Choice[str]):
+    """A choice whose error names the nearest legal value."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter as error:
+            near = nearest(str(value), [str(choice) for choice in self.choices])
+            raise click.BadParameter(error.message + near, ctx, param) from None
+
+
+class GivenPath(click.Path):
+    """A path that says something: `--home "$UNSET"` is a mistake, not the working directory."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not str(value).strip():
+            self.fail("an empty path; '.' is the folder that you are in", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+def _home(ctx: click.Context, param: click.Parameter, value: Path) -> Path:
+    return user_path(value).absolute()
+
+
+def _data(ctx: click.Context, param: click.Parameter, value: Path | None) -> Path | None:
+    return None if value is None else user_path(value).absolute()
+
+
+home_option = click.option(
+    "--home",
+    type=GivenPath(file_okay=False, path_type=Path),
+    envvar="PCDARTS_TUNE_HOME",
+    default=Path("pcdarts-home"),
+    show_default="./pcdarts-home",
+    show_envvar=True,
+    callback=_home,
+    help="Folder that holds everything a sweep leaves.",
+)
+tracking_uri_option = click.option(
+    "--tracking-uri",
+    metavar="URI",
+    envvar="PCDARTS_TUNE_TRACKING_URI",
+    show_envvar=True,
+    help="MLflow server or store.  [default: SQLite in --home]",
+)
+STUDY_URI = "PCDARTS_TUNE_STUDY_URI"
+study_uri_option = click.option(
+    "--study-uri",
+    metavar="URI",
+    envvar=STUDY_URI,
+    show_envvar=True,
+    help="PostgreSQL database for Optuna's study.  [default: SQLite in --home]",
+)
+# a sweep knows where its study is; the password it does not keep
+study_uri_again_option = click.option(
+    "--study-uri",
+    metavar="URI",
+    help=f"The study's PostgreSQL database once more, with its password; {STUDY_URI}, PGPASSWORD or ~/.pgpass do as well.",
+)
+data_option = click.option(
+    "--data",
+    type=GivenPath(path_type=Path),
+    callback=_data,
+    help="Folder with train/ and test/ or with class folders, a parquet file, a folder of train/test parquet files; "
+    "or the root of a torchvision data set that the space names.",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
+device_option = click.option(
+    "--device",
+    type=NearestChoice(["auto", "cpu", "cuda"]),
+    default="auto",
+    show_default=True,
+    help="Where to compute; auto takes a GPU when there is one.",
+)
+seed_option = click.option(
+    "--seed", type=click.IntRange(min=0), help="Seed of all randomness.  [default: the space's]"
+)
+address_option = click.option(
+    "--address", metavar="ADDR", help="Ray cluster: HOST:PORT, or auto for the one on this machine."
+)
+track_option = click.option(
+    "--track/--no-track", default=True, show_default=True, help="Record the training in MLflow."
+)
+
+
+def _model(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    if value is not None and (not value.strip() or any(sign in value for sign in "/:@")):
+        raise click.BadParameter(f"{value!r}: a model's name has none of / : @")
+    return value
+
+
+model_option = click.option(
+    "--model",
+    metavar="NAME",
+    callback=_model,
+    help="Name to register the model under.  [default: the sweep's]",
+)
+register_option = click.option(
+    "--register",
+    metavar="NAME",
+    callback=_model,
+    help="Register the model in MLflow under this name; it becomes `champion` unless the present one is better.",
+)
+
+
+def require_tracking(register: str | None, track: bool) -> None:
+    """Refuse --register without the MLflow run that a registered model belongs to."""
+    if register is not None and not track:
+        raise click.UsageError("--register needs the training's MLflow run; leave --no-track out")
+
+
+set_option = click.option(
+    "--set",
+    "settings",
+    metavar="KEY=VALUE",
+    multiple=True,
+    shell_complete=completing.settings,
+    help="Change a value of the space, such as search.epochs=3; may be given again.",
+)
+
+
+def space_option(default: str) -> Callable[[F], F]:
+    """`--space NAME|FILE`, each command with its own default."""
+    return click.option(
+        "--space",
+        metavar="NAME|FILE",
+        default=default,
+        shell_complete=completing.spaces,
+        show_default=True,
+        help="Search space: a name that `pcdarts-tune spaces` lists, or a YAML file.",
+    )
+
+
+def verbosity_options(function: F) -> F:
+    """`-v` and `-q`; what they add up to is `verbosity()`."""
+
+    def count(ctx: click.Context, param: click.Parameter, value: int) -> None:
+        ctx.meta[VERBOSITY] = ctx.meta.get(VERBOSITY, 0) + (value if param.name == "verbose" else -value)
+
+    common: dict[str, Any] = {"count": True, "expose_value": False, "callback": count}
+    function = click.option("-q", "--quiet", help="No progress, only results and errors.", **common)(function)
+    return click.option("-v", "--verbose", help="Say more; show tracebacks.", **common)(function)

@@ -1,0 +1,153 @@
+"""A run, trial, sweep or model in words, for `show`.
+
+print_subject(subject, home)        # on stdout: it is a result
+
+Two runs side by side on the terminal, and their cells in one picture.
+
+print_differences(differences(a, b))
+draw_difference(a, b, Path("cells.svg"))
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pcdarts_tune.errors import UserError, nearest, visible
+from pcdarts_tune.lineage.differences import genotype_lines
+from pcdarts_tune.spaces import naming
+from pcdarts_tune.spaces.naming import number
+from pcdarts_tune.spaces.range_kinds import label
+
+if TYPE_CHECKING:
+    from pcdarts_tune.lineage.describe import Subject
+    from pcdarts_tune.lineage.differences import Differences, Pair
+    from pcdarts_tune.lineage.facts import Link
+
+MOST_LINKS = 12
+"""Shown of what came of a run; the rest is counted."""
+
+
+def print_subject(subject: Subject, home_flag: str) -> None:
+    """Everything about it, sections without content left out."""
+    state = f" ({subject.state}{': ' + subject.reason if subject.reason else ''})" if subject.state else ""
+    click.echo(visible(f"{subject.name}{state}"))
+    if subject.run_id is not None:
+        click.echo(f"MLflow run {subject.run_id}")
+    _section("result", [f"{key} = {number(value)}" for key, value in subject.results.items()])
+    keys = naming.ordered_keys(subject.hyperparameters)
+    _section("hyperparameters", [f"{key} = {_value(subject.hyperparameters[key])}" for key in keys])
+    if subject.genotype is not None:
+        cells = subject.genotype
+        count = cells.skip_connections
+        skips = f"{count} skip connection{'s' * (count != 1)} in the normal cell"
+        _section(f"genotype {cells.canonical_hash()}, {skips}", genotype_lines(cells).values())
+    _section("about", [f"{key}: {_value(value)}" for key, value in subject.about.items() if value])
+    _section("came from", map(_link, subject.came_from))
+    links = [_link(link) for link in subject.became]
+    more = [f"... and {len(links) - MOST_LINKS} more (--json has all)"] if len(links) > MOST_LINKS else []
+    _section("what came of it", links[:MOST_LINKS] + more)
+    _section("go on", [f"{command}{home_flag}" for command in subject.commands])
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {item}" for key, item in value.items())
+    return label(value) if isinstance(value, bool | int | float | str) else str(value)
+
+
+def _link(link: Link) -> str:
+    run = f"  run {link.run_id[:12]}" if link.run_id else ""
+    name = link.name if link.name.startswith(link.kind) else f"{link.kind} {link.name}"
+    return f"{name}{': ' if link.what else ''}{link.what}{run}"
+
+
+def _section(title: str, lines: Iterable[str]) -> None:
+    lines = list(lines)
+    if lines:
+        click.echo(f"\n{title}:")
+        for line in lines:
+            click.echo(visible(f"  {line}"))
+
+
+SUFFIXES = (".svg", ".png")
+
+
+def print_differences(found: Differences) -> None:
+    """On stdout; in a pipe nothing is cut off."""
+    from rich.console import Console
+
+    console = Console(width=None if sys.stdout.isatty() else 200)
+    click.echo(visible(f"A: {found.a.name}"))
+    click.echo(visible(f"B: {found.b.name}"))
+    if found.settings:
+        _table(console, "settings that differ", found.settings)
+    click.echo(f"\n{found.alike} settings are equal" if found.alike else "\nno settings in common")
+    if found.results:
+        _table(console, "results", found.results, difference=True)
+    if found.genotype:
+        _table(console, "cells that differ", found.genotype)
+    elif found.genotype is not None:
+        click.echo("\nthe genotypes are equal")
+    if found.about:
+        _table(console, "otherwise", found.about)
+
+
+def draw_difference(a: Subject, b: Subject, output: Path) -> None:
+    """Both genotypes in one picture, whole or not at all.
+
+    Raises:
+        UserError: when one has no genotype, or for a suffix that is no picture's.
+    """
+    from pcdarts_tune.drawing import cells as draw
+
+    for subject in (a, b):
+        if subject.genotype is None:
+            raise UserError(
+                f"{subject.name} has no genotype to draw", hint="a trial that is complete, or a retraining"
+            )
+    assert a.genotype is not None
+    assert b.genotype is not None
+    suffix, names = output.suffix.lower(), (_short(a), _short(b))
+    if suffix == ".svg":
+        content = draw.genotype_diff_svg(a.genotype, b.genotype, names=names).encode()
+    elif suffix == ".png":
+        content = draw.genotype_diff_png(a.genotype, b.genotype, names=names)
+    else:
+        raise UserError(
+            f"cannot tell from {output.name!r} what to draw; the name must end in {' or '.join(SUFFIXES)}"
+            f"{nearest(suffix, SUFFIXES)}",
+            hint=f"-o {output.with_suffix('.svg').name}",
+        )
+    draw.write_whole(output, content)
+
+
+def _short(subject: Subject) -> str:
+    return subject.reference if len(subject.reference) <= 24 else f"{subject.reference[:12]}…"
+
+
+def _table(console: Any, title: str, pairs: dict[str, Pair], *, difference: bool = False) -> None:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("", "A", "B", *(["B - A"] if difference else [])):
+        table.add_column(name, overflow="fold", justify="left" if not name or not difference else "right")
+    for key, (a, b) in pairs.items():
+        row = [f"  {key}", _text(a), _text(b)]
+        if difference:
+            row.append("" if a is None or b is None else f"{b - a:+.4g}" if b != a else "0")
+        table.add_row(*row)
+    click.echo(f"\n{title}:")
+    console.print(table, highlight=False, markup=False)
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return number(value)
+    return visible(str(value))

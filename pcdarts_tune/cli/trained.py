@@ -1,0 +1,112 @@
+"""Genotypes side by side, best held-out mean first, and the seeds of one.
+
+print_comparison(promoted.standings, promoted.chosen.name)      # on stdout: it is a result
+
+The end of `retrain` and `finetune`: into the registry where that is wanted, and what came of it on the screen.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pcdarts_tune.home import home_flag
+from pcdarts_tune.promotion.comparison import COLUMNS, rows
+from pcdarts_tune.say import say
+
+if TYPE_CHECKING:
+    from pcdarts_tune.promotion.comparison import Standing
+    from pcdarts_tune.promotion.several import Compared
+    from pcdarts_tune.tracking.epoch_run import Tracked
+    from pcdarts_tune.training.work import Retrained, Retraining
+
+
+def print_comparison(standings: Sequence[Standing], chosen: str) -> None:
+    """The table on stdout, the chosen one marked; columns without a number are left out."""
+    from rich.console import Console
+    from rich.table import Table
+
+    content = rows(standings)
+    shown = [i for i in range(len(COLUMNS)) if any(row[i] not in (None, 0) for row in content)]
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("")
+    for i in shown:
+        table.add_column(COLUMNS[i], justify="left" if i < 2 else "right", no_wrap=True)
+    for row in content:
+        table.add_row("*" if row[0] == chosen else "", *(_text(row[i]) for i in shown))
+    width = None if sys.stdout.isatty() else 200
+    Console(width=width).print(table, highlight=False)
+
+
+def accuracies(done: Retrained) -> str:
+    """On the test split, and on held-out images where there are some."""
+    held_out = "" if done.validation_accuracy is None else f" (held-out {done.validation_accuracy:.4f})"
+    return f"test accuracy {done.test_accuracy:.4f}{held_out}"
+
+
+def print_seeds(compared: Compared, output: Path) -> None:
+    """Every training of a genotype, its baselines side by side, and mean and spread."""
+    own = compared.own
+    for each in own.trainings:
+        said = f"diverged: {each.failed}" if each.done is None else accuracies(each.done)
+        click.echo(f"{output / f'seed-{each.seed}'}: {said}")
+    if len(compared.standings) > 1:
+        print_comparison(compared.standings, own.name)
+        for verdict in compared.verdicts:
+            click.echo(verdict)
+    if own.held_out.values:
+        click.echo(f"held-out accuracy {own.held_out}")
+    click.echo(f"test accuracy {own.test}")
+    say(f"next: pcdarts-tune predict {output / f'seed-{own.best().seed}'} IMAGE...")
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    return f"{value:.4f}" if isinstance(value, float) else str(value)
+
+
+def conclude(
+    work: Retraining,
+    done: Retrained,
+    output: Path,
+    *,
+    home: Path,
+    register: str | None,
+    tracked: Tracked | None,
+    as_json: bool,
+    more: Mapping[str, Any] | None = None,
+) -> None:
+    """Register and print a training.
+
+    Args:
+        output: the folder as it was given.
+        register: the name to register under.
+        more: goes into the JSON.
+    """
+
+    entered = None
+    if register is not None and tracked is not None:
+        from pcdarts_tune.promotion.registering import enter
+
+        entered = enter(tracked.store, register, work, done)
+        if not entered.champion:
+            say(
+                f"{register} keeps its champion: {entered.why}. pcdarts-tune rollback {register} --to {entered.version}"
+                f"{home_flag(home)} moves the alias all the same."
+            )
+    if as_json:
+        version = {} if entered is None else entered.to_dict()
+        click.echo(json.dumps({**done.to_dict(), "folder": str(output), **version, **(more or {})}))
+        return
+    click.echo(f"{output}: {accuracies(done)}")
+    name = str(output)
+    if entered is not None:
+        click.echo(f"{entered.model} version {entered.version}{', champion' if entered.champion else ''}")
+        name = f"{entered.reference}{home_flag(home)}"
+    say(f"next: pcdarts-tune predict {name} IMAGE...")

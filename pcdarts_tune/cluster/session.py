@@ -1,0 +1,201 @@
+"""Ray: started quietly here, or joined at an address, for the length of a block.
+
+with ray_running(address=None, data_bytes=0):
+    ...
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pcdarts_tune.errors import UserError
+
+if TYPE_CHECKING:
+    from pcdarts_tune.cluster.resources import Cluster
+
+QUIET = {
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "TUNE_WARN_THRESHOLD_S": "60",
+    # Ray's snapshots are never read again, and hold every trial there was
+    "TUNE_GLOBAL_CHECKPOINT_S": "1000000000",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_enable_metrics_collection": "0",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    # how soon Ray Train notices that its workers are done, or lost
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
+    # workers take longer than its minute to start where a machine is busy, and would be started again and again
+    "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "600",
+    # under `uv run` Ray would ship the working directory, images included, and build an environment anew for its workers
+    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
+}
+"""Environment that keeps Ray's own output and side effects away; read when ray is imported and when it starts."""
+
+
+@contextmanager
+def ray_running(*, address: str | None, data_bytes: int = 0) -> Iterator[None]:
+    """Ray for the length of the block: one that runs in this process already is used and left running.
+
+    Args:
+        address: `host:port` of a cluster, or `auto` for the one that runs on this machine; None starts one here.
+        data_bytes: how much will be put into the object store.
+
+    Raises:
+        UserError: when nothing answers at the address.
+    """
+    with _quiet_environment():
+        import ray
+
+        if ray.is_initialized():
+            yield
+            return
+        if address is not None:
+            probe(address)
+        with _results_alone_on_stdout():
+            _start(address, data_bytes)
+            try:
+                yield
+            finally:
+                ray.shutdown()
+
+
+def look(address: str) -> Cluster:
+    """What a cluster has, and nothing is left there: no code is sent and no trial started.
+
+    Raises:
+        UserError: when nothing answers at the address.
+    """
+    from pcdarts_tune.cluster.resources import cluster
+
+    with _quiet_environment():
+        import ray
+
+        if ray.is_initialized():
+            return cluster()
+        probe(address)
+        _join(address, {})
+        try:
+            return cluster()
+        finally:
+            ray.shutdown()
+
+
+def _start(address: str | None, data_bytes: int) -> None:
+    import ray
+
+    threads = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}  # until the trial says how many it may use
+    quiet: dict[str, Any] = {
+        "include_dashboard": False,
+        "log_to_driver": False,
+        "logging_level": logging.ERROR,
+    }
+    if address is None:
+        os.environ.update(threads)
+        store = 150 * 2**20 + 2 * data_bytes
+        ray.init(address="local", object_store_memory=store, **quiet)
+        return
+    environment: dict[str, Any] = {"env_vars": {**QUIET, **threads}}
+    if (package := _checkout()) is not None:
+        environment["py_modules"] = [str(package)]
+    _join(address, environment)
+
+
+def _join(address: str, environment: dict[str, Any]) -> None:
+    import ray
+
+    try:
+        ray.init(address=address, runtime_env=environment, log_to_driver=False, logging_level=logging.ERROR)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise UserError(
+            f"no Ray cluster could be joined at {address}: {reason}",
+            hint="ray start --head there; versions of Python and Ray must be the same on all nodes; where the cluster wants "
+            "a token: RAY_AUTH_MODE=token, and its ~/.ray/auth_token on this machine too",
+        ) from None
+
+
+def _checkout() -> Path | None:
+    """This package's folder when it is not installed where a worker would find it: then it travels along."""
+    package = Path(__file__).resolve().parent.parent
+    return None if any(part in package.parts for part in ("site-packages", "dist-packages")) else package
+
+
+def probe(address: str) -> None:
+    """Look whether something listens, since Ray would try for minutes.
+
+    Raises:
+        UserError: when nothing does.
+    """
+    if address == "auto":
+        from ray._private import utils
+
+        if not (os.environ.get("RAY_ADDRESS") or utils.read_ray_address()):
+            raise UserError(
+                "--address auto: no Ray runs on this machine",
+                hint="ray start --head, or leave --address away: the sweep then starts Ray for itself",
+            )
+        return
+    if address == "local" or address.startswith("ray://"):
+        return
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit():
+        raise UserError(
+            f"--address {address!r} is not HOST:PORT", hint="--address auto for the cluster on this machine"
+        )
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=5):
+            pass
+    except OSError as error:
+        raise UserError(
+            f"nothing answers at --address {address}: {error.strerror or error}",
+            hint="ray start --head --port=6379 on that machine, or leave --address away to use this one",
+        ) from None
+
+
+@contextmanager
+def _results_alone_on_stdout() -> Iterator[None]:
+    """Keep what Ray's daemon says of lost processes off stdout, where Ray prints it whatever `log_to_driver` says; its log
+    files have it."""
+    from ray._private import worker
+
+    before = getattr(worker, "print_to_stdstream", None)
+    if before is not None:
+        worker.print_to_stdstream = lambda *_, **__: None
+    try:
+        yield
+    finally:
+        if before is not None:
+            worker.print_to_stdstream = before
+
+
+@contextmanager
+def _quiet_environment() -> Iterator[None]:
+    """`QUIET`, and without what slows the start of Python processes down or leads workers astray; put back
+    afterwards.
+    """
+    removed = ("PYTHONDONTWRITEBYTECODE", "MLFLOW_RUN_ID")
+    touched = {*QUIET, *removed, "OMP_NUM_THREADS", "MKL_NUM_THREADS", "TUNE_MAX_PENDING_TRIALS_PG"}
+    before = {name: os.environ.get(name) for name in touched}
+    os.environ.update(QUIET)
+    for name in removed:
+        os.environ.pop(name, None)
+    tune_log = logging.getLogger("ray.tune")
+    level = tune_log.level
+    tune_log.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        tune_log.setLevel(level)
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

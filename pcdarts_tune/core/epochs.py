@@ -1,0 +1,136 @@
+"""What one epoch of a search gave, and what its alphas and betas are worth.
+
+What one epoch of a training gave.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from pcdarts_tune.core.architecture import softmax_per_node
+from pcdarts_tune.core.genotype import Genotype
+
+Table = tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True)
+class SearchEpoch:
+    """What one epoch of a search gave.
+
+    Attributes:
+        epoch, epochs: this epoch, from 0, and how many there are.
+        genotype: derived after this epoch.
+        train_loss, train_accuracy: supernet on the weights half, augmented.
+        arch_loss, arch_accuracy: supernet on the alphas half, before each architecture step; None while frozen.
+        valid_loss, valid_accuracy: supernet in evaluation mode on held-out images; None where none were given. It does
+            not rank the derived cells (spec section 8, trap 9).
+        alpha_entropy_normal, alpha_entropy_reduce: mean entropy of softmax(alpha) over the edges, in nats.
+        skip_connections: in the normal cell of `genotype`.
+        learning_rate: of the weights in this epoch.
+        seconds, images_per_second: images count once for each half they train.
+        peak_memory_bytes: see `meter.Stopwatch`.
+        alpha_normal, alpha_reduce: softmaxed, (E, O); beta_normal, beta_reduce: softmaxed per node, (E,), or None.
+    """
+
+    epoch: int
+    epochs: int
+    genotype: Genotype
+    train_loss: float
+    train_accuracy: float
+    arch_loss: float | None
+    arch_accuracy: float | None
+    valid_loss: float | None
+    valid_accuracy: float | None
+    alpha_entropy_normal: float
+    alpha_entropy_reduce: float
+    skip_connections: int
+    learning_rate: float
+    seconds: float
+    images_per_second: float
+    peak_memory_bytes: int
+    alpha_normal: Table = field(repr=False)
+    alpha_reduce: Table = field(repr=False)
+    beta_normal: tuple[float, ...] | None = field(repr=False)
+    beta_reduce: tuple[float, ...] | None = field(repr=False)
+
+    def metrics(self) -> dict[str, float]:
+        """The numbers by the names that MLflow shows; what was not measured is left out."""
+        named = {
+            "search/loss_train": self.train_loss,
+            "search/acc_train": self.train_accuracy,
+            "search/loss_arch": self.arch_loss,
+            "search/acc_arch": self.arch_accuracy,
+            "search/loss_held_out": self.valid_loss,
+            "search/acc_held_out": self.valid_accuracy,
+            "search/learning_rate": self.learning_rate,
+            "search/seconds": self.seconds,
+            "search/images_per_second": self.images_per_second,
+            "search/peak_memory_bytes": float(self.peak_memory_bytes),
+            "arch/alpha_entropy_normal": self.alpha_entropy_normal,
+            "arch/alpha_entropy_reduce": self.alpha_entropy_reduce,
+            "arch/skip_connections": float(self.skip_connections),
+        }
+        return {name: value for name, value in named.items() if value is not None}
+
+
+def table(alpha_EO: Tensor) -> Table:
+    """softmax(alpha), row by row."""
+    return tuple(tuple(row) for row in torch.softmax(alpha_EO.detach(), dim=-1).tolist())
+
+
+def row(beta_E: Tensor | None) -> tuple[float, ...] | None:
+    """softmax(beta) over the edges of each node; None without edge normalisation."""
+    return None if beta_E is None else tuple(softmax_per_node(beta_E.detach()).tolist())
+
+
+def entropy(alpha_EO: Tensor) -> float:
+    """Mean entropy of softmax(alpha) over the edges, in nats."""
+    rows = table(alpha_EO)
+    return sum(-p * math.log(p) for row in rows for p in row if p > 0) / len(rows)
+
+
+@dataclass(frozen=True)
+class TrainEpoch:
+    """What one epoch of a training gave.
+
+    Attributes:
+        epoch, epochs: this epoch, from 0, and how many there are.
+        train_loss, train_accuracy: on augmented images with drop path; the loss includes the auxiliary head's. Of mixed
+            images (MixUp, CutMix) the class with the larger share counts as right.
+        valid_loss, valid_accuracy: in evaluation mode on held-out images, with the averaged weights where there are some;
+            None where there are no images.
+        learning_rate, drop_path: in this epoch.
+        seconds, images_per_second: of training, validation apart.
+        peak_memory_bytes: see `meter.Stopwatch`.
+    """
+
+    epoch: int
+    epochs: int
+    train_loss: float
+    train_accuracy: float
+    valid_loss: float | None
+    valid_accuracy: float | None
+    learning_rate: float
+    drop_path: float
+    seconds: float
+    images_per_second: float
+    peak_memory_bytes: int
+
+    def metrics(self, prefix: str) -> dict[str, float]:
+        """The numbers by the names that MLflow shows, below `prefix`; what was not measured is left out."""
+        named = {
+            "loss_train": self.train_loss,
+            "acc_train": self.train_accuracy,
+            "loss_held_out": self.valid_loss,
+            "acc_held_out": self.valid_accuracy,
+            "learning_rate": self.learning_rate,
+            "drop_path": self.drop_path,
+            "seconds": self.seconds,
+            "images_per_second": self.images_per_second,
+            "peak_memory_bytes": float(self.peak_memory_bytes),
+        }
+        return {f"{prefix}/{name}": value for name, value in named.items() if value is not None}

@@ -1,0 +1,306 @@
+"""A cell of the fast supernet: the mathematics of `textbook.Cell` in few, large kernels.
+
+The paper's cell visits 14 edges and 8 operations one by one. This one advances in rounds (`rounds.py`), and in a
+round everything that leaves the source is done for all its edges at once. Each rewrite is exact, and proven so by
+tests/core/test_supernet.py:
+
+- one ReLU, one max pool and one average pool a source, with one BatchNorm each, instead of one an edge;
+- each convolution stacked over the edges, depthwise and pointwise composed where that gains (`stacked.py`);
+- softmax(alpha) times softmax(beta) as a matrix M that takes a round's channels to all target nodes: the sum over
+  edges and operations of w[e, o] * BN(y[e, o]) is BN(y) @ M, and BatchNorm folds into M (`normalize.py`);
+- active channels taken, and nodes put together from operated and bypassed channels and shuffled, by matrices too
+  (`wiring.py`), once a node instead of once an edge; `none` costs nothing.
+
+Legend: N batch, P = N H W pixels (P' after halving), S sources and T target nodes of the round, E = S T edges, c = C/K.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pcdarts_tune.core.fast.normalize import combine, folds, mix
+from pcdarts_tune.core.fast.pixels import pixels, unpixels
+from pcdarts_tune.core.fast.stacked import (
+    Kernels,
+    StackedConv,
+    StackedNorm,
+    StackedReduce,
+    halve,
+    published_norm,
+    repeat_groups,
+)
+from pcdarts_tune.core.fast.wiring import (
+    Round,
+    RoundWeights,
+    Wires,
+    fixed_wires,
+    node_matrix,
+    plan_rounds,
+    sampled_wires,
+)
+from pcdarts_tune.core.ops import FactorizedReduce, ReLUConvBN, build_search_operation, require_even
+from pcdarts_tune.core.plan import CellPlan
+from pcdarts_tune.core.textbook import sample_order
+
+SEPARABLE = {f"sep_conv_{k}x{k}": k for k in (3, 5, 7)}
+DILATED = {f"dil_conv_{k}x{k}": k for k in (3, 5)}
+POOLS = ("max_pool_3x3", "avg_pool_3x3")
+FUSED = {"none", "skip_connect", *SEPARABLE, *DILATED, *POOLS}
+"""Operations with a stacked form; any other registered one runs as one module an edge."""
+
+
+class Branch(NamedTuple):
+    """What an operation sends in a round: y (N, C, H', W'), and the BatchNorm it still needs.
+
+    C = S c where all edges of a source share it, else E c.
+    """
+
+    y: Tensor
+    norm: StackedNorm | None = None
+
+
+class FastCell(nn.Module):
+    """See `textbook.Cell`. Inputs come after the ReLU that both preprocessings begin with."""
+
+    select: Tensor
+    place: Tensor
+    bypass: Tensor
+
+    def __init__(self, plan: CellPlan, nodes: int, k: int, primitives: Sequence[str], mixing: str) -> None:
+        super().__init__()
+        self.k, self.mixing, self.reduction = k, mixing, plan.reduction
+        self.sampled = mixing == "random" and k > 1
+        self.active = plan.channels // k
+        self.primitives = tuple(primitives)
+        self.rounds = plan_rounds(nodes, join_inputs=not self.sampled)
+        edges = self.rounds[-1].rows.stop
+        for name, values in (
+            fixed_wires(plan.channels, k, "shift" if self.sampled else mixing)._asdict().items()
+        ):
+            self.register_buffer(name, values, persistent=False)
+        self.preprocess0: nn.Module = (
+            FactorizedReduce(plan.c_prev_prev, plan.channels, affine=False)
+            if plan.reduction_prev
+            else ReLUConvBN(plan.c_prev_prev, plan.channels, 1, 1, 0, affine=False)
+        )
+        self.preprocess1 = ReLUConvBN(plan.c_prev, plan.channels, 1, 1, 0, affine=False)
+        self.convolutions = nn.ModuleDict()
+        self.pools = nn.ModuleDict()
+        self.unfused = nn.ModuleDict()
+        for name in self.primitives:
+            if name in SEPARABLE:
+                stages = [StackedConv(edges, self.active, SEPARABLE[name]) for _ in range(2)]
+                self.convolutions[name] = nn.ModuleList(stages)
+            elif name in DILATED:
+                self.convolutions[name] = nn.ModuleList(
+                    [StackedConv(edges, self.active, DILATED[name], dilation=2)]
+                )
+            elif name in POOLS:
+                self.pools[name] = StackedNorm(edges, self.active)
+            elif name not in FUSED:
+                strides = [self._stride(r) for r in self.rounds for _ in r.published]
+                self.unfused[name] = nn.ModuleList(
+                    build_search_operation(name, self.active, s) for s in strides
+                )
+        inputs = sum(len(r.published) for r in self.rounds if r.sources[0] < 2)
+        self.reduce = (
+            StackedReduce(inputs, self.active) if self.reduction and "skip_connect" in primitives else None
+        )
+
+    def _stride(self, r: Round) -> int:
+        return 2 if self.reduction and r.sources[0] < 2 else 1
+
+    def forward(
+        self, s0: Tensor, s1: Tensor, weights: Sequence[RoundWeights], *, relu: bool = False
+    ) -> Tensor:
+        """s0, s1 (N, C_prev, H, W) after their ReLU and the mixing weights by round, to (N, nodes C, H', W').
+
+        `relu`: apply the ReLU that the readers of the output begin with.
+        """
+        states = [_after_relu(self.preprocess0, s0), _after_relu(self.preprocess1, s1)]
+        if self.reduction:
+            require_even(states[0])
+        wires: list[Wires] = []
+        # what each state sends past the operations: itself, halved where the cell halves
+        passed: list[Tensor] = []
+        rows = [r.rows.stop - r.rows.start for r in self.rounds]
+        kernels = {name: [stage.kernels(rows) for stage in stages] for name, stages in self._convolutions()}
+        # sums over the operations (P', nodes c), by group of sources with the same wires
+        sent: list[Tensor] = []
+        for index, (r, w) in enumerate(zip(self.rounds, weights, strict=True)):
+            of_round = {name: [stage[index] for stage in stages] for name, stages in kernels.items()}
+            sources = [states[s] for s in r.sources]
+            wires += [self._wires(source) for source in sources]
+            passed += [pixels(self._halve(r, source)) for source in sources]
+            active = self._select(sources, wires[r.sources[0] :])
+            mixed, shape = self._mix(r, w, active, of_round, sent[0] if sent and not self.sampled else None)
+            sent = [*sent, mixed] if self.sampled else [mixed]
+            if r.completes:
+                states.append(unpixels(self._node(r.targets.start, w, wires, sent, passed), shape))
+        out = torch.cat(states[2:], dim=1)
+        return torch.relu_(out) if relu else out
+
+    def _select(self, sources: Sequence[Tensor], wires: Sequence[Wires]) -> Tensor:
+        """The active channels of the sources, side by side: (N, S c, H, W)."""
+        if self.k == 1 and len(sources) == 1:
+            return sources[0]
+        blocks = []
+        for index, w in enumerate(wires):
+            columns = [torch.zeros_like(w.select)] * len(wires)
+            columns[index] = w.select
+            blocks.append(torch.cat(columns, dim=1))
+        taken = combine([pixels(source) for source in sources], torch.cat(blocks))
+        return unpixels(taken, sources[0].shape)
+
+    def _node(
+        self,
+        node: int,
+        w: RoundWeights,
+        wires: Sequence[Wires],
+        sent: Sequence[Tensor],
+        passed: Sequence[Tensor],
+    ) -> Tensor:
+        """A finished node (P', C)."""
+        assert w.edges is not None, "the round completes this node"
+        matrix = w.node
+        if matrix is None:
+            matrix = node_matrix(node, self.rounds[0].targets.stop, wires, range(len(wires)), w.edges)
+        return combine([*sent, *(passed if self.k > 1 else [])], matrix)
+
+    def wires(self) -> Wires | None:
+        """The wires of every state; None where each state's are sampled."""
+        return None if self.sampled else Wires(self.select, self.place, self.bypass)
+
+    def _wires(self, state: Tensor) -> Wires:
+        fixed = self.wires()
+        if fixed is not None:
+            return fixed
+        return sampled_wires(sample_order(state, self.training), self.k, self.select)
+
+    def _convolutions(self) -> Iterator[tuple[str, list[StackedConv]]]:
+        for name, stages in self.convolutions.items():
+            yield name, [stage for stage in _listed(stages) if isinstance(stage, StackedConv)]
+
+    def _halve(self, r: Round, x: Tensor) -> Tensor:
+        return F.max_pool2d(x, 2, 2) if self._stride(r) == 2 else x
+
+    def shares(self, name: str, r: Round) -> bool:
+        """Whether an operation gives one output for all edges of a source: pools, and skips that keep the size.
+
+        In evaluation each edge's pool has running statistics of its own (brought-in weights need not agree).
+        """
+        return (name in self.pools and self.training) or (name == "skip_connect" and self._stride(r) == 1)
+
+    def _mix(
+        self,
+        r: Round,
+        w: RoundWeights,
+        x: Tensor,
+        kernels: Mapping[str, list[Kernels]],
+        before: Tensor | None,
+    ) -> tuple[Tensor, torch.Size]:
+        """`before` plus what the round's sources send: x (N, S c, H, W) to (P', nodes c); and (N, _, H', W')."""
+        branches = list(self._branches(r, x, kernels))
+        shape = branches[0].y.shape
+        if not (self.training and folds(x)):
+            ys = [b.y if b.norm is None else b.norm(b.y, r.rows) for b in branches]
+            return combine([pixels(y) for y in ys], w.operations, before), shape
+        norms, ys = [b.norm for b in branches], [b.y for b in branches]
+        out, *statistics = mix(
+            before, [pixels(y) for y in ys], w.operations, [norm is not None for norm in norms]
+        )
+        parts = zip(*(values.split([y.shape[1] for y in ys]) for values in statistics), strict=True)
+        for norm, (mean, variance) in zip(norms, parts, strict=True):
+            if norm is not None:
+                norm.track(mean, variance, len(out), r.rows)
+        return out, shape
+
+    def _branches(self, r: Round, x: Tensor, kernels: Mapping[str, list[Kernels]]) -> Iterator[Branch]:
+        """What each operation but `none` sends, in the order of the primitives."""
+        stride, groups, edges = self._stride(r), len(r.sources), len(r.published)
+        rectified, stages = torch.relu(x), dict(self._convolutions())
+        for name in self.primitives:
+            if name in self.convolutions:
+                y, inputs = rectified, groups
+                for index, stage in enumerate(stages[name]):
+                    if index:
+                        y = stages[name][index - 1].norm(y, r.rows, relu=True)
+                    y = stage.convolve(y, kernels[name][index], inputs, 1 if index else stride)
+                    inputs = edges
+                yield Branch(y, stages[name][-1].norm)
+            elif name in self.pools:
+                y = _POOL[name](x, stride)
+                if not self.shares(name, r):
+                    y = repeat_groups(y, groups, edges // groups)
+                yield Branch(y, _norm(self.pools[name]))
+            elif name == "skip_connect":
+                if stride == 1:
+                    yield Branch(x)
+                else:
+                    assert self.reduce is not None
+                    yield Branch(self.reduce(rectified, r.rows, groups), self.reduce.norm)
+            elif name in self.unfused:
+                modules = _listed(self.unfused[name])[r.rows]
+                inputs_E = [part for part in x.chunk(groups, dim=1) for _ in r.targets]
+                outputs_E = [m(part) for m, part in zip(modules, inputs_E, strict=True)]
+                yield Branch(torch.cat(outputs_E, dim=1))
+
+    def published(self) -> Iterator[tuple[str, Tensor]]:
+        """(name, view) of every weight and running statistic that this cell stores stacked, as published."""
+        for r in self.rounds:
+            for edge, position in zip(range(r.rows.start, r.rows.stop), r.published, strict=True):
+                for o, name in enumerate(self.primitives):
+                    prefix = f"_ops.{position}._ops.{o}."
+                    for suffix, view in self._published_operation(name, edge, r):
+                        yield prefix + suffix, view
+        for side, module in (("preprocess0", self.preprocess0), ("preprocess1", self.preprocess1)):
+            yield from (
+                (f"{side}.{suffix}", value) for suffix, value in module.state_dict(keep_vars=True).items()
+            )
+
+    def _published_operation(self, name: str, edge: int, r: Round) -> Iterator[tuple[str, Tensor]]:
+        if name in self.convolutions:
+            for stage, first in zip(dict(self._convolutions())[name], (1, 5), strict=False):
+                yield from stage.published(edge, first)
+        elif name in self.pools:
+            yield from published_norm(_norm(self.pools[name]), edge, "1")
+        elif name == "skip_connect" and self._stride(r) == 2:
+            assert self.reduce is not None
+            yield from self.reduce.published(edge)
+        elif name in self.unfused:
+            yield from _listed(self.unfused[name])[edge].state_dict(keep_vars=True).items()
+
+
+def _listed(modules: nn.Module) -> list[nn.Module]:
+    assert isinstance(modules, nn.ModuleList)
+    return list(modules)
+
+
+def _norm(module: nn.Module) -> StackedNorm:
+    assert isinstance(module, StackedNorm)
+    return module
+
+
+def _max_pool(x: Tensor, stride: int) -> Tensor:
+    return F.max_pool2d(x, 3, stride, padding=1)
+
+
+def _avg_pool(x: Tensor, stride: int) -> Tensor:
+    return F.avg_pool2d(x, 3, stride, padding=1, count_include_pad=False)
+
+
+_POOL = {"max_pool_3x3": _max_pool, "avg_pool_3x3": _avg_pool}
+
+
+def _after_relu(preprocess: nn.Module, x: Tensor) -> Tensor:
+    """Run a preprocessing whose leading ReLU has been applied already."""
+    if isinstance(preprocess, ReLUConvBN):
+        return preprocess.op[2](preprocess.op[1](x))  # type: ignore[no-any-return]
+    assert isinstance(preprocess, FactorizedReduce)
+    y = halve(x, preprocess.conv_1.weight[None, :, :, 0, 0], preprocess.conv_2.weight[None, :, :, 0, 0], 1)
+    return preprocess.bn(y)  # type: ignore[no-any-return]

@@ -1,0 +1,2 @@
+"""Images on their way to the device: decoding, augmentation, batches from memory, streams from files. It imports only
+the core."""

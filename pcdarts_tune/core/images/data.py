@@ -1,0 +1,224 @@
+"""Batches of images on the device that trains: what the search and the training read.
+
+    batches = MemoryBatches(images, labels, num_classes=10, mean=(0.5,), std=(0.25,), augment=Augmentation())
+    for x, y in batches.epoch(64, epoch=3, seed=0):
+        ...                                                   # x float32 (N, C, H, W), y int64 (N,)
+
+All randomness is keyed by (seed, epoch, sample): order and augmentation of an epoch are drawn at its start, one row
+per sample, on the CPU. So an epoch is the same on every device, with any batch size, and when it is repeated.
+
+Shape suffixes: N images, C channels, H height, W width.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from pcdarts_tune.core.images.augment import Augmentation, channel_constants, normalise
+
+# Elements that a GPU augments at once: several batches share the launches of a dozen kernels (64 MB of float32).
+GPU_CHUNK = 2**24
+
+
+class Batches(Protocol):
+    """Images that can be gone through, once an epoch, in batches on one device."""
+
+    num_classes: int
+    in_channels: int
+    image_size: tuple[int, int]
+
+    def __len__(self) -> int:
+        """Number of images."""
+        ...
+
+    def epoch(
+        self,
+        batch_size: int,
+        *,
+        epoch: int,
+        seed: int,
+        shuffle: bool = True,
+        drop_last: bool = False,
+        part: tuple[int, int] | None = None,
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Every image exactly once: (images float32 (N, C, H, W), labels int64 (N,)), both on the device.
+
+        The last batch is smaller where `batch_size` does not divide the number of images, or left out with `drop_last`.
+        Two sets read side by side should get different seeds, or they are shuffled alike. `part` (g, G) gives, of each
+        batch, part g of G alone, which may be empty: whoever reads the other parts gets as many batches.
+        """
+        ...
+
+
+def require_batches(batch_size: int, **parts: Batches) -> None:
+    """Raise a ValueError unless every part gives batches that BatchNorm can train on: of two images at least."""
+    if batch_size < 2:
+        raise ValueError(
+            f"batch_size must be at least 2, since BatchNorm cannot train on one image; got {batch_size}"
+        )
+    for name, batches in parts.items():
+        if len(batches) < 2:
+            raise ValueError(f"{name} must hold at least 2 images; it holds {len(batches)}")
+
+
+def trainable(batches: Iterable[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tensor, Tensor]]:
+    """The batches of two images and more: BatchNorm cannot train on one, so the last of an odd set waits an epoch."""
+    return (batch for batch in batches if len(batch[1]) > 1)
+
+
+def seeded_generator(purpose: str, seed: int, epoch: int) -> torch.Generator:
+    """A generator on the CPU for one purpose in one epoch; nearby seeds and epochs give unrelated streams."""
+    digest = hashlib.sha256(f"{purpose}/{seed}/{epoch}".encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
+
+
+def epoch_order(count: int, *, epoch: int, seed: int, shuffle: bool) -> Tensor:
+    """The order of the samples in an epoch: int64 (count,), on the CPU."""
+    return (
+        torch.randperm(count, generator=seeded_generator("order", seed, epoch))
+        if shuffle
+        else torch.arange(count)
+    )
+
+
+def sent(values: Tensor, device: torch.device) -> Tensor:
+    """Values from the CPU on the device, without waiting for what the device is doing."""
+    if device.type != "cuda":
+        return values.to(device)
+    return values.pin_memory().to(device, non_blocking=True)
+
+
+def epoch_rows(
+    count: int,
+    batch_size: int,
+    *,
+    epoch: int,
+    seed: int,
+    shuffle: bool,
+    drop_last: bool,
+    part: tuple[int, int] | None,
+) -> list[Tensor]:
+    """The samples of each batch of an epoch, in order, or of a part of each batch (see `Batches.epoch`); on the CPU.
+
+    Raises:
+        ValueError: see `batch_ends`.
+    """
+    used = batch_ends(count, batch_size, drop_last)
+    batches = torch.split(epoch_order(count, epoch=epoch, seed=seed, shuffle=shuffle)[:used], batch_size)
+    if part is None:
+        return list(batches)
+    number, parts = part
+    return [rows.tensor_split(parts)[number] for rows in batches]
+
+
+def batch_ends(count: int, batch_size: int, drop_last: bool) -> int:
+    """How many of `count` samples an epoch uses.
+
+    Raises:
+        ValueError: a batch size below 1, or `drop_last` that would drop everything.
+    """
+    if batch_size < 1:
+        raise ValueError(f"batch_size is at least 1; got {batch_size}")
+    used = count - count % batch_size if drop_last else count
+    if used == 0:
+        raise ValueError(
+            f"no full batch of {batch_size} in {count} images: lower batch_size or keep the last batch"
+        )
+    return used
+
+
+class MemoryBatches:
+    """Images held in memory on the device.
+
+    Args:
+        images: uint8 (N, C, H, W); moved to `device`.
+        labels: int64 (N,), 0..num_classes-1.
+        mean, std: per channel, in units of the full scale (0..1).
+        augment: None only normalises.
+
+    Raises:
+        ValueError: shapes, dtypes, labels or constants that do not fit together.
+    """
+
+    def __init__(
+        self,
+        images: Tensor,
+        labels: Tensor,
+        *,
+        num_classes: int,
+        mean: tuple[float, ...],
+        std: tuple[float, ...],
+        augment: Augmentation | None = None,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        if images.dtype != torch.uint8 or images.ndim != 4:
+            raise ValueError(f"images are uint8 (N, C, H, W); got {images.dtype} {tuple(images.shape)}")
+        check_labels(labels, len(images), num_classes)
+        check_constants(mean, std, images.shape[1])
+        self.num_classes, self.in_channels = num_classes, images.shape[1]
+        self.image_size = (images.shape[2], images.shape[3])
+        self.augment, self.device = augment, torch.device(device)
+        self.images = images.to(self.device).contiguous()
+        self.labels = labels.to(self.device, torch.int64)
+        self.mean, self.std = channel_constants(mean, self.device), channel_constants(std, self.device)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def epoch(
+        self,
+        batch_size: int,
+        *,
+        epoch: int,
+        seed: int,
+        shuffle: bool = True,
+        drop_last: bool = False,
+        part: tuple[int, int] | None = None,
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """See `Batches.epoch`. Nothing waits for the device. Batches may share memory: copy to keep."""
+        batches = epoch_rows(
+            len(self), batch_size, epoch=epoch, seed=seed, shuffle=shuffle, drop_last=drop_last, part=part
+        )
+        order = sent(torch.cat(batches), self.device)
+        draws = None
+        if self.augment is not None:
+            generator = seeded_generator("augment", seed, epoch)
+            draws = sent(self.augment.draw(len(self), self.image_size, generator), self.device)
+        sizes, start = [len(rows) for rows in batches], 0
+        per_batch = max(1, sizes[0]) * self.images[0].numel()
+        at_once = max(1, GPU_CHUNK // per_batch) if self.device.type == "cuda" else 1
+        for first in range(0, len(sizes), at_once):
+            chunk = sizes[first : first + at_once]
+            rows = order[start : start + sum(chunk)]
+            start += len(rows)
+            x, y = self.images.index_select(0, rows), self.labels[rows]
+            if self.augment is None or draws is None or not len(rows):
+                x = normalise(x, self.mean, self.std)
+            else:
+                x = self.augment(x, draws[rows], self.mean, self.std)
+            yield from zip(torch.split(x, chunk), torch.split(y, chunk), strict=True)
+
+
+def check_labels(labels: Tensor, count: int, num_classes: int) -> None:
+    """Raise a ValueError unless there is a whole label in 0..num_classes-1 for each of `count` images, one at least."""
+    if labels.ndim != 1 or len(labels) != count or count == 0:
+        raise ValueError(
+            f"one label an image, one image at least; got {tuple(labels.shape)} labels, {count} images"
+        )
+    if labels.is_floating_point() or labels.min() < 0 or labels.max() >= num_classes:
+        raise ValueError(
+            f"labels are whole numbers in 0..{num_classes - 1}; got {labels.min()}..{labels.max()}"
+        )
+
+
+def check_constants(mean: tuple[float, ...], std: tuple[float, ...], channels: int) -> None:
+    """Raise a ValueError unless there are a mean and a positive standard deviation for each channel."""
+    if not len(mean) == len(std) == channels or not all(value > 0 for value in std):
+        raise ValueError(
+            f"a mean and a positive std for each of {channels} channels; got mean {mean}, std {std}"
+        )

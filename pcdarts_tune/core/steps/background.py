@@ -1,0 +1,140 @@
+"""Work that goes on beside the training: one thread, one job at a time, and of those that wait only the newest.
+
+    background = Background("checkpoints")
+    background.put(write)           # returns at once; raises what an earlier job raised
+    background.flush()              # waits
+
+The thread lives as long as there is something to do. Python waits for it before it exits, so what was put in is done
+also when the program ends by Ctrl-C.
+
+Checkpoints written beside the training: its state is copied at once, and written while it goes on.
+
+    checkpoints = Checkpoints()
+    for epoch in search:
+        checkpoints.put(search.state_dict(), lambda snapshot: write_snapshot(path, snapshot))
+    checkpoints.flush()
+
+Training stands still for the copy alone. Where writing takes longer than an epoch, a state that waits is overtaken by
+the newer one: what is written is whole, and the newest gets there.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from pcdarts_tune.core.steps.snapshot import Snapshot
+
+Job = Callable[[], None]
+
+
+class Background:
+    """Does the latest of what it is given.
+
+    Args:
+        daemon: do not hold up the end of the process for a job that runs.
+    """
+
+    def __init__(self, name: str, *, daemon: bool = False) -> None:
+        self._name, self._daemon = name, daemon
+        self._changed = threading.Condition()
+        self._waiting: Job | None = None
+        self._running: Job | None = None
+        self._thread: threading.Thread | None = None
+        self._error: BaseException | None = None
+
+    @property
+    def running(self) -> Job | None:
+        """The job that is being done."""
+        return self._running
+
+    def put(self, job: Job) -> None:
+        """Have `job` done, in place of one that still waits.
+
+        Raises:
+            BaseException: what an earlier job raised, once; `job` is then not taken.
+        """
+        with self._changed:
+            self._raise()
+            self._waiting = job
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._work, name=self._name, daemon=self._daemon)
+                self._thread.start()
+
+    def withdraw(self) -> None:
+        """Take back the job that waits, if one does."""
+        with self._changed:
+            self._waiting = None
+
+    def flush(self) -> None:
+        """Wait until all is done.
+
+        Raises:
+            BaseException: what a job raised, once.
+        """
+        with self._changed:
+            while self._thread is not None:
+                self._changed.wait()
+            self._raise()
+
+    def _raise(self) -> None:
+        if (error := self._error) is not None:
+            self._error = None
+            raise error
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                if self._waiting is None or self._error is not None:
+                    self._waiting = self._running = self._thread = None
+                    self._changed.notify_all()
+                    return
+                job = self._running = self._waiting
+                self._waiting = None
+            try:
+                job()
+            except BaseException as error:  # told to whoever puts in the next
+                self._error = error
+
+
+Write = Callable[[Snapshot], None]
+
+
+class Checkpoints:
+    """Writes states in a thread of its own; two copies of the state are kept, one being written, one being filled."""
+
+    def __init__(self) -> None:
+        self._background = Background("checkpoints")
+        self._snapshots = (Snapshot(), Snapshot())
+
+    def put(self, state: Any, write: Write) -> None:
+        """Copy `state` (see Snapshot) and have `write` called with the copy.
+
+        Raises:
+            BaseException: what an earlier `write` raised, once.
+        """
+        self._background.withdraw()  # what waits is older; its memory is taken
+        running = self._background.running
+        writing = running.snapshot if isinstance(running, _Writing) else None
+        snapshot = next(free for free in self._snapshots if free is not writing)
+        snapshot.take(state)
+        self._background.put(_Writing(snapshot, write))
+
+    def flush(self) -> None:
+        """Wait until the newest state is written.
+
+        Raises:
+            BaseException: what a `write` raised, once.
+        """
+        self._background.flush()
+
+
+class _Writing:
+    """A job: one snapshot to be written."""
+
+    def __init__(self, snapshot: Snapshot, write: Write) -> None:
+        self.snapshot, self._write = snapshot, write
+
+    def __call__(self) -> None:
+        self._write(self.snapshot)

@@ -1,0 +1,139 @@
+"""Learning rates by epoch, in closed form (tests/reference/schedules.json).
+
+Closed forms, because the published order of scheduler calls gives other numbers on today's PyTorch (spec section 8,
+trap 1): here epoch 0 gets the full rate and a warm-up does not bend the cosine.
+
+    >>> [learning_rate("cosine", e, 50, 0.1) for e in range(3)]     # 0.1, 0.0999..., 0.0996...
+
+SGD and Adam as the device likes them, and their states as any device reads them.
+
+On CUDA both are fused, and the learning rate is a tensor on the device, so that a captured step sees it change.
+Elsewhere they are PyTorch's defaults.
+
+    >>> optimizer = sgd(net.parameters(), device, lr=0.1, momentum=0.9, weight_decay=3e-4)
+    >>> set_learning_rate(optimizer, 0.05)
+    >>> load_optimizer(optimizer, optimizer_state(optimizer))
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+SCHEDULES = ("cosine", "linear", "step")
+
+
+def learning_rate(
+    schedule: str,
+    epoch: int,
+    epochs: int,
+    base: float,
+    *,
+    minimum: float = 0.0,
+    warmup: int = 0,
+    gamma: float = 0.97,
+) -> float:
+    """The rate that epoch `epoch` (from 0) of `epochs` trains with.
+
+    Args:
+        schedule: "cosine" from base to minimum; "linear" as published for ImageNet, flatter over the last 5 epochs;
+            "step", gamma ** epoch.
+        base, minimum: rates; `minimum` is the cosine's.
+        warmup: epochs of base * (epoch + 1) / warmup that replace the schedule's first ones.
+
+    Raises:
+        ValueError: for an unknown schedule.
+    """
+    if schedule not in SCHEDULES:
+        raise ValueError(f"schedule must be one of {', '.join(SCHEDULES)}; got {schedule!r}")
+    if epoch < warmup:
+        return base * (epoch + 1) / warmup
+    if schedule == "cosine":
+        return minimum + (base - minimum) * (1 + math.cos(math.pi * epoch / epochs)) / 2
+    if schedule == "step":
+        return base * gamma**epoch
+    tail = min(5, epochs - 1)
+    if epochs - epoch > tail:
+        return base * (epochs - tail - epoch) / (epochs - tail)
+    return base * (epochs - epoch) / ((epochs - tail) * 5)
+
+
+def drop_path_probability(epoch: int, epochs: int, final: float) -> float:
+    """Drop path grows linearly: final * epoch / epochs."""
+    return final * epoch / epochs
+
+
+Optimizer = TypeVar("Optimizer", bound=torch.optim.Optimizer)
+
+OF_THE_DEVICE = ("foreach", "fused", "capturable")
+"""How an optimizer computes, which a checkpoint from another device must not decide."""
+
+
+def sgd(parameters: Iterable[nn.Parameter], device: torch.device, **settings: Any) -> torch.optim.SGD:
+    """torch.optim.SGD."""
+    if device.type != "cuda":
+        return torch.optim.SGD(parameters, **settings)
+    return with_rate_on(torch.optim.SGD(parameters, fused=True, **settings), device)
+
+
+def adam(parameters: Iterable[nn.Parameter], device: torch.device, **settings: Any) -> torch.optim.Adam:
+    """torch.optim.Adam."""
+    if device.type != "cuda":
+        return torch.optim.Adam(parameters, **settings)
+    return with_rate_on(torch.optim.Adam(parameters, fused=True, capturable=True, **settings), device)
+
+
+def with_rate_on(optimizer: Optimizer, device: torch.device) -> Optimizer:
+    """The optimizer with its learning rate in float32, as the fused kernels read it, on `device`."""
+    for group in optimizer.param_groups:
+        group["lr"] = torch.full((), group["lr"], dtype=torch.float32, device=device)
+    return optimizer
+
+
+def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """Set the rate of every group, in place where it is a tensor."""
+    for group in optimizer.param_groups:
+        if isinstance(group["lr"], Tensor):
+            group["lr"].fill_(rate)
+        else:
+            group["lr"] = rate
+
+
+def optimizer_state(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+    """`state_dict()` with the learning rate as a number."""
+    state = optimizer.state_dict()
+    groups = [{**group, "lr": float(group["lr"])} for group in state["param_groups"]]
+    return {**state, "param_groups": groups}
+
+
+def load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+    """Take up a state from whatever device it comes; how the optimizer computes stays its own.
+
+    The tensors of the optimizer are replaced: graphs captured with them must be captured anew.
+    """
+    own = [{key: group[key] for key in OF_THE_DEVICE if key in group} for group in optimizer.param_groups]
+    rates = [group["lr"] for group in optimizer.param_groups]
+    groups = [
+        {**{key: value for key, value in saved.items() if key not in OF_THE_DEVICE}, **device}
+        for saved, device in zip(state["param_groups"], own, strict=True)
+    ]
+    optimizer.load_state_dict({**state, "param_groups": groups})
+    for group, rate in zip(optimizer.param_groups, rates, strict=True):
+        if isinstance(rate, Tensor):
+            rate.fill_(float(group["lr"]))
+            group["lr"] = rate
+
+
+def optimizer_tensors(*optimizers: torch.optim.Optimizer) -> list[Tensor]:
+    """Every tensor of the optimizers that a step changes."""
+    return [
+        value
+        for optimizer in optimizers
+        for state in optimizer.state.values()
+        for value in state.values()
+        if isinstance(value, Tensor)
+    ]

@@ -1,0 +1,163 @@
+"""Whether a reproduction came out like its original: number by number, epoch by epoch.
+
+verdict = judge(recorded, outcome)
+str(verdict)        # "equal bit for bit: 54 numbers of 8 epochs, the genotype"
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pcdarts_tune.core.genotype import Genotype
+
+if TYPE_CHECKING:
+    from pcdarts_tune.lineage.recorded import Recorded
+
+Series = Mapping[str, Mapping[int, float]]
+"""Metric -> epoch -> value."""
+
+_OF_THE_MACHINE = ("seconds", "images_per_second", "peak_memory_bytes", "_hours", "latency_ms")
+_NOT_OF_THE_RUN = ("system/", "trials/", "test/", "cost/")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the reproduction gave; `accuracy` is the one on held-out images at the end."""
+
+    run_id: str
+    series: Series
+    genotype: dict[str, Any] | None = None
+    accuracy: float | None = None
+    weights: str | None = None
+    state: str = "complete"
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How the two compare.
+
+    Attributes:
+        numbers, epochs: how many were compared.
+        first: metric, epoch and both values where they first differ.
+        largest: metric and largest difference, relative to the original's size (absolute below 1).
+        missing: metrics or epochs that only one of them has.
+        genotype, weights: whether they are equal, None where one of them is not known.
+        accuracy: both accuracies.
+    """
+
+    numbers: int
+    epochs: int
+    first: tuple[str, int, float, float] | None
+    largest: tuple[str, float] | None
+    missing: tuple[str, ...]
+    genotype: bool | None
+    weights: bool | None
+    accuracy: tuple[float | None, float | None]
+    ended: tuple[str, str]
+
+    @property
+    def equal(self) -> bool:
+        """Bit for bit, in all that was compared; nothing compared is not equal."""
+        alike = self.genotype is not False and self.weights is not False and self.ended[0] == self.ended[1]
+        alike = alike and self.accuracy[0] == self.accuracy[1]
+        return self.numbers > 0 and self.first is None and not self.missing and alike
+
+    def __str__(self) -> str:
+        compared = f"{self.numbers} numbers of {self.epochs} epochs"
+        if self.equal:
+            also = [
+                name
+                for name, same in (("the genotype", self.genotype), ("the weights", self.weights))
+                if same
+            ]
+            return f"equal bit for bit: {', '.join([compared, *also])}"
+        parts = [f"differs ({compared} compared)"]
+        if self.ended[0] != self.ended[1]:
+            parts.append(f"it ended as {self.ended[1]}, the original as {self.ended[0]}")
+        if self.first is not None:
+            metric, epoch, before, now = self.first
+            parts.append(f"first at epoch {epoch + 1} in {metric}: {now!r}, was {before!r}")
+        if self.largest is not None:
+            parts.append(f"most in {self.largest[0]}, by {self.largest[1]:.2g}")
+        if None not in self.accuracy:
+            parts.append("held-out accuracy {1:.4f}, was {0:.4f}".format(*self.accuracy))
+        if self.genotype is not None:
+            parts.append("the same genotype" if self.genotype else "another genotype")
+        if self.missing:
+            parts.append(f"only one of them has {', '.join(self.missing[:3])}")
+        return "; ".join(parts)
+
+    def to_dict(self) -> dict[str, Any]:
+        first = None
+        if self.first is not None:
+            first = dict(zip(("metric", "epoch", "before", "now"), self.first, strict=True))
+        return {
+            "equal": self.equal,
+            "verdict": str(self),
+            "numbers": self.numbers,
+            "epochs": self.epochs,
+            "first_difference": first,
+            "largest_difference": None
+            if self.largest is None
+            else {"metric": self.largest[0], "relative": self.largest[1]},
+            "genotype_equal": self.genotype,
+            "weights_equal": self.weights,
+            "held_out": list(self.accuracy),
+            "missing": list(self.missing),
+        }
+
+
+def judge(recorded: Recorded, outcome: Outcome) -> Verdict:
+    """Compare what was recorded with what came out."""
+    before, now = _decisive(recorded.series), _decisive(outcome.series)
+    if not any(key.startswith("evaluation/") for key in before):  # another trial's: the accuracy says it
+        now = {key: values for key, values in now.items() if not key.startswith("evaluation/")}
+    order = sorted(
+        (metric.startswith("evaluation/"), epoch, metric, value)
+        for metric, values in before.items()
+        for epoch, value in values.items()
+    )
+    first: tuple[str, int, float, float] | None = None
+    largest: tuple[str, float] | None = None
+    missing = {metric for metric in now if metric not in before}
+    missing |= {metric for metric, values in now.items() if set(values) - set(before.get(metric, values))}
+    numbers, epochs = 0, set()
+    for later, epoch, metric, value in order:
+        if epoch not in now.get(metric, {}):
+            missing.add(metric)
+            continue
+        numbers, other = numbers + 1, now[metric][epoch]
+        epochs.add((later, epoch))
+        if other != value:
+            first = first or (metric, epoch, value, other)
+            by = abs(other - value) / max(1.0, abs(value))
+            largest = (metric, by) if largest is None or by > largest[1] else largest
+    cells = None
+    if recorded.found is not None and outcome.genotype is not None:
+        cells = Genotype.from_dict(outcome.genotype) == recorded.found
+    weights = None
+    if recorded.weights is not None and outcome.weights is not None:
+        weights = recorded.weights == outcome.weights
+    return Verdict(
+        numbers,
+        len(epochs),
+        first,
+        largest,
+        tuple(sorted(missing)),
+        cells,
+        weights,
+        (recorded.accuracy, outcome.accuracy),
+        (recorded.state, outcome.state),
+    )
+
+
+def _decisive(series: Series) -> dict[str, Mapping[int, float]]:
+    """The numbers that a computation decides, and not the machine or what was done afterwards."""
+    return {
+        key: values
+        for key, values in series.items()
+        if "/" in key and not key.startswith(_NOT_OF_THE_RUN) and not key.endswith(_OF_THE_MACHINE)
+    }

@@ -1,0 +1,186 @@
+"""A trained model as one file that others' programs read: safetensors, torch.export (pt2) or ONNX.
+
+    export_model(load_model(Path("my-model")), Path("my-model.onnx"), "onnx")
+
+    safetensors   weights; genotype and model.json (classes, preprocessing, origin) in its metadata, as JSON
+    pt2           a program for torch.export.load; the same JSON in its extra files
+    onnx          a graph for onnxruntime; the same JSON in its metadata
+
+pt2 and ONNX take `images`, uint8 (N, H, W, C) of the model's image size with any N, as they come from a file, and give
+`logits` and `probabilities`, float32 (N, K): normalising is part of the graph, so preprocessing travels with the model.
+Each file is read back and compared with the model before it gets its name.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from pcdarts_tune.errors import UserError, WorkFailed
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from pcdarts_tune.models.model import LoadedModel
+
+FORMATS = ("safetensors", "pt2", "onnx")
+TOLERANCE = 1e-4
+"""By which the logits of an exported file may differ from the model's."""
+
+Answer = Callable[["NDArray[np.uint8]"], tuple["NDArray[Any]", "NDArray[Any]"]]
+
+
+class WithPreprocessing(nn.Module):
+    """The network behind its own normalisation: uint8 (N, H, W, C) to logits and probabilities (N, K)."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, model: LoadedModel) -> None:
+        super().__init__()
+        self.network = model.network
+        for name in ("mean", "std"):
+            values = torch.tensor(model.preprocessing[name], dtype=torch.float32)
+            self.register_buffer(name, values.view(1, -1, 1, 1))
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        x = (images.permute(0, 3, 1, 2).to(torch.float32) / 255 - self.mean) / self.std
+        logits, _ = self.network(x)
+        return logits, logits.softmax(dim=1)
+
+
+def export_model(model: LoadedModel, path: Path, form: str) -> float:
+    """Write the model as one file.
+
+    Returns:
+        The largest difference of a logit between the file's and the model's, over random images.
+
+    Raises:
+        UserError: an unknown format, or a package that it needs is missing.
+        WorkFailed: what was written does not answer as the model does; nothing is left then.
+    """
+    writers = {"safetensors": _safetensors, "pt2": _pt2, "onnx": _onnx}
+    if form not in writers:
+        raise UserError(f"no format {form!r}", hint=f"one of {', '.join(FORMATS)}")
+    network = WithPreprocessing(model).cpu().eval()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{uuid.uuid4().hex}.{form}")  # the writers insist on the suffix
+    try:
+        answer = writers[form](model, network, part)
+        difference = _compared(network, answer, _random_images(model), path)
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+    return difference
+
+
+def image_shape(model: LoadedModel) -> tuple[int, int, int]:
+    """(H, W, C) of the images that the exported graph takes."""
+    size = model.preprocessing["image_size"]
+    height, width = (size, size) if isinstance(size, int) else size
+    return int(height), int(width), int(model.preprocessing["channels"])
+
+
+def metadata(model: LoadedModel) -> dict[str, str]:
+    """What travels in the file beside the weights."""
+    return {
+        "genotype.json": json.dumps(model.genotype.to_dict()),
+        "model.json": json.dumps(dict(model.description)),
+    }
+
+
+def _safetensors(model: LoadedModel, network: WithPreprocessing, path: Path) -> Answer:
+    from safetensors.torch import save_file
+
+    from pcdarts_tune.models.model import read_file
+
+    tensors = {name: value.detach().contiguous() for name, value in network.network.state_dict().items()}
+    save_file(tensors, path, metadata=metadata(model))
+    return _torch_answer(WithPreprocessing(read_file(path)).eval())
+
+
+def _pt2(model: LoadedModel, network: WithPreprocessing, path: Path) -> Answer:
+    torch.export.save(_program(model, network), path, extra_files=metadata(model))
+    return _torch_answer(torch.export.load(path).module())
+
+
+def _onnx(model: LoadedModel, network: WithPreprocessing, path: Path) -> Answer:
+    try:
+        import onnx
+        import onnxruntime
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise UserError(
+            f"exporting to ONNX needs the package {error.name}",
+            hint="uv sync --extra onnx in the checkout; elsewhere pip install 'pcdarts-tune[onnx]'",
+        ) from error
+    program = torch.onnx.export(
+        network,
+        (_example(model),),
+        dynamo=True,
+        dynamic_shapes=_dynamic(),
+        input_names=["images"],
+        output_names=["logits", "probabilities"],
+        verbose=False,
+    )
+    assert program is not None
+    graph = program.model_proto
+    onnx.helper.set_model_props(graph, metadata(model))
+    onnx.checker.check_model(graph)
+    onnx.save(graph, path)
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+
+    def answer(images: NDArray[np.uint8]) -> tuple[NDArray[Any], NDArray[Any]]:
+        logits, probabilities = session.run(None, {"images": images})
+        return np.asarray(logits), np.asarray(probabilities)
+
+    return answer
+
+
+def _program(model: LoadedModel, network: WithPreprocessing) -> torch.export.ExportedProgram:
+    return torch.export.export(network, (_example(model),), dynamic_shapes=_dynamic())
+
+
+def _dynamic() -> dict[str, Any]:
+    return {"images": {0: torch.export.Dim("batch", min=1)}}
+
+
+def _example(model: LoadedModel) -> Tensor:
+    return torch.zeros(2, *image_shape(model), dtype=torch.uint8)  # a batch of one would become a constant
+
+
+def _torch_answer(network: Callable[[Tensor], tuple[Tensor, Tensor]]) -> Answer:
+    def answer(images: NDArray[np.uint8]) -> tuple[NDArray[Any], NDArray[Any]]:
+        with torch.no_grad():
+            logits, probabilities = network(torch.from_numpy(images))
+        return logits.numpy(), probabilities.numpy()
+
+    return answer
+
+
+def _random_images(model: LoadedModel) -> NDArray[np.uint8]:
+    generator = np.random.default_rng(0)
+    return generator.integers(0, 256, (5, *image_shape(model)), dtype=np.uint8)
+
+
+def _compared(network: WithPreprocessing, answer: Answer, images: NDArray[np.uint8], path: Path) -> float:
+    expected = _torch_answer(network)(images)[0]
+    logits, probabilities = answer(images)
+    difference = float(np.abs(logits - expected).max())
+    same = bool((logits.argmax(axis=1) == expected.argmax(axis=1)).all())
+    whole = bool(np.abs(probabilities.sum(axis=1) - 1).max() < TOLERANCE)
+    # random images can tie; what differs by less than the tolerance is a tie
+    if not difference <= TOLERANCE or not whole or (not same and difference > TOLERANCE / 10):
+        raise WorkFailed(
+            f"{path.name}: what was exported answers otherwise than the model (logits differ by {difference:.2g})",
+            hint="please report this with the model's genotype and the versions that `pcdarts-tune doctor` prints",
+        )
+    return difference

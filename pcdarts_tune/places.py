@@ -1,0 +1,301 @@
+"""Where trials keep what they need to go on: a folder that every node reaches, or an object store by URL.
+
+    place = place_at("s3://bucket/first-3f2a9c01/trials/3")      # or "/shared/first-3f2a9c01/trials/3"
+    place.write("checkpoint", [data])       # whole or not at all
+    place.read("checkpoint")                # bytes, or None
+    place.delete("checkpoint")
+
+URLs go to pyarrow's file systems: s3, gs, abfs, hdfs; file:// is a folder. Credentials come from where each store's
+own tools have them on every node (environment, configuration files, the machine's role), never from the URL.
+
+Places in an object store, or in another of pyarrow's file systems; see storage.py.
+
+place = Store.connected("s3://bucket/trials/3?endpoint_override=localhost:9000&scheme=http")
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import uuid
+from collections.abc import Iterable
+from functools import lru_cache
+from pathlib import Path
+from queue import Empty, Queue
+from threading import Thread
+from typing import Any, Protocol, Self
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from pcdarts_tune.errors import UserError, nearest
+from pcdarts_tune.files import user_path
+
+OBJECT_STORES = ("s3", "gs", "gcs", "abfs", "abfss")
+SCHEMES = (*OBJECT_STORES, "hdfs", "viewfs", "file")
+
+Data = Iterable[bytes | memoryview]
+
+
+class Place(Protocol):
+    """A folder, wherever it is; names in it have no slashes."""
+
+    address: str
+
+    def read(self, name: str) -> bytes | None:
+        """What is under a name; None when there is nothing."""
+        ...
+
+    def write(self, name: str, data: Data) -> None:
+        """Put bytes under a name: a reader sees what was there before or all of them, never a part."""
+        ...
+
+    def delete(self, name: str) -> None:
+        """Remove what is under a name, if there is anything."""
+        ...
+
+    def tidy(self) -> None:
+        """Remove what writes that were cut off have left."""
+        ...
+
+
+def place_at(address: str | Path) -> Place:
+    """The place at a folder's path or a URL.
+
+    Raises:
+        UserError: for a URL that no file system is known for.
+    """
+    address = str(address)
+    if "://" not in address:
+        return Folder(Path(address))
+
+    return Store.connected(address)
+
+
+def below(address: str, *names: str) -> str:
+    """The address of something in a place; a URL's query, which says how to reach it, stays at the end."""
+    head, mark, query = address.partition("?") if "://" in address else (address, "", "")
+    return "/".join([head.rstrip("/"), *names]) + mark + query
+
+
+def check_address(text: str) -> str:
+    """`--storage` as it is kept: an absolute path, or a URL.
+
+    Raises:
+        UserError: for what is no path, an unknown scheme, a URL without a bucket, or one with credentials in it.
+    """
+    scheme, separator, rest = text.partition("://")
+    scheme = scheme.lower()
+    if not separator:
+        return str(user_path(text).absolute())
+    if scheme not in SCHEMES:
+        raise UserError(
+            f"--storage {scheme}://…: {scheme!r} is no kind of storage{nearest(scheme, SCHEMES)}",
+            hint=f"a folder that all nodes reach, or {', '.join(f'{name}://' for name in SCHEMES)}…",
+        )
+    if _credentials(scheme, text):
+        raise UserError(
+            f"--storage {scheme}://… holds credentials, which would end up in logs and files",
+            hint="leave them out; set them on every node as the store's own tools want them "
+            "(AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, GOOGLE_APPLICATION_CREDENTIALS, a profile or role)",
+        )
+    if scheme == "file":
+        return str(user_path("/" + unquote(rest).removeprefix("localhost").lstrip("/")))
+    if not re.match(r"[^/?#]", rest):
+        raise UserError(f"--storage {text!r} names no bucket", hint=f"{scheme}://BUCKET/FOLDER")
+    return f"{scheme}://{rest}"
+
+
+def probe(address: str, seconds: float = 30.0) -> None:
+    """See that a place can be written to, read and cleared.
+
+    Raises:
+        UserError: when it cannot, or does not answer in time.
+    """
+    name, answer = f".probe-{uuid.uuid4().hex}", Queue[BaseException | None]()
+
+    def ask() -> None:
+        try:
+            place = place_at(address)
+            if place.read(name) is not None:
+                raise OSError("it holds what nobody wrote")
+            place.write(name, [b"pcdarts-tune"])
+            if place.read(name) != b"pcdarts-tune":
+                raise OSError("what was written there is not what it holds")
+            place.delete(name)
+            answer.put(None)
+        except Exception as error:
+            answer.put(error)
+
+    # a thread that nobody waits for: libraries of object stores try again for minutes
+    Thread(target=ask, name="storage", daemon=True).start()
+    try:
+        error = answer.get(timeout=seconds)
+    except Empty:
+        error = TimeoutError(f"no answer in {seconds:.0f} s")
+    if isinstance(error, UserError):
+        raise error
+    if error is not None:
+        raise UserError(
+            f"--storage {address} cannot be used: {one_line(error)}", hint=_advice(address)
+        ) from None
+
+
+def _advice(address: str) -> str:
+    if "://" not in address:
+        return "a folder that all nodes mount and may write to"
+    return "does the bucket exist, and do this machine and all nodes have credentials for it?"
+
+
+def _credentials(scheme: str, url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # what cannot be taken apart cannot be shown either
+        return True
+    user = parts.username is not None and (scheme == "s3" or parts.password is not None)
+    words = re.compile(r"key|secret|token|password|credential|sig$", re.IGNORECASE)
+    query = any(words.search(name) for name, _ in parse_qsl(parts.query, keep_blank_values=True))
+    return user or query or "@" in parts.path + parts.query
+
+
+class Folder:
+    """A folder on a disk, or one that a network's file system mounts."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.address = path, str(path)
+
+    def read(self, name: str) -> bytes | None:
+        try:
+            return (self.path / name).read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def write(self, name: str, data: Data) -> None:
+        self.path.mkdir(parents=True, exist_ok=True)
+        # a process id is not enough: nodes that share the folder have the same ones
+        temporary = self.path / f".{name}.{uuid.uuid4().hex}.tmp"
+        try:
+            with temporary.open("wb") as file:
+                file.writelines(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, self.path / name)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+
+    def delete(self, name: str) -> None:
+        (self.path / name).unlink(missing_ok=True)
+
+    def tidy(self) -> None:
+        for leftover in self.path.glob(".*.tmp"):
+            leftover.unlink(missing_ok=True)
+
+
+def one_line(error: BaseException) -> str:
+    """What an error says, short enough for a message."""
+    return " ".join(str(error).split())[:300] or type(error).__name__
+
+
+class Store:
+    """A folder of one of pyarrow's file systems.
+
+    An object store shows an object when all of it has arrived. Elsewhere a file is written beside and moved; where
+    moving replaces nothing (HDFS), what was there is set aside first, and read as long as nothing else is there.
+    """
+
+    def __init__(self, address: str, file_system: Any, path: str) -> None:
+        self.address, self._files, self._path = address, file_system, path.rstrip("/")
+        self._whole = address.partition("://")[0].lower() in OBJECT_STORES
+
+    @classmethod
+    def connected(cls, address: str) -> Self:
+        """The place at a URL.
+
+        Raises:
+            UserError: when no file system is known for it.
+        """
+        scheme, _, rest = address.partition("://")
+        location, mark, query = rest.partition("?")
+        host, _, path = location.partition("/")
+        files, root = _file_system(f"{scheme}://{host}{mark}{query}")
+        return cls(
+            address, files, "/".join(part for part in (root.strip("/"), unquote(path).strip("/")) if part)
+        )
+
+    def read(self, name: str) -> bytes | None:
+        for path in [self._at(name)] if self._whole else [self._at(name), self._aside(name)]:
+            try:
+                with self._files.open_input_file(path) as file:
+                    data: bytes = file.read()
+                    return data
+            except FileNotFoundError:
+                continue
+        return None
+
+    def write(self, name: str, data: Data) -> None:
+        if self._whole:
+            self._put(self._at(name), data)
+            return
+        self._files.create_dir(self._path, recursive=True)
+        temporary = f"{self._path}/.{name}.{uuid.uuid4().hex}.tmp"
+        try:
+            self._put(temporary, data)
+            self._move(temporary, name)
+        except BaseException:
+            self._remove(temporary)
+            raise
+
+    def delete(self, name: str) -> None:
+        self._remove(self._at(name))
+        if not self._whole:
+            self._remove(self._aside(name))
+
+    def tidy(self) -> None:
+        if self._whole:
+            return
+        from pyarrow import fs
+
+        for entry in self._files.get_file_info(fs.FileSelector(self._path, allow_not_found=True)):
+            if entry.base_name.startswith(".") and entry.base_name.endswith(".tmp"):
+                self._remove(entry.path)
+
+    def _move(self, temporary: str, name: str) -> None:
+        from pyarrow import fs
+
+        if self._files.get_file_info(self._at(name)).type != fs.FileType.NotFound:
+            self._remove(self._aside(name))
+            self._files.move(self._at(name), self._aside(name))
+        self._files.move(temporary, self._at(name))
+        self._remove(self._aside(name))
+
+    def _put(self, path: str, data: Data) -> None:
+        # in one piece and made before: closing a stream completes its upload, whatever was left out
+        whole = b"".join(data)
+        with self._files.open_output_stream(path) as stream:
+            stream.write(whole)
+
+    def _remove(self, path: str) -> None:
+        try:
+            self._files.delete_file(path)
+        except FileNotFoundError:
+            pass
+
+    def _at(self, name: str) -> str:
+        return f"{self._path}/{name}"
+
+    def _aside(self, name: str) -> str:
+        return f"{self._path}/.{name}.before"
+
+
+@lru_cache(maxsize=8)
+def _file_system(url: str) -> tuple[Any, str]:
+    """Made once a process: to find a bucket's region takes a question to its store."""
+    from pyarrow import fs
+
+    try:
+        file_system, root = fs.FileSystem.from_uri(url)
+    except (ValueError, NotImplementedError) as error:  # pyarrow's own are kinds of these
+        raise UserError(
+            f"--storage {url} cannot be used: {one_line(error)}",
+            hint="s3://BUCKET/FOLDER, gs://BUCKET/FOLDER, or a folder that every node mounts",
+        ) from None
+    return file_system, root

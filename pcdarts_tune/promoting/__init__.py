@@ -1,1 +1,0 @@
-"""What a promotion is made of: who is trained, how the trainings compare, who was champion. `promotion` is the door."""

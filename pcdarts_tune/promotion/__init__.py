@@ -1,0 +1,2 @@
+"""From a sweep to a registered model: candidates, trainings, comparison, registration. It imports sweeps and what lies
+below them."""

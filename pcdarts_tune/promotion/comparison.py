@@ -1,0 +1,186 @@
+"""What the trainings of a promotion say: who is best on held-out images, and whom it can be told apart from.
+
+standings = [Standing(contestant, trainings), ...]
+chosen = choose(standings)              # a candidate; baselines are compared, never chosen
+chosen.best()                           # its training with the highest held-out accuracy
+verdicts(chosen, standings)             # ["cannot tell trial 3 from default with n=3: ...", ...]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from pcdarts_tune.spread import Spread
+
+if TYPE_CHECKING:
+    from pcdarts_tune.promotion.candidates import Contestant
+    from pcdarts_tune.training.work import Retrained, Retraining
+
+
+Measure = Literal["held_out", "test"]
+"""Accuracies that are compared: on held-out images, or, where nothing is held out and nothing chosen, on the test split."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """One training of a genotype; `done` is None where it diverged, and `failed` says how."""
+
+    work: Retraining
+    done: Retrained | None
+    failed: str | None = None
+
+    @property
+    def seed(self) -> int:
+        return self.work.seed
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A contestant and its trainings, one a seed."""
+
+    contestant: Contestant
+    trainings: tuple[Trained, ...]
+
+    @property
+    def name(self) -> str:
+        return self.contestant.name
+
+    @property
+    def held_out(self) -> Spread:
+        """Accuracies on the held-out images."""
+        found = (each.done.validation_accuracy for each in self.trainings if each.done is not None)
+        return Spread(tuple(value for value in found if value is not None))
+
+    @property
+    def test(self) -> Spread:
+        """Accuracies on the test split of those trainings for which it was read."""
+        found = (each.done.test_accuracy for each in self.trainings if each.done is not None)
+        return Spread(tuple(value for value in found if value is not None))
+
+    @property
+    def diverged(self) -> int:
+        return sum(each.done is None for each in self.trainings)
+
+    def best(self) -> Trained:
+        """The training with the highest held-out accuracy (ties, and where nothing is held out: the first seed)."""
+        done = [each for each in self.trainings if each.done is not None]
+
+        def accuracy(each: Trained) -> float:
+            assert each.done is not None
+            return -1.0 if each.done.validation_accuracy is None else each.done.validation_accuracy
+
+        return max(done, key=accuracy)
+
+    def to_dict(self) -> dict[str, Any]:
+        contestant = self.contestant
+        runs = [
+            {
+                "seed": each.seed,
+                "run_id": each.done.run_id if each.done else None,
+                "held_out": each.done.validation_accuracy if each.done else None,
+                "test": each.done.test_accuracy if each.done else None,
+                "failed": each.failed,
+            }
+            for each in self.trainings
+        ]
+        return {
+            "name": contestant.name,
+            "kind": contestant.kind,
+            "trial": contestant.trial,
+            "genotype_hash": contestant.genotype.canonical_hash(),
+            "held_out": self.held_out.to_dict(),
+            "test": self.test.to_dict() if self.test.values else None,
+            "runs": runs,
+        }
+
+
+def choose(standings: Sequence[Standing]) -> Standing | None:
+    """The candidate with the highest mean held-out accuracy; ties go to the one the sweep ranked higher. One that
+    diverged with any seed is out of the choice while another did not. None where every training diverged."""
+    candidates = [each for each in standings if each.contestant.kind == "candidate"]
+    whole = [each for each in candidates if not each.diverged] or [
+        each for each in candidates if each.diverged < len(each.trainings)
+    ]
+    # max() keeps the first of equals
+    return max(whole, key=lambda each: each.held_out.mean if each.held_out.values else 0.0, default=None)
+
+
+def verdicts(chosen: Standing, standings: Sequence[Standing], measure: Measure = "held_out") -> list[str]:
+    """A sentence for each other contestant: better, worse, or not to be told apart."""
+    said = []
+    for other in standings:
+        if other is chosen:
+            continue
+        if other.contestant.genotype == chosen.contestant.genotype:
+            said.append(f"{other.name} is the genotype of {chosen.name}")
+        elif other.diverged == len(other.trainings):
+            said.append(f"{other.name} diverged with every seed")
+        else:
+            said.append(_verdict(chosen, other, measure))
+    return said
+
+
+def _verdict(chosen: Standing, other: Standing, measure: Measure) -> str:
+    mine, its = (each.held_out if measure == "held_out" else each.test for each in (chosen, other))
+    where = "held-out" if measure == "held_out" else "test"
+    seeds = f"n={mine.n}" if mine.n == its.n else f"n={mine.n} and n={its.n}"
+    means = f"{mine.mean:.4f} and {its.mean:.4f}"
+    if mine.interval is None or its.interval is None:
+        return (
+            f"cannot tell {chosen.name} from {other.name} with {seeds}: {where} accuracies {means}, and one training "
+            "says nothing of the spread (--seeds 3)"
+        )
+    if mine.meets(its):
+        return (
+            f"cannot tell {chosen.name} from {other.name} with {seeds}: {where} means {means}, the 95 % intervals "
+            f"overlap ({_shown(mine.interval)} and {_shown(its.interval)})"
+        )
+    word = "above" if mine.mean > its.mean else "BELOW"
+    return f"{chosen.name} is {word} {other.name} with {seeds}: {where} means {means}, the 95 % intervals are apart"
+
+
+def _shown(interval: tuple[float, float]) -> str:
+    return f"{interval[0]:.4f} to {interval[1]:.4f}"
+
+
+COLUMNS = (
+    "genotype",
+    "hash",
+    "held-out mean",
+    "std",
+    "95 % low",
+    "95 % high",
+    "n",
+    "diverged",
+    "test mean",
+    "test std",
+    "test n",
+)
+
+
+def rows(standings: Sequence[Standing]) -> list[list[Any]]:
+    """The comparison as a table with `COLUMNS`, best held-out mean first; None where there is no number."""
+    table = []
+    for each in sorted(
+        standings, key=lambda each: each.held_out.mean if each.held_out.values else -1.0, reverse=True
+    ):
+        spread, test = each.held_out, each.test
+        low, high = spread.interval or (None, None)
+        table.append(
+            [
+                each.name,
+                each.contestant.genotype.canonical_hash()[:8],
+                spread.mean if spread.values else None,
+                spread.std,
+                low,
+                high,
+                spread.n,
+                each.diverged,
+                test.mean if test.values else None,
+                test.std,
+                test.n or None,
+            ]
+        )
+    return table

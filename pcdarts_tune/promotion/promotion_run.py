@@ -1,0 +1,113 @@
+"""A promotion of several trainings in MLflow: one run, the trainings nested under it, the comparison as a table.
+
+run = PromotionRun.open(store, sweep, digest, name="first: 3 candidates, 3 seeds", images=images)
+run.adopt(training_run_id)
+run.finish(chosen, standings, verdicts, note)
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from pcdarts_tune.promotion.comparison import COLUMNS, Standing, rows
+from pcdarts_tune.tracking.epoch_run import common_tags
+
+if TYPE_CHECKING:
+    from pcdarts_tune.datasets import DataSet
+    from pcdarts_tune.spaces.space import Space
+    from pcdarts_tune.sweeps.sweep import SweepHandle
+    from pcdarts_tune.tracking.store import MlflowStore
+
+_TABLE = "comparison.json"
+
+
+class PromotionRun:
+    """The run that the trainings of one promotion are nested under."""
+
+    def __init__(self, store: MlflowStore, run_id: str) -> None:
+        self.store, self.run_id = store, run_id
+
+    @classmethod
+    def open(
+        cls,
+        store: MlflowStore,
+        sweep: SweepHandle,
+        digest: str,
+        *,
+        name: str,
+        space: Space,
+        images: DataSet,
+        seed: int,
+    ) -> PromotionRun:
+        """The run of this promotion: the one it began in when it goes on.
+
+        Args:
+            digest: of everything that is trained.
+        """
+        identity = {
+            "pcdarts.kind": "promotion",
+            "pcdarts.sweep_id": sweep.about["id"],
+            "pcdarts.promotion": digest,
+        }
+        tags = {**common_tags("promotion", space, images, seed), **lineage_tags(sweep)}
+        run_id, new = store.open_run(sweep.experiment, identity, name=name, tags=tags)
+        if new:
+            store.log_json(run_id, space.model_dump(mode="json"), "space.json")
+        return cls(store, run_id)
+
+    def adopt(self, run_id: str) -> None:
+        """Nest a training's run under this one; a run that an earlier promotion nested stays where it is."""
+        tags = {"pcdarts.promotion_run": self.run_id}
+        if "mlflow.parentRunId" not in self.store.client.get_run(run_id).data.tags:
+            tags["mlflow.parentRunId"] = self.run_id
+        self.store.set_tags(run_id, tags)
+
+    def finish(
+        self, chosen: Standing, standings: Sequence[Standing], verdicts: Sequence[str], note: str, name: str
+    ) -> None:
+        """Write down what came of it, and end the run."""
+        spread = chosen.held_out
+        done = chosen.best().done
+        assert done is not None, "the chosen one did not diverge"
+        numbers = {"held_out/mean": spread.mean, "held_out/std": spread.std, "test/acc": done.test_accuracy}
+        known = {key: value for key, value in numbers.items() if value is not None}
+        missing = {key: value for key, value in known.items() if not self.store.steps(self.run_id, key)}
+        self.store.log_epoch(self.run_id, missing, 0)
+        self.store.log_json(self.run_id, {"columns": list(COLUMNS), "data": rows(standings)}, _TABLE)
+        self.store.set_tags(
+            self.run_id,
+            {
+                # what makes MLflow show the file as a table
+                "mlflow.loggedArtifacts": json.dumps([{"path": _TABLE, "type": "table"}]),
+                "mlflow.note.content": "\n\n".join([note, _markdown(standings), *verdicts]),
+                "pcdarts.genotype_hash": chosen.contestant.genotype.canonical_hash(),
+                "pcdarts.retraining_run": done.run_id,
+            },
+        )
+        self.store.close_run(self.run_id, "FINISHED", name=name)
+
+    def fail(self, error: BaseException) -> None:
+        """End the run as killed or failed; the error itself is what the caller has to tell."""
+        interrupted = isinstance(error, KeyboardInterrupt | SystemExit)
+        with suppress(Exception):  # the store may be what failed
+            self.store.close_run(self.run_id, "KILLED" if interrupted else "FAILED")
+
+
+def lineage_tags(sweep: SweepHandle) -> dict[str, str]:
+    """What leads from a run back to its sweep."""
+    tags = {"pcdarts.sweep": sweep.name, "pcdarts.sweep_id": sweep.about["id"]}
+    if run := sweep.study.notes().get("run"):
+        tags["pcdarts.sweep_run"] = run
+    return tags
+
+
+def _markdown(standings: Sequence[Standing]) -> str:
+    lines = ["| genotype | held-out accuracy |", "| --- | --- |"]
+    lines += [
+        f"| {each.name} `{each.contestant.genotype.canonical_hash()[:8]}` | {each.held_out} |"
+        for each in standings
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,134 @@
+"""Making a sweep: its folder, its study, and sweep.json, which is written last and makes it one.
+
+sweep = create_sweep(home, "first", space, SweepSettings(), trials=32, data=about_images(images))
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pcdarts_tune.addresses import (
+    check_study_uri,
+    check_uri,
+    has_secret,
+    is_postgresql,
+    same_database,
+    without_secret,
+)
+from pcdarts_tune.errors import UserError
+from pcdarts_tune.files import write_json
+from pcdarts_tune.home import SweepFolder, sweep_lock
+from pcdarts_tune.places import below
+from pcdarts_tune.sweeps.study.study import STUDY_NAME, SweepStudy
+from pcdarts_tune.sweeps.sweep import FORMAT, SweepHandle, SweepSettings, study_name, study_settings
+
+if TYPE_CHECKING:
+    from pcdarts_tune.spaces.space import Space
+
+
+def create_sweep(
+    home: Path, name: str, space: Space, settings: SweepSettings, *, trials: int, data: dict[str, str]
+) -> SweepHandle:
+    """A new sweep, not yet run.
+
+    Args:
+        settings: their `storage` is the place in which the sweep gets one of its own.
+        data: `name`, `digest`, `source`, `profile` of the data set, for the record.
+
+    Raises:
+        UserError: when the name is taken or the folder cannot be written to.
+    """
+    folder = SweepFolder.of(home, name)
+    check_free(home, name)
+    uri, study_uri = settings.tracking_uri, settings.study_uri
+    settings = replace(settings, tracking_uri=_kept(uri), study_uri=study_uri and without_secret(study_uri))
+    if study_uri is not None:
+        study_uri = check_study_uri(study_uri)
+        if uri is not None and same_database(uri, study_uri):
+            raise UserError(
+                f"--study-uri and --tracking-uri both name {without_secret(study_uri)}: Optuna and MLflow keep the "
+                "versions of their tables under one name",
+                hint="a database of its own for each, such as `createdb optuna` and `createdb mlflow`",
+            )
+    try:
+        folder.path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _cannot_be_made(folder, error) from None
+    with sweep_lock(folder):  # another driver may be making one of that name
+        check_free(home, name)
+        _make(folder, name, space, settings, study_uri, trials=trials, data=data)
+    return SweepHandle(home, folder, uri, study_uri)
+
+
+def _make(
+    folder: SweepFolder,
+    name: str,
+    space: Space,
+    settings: SweepSettings,
+    study_uri: str | None,
+    *,
+    trials: int,
+    data: dict[str, str],
+) -> None:
+    from pcdarts_tune.tracking.provenance import git_revision, versions
+
+    try:
+        for leftover in folder.path.glob("study.db*"):  # of a sweep that was never fully made
+            leftover.unlink()
+    except OSError as error:
+        raise _cannot_be_made(folder, error) from None
+    identity = uuid.uuid4().hex
+    if settings.storage is not None:
+        # its own: sweeps of several homes may have one name
+        settings = replace(settings, storage=below(settings.storage, f"{name}-{identity[:8]}"))
+    study = SweepStudy.create(
+        study_uri or folder.study_url,
+        name=study_name(name, identity) if study_uri else STUDY_NAME,
+        **study_settings(space, settings),
+    )
+    study.note("target", trials)
+    about = {
+        "format": FORMAT,
+        "name": name,
+        "id": identity,
+        "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "settings": asdict(settings),
+        "space": space.model_dump(mode="json"),
+        "data": data,
+        "versions": versions(),
+        "git": git_revision(),
+    }
+    # last of all: a folder without it is no sweep, and its name is free
+    write_json(folder.record_file, about)
+
+
+def _cannot_be_made(folder: SweepFolder, error: OSError) -> UserError:
+    return UserError(
+        f"{folder.path} cannot be made: {error.strerror}", hint="--home DIR, or PCDARTS_TUNE_HOME"
+    )
+
+
+def _kept(uri: str | None) -> str | None:
+    """A tracking URI as sweep.json keeps it: absolute, without a password. PostgreSQL's client looks for that elsewhere
+    too; MLflow's does not, so a mark says that one is needed."""
+    if uri is None:
+        return None
+    checked = check_uri(uri)
+    if is_postgresql(uri):
+        return without_secret(uri)
+    return f"secret:{without_secret(checked)}" if has_secret(checked) else checked
+
+
+def check_free(home: Path, name: str) -> None:
+    """Raises UserError when a sweep of that name exists, offering what to do with it."""
+    folder = SweepFolder.of(home, name)
+    if folder.record_file.exists():
+        raise UserError(
+            f"a sweep named {name!r} exists in {home}",
+            hint=f"pcdarts-tune resume {name} to go on with it, pcdarts-tune extend {name} --trials +16 "
+            "to give it more trials, or another --name",
+        )

@@ -1,0 +1,166 @@
+"""What the commands that run a sweep do around it: look before they start, and say at the end what came of it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from pcdarts_tune.errors import UserError
+from pcdarts_tune.home import SweepFolder, free_name, home_flag
+from pcdarts_tune.machine import network_file_system
+from pcdarts_tune.say import say
+
+if TYPE_CHECKING:
+    from pcdarts_tune.datasets import DataSet
+    from pcdarts_tune.spaces.space import Space
+    from pcdarts_tune.sweeps.runner import RunSettings
+    from pcdarts_tune.sweeps.sweep import SweepHandle
+
+
+def choose_name(home: Path, name: str | None, space: Space) -> str:
+    """The sweep's name: the one given, which must be free, or the space's with the next number."""
+    from pcdarts_tune.sweeps.create import check_free
+
+    chosen = free_name(home, space.name) if name is None else name
+    SweepFolder.of(home, chosen)
+    check_free(home, chosen)
+    return chosen
+
+
+def check_before(
+    home: Path,
+    run: RunSettings,
+    tracking_uri: str | None = None,
+    storage: str | None = None,
+    *,
+    goes_on: bool = False,
+) -> None:
+    """Refuse what would fail later: a home in a Ray job's temporary folder, trials that fit nowhere, dead addresses,
+    storage that cannot be written to. A sweep that `goes_on` does so without an MLflow server: its records wait."""
+    import os
+
+    from pcdarts_tune import places as storages
+    from pcdarts_tune.cluster.resources import share_resources, this_machine
+    from pcdarts_tune.cluster.session import probe
+    from pcdarts_tune.tracking.store import NoAnswer, require_answer
+
+    if "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ and "/ray/session" in str(home):
+        raise UserError(
+            f"{home} is the temporary folder of a Ray job and goes when it ends",
+            hint="--home with an absolute path on a disk that stays, the same on all nodes",
+        )
+    if tracking_uri is not None:
+        try:
+            require_answer(tracking_uri)
+        except NoAnswer as error:
+            if not goes_on:
+                raise
+            say(f"note: {error}; records wait until it answers")
+    if (kind := network_file_system(home)) is not None:
+        say(
+            f"note: {home} is on a network ({kind}), where SQLite's locks cannot be trusted: keep --home on a disk of this "
+            "machine, with --storage on the network, or take --study-uri and --tracking-uri of a server"
+        )
+    if run.address is not None:
+        probe(run.address)
+    else:
+        share_resources(this_machine(), trials=1, cpus=run.cpus, gpus=run.gpus, most=run.most)
+    if storage is not None:
+        storages.probe(storage)
+
+
+def load_images(space: Space, data: Path | None, home: Path | None, *, keep: bool = True) -> DataSet:
+    """The data set, checked as far as a sweep needs it before anything starts.
+
+    Args:
+        home: where decoded images are kept for the next time; None for nowhere.
+        keep: False only reads what is kept there, and writes nothing.
+
+    Raises:
+        UserError: what is wrong with it, or that the space holds nothing out to score trials on.
+    """
+    from pcdarts_tune.datasets.load import load_images as read_images
+    from pcdarts_tune.training.build import check_image_size
+
+    if space.data.split == "published":
+        raise UserError(
+            f"space {space.name!r} holds no images out (data.split: published), so trials could not be compared",
+            hint=f"pcdarts-tune search --space {space.name} for one search, or --set data.split=tuning",
+        )
+    images = read_images(space, data, home, keep=keep)
+    check_image_size(space.supernet.stem, images, "supernet")
+    check_image_size(space.evaluation.stem, images, "evaluation")
+    check_image_size(space.retrain.stem, images, "retrain")
+    return images
+
+
+def load_images_of(sweep: SweepHandle, data: Path | None) -> DataSet:
+    """The data set of a sweep, from where it was or from `data`.
+
+    Raises:
+        UserError: when it is not the one that the sweep was made with.
+    """
+    images = load_images(sweep.space, data or sweep.data_root, sweep.home)
+    before = sweep.about["data"]["digest"]
+    if images.digest != before:
+        raise UserError(
+            f"the images of sweep {sweep.name!r} have changed (digest {images.digest}, it began with {before}): "
+            "its trials could not be compared",
+            hint="--data DIR where the same images are, or a new sweep",
+        )
+    return images
+
+
+def extend(sweep: SweepHandle, more: bool, trials: int) -> None:
+    """Raise the number of trials, by `trials` or to it.
+
+    Raises:
+        UserError: when that is no more than it has.
+    """
+    target = sweep.target + trials if more else trials
+    if target <= sweep.target:
+        raise UserError(
+            f"sweep {sweep.name!r} has {sweep.target} trials already",
+            hint=f"--trials +{trials} for {trials} more",
+        )
+    sweep.study.note("target", target)
+
+
+def run_to_the_end(sweep: SweepHandle, run: RunSettings, images: DataSet, *, as_json: bool) -> int:
+    """Run a sweep and print its leaderboard and what to do next; the exit code."""
+    from pcdarts_tune.sweeps.leaderboard import leaderboard_json, print_leaderboard
+    from pcdarts_tune.sweeps.runner import run_sweep
+    from pcdarts_tune.sweeps.study.samplers import remarks
+
+    for remark in remarks(sweep.settings.sampler, sweep.space.tune):
+        say(f"note: {remark}")
+    to_go_on = f"to go on: pcdarts-tune resume {sweep.name}{home_flag(sweep.home.absolute())}"
+    try:
+        ended = run_sweep(sweep, run, data=images)
+    except KeyboardInterrupt:
+        say(f"stopped at once; {to_go_on}")
+        raise
+    records = sweep.records()
+    if as_json:
+        click.echo(leaderboard_json(records))
+    else:
+        print_leaderboard(records, sweep.keys)
+    sys.stdout.flush()
+    if ended.undelivered:
+        say(
+            f"MLflow did not take {ended.undelivered} records ({ended.trouble or 'no answer'}); "
+            f"they are kept: pcdarts-tune resume {sweep.name} delivers them, or --tracking-uri URI there for a store that answers"
+        )
+    if ended.reason != "done":
+        say(f"stopped ({ended.reason}); {to_go_on}")
+        return 130 if ended.reason == "interrupted" else 0
+    if not any(record.objective is not None for record in records):
+        say(f"no trial was completed; {sweep.what_next()}")
+        return 1
+    say(f"next: pcdarts-tune promote {sweep.name}{home_flag(sweep.home.absolute())}")
+    say(f"to read what came of it: pcdarts-tune report {sweep.name}{home_flag(sweep.home.absolute())}")
+    say(f"to compare the trials in MLflow: pcdarts-tune ui{home_flag(sweep.home.absolute())}")
+    return 0

@@ -1,0 +1,178 @@
+"""Where each trial stands: its rank, who else found its genotype, the spread over seeds, what it cost.
+
+standings(sweep.records())[0].to_dict()     # an entry of `leaderboard --json`
+
+The leaderboard as a table: trials best first, their settings, what they cost, what came of them.
+
+print_leaderboard(sweep.records(), sweep.keys)          # on stdout: it is a result
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pcdarts_tune.errors import visible
+from pcdarts_tune.spaces import naming
+from pcdarts_tune.spread import Spread
+from pcdarts_tune.tasks import Spent, hours
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from pcdarts_tune.tasks import TrialRecord
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A trial among the others.
+
+    Attributes:
+        rank: 1 for the best; None unless complete.
+        found_by: the trials that found its genotype, itself included; empty without one.
+        spread: of the objective over the complete trials with the same settings, each with a search seed of its own; None
+            where it is the only one.
+        spent: GPU-hours, or CPU-hours of a trial without a GPU; None where that is not known.
+    """
+
+    record: TrialRecord
+    rank: int | None
+    found_by: tuple[int, ...]
+    spread: Spread | None
+    spent: Spent | None
+
+    @property
+    def skip_connections(self) -> int | None:
+        """Of the normal cell."""
+        if self.record.genotype is None:
+            return None
+        return [operation for operation, _ in self.record.genotype["normal"]].count("skip_connect")
+
+    def to_dict(self) -> dict[str, Any]:
+        """The trial's record, and what is known of it beside the others."""
+        spent = {} if self.spent is None else {self.spent.unit: self.spent.hours}
+        return {
+            **self.record.to_dict(),
+            "rank": self.rank,
+            "skip_connections": self.skip_connections,
+            "found_by": list(self.found_by),
+            "spread": None if self.spread is None else self.spread.to_dict(),
+            "gpu_hours": spent.get("GPU"),
+            "cpu_hours": spent.get("CPU"),
+        }
+
+
+def standings(records: Sequence[TrialRecord]) -> list[Standing]:
+    """All trials, in the order given (best first, as `SweepHandle.records` has them)."""
+    found: dict[str, list[int]] = {}
+    alike: dict[str, list[float]] = {}
+    for record in records:
+        if record.genotype_hash is not None:
+            found.setdefault(record.genotype_hash, []).append(record.trial)
+        if record.objective is not None:
+            alike.setdefault(_settings(record), []).append(record.objective)
+    result = []
+    for place, record in enumerate(records, 1):
+        values = alike.get(_settings(record), []) if record.objective is not None else []
+        result.append(
+            Standing(
+                record=record,
+                rank=place if record.objective is not None else None,
+                found_by=tuple(sorted(found.get(record.genotype_hash or "", []))),
+                spread=Spread(tuple(values)) if len(values) > 1 else None,
+                spent=hours(record),
+            )
+        )
+    return result
+
+
+def _settings(record: TrialRecord) -> str:
+    return json.dumps(record.hyperparameters, sort_keys=True)
+
+
+def leaderboard_table(records: Sequence[TrialRecord], keys: Sequence[str]) -> Table:
+    """Trials as a table, in the order given; `keys` are the settings to show. Where there are several objectives, a star
+    marks the Pareto front. Columns that nobody fills are left out."""
+    from rich.table import Table
+
+    board = standings(records)
+    columns = leaderboard_columns(board, keys)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in columns:
+        if title == "outcome":
+            table.add_column(title, overflow="fold")
+        else:
+            table.add_column(title, justify="left" if title == "genotype" else "right", no_wrap=True)
+    for cells in zip(*columns.values(), strict=True):
+        table.add_row(*map(visible, cells))
+    return table
+
+
+def leaderboard_json(records: Sequence[TrialRecord]) -> str:
+    """The list that `--json` prints, best first."""
+    return json.dumps([standing.to_dict() for standing in standings(records)])
+
+
+def print_leaderboard(records: Sequence[TrialRecord], keys: Sequence[str]) -> None:
+    """The leaderboard on stdout; in a pipe nothing is cut off."""
+    from rich.console import Console
+
+    width = None if sys.stdout.isatty() else 200
+    # a reason may hold [brackets], which are no markup
+    Console(width=width, soft_wrap=False, markup=False, emoji=False).print(
+        leaderboard_table(records, keys), highlight=False
+    )
+
+
+def leaderboard_columns(board: Sequence[Standing], keys: Sequence[str]) -> dict[str, list[str]]:
+    """Title -> a cell a trial; columns that nobody fills are left out, and so is how many trials found a genotype where
+    each found its own."""
+
+    def column(cell: Callable[[Standing], object]) -> list[str]:
+        return ["" if (value := cell(standing)) is None else str(value) for standing in board]
+
+    def setting(key: str, of: TrialRecord) -> str | None:
+        return naming.short_value(of.hyperparameters[key]) if key in of.hyperparameters else None
+
+    def spent(unit: str, of: Standing) -> str | None:
+        return short_hours(of.spent.hours) if of.spent is not None and of.spent.unit == unit else None
+
+    columns = {
+        "rank": column(lambda s: s.rank),
+        "trial": column(lambda s: s.record.trial),
+        "accuracy": column(lambda s: None if s.record.objective is None else f"{s.record.objective:.4f}"),
+        "mean ± sd (n)": column(lambda s: s.spread and short_spread(s.spread)),
+        "Pareto": column(lambda s: "*" if s.record.pareto else None),
+        **{naming.short_name(key): column(lambda s, key=key: setting(key, s.record)) for key in keys},  # type: ignore[misc]
+        "params": column(lambda s: naming.short_count(s.record.params)),
+        "MACs": column(lambda s: naming.short_count(s.record.macs)),
+        "latency": column(lambda s: None if s.record.latency is None else f"{s.record.latency:.3g} ms"),
+        "skips": column(lambda s: s.skip_connections),
+        **{f"{unit}-h": column(lambda s, unit=unit: spent(unit, s)) for unit in ("GPU", "CPU")},  # type: ignore[misc]
+        "found": column(lambda s: len(s.found_by) or None),
+        "genotype": column(lambda s: (s.record.genotype_hash or "")[:8]),
+        "outcome": column(lambda s: outcome_text(s.record)),
+    }
+    if all(len(standing.found_by) < 2 for standing in board):
+        del columns["found"]
+    always = ("rank", "trial", "accuracy", "params", "MACs", "skips", "genotype", "outcome")
+    return {title: cells for title, cells in columns.items() if title in always or any(cells)}
+
+
+def outcome_text(record: TrialRecord) -> str:
+    """How a trial ended, with the reason where there is one."""
+    return f"{record.state}: {record.reason}" if record.reason else record.state
+
+
+def short_spread(spread: Spread) -> str:
+    """`0.9710 ± 0.0030 (3)`: mean, standard deviation, number of seeds."""
+    assert spread.std is not None, "a spread is of two values and more"
+    return f"{spread.mean:.4f} ± {spread.std:.4f} ({spread.n})"
+
+
+def short_hours(hours: float) -> str:
+    """Two digits that count: `0.0083`, `1.2`, `340`."""
+    return f"{hours:.2g}" if hours < 100 else f"{hours:.0f}"

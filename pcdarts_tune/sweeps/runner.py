@@ -1,0 +1,287 @@
+"""Running a sweep: Ray Tune executes what the study asks for, until it has the trials it shall have.
+
+    ended = run_sweep(open_sweep(home, "first"), RunSettings())
+    ended.reason                # "done", "interrupted", "time budget"
+
+Ray's own state is disposable. Every run is a new `Tuner` over the same study: trials that were proposed and
+have not ended go on from their checkpoints under their own numbers, and only then are new ones asked for.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pcdarts_tune.cluster.orphans import end_orphans, marked
+from pcdarts_tune.cluster.resources import Share, cluster, share_resources
+from pcdarts_tune.cluster.session import ray_running
+from pcdarts_tune.errors import UserError, WorkFailed, disk_full, says_full
+from pcdarts_tune.sweeps.ending import Loss, ReasonToStop, Stop, forget, loss
+from pcdarts_tune.sweeps.study.objectives import rung_after
+from pcdarts_tune.sweeps.study.samplers import SLOW, derived_seed
+from pcdarts_tune.sweeps.study.study import Proposal
+from pcdarts_tune.sweeps.tracker import deliver_late, summary, tracker_of
+from pcdarts_tune.tasks import TrialTask
+
+if TYPE_CHECKING:
+    from pcdarts_tune.sweeps.recorder import Recorder
+    from pcdarts_tune.sweeps.sweep import SweepHandle
+    from pcdarts_tune.sweeps.tracker import SweepTracker
+    from pcdarts_tune.sweeps.view import View
+    from pcdarts_tune.tasks import TrialFunction
+
+
+DELIVERED_WITHIN = 60.0
+"""Seconds that the end of a sweep waits for MLflow; what it has not taken then, `resume` delivers."""
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """How a sweep is run this time; none of it changes what its trials are told to compute (on CPUs, threads round
+    differently).
+
+    Attributes:
+        address: of a Ray cluster; None for this machine.
+        cpus, gpus: of one trial; None to choose.
+        most: trials at a time, at most.
+        time_budget: seconds after which the sweep stops, to be resumed.
+        quiet: no progress on stderr.
+    """
+
+    address: str | None = None
+    cpus: float | None = None
+    gpus: float | None = None
+    most: int | None = None
+    time_budget: float | None = None
+    quiet: bool = False
+
+
+@dataclass(frozen=True)
+class Ended:
+    """Why a run of a sweep came to its end, and how many records MLflow did not take."""
+
+    reason: ReasonToStop
+    undelivered: int = 0
+    trouble: str | None = None
+
+
+def run_sweep(
+    sweep: SweepHandle, run: RunSettings, *, data: Any = None, function: TrialFunction | None = None
+) -> Ended:
+    """Run a sweep to its end, or until it is interrupted or its time is spent.
+
+    Args:
+        data: the data set, loaded; workers get it from here.
+        function: what a trial does; None for the real one.
+
+    Raises:
+        UserError: when another process runs it, or its resources can never be had.
+        WorkFailed: when Ray does not run trials at all.
+    """
+    with sweep.lock(), Stop(run.time_budget, quiet=run.quiet) as stop:
+        end_orphans(sweep.about["id"])
+        tracker = tracker_of(sweep)
+        tracker.open()
+        try:
+            deliver_late(sweep, tracker)
+            if trials_left(sweep):
+                _run(sweep, run, stop, tracker, data, function)
+            reason: ReasonToStop = stop.reason if trials_left(sweep) else "done"
+        except KeyboardInterrupt:
+            raise  # at once: what MLflow does not have yet, `resume` delivers
+        except BaseException as error:
+            tracker.close("KILLED", summary(sweep), timeout=10)
+            if isinstance(error, Exception) and says_full(error):
+                raise disk_full(sweep.folder.path, sweep.name, error) from error
+            raise
+        status = "FINISHED" if reason == "done" else "KILLED"
+        waiting = None if run.quiet else _say_waiting
+        undelivered = tracker.close(status, summary(sweep), DELIVERED_WITHIN, waiting)
+        return Ended(reason, undelivered, tracker.last_trouble)
+
+
+def _say_waiting(left: int) -> None:
+    print(f"MLflow: {left} records are still to be delivered", file=sys.stderr, flush=True)
+
+
+def _run(
+    sweep: SweepHandle,
+    run: RunSettings,
+    stop: Stop,
+    tracker: SweepTracker,
+    data: Any,
+    function: TrialFunction | None,
+) -> None:
+    from pcdarts_tune.cluster.shipping import pack, size
+
+    packed = pack(data)
+    with marked(sweep.about["id"]), ray_running(address=run.address, data_bytes=size(packed)):
+        stop.listen()
+        left = trials_left(sweep)
+        # a trial's results on a CPU depend on its number of threads: what a sweep began with, it goes on with
+        cpus = run.cpus if run.cpus is not None else sweep.study.notes().get("cpus_per_trial")
+        try:
+            share = share_resources(cluster(), trials=left, cpus=cpus, gpus=run.gpus, most=run.most)
+        except UserError:
+            if run.cpus is not None:
+                raise
+            share = share_resources(cluster(), trials=left, cpus=None, gpus=run.gpus, most=run.most)
+        sweep.study.note("cpus_per_trial", share.cpus)
+        view = _view(sweep, run, share)
+        try:
+            _Run(sweep, share, stop, tracker, view, function, packed).to_the_end()
+        finally:
+            view.close()
+
+
+@dataclass(frozen=True)
+class _Run:
+    sweep: SweepHandle
+    share: Share
+    stop: Stop
+    tracker: SweepTracker
+    view: View
+    function: TrialFunction | None
+    packed: Any
+
+    def to_the_end(self) -> None:
+        """Tuner after Tuner until the study has its trials; more than one only where Ray itself gave up."""
+        losses: Counter[int] = Counter()
+        while not self.stop.asked and trials_left(self.sweep):
+            recorder, lost = self._fit()
+            gc.collect()  # what the run still holds of Ray must go before Ray does
+            if self.stop.asked:
+                return
+            if not recorder.live and not recorder.ended:
+                hint = "the logs of Ray, in /tmp/ray/session_latest/logs"
+                raise WorkFailed(f"Ray could not run the trials: {lost.reason}", hint=hint)
+            for number in sorted(recorder.lost(lost.actors)):
+                losses[number] += 1
+                self.view.restarted(number, lost.reason)
+                if losses[number] > self.sweep.settings.max_failures:
+                    recorder.fail(number, f"{lost.reason} ({losses[number]} times)")
+
+    def _fit(self) -> tuple[Recorder, Loss]:
+        from ray import tune
+
+        from pcdarts_tune.sweeps.ending import AskedToStop, Silent
+        from pcdarts_tune.sweeps.recorder import Recorder
+        from pcdarts_tune.sweeps.searcher import StudySearcher
+        from pcdarts_tune.sweeps.trials.trial import ray_trial
+
+        sweep, share, stop = self.sweep, self.share, self.stop
+        searcher = StudySearcher(
+            sweep.study,
+            target=sweep.target,
+            concurrent=share.concurrent,
+            task=_tasks(sweep, share),
+            unfinished=sweep.study.unfinished(),
+            beside=sweep.settings.sampler in SLOW,
+        )
+        recorder = Recorder(
+            sweep.study,
+            self.tracker,
+            self.view,
+            searcher,
+            sweep.folder.trial_address,
+            rung_after(sweep.space),
+        )
+        # else Tune starts one process after the other; the searcher knows how many there may be
+        os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(share.concurrent)
+        resources = {"cpu": share.cpus, **({"gpu": share.gpus} if share.gpus else {})}
+        told = tune.with_parameters(ray_trial, function=self.function, data=self.packed)
+        tuner = tune.Tuner(
+            tune.with_resources(told, resources),
+            tune_config=tune.TuneConfig(
+                search_alg=searcher,
+                num_samples=-1,
+                reuse_actors=True,
+                trial_name_creator=lambda trial: f"trial-{trial.config['number']}",
+                trial_dirname_creator=lambda trial: f"{trial.config['number']}-{trial.trial_id}",
+            ),
+            run_config=tune.RunConfig(
+                name=time.strftime("%Y%m%d-%H%M%S"),
+                storage_path=str(sweep.folder.ray),
+                failure_config=tune.FailureConfig(max_failures=sweep.settings.max_failures),
+                stop=AskedToStop(lambda: stop.asked),
+                callbacks=[recorder, Silent()],
+                verbose=0,
+            ),
+        )
+        lost: Loss | None = Loss("Ray ended its process")
+        try:
+            tuner.fit()
+        except BaseException as error:
+            trace = "".join(traceback.format_exception(error))
+            forget(error)
+            if isinstance(error, UserError) or not isinstance(error, Exception) or says_full(error):
+                raise
+            lost = loss(error)
+            if lost is None:
+                if not recorder.ended:
+                    error.add_note(trace)
+                    raise
+                # whatever it was, the sweep got on: no trial is blamed, and it goes on
+                recorder.live.clear()
+                lost = Loss(" ".join(str(error).split())[:300])
+        finally:
+            searcher.close()
+        assert lost is not None, "set above where it was not"
+        return recorder, lost
+
+
+def trials_left(sweep: SweepHandle) -> int:
+    """How many trials are to be run: those proposed that have not ended, and those not yet asked for."""
+    return len(sweep.study.unfinished()) + max(0, sweep.target - len(sweep.study))
+
+
+def _tasks(sweep: SweepHandle, share: Share) -> Callable[[Proposal], TrialTask]:
+    space = sweep.space.model_dump_json()
+    seed = derived_seed(sweep.settings.seed, "evaluation")
+
+    def task(proposal: Proposal) -> TrialTask:
+        return TrialTask(
+            number=proposal.number,
+            seed=proposal.seed,
+            evaluation_seed=seed,
+            hyperparameters=proposal.hyperparameters,
+            space=space,
+            folder=sweep.folder.trial_address(proposal.number),
+            evaluations=sweep.folder.evaluations_address,
+            threads=share.threads,
+            gpus=share.gpus,
+            execution=sweep.settings.execution.arguments(),
+        )
+
+    return task
+
+
+def _view(sweep: SweepHandle, run: RunSettings, share: Share) -> View:
+    from pcdarts_tune.sweeps.console import choose_view
+    from pcdarts_tune.sweeps.view import Board, Unbroken
+
+    ended = [record for record in sweep.records() if record.state in ("complete", "failed", "pruned")]
+    best = None if not ended or ended[0].objective is None else (ended[0].trial, ended[0].objective)
+    if not run.quiet:
+        about = f"sweep {sweep.name}: {sweep.target} trials, {share}; in {sweep.folder.path}"
+        print(about, file=sys.stderr, flush=True)
+    stages = {"search": sweep.space.search.epochs, "evaluation": sweep.space.evaluation.epochs}
+    board = Board(
+        sweep.target,
+        share.concurrent,
+        stages,
+        ended_before=len(ended),
+        best=best,
+        objectives=sweep.space.objectives,
+    )
+    for record in ended:
+        if record.pareto:
+            board.join(record.objectives or {})
+    return Unbroken(choose_view(board, quiet=run.quiet))

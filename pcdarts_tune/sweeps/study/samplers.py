@@ -1,0 +1,141 @@
+"""How hyperparameters are proposed, by name. A sampler is made anew for each proposal, seeded by (sweep seed, number).
+
+A sampler that Optuna re-creates with one seed replays its random numbers and proposes duplicates after a restart; one
+made for each number draws after a restart what it would have drawn without it. What a sampler needs to remember lies in the
+study.
+
+    sampler("tpe", Occasion(seed=0, number=12, finished=11, tune=space.tune))
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pcdarts_tune.errors import UserError, nearest
+
+if TYPE_CHECKING:
+    import optuna
+
+    from pcdarts_tune.spaces.range_kinds import Range
+
+STARTUP_TRIALS = 10
+"""Trials that must have ended before a model proposes; until then proposals are random. Optuna's own default."""
+POPULATION = 16
+"""Trials of a generation of NSGA-II; Optuna's 50 would be random search in most sweeps."""
+SLOW = ("gp",)
+"""Samplers that may take seconds: they work beside the driver's loop, see searcher.py."""
+
+
+@dataclass(frozen=True)
+class Occasion:
+    """What a proposal may depend on, besides the study.
+
+    Attributes:
+        seed: the sweep's.
+        number: of the trial that is proposed.
+        finished: how many trials have ended.
+        tune: what is drawn.
+    """
+
+    seed: int
+    number: int
+    finished: int
+    tune: Mapping[str, Range]
+
+    @property
+    def own_seed(self) -> int:
+        """Of this proposal alone."""
+        return derived_seed(self.seed, "proposal", self.number)
+
+
+def derived_seed(seed: int, *path: object) -> int:
+    """A seed of its own for `path` (a trial's number, "evaluation", ...) under the sweep's seed: 0 <= value < 2**31."""
+    text = "/".join(str(part) for part in (seed, *path))
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") >> 1
+
+
+def sampler(name: str, occasion: Occasion) -> optuna.samplers.BaseSampler:
+    """The sampler called `name` for one proposal.
+
+    Raises:
+        UserError: naming the samplers there are.
+    """
+    if name not in SAMPLERS:
+        raise UserError(
+            f"no sampler named {name!r}{nearest(name, SAMPLERS)}; there are {', '.join(SAMPLERS)}",
+            hint="--sampler tpe",
+        )
+    return SAMPLERS[name](occasion)
+
+
+def _tpe(occasion: Occasion) -> optuna.samplers.BaseSampler:
+    """Tree-structured Parzen estimator, all parameters together, those that hang on another in groups; a trial that still
+    runs counts as bad, so that trials at the same time differ."""
+    import optuna
+
+    if occasion.finished < STARTUP_TRIALS:
+        return _random(occasion)
+    return optuna.samplers.TPESampler(
+        multivariate=True,
+        group=True,
+        constant_liar=True,
+        n_startup_trials=STARTUP_TRIALS,
+        seed=occasion.own_seed,
+    )
+
+
+def _random(occasion: Occasion) -> optuna.samplers.BaseSampler:
+    from pcdarts_tune.sweeps.study.proposing import Keyed
+
+    return Keyed(occasion.own_seed)
+
+
+def _gp(occasion: Occasion) -> optuna.samplers.BaseSampler:
+    from pcdarts_tune.sweeps.study.proposing import GaussianProcess
+
+    return GaussianProcess(seed=occasion.own_seed, startup=STARTUP_TRIALS)
+
+
+def _nsga2(occasion: Occasion) -> optuna.samplers.BaseSampler:
+    import optuna
+
+    return optuna.samplers.NSGAIISampler(population_size=POPULATION, seed=occasion.own_seed)
+
+
+def _cmaes(occasion: Occasion) -> optuna.samplers.BaseSampler:
+    from pcdarts_tune.sweeps.study.proposing import CmaEs
+
+    sweep_seed = derived_seed(occasion.seed, "cmaes")
+    return CmaEs(occasion.tune, seed=occasion.own_seed, sweep_seed=sweep_seed)
+
+
+def _qmc(occasion: Occasion) -> optuna.samplers.BaseSampler:
+    from pcdarts_tune.sweeps.study.proposing import Sobol
+
+    return Sobol(occasion.tune, derived_seed(occasion.seed, "sobol"), occasion.number)
+
+
+SAMPLERS: dict[str, Callable[[Occasion], optuna.samplers.BaseSampler]] = {
+    "tpe": _tpe,
+    "random": _random,
+    "gp": _gp,
+    "nsga2": _nsga2,
+    "cmaes": _cmaes,
+    "qmc": _qmc,
+}
+
+
+def remarks(name: str, tune: Mapping[str, Range]) -> list[str]:
+    """What a sampler does otherwise than one may expect with these ranges: lines for the person who chose it."""
+    from pcdarts_tune.spaces.range_kinds import ConditionalRange
+    from pcdarts_tune.spaces.ranges import numeric_keys
+
+    if name == "cmaes" and (rest := sorted(set(tune) - set(numeric_keys(tune)))):
+        return [f"cmaes draws {', '.join(rest)} at random: not numbers, or not always"]
+    hanging = sorted(key for key, item in tune.items() if isinstance(item, ConditionalRange))
+    if name in ("gp", "nsga2") and hanging:
+        return [f"{name} draws {', '.join(hanging)} at random: the range depends on another key"]
+    return []

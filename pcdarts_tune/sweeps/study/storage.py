@@ -1,0 +1,283 @@
+"""The lock of a sweep whose study is in PostgreSQL: an advisory lock there, for drivers on other machines see no file's.
+
+    with StudyLock("postgresql://me@db/optuna", "first-1f0c…") as lock:
+        lock.check()        # still ours, also after the server was restarted
+
+PostgreSQL lets go of it when the connection ends, however the process ended; nothing is left to clean up. A pooler
+between the two must keep sessions apart (PgBouncer: session pooling).
+
+Optuna's storage of a study, SQLite or PostgreSQL, and what is done when it does not answer.
+
+A PostgreSQL server that is away (a restart, a cut line) is waited for: the driver stands still meanwhile, and its trials
+wait at the end of their epochs. Anything else, such as a full disk, ends the sweep with a message; what the trials have
+done lies in their folders.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, Self, TypeVar
+
+from pcdarts_tune.addresses import engine_url, is_postgresql, masked, without_secret
+from pcdarts_tune.errors import UserError, WorkFailed, says_full
+
+if TYPE_CHECKING:
+    import optuna
+    import sqlalchemy
+
+CONNECT = {
+    "connect_timeout": 10,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "application_name": f"pcdarts-tune, process {os.getpid()} on {socket.gethostname()}"[:63],
+}
+"""How libpq connects: a dead line is noticed within a minute, and the server can say who holds a lock."""
+
+_HOLDER = """
+select application_name || coalesce(' (' || host(client_addr) || ')', '')
+       || ' since ' || to_char(backend_start, 'YYYY-MM-DD HH24:MI:SS')
+from pg_locks join pg_stat_activity using (pid)
+where locktype = 'advisory' and objsubid = 1 and granted
+  and pg_locks.database = (select oid from pg_database where datname = current_database())
+  and (classid::bigint << 32 | objid::bigint) = :key
+"""
+
+
+class StudyLock:
+    """Held by the one process that runs a sweep, whichever machine that is on.
+
+    Args:
+        url: of the PostgreSQL database that holds the study.
+        study: its name there.
+        sweep: the sweep's name, for messages.
+
+    Raises:
+        UserError: on entering, when another driver holds it, with its process id and host; when nobody answers.
+    """
+
+    PATIENCE = 1.0
+    """Seconds to try for: a driver that was just killed is noticed by the server an instant later."""
+
+    def __init__(self, url: str, study: str, sweep: str) -> None:
+        self._url, self._sweep, self._key = url, sweep, lock_key(study)
+        self._engine: sqlalchemy.Engine | None = None
+        self._held: sqlalchemy.Connection | None = None
+
+    def __enter__(self) -> Self:
+        self._take()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._drop()
+
+    def check(self) -> None:
+        """See that the lock is still held; take it again where the connection was lost.
+
+        Raises:
+            WorkFailed: another driver took it meanwhile.
+            sqlalchemy.exc.DBAPIError: when nobody answers.
+        """
+        import sqlalchemy
+        from sqlalchemy.exc import DBAPIError
+
+        if self._held is not None:
+            try:
+                self._held.execute(sqlalchemy.text("select 1"))
+                return
+            except DBAPIError:
+                self._drop()
+        try:
+            self._take()
+        except UserError as error:
+            raise WorkFailed(
+                f"the connection to the study was lost, and meanwhile {error}", hint=error.hint
+            ) from None
+
+    def _take(self) -> None:
+        import sqlalchemy
+
+        engine = _engine(self._url)
+        connection = engine.connect()
+        try:
+            end = time.monotonic() + self.PATIENCE
+            while True:
+                query = sqlalchemy.text("select pg_try_advisory_lock(:key)")
+                if connection.execute(query, {"key": self._key}).scalar():
+                    break
+                if time.monotonic() > end:
+                    holder = connection.execute(sqlalchemy.text(_HOLDER), {"key": self._key}).scalar()
+                    raise UserError(
+                        f"sweep {self._sweep!r} is already being run, by {holder or 'another driver'}",
+                        hint=f"wait for it, or stop that process; the study is in {without_secret(self._url)}",
+                    )
+                time.sleep(0.1)
+        except BaseException:
+            connection.close()
+            engine.dispose()
+            raise
+        self._engine, self._held = engine, connection
+
+    def _drop(self) -> None:
+        if self._held is not None:
+            # not given back to a pool, which would keep the session and its lock
+            self._held.invalidate()
+            self._held.close()
+        if self._engine is not None:
+            self._engine.dispose()
+        self._engine = self._held = None
+
+
+def lock_key(study: str) -> int:
+    """The number that stands for a study among PostgreSQL's advisory locks: 0 <= key < 2**63."""
+    return int.from_bytes(hashlib.sha256(f"pcdarts-tune/{study}".encode()).digest()[:8], "big") >> 1
+
+
+def is_locked(url: str, study: str) -> bool:
+    """Whether a driver holds the lock of a study; False where that cannot be told."""
+    import sqlalchemy
+    from sqlalchemy.exc import SQLAlchemyError
+
+    engine = _engine(url)
+    try:
+        with engine.connect() as connection:
+            holder = connection.execute(sqlalchemy.text(_HOLDER), {"key": lock_key(study)}).first()
+        return holder is not None
+    except SQLAlchemyError:
+        return False
+    finally:
+        engine.dispose()
+
+
+def _engine(url: str) -> sqlalchemy.Engine:
+    import sqlalchemy
+    from sqlalchemy.pool import NullPool
+
+    connect: dict[str, Any] = dict(CONNECT)
+    return sqlalchemy.create_engine(
+        engine_url(url), poolclass=NullPool, isolation_level="AUTOCOMMIT", connect_args=connect
+    )
+
+
+log = logging.getLogger(__name__)
+
+PATIENCE = 300.0
+"""Seconds that a database that was there before is waited for."""
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class _Stored(Protocol):
+    url: str
+
+
+S = TypeVar("S", bound=_Stored)
+
+
+def open_storage(url: str) -> optuna.storages.RDBStorage:
+    """Optuna's storage at `url`; its tables are made where there are none."""
+    import optuna
+
+    if is_postgresql(url):
+        kwargs = {"pool_pre_ping": True, "connect_args": CONNECT}
+        return optuna.storages.RDBStorage(engine_url(url), engine_kwargs=kwargs)
+    return optuna.storages.RDBStorage(url, engine_kwargs={"connect_args": {"timeout": 60}})
+
+
+@contextmanager
+def told(url: str) -> Iterator[None]:
+    """What goes wrong while a study is opened, as a message.
+
+    Raises:
+        UserError: no database there, no right to it, not Optuna's.
+    """
+    from optuna.exceptions import StorageInternalError
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except (SQLAlchemyError, StorageInternalError, ValueError, RuntimeError) as error:
+        hint = "restore study.db from a copy; of another version of Optuna: `optuna storage upgrade --storage URL`"
+        if is_postgresql(url):
+            hint = (
+                "the server's address, the right to create tables there, and the password: in --study-uri or "
+                "PCDARTS_TUNE_STUDY_URI, or where libpq looks (PGPASSWORD, ~/.pgpass); it is never written down"
+            )
+        where = f"the Optuna study at {without_secret(url)}"
+        if _full(error):
+            raise WorkFailed(f"{where}: {_reason(error)}", hint=FULL) from None
+        raise UserError(f"{where} cannot be opened: {_reason(error)}", hint=hint) from None
+
+
+FULL = "make space on that disk, then `pcdarts-tune resume SWEEP`; nothing that was finished is lost"
+
+
+def steady(method: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[S, P], T]:
+    """Try a method of a study again while its database is away. The method must bear to be begun twice.
+
+    Raises:
+        WorkFailed: it did not come back, or the store refuses.
+    """
+
+    @wraps(method)
+    def patient(self: S, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        begun, pause = time.monotonic(), 0.5
+        while True:
+            try:
+                return method(self, *args, **kwargs)
+            except Exception as error:
+                if not _of_the_store(error):
+                    raise
+                if not _away(error) or time.monotonic() - begun > PATIENCE:
+                    raise _failed(self.url, error) from error
+                if pause == 0.5:
+                    # seen on stderr also where nothing is configured
+                    log.warning("the study at %s does not answer; waiting for it", without_secret(self.url))
+                time.sleep(pause)
+                pause = min(2 * pause, 5.0)
+
+    return patient
+
+
+def _failed(url: str, error: Exception) -> WorkFailed:
+    hint = FULL if _full(error) else "`pcdarts-tune resume SWEEP` goes on once the database answers"
+    return WorkFailed(f"the study at {without_secret(url)} failed: {_reason(error)}", hint=hint)
+
+
+def _of_the_store(error: BaseException) -> bool:
+    from optuna.exceptions import StorageInternalError
+    from sqlalchemy.exc import SQLAlchemyError
+
+    return isinstance(error, StorageInternalError | SQLAlchemyError)
+
+
+def _away(error: BaseException) -> bool:
+    """Whether the line to a server was cut, as against a refusal."""
+    from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+
+    cause: Any = error if isinstance(error, DBAPIError) else error.__cause__
+    if not isinstance(cause, DBAPIError) or "sqlite" in type(cause.orig).__module__:
+        return False
+    return cause.connection_invalidated or isinstance(cause, OperationalError | InterfaceError)
+
+
+def _full(error: BaseException) -> bool:
+    return says_full(_reason(error))
+
+
+def _reason(error: BaseException) -> str:
+    """What the database said, in one line."""
+    cause: Any = error.__cause__ if type(error).__name__ == "StorageInternalError" else error
+    said = str(getattr(cause, "orig", None) or cause or error)
+    return masked(" ".join(said.split())[:300]) or type(error).__name__

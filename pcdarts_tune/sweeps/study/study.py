@@ -1,0 +1,316 @@
+"""The Optuna study of a sweep: the truth about its trials.
+
+A trial is asked for, started, told. What it is (seed, hyperparameters) and how it ended (an `Outcome`) are
+attributes of the Optuna trial; where MLflow keeps it is an attribute of the study, which can be set after the
+trial has ended.
+
+    study = SweepStudy.create("sqlite:////home/me/study.db", tune=space.tune, start=starting_point(space), seed=0)
+    proposal = study.ask(target=32)         # Proposal(number=0, seed=…, hyperparameters={"supernet.k": 4, …})
+    study.start(proposal.number)
+    study.tell(proposal.number, Outcome("complete", 0.97, …))
+    study.records()
+
+Failures are told as PRUNED without an intermediate value, which TPE ranks worst (FAIL would teach it nothing); the
+attributes say what really happened, and only they are shown to people.
+"""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pcdarts_tune.addresses import without_secret
+from pcdarts_tune.errors import UserError
+from pcdarts_tune.spaces.range_kinds import Range, label
+from pcdarts_tune.spaces.ranges import encode, grid, propose
+from pcdarts_tune.sweeps.study.objectives import (
+    Rung,
+    directions,
+    objective_values,
+    reason_to_stop,
+    with_front,
+)
+from pcdarts_tune.sweeps.study.samplers import Occasion, derived_seed, sampler
+from pcdarts_tune.sweeps.study.storage import open_storage, steady, told
+from pcdarts_tune.tasks import Outcome, State, TrialRecord, ranked
+
+if TYPE_CHECKING:
+    import optuna
+
+__all__ = ["Proposal", "SweepStudy", "derived_seed"]
+
+STUDY_NAME = "sweep"
+_OPEN = ("RUNNING", "WAITING")
+"""Optuna's states of a trial that was not told."""
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A trial to run: its number, the seed of its search, and dotted key -> value."""
+
+    number: int
+    seed: int
+    hyperparameters: dict[str, Any]
+
+
+class SweepStudy:
+    """An Optuna study with the settings that a sweep needs; one driver at a time writes to it (see locks.sweep_lock).
+
+    Args:
+        study: the Optuna study.
+        tune: what is drawn, by dotted key.
+        start: what the first trial takes, under Optuna's names (`spaces.starting_point`); None to draw it
+            like the others.
+        seed: the sweep's.
+        sampler: a name that `samplers.SAMPLERS` knows.
+        objectives: names of `objectives.DIRECTIONS`.
+        url: of the store, for messages.
+    """
+
+    def __init__(
+        self,
+        study: optuna.Study,
+        *,
+        tune: Mapping[str, Range],
+        start: Mapping[str, Any] | None,
+        seed: int,
+        sampler: str = "tpe",
+        objectives: Sequence[str] = ("accuracy",),
+        url: str = "",
+    ) -> None:
+        self._study = study
+        self._tune, self._start = tune, start
+        self._seed, self._sampler, self._objectives = seed, sampler, tuple(objectives)
+        self.url = url
+        self.guard: Callable[[], None] = lambda: None
+        """Called before every proposal and outcome: sees that this driver may still write."""
+        self._checking = threading.Lock()  # a slow sampler asks in a thread of its own
+
+    @classmethod
+    def create(cls, url: str, *, name: str = STUDY_NAME, **settings: Any) -> SweepStudy:
+        """A new study in the store at `url`."""
+        import optuna
+
+        _quiet()
+        with told(url):
+            study = optuna.create_study(
+                storage=open_storage(url),
+                study_name=name,
+                directions=directions(settings.get("objectives", ("accuracy",))),
+            )
+        return cls(study, url=url, **settings)
+
+    @classmethod
+    def unsaved(cls, **settings: Any) -> SweepStudy:
+        """A study in memory, gone with the process."""
+        import optuna
+
+        _quiet()
+        aims = directions(settings.get("objectives", ("accuracy",)))
+        return cls(optuna.create_study(directions=aims), **settings)
+
+    @classmethod
+    def open(cls, url: str, *, name: str = STUDY_NAME, **settings: Any) -> SweepStudy:
+        """The study in the store at `url`.
+
+        Raises:
+            UserError: when there is none.
+        """
+        import optuna
+
+        _quiet()
+        try:
+            with told(url):
+                study = optuna.load_study(study_name=name, storage=open_storage(url))
+        except KeyError:
+            raise UserError(
+                f"{without_secret(url)} holds no sweep", hint="a sweep that was not fully created: delete it"
+            ) from None
+        return cls(study, url=url, **settings)
+
+    @steady
+    def __len__(self) -> int:
+        return len(self._trials())
+
+    @steady
+    def ask(self, target: int) -> Proposal:
+        """Propose the next trial of a sweep of `target` trials: the space's own values first, a whole grid before any
+        repeat where the grid fits into the target, else what the sampler draws, seeded by (seed, number)."""
+        self._check()
+        trials = self._trials()
+        open_ones = [trial for trial in trials if trial.state.name in _OPEN]
+        for trial in open_ones:
+            if "hyperparameters" not in trial.user_attrs:
+                return self._complete(trial)  # an attempt that was cut off with the connection
+        number, finished = len(trials), len(trials) - len(open_ones)
+        fixed = self._fixed(number, target)
+        if fixed is not None:
+            self._study.enqueue_trial(fixed)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what Optuna calls experimental is no user's business
+            self._study.sampler = sampler(self._sampler, Occasion(self._seed, number, finished, self._tune))
+            return self._describe(self._study.ask())
+
+    @steady
+    def unfinished(self) -> list[Proposal]:
+        """Trials that were proposed and not told, lowest number first: a driver that takes over runs these again."""
+        return [self._complete(trial) for trial in self._trials() if not trial.state.is_finished()]
+
+    @steady
+    def start(self, number: int) -> None:
+        """Note that a trial runs now; until then it is `waiting`."""
+        self._trial(number).set_user_attr("started", True)
+
+    @steady
+    def tell(self, number: int, outcome: Outcome) -> bool:
+        """Write down how a trial ended; False when that was known already."""
+        from optuna.trial import TrialState
+
+        self._check()
+        if self._frozen(number).state.is_finished():
+            return False
+        trial = self._trial(number)
+        trial.set_user_attr("outcome", outcome.to_dict())
+        for name, over in outcome.constraints.items():
+            if name not in trial.constraints:
+                trial.set_constraint(name, over)
+        if outcome.state == "complete":
+            self._study.tell(number, list(objective_values(self._objectives, outcome).values()))
+            return True
+        # what was stopped at a rung ranks below all that is complete, and among its like by how far it came; Optuna takes no
+        # such value where there are several objectives
+        if outcome.state == "pruned" and len(self._objectives) == 1:
+            reported = self._frozen(number).intermediate_values
+            for epochs, entry in _rungs(trial.user_attrs).items():
+                if int(epochs) not in reported:
+                    trial.report(entry["values"]["accuracy"], int(epochs))
+        self._study.tell(number, state=TrialState.PRUNED)
+        return True
+
+    @steady
+    def reached(self, number: int, reached: Mapping[str, float], rung: Rung) -> str | None:
+        """Write down the values a trial has at a rung; why it ends there, None when it goes on. Asked again, the answer is
+        the one that was given first."""
+        key = f"rung/{rung.epochs}"
+        trials = self._trials()
+        known = trials[number].user_attrs.get(key)
+        if known is None:
+            others = [
+                trial.user_attrs[key]["values"]
+                for trial in trials
+                if trial.number != number and key in trial.user_attrs
+            ]
+            stop = reason_to_stop(self._objectives, dict(reached), others, rung)
+            known = {"values": dict(reached), "stop": stop}
+            if not trials[number].state.is_finished():
+                self._trial(number).set_user_attr(key, known)
+        answer: str | None = known["stop"]
+        return answer
+
+    @steady
+    def note(self, key: str, value: Any) -> None:
+        """Keep a JSON value with the study: `run/3` is the MLflow run of trial 3, `run` that of the sweep."""
+        self._study.set_user_attr(key, value)
+
+    @steady
+    def notes(self) -> dict[str, Any]:
+        """All that was noted."""
+        return self._study.user_attrs
+
+    @steady
+    def records(self) -> list[TrialRecord]:
+        """All trials, best first."""
+        notes = self.notes()
+        records = [_record(trial, notes.get(f"run/{trial.number}")) for trial in self._trials()]
+        return ranked(with_front(records, self._objectives))
+
+    def _check(self) -> None:
+        with self._checking:
+            self.guard()
+
+    def _trials(self) -> list[optuna.trial.FrozenTrial]:
+        return self._study.get_trials(deepcopy=False)
+
+    def _trial(self, number: int) -> optuna.Trial:
+        import optuna
+
+        return optuna.Trial(self._study, self._frozen(number)._trial_id)
+
+    def _frozen(self, number: int) -> optuna.trial.FrozenTrial:
+        """One trial, without reading the others."""
+        storage, study = self._study._storage, self._study._study_id
+        return storage.get_trial(storage.get_trial_id_from_study_id_trial_number(study, number))
+
+    def _complete(self, trial: optuna.trial.FrozenTrial) -> Proposal:
+        from optuna.trial import TrialState
+
+        if "hyperparameters" in trial.user_attrs:
+            return Proposal(trial.number, trial.user_attrs["seed"], trial.user_attrs["hyperparameters"])
+        # the driver died between asking and writing down what it drew: draw what is missing, with the same seed
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            occasion = Occasion(self._seed, trial.number, trial.number, self._tune)
+            self._study.sampler = sampler(self._sampler, occasion)
+            asked = self._study.ask() if trial.state == TrialState.WAITING else self._trial(trial.number)
+            return self._describe(asked)
+
+    def _describe(self, trial: optuna.Trial) -> Proposal:
+        values = propose(self._tune, trial)
+        seed = derived_seed(self._seed, "trial", trial.number)
+        trial.set_user_attr("seed", seed)
+        trial.set_user_attr("hyperparameters", values)
+        return Proposal(trial.number, seed, values)
+
+    def _fixed(self, number: int, target: int) -> dict[str, Any] | None:
+        if number == 0 and self._start is not None:
+            return dict(self._start)
+        combinations = grid(self._tune, limit=target) if self._tune else None
+        if not combinations:
+            return None
+        tried = {_key(trial.user_attrs.get("hyperparameters", {})) for trial in self._trials()}
+        return next(
+            (encode(self._tune, values) for values in combinations if _key(values) not in tried), None
+        )
+
+
+def _key(values: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted((key, label(value)) for key, value in values.items()))
+
+
+def _record(trial: optuna.trial.FrozenTrial, run_id: str | None) -> TrialRecord:
+    attributes = trial.user_attrs
+    known: dict[str, Any] = attributes.get("outcome", {}) if trial.state.is_finished() else {}
+    running: State = "running" if "started" in attributes else "waiting"
+    return TrialRecord(
+        trial=trial.number,
+        state=known.get("state", "failed") if trial.state.is_finished() else running,
+        objective=known.get("objective"),
+        genotype=known.get("genotype"),
+        genotype_hash=known.get("genotype_hash"),
+        params=known.get("params"),
+        macs=known.get("macs"),
+        hyperparameters=attributes.get("hyperparameters", {}),
+        run_id=run_id,
+        reason=known.get("reason"),
+        seed=attributes.get("seed", 0),
+        evaluation_from=known.get("evaluation_from"),
+        seconds=known.get("seconds"),
+        metrics=known.get("metrics", {}),
+        latency=known.get("latency"),
+        constraints=known.get("constraints", {}),
+        rungs={epochs: entry["values"]["accuracy"] for epochs, entry in _rungs(attributes).items()},
+    )
+
+
+def _rungs(attributes: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Epochs -> what was written down at the rung, as a trial's attributes have it."""
+    return {key.removeprefix("rung/"): value for key, value in attributes.items() if key.startswith("rung/")}
+
+
+def _quiet() -> None:
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)

@@ -1,0 +1,320 @@
+"""A sweep as others see it: made, opened, asked for its trials and its best. runner.py runs it.
+
+sweep = open_sweep(Path("pcdarts-home"), "first")
+sweep.best().genotype
+sweep.record(3) == sweep.record_of_run("2f6c…")
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pcdarts_tune.addresses import check_study_uri, check_uri
+from pcdarts_tune.errors import UserError, WorkFailed
+from pcdarts_tune.home import (
+    SweepFolder,
+    artifact_root,
+    default_tracking_uri,
+    find_sweep,
+    is_running,
+    sweep_lock,
+)
+from pcdarts_tune.spaces.ranges import varied
+from pcdarts_tune.sweeps.record import read_record
+from pcdarts_tune.sweeps.study.storage import StudyLock, is_locked
+from pcdarts_tune.sweeps.study.study import STUDY_NAME, SweepStudy
+from pcdarts_tune.tasks import Execution, TrialRecord, ranked
+from pcdarts_tune.tracking.store import MlflowStore
+
+if TYPE_CHECKING:
+    from pcdarts_tune.spaces.space import Space
+
+FORMAT = 1
+"""Of sweep.json; a file with a higher number is refused."""
+
+
+@dataclass(frozen=True)
+class SweepSettings:
+    """What a sweep is made of besides its space; kept in sweep.json.
+
+    Attributes:
+        seed: of proposals, searches and evaluations.
+        sampler: how hyperparameters are proposed.
+        data_root: `--data`, absolute.
+        tracking_uri: None for the home's own store.
+        study_uri: of the PostgreSQL database that holds the study, without its password; None for study.db.
+        storage: where its trials leave files, when not in its folder: a path or a URL (sweeping/storage.py), its own.
+        max_failures: how often a trial whose process was lost is started again.
+        precision, compile, graphs: of its trials, see `execution.Execution`.
+    """
+
+    seed: int = 0
+    sampler: str = "tpe"
+    data_root: str | None = None
+    tracking_uri: str | None = None
+    study_uri: str | None = None
+    storage: str | None = None
+    max_failures: int = 2
+    precision: str = "float32"
+    compile: bool = False
+    graphs: bool | str = "auto"
+
+    @property
+    def execution(self) -> Execution:
+        """How its trials are executed, and its promotions unless they are told otherwise."""
+        return Execution(self.precision, self.compile, self.graphs)
+
+
+class SweepHandle:
+    """A sweep that exists.
+
+    Args:
+        home: the home folder.
+        folder: the sweep's.
+        tracking_uri, study_uri: in place of those it was made with (a password is never written down).
+    """
+
+    def __init__(
+        self,
+        home: Path,
+        folder: SweepFolder,
+        tracking_uri: str | None = None,
+        study_uri: str | None = None,
+    ) -> None:
+        self.home = home
+        self.about: dict[str, Any] = read_record(folder.record_file, FORMAT, SweepSettings)
+        self.settings = SweepSettings(**self.about["settings"])
+        self.folder = SweepFolder(folder.path, self.settings.storage)
+        self._tracking_uri = tracking_uri
+        self._study_uri = study_uri
+        if study_uri and self.settings.study_uri is None:
+            raise UserError(
+                f"sweep {folder.name!r} keeps its study in {folder.study_url}; --study-uri cannot move it",
+                hint="leave --study-uri away",
+            )
+
+    @property
+    def name(self) -> str:
+        return self.folder.name
+
+    @cached_property
+    def space(self) -> Space:
+        """The space, as resolved when the sweep was made."""
+        import json
+
+        from pcdarts_tune.spaces.space import Space
+
+        try:
+            return Space.model_validate_json(json.dumps(self.about["space"]))
+        except ValueError as error:
+            reason = "; ".join(str(error).splitlines()[1:3])
+            raise UserError(
+                f"{self.folder.record_file}: its space is not what a sweep writes: {reason[:300]}",
+                hint="restore it from a copy, or use the version of pcdarts-tune that made it",
+            ) from None
+
+    @cached_property
+    def study(self) -> SweepStudy:
+        """The Optuna study."""
+        settings = study_settings(self.space, self.settings)
+        return SweepStudy.open(self.study_url, name=self.study_name, **settings)
+
+    @cached_property
+    def study_url(self) -> str:
+        """Where the study is; for PostgreSQL with the password that was given again, or without one, for libpq to find."""
+        kept = self.settings.study_uri
+        if kept is None:
+            return self.folder.study_url
+        return check_study_uri(self._study_uri or os.environ.get("PCDARTS_TUNE_STUDY_URI") or kept)
+
+    @property
+    def study_name(self) -> str:
+        """The study's name in its store: one that others use too needs more than the sweep's name."""
+        return study_name(self.name, self.about["id"]) if self.settings.study_uri else STUDY_NAME
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Held by the one driver that runs the sweep: a file's lock, and with PostgreSQL one that other machines see.
+
+        Raises:
+            UserError: another driver holds it.
+        """
+        with sweep_lock(self.folder):
+            if self.settings.study_uri is None:
+                yield
+                return
+            study = self.study
+            with StudyLock(self.study_url, self.study_name, self.name) as held:
+                study.guard = held.check
+                try:
+                    yield
+                finally:
+                    study.guard = lambda: None
+
+    @property
+    def running(self) -> bool:
+        """Whether a driver runs the sweep now."""
+        if is_running(self.folder):
+            return True
+        return self.settings.study_uri is not None and is_locked(self.study_url, self.study_name)
+
+    @property
+    def data_root(self) -> Path | None:
+        """`--data` of the sweep."""
+        return Path(self.settings.data_root) if self.settings.data_root else None
+
+    @property
+    def target(self) -> int:
+        """How many trials the sweep shall have."""
+        return int(self.study.notes().get("target", 0))
+
+    @cached_property
+    def tracking_uri(self) -> str:
+        """MLflow's store.
+
+        Raises:
+            UserError: when the sweep was made with an address that held a password.
+        """
+        if self._tracking_uri:
+            return check_uri(self._tracking_uri)
+        uri = self.settings.tracking_uri
+        if uri is None:
+            return default_tracking_uri(self.home)
+        if uri.startswith("secret:"):
+            uri = uri.removeprefix("secret:")
+            if not any(
+                os.environ.get(name) for name in ("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
+            ):
+                raise UserError(
+                    f"sweep {self.name!r} records in {uri} under a password, which is not kept",
+                    hint="give the address again: --tracking-uri URI, or PCDARTS_TUNE_TRACKING_URI; "
+                    "or MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD",
+                )
+        return check_uri(uri)
+
+    def store(self) -> MlflowStore:
+        """MLflow, for writing."""
+        return MlflowStore(self.tracking_uri, artifact_root(self.home))
+
+    @property
+    def experiment(self) -> str:
+        """The name of the MLflow experiment that holds the sweep's runs."""
+        return self.space.name
+
+    def records(self) -> list[TrialRecord]:
+        """All trials, best first; in a sweep that nobody runs, those that were running wait to be resumed."""
+        records = self.study.records()
+        if any(record.state == "running" for record in records) and not self.running:
+            return ranked([replace(r, state="waiting") if r.state == "running" else r for r in records])
+        return records
+
+    def best(self) -> TrialRecord:
+        """The complete trial with the highest objective.
+
+        Raises:
+            WorkFailed: when no trial is complete.
+        """
+        records = self.records()
+        if not records or records[0].objective is None:
+            states = (
+                ", ".join(f"{count} {state}" for state, count in counts(records).items())
+                or "none were started"
+            )
+            raise WorkFailed(
+                f"sweep {self.name!r} has no complete trial yet ({states})",
+                hint=self.what_next(),
+            )
+        return records[0]
+
+    def what_next(self) -> str:
+        """What to do where no trial is complete."""
+        if self.running:
+            return "wait for the first to end"
+        if self.study.unfinished() or len(self.study) < self.target:
+            return f"pcdarts-tune resume {self.name}"
+        return (
+            f"pcdarts-tune leaderboard {self.name} has the reasons; trials that failed are not run again: "
+            f"pcdarts-tune extend {self.name} --trials +N runs others, a new sweep with --set KEY=VALUE changes the space"
+        )
+
+    def record(self, number: int) -> TrialRecord:
+        """The trial with that number.
+
+        Raises:
+            UserError: when there is none.
+        """
+        for record in (records := self.records()):
+            if record.trial == number:
+                return record
+        raise UserError(
+            f"sweep {self.name!r} has no trial {number}; it has {_numbers(records)}",
+            hint=f"pcdarts-tune leaderboard {self.name}",
+        )
+
+    def record_of_run(self, run_id: str) -> TrialRecord:
+        """The trial whose MLflow run has that id, or one that begins so (8 digits and more).
+
+        Raises:
+            UserError: when it is no trial of this sweep.
+        """
+        found = [r for r in self.records() if r.run_id and len(run_id) >= 8 and r.run_id.startswith(run_id)]
+        if len(found) == 1:
+            return found[0]
+        raise UserError(
+            f"{run_id!r} is not the run of a trial of sweep {self.name!r}",
+            hint=f"pcdarts-tune leaderboard {self.name} --json",
+        )
+
+    @property
+    def keys(self) -> list[str]:
+        """The settings that differ between trials."""
+        from pcdarts_tune.spaces.naming import ordered_keys
+
+        return ordered_keys(varied(self.space.tune))
+
+
+def study_name(sweep: str, identity: str) -> str:
+    """What a sweep's study is called in a database that other sweeps share."""
+    return f"{sweep}-{identity[:12]}"
+
+
+def open_sweep(
+    home: Path, name: str, tracking_uri: str | None = None, study_uri: str | None = None
+) -> SweepHandle:
+    """The sweep called `name`.
+
+    Raises:
+        UserError: when there is none, naming those there are.
+    """
+    return SweepHandle(home, find_sweep(home, name), tracking_uri, study_uri)
+
+
+def counts(records: list[TrialRecord]) -> dict[str, int]:
+    """How many trials are in each state, those states that occur."""
+    from pcdarts_tune.tasks import STATES
+
+    return {state: n for state in STATES if (n := sum(record.state == state for record in records))}
+
+
+def study_settings(space: Space, settings: SweepSettings) -> dict[str, Any]:
+    """What `SweepStudy` is made and opened with."""
+    from pcdarts_tune.spaces.load import starting_point
+
+    start = starting_point(space) if space.tune else None
+    return {
+        "tune": space.tune,
+        "start": start,
+        "seed": settings.seed,
+        "sampler": settings.sampler,
+        "objectives": space.objectives,
+    }
+
+
+def _numbers(records: list[TrialRecord]) -> str:
+    return f"0 to {len(records) - 1}" if records else "none"

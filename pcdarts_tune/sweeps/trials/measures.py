@@ -1,0 +1,136 @@
+"""What a trial measures besides accuracy: records of its epochs, the machine it runs on, what its genotype costs.
+
+log.add(search_record(epoch, device), search.state_dict)
+params, macs = retraining_cost(space, genotype, images)
+milliseconds = retraining_latency(space, genotype, images, device)
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+
+    from pcdarts_tune.core.epochs import SearchEpoch, TrainEpoch
+    from pcdarts_tune.core.genotype import Genotype
+    from pcdarts_tune.core.network import EvaluationNetwork
+    from pcdarts_tune.datasets import DataSet
+    from pcdarts_tune.spaces.space import Space
+
+
+def search_record(epoch: SearchEpoch, device: torch.device) -> dict[str, Any]:
+    """An epoch of a search as a record (see trainable.py); alphas and betas softmaxed."""
+    names = ("alpha_normal", "alpha_reduce", "beta_normal", "beta_reduce")
+    return {
+        "kind": "epoch",
+        "stage": "search",
+        "epoch": epoch.epoch,
+        "epochs": epoch.epochs,
+        "metrics": {**epoch.metrics(), **system_metrics("search", device)},
+        "genotype": epoch.genotype.to_dict(),
+        "alphas": {name: _rounded(getattr(epoch, name)) for name in names},
+    }
+
+
+def evaluation_record(epoch: TrainEpoch, device: torch.device) -> dict[str, Any]:
+    """An epoch of an evaluation as a record."""
+    return {
+        "kind": "epoch",
+        "stage": "evaluation",
+        "epoch": epoch.epoch,
+        "epochs": epoch.epochs,
+        "accuracy": epoch.valid_accuracy,
+        "metrics": {**epoch.metrics("evaluation"), **system_metrics("evaluation", device)},
+    }
+
+
+def retraining_cost(space: Space, genotype: Genotype, images: DataSet) -> tuple[int, int]:
+    """Parameters and multiply-adds of the network that `promote` would train, without its auxiliary head."""
+    import torch
+
+    from pcdarts_tune.core.cost import macs, parameters
+
+    with torch.device("meta"):  # shapes only: no memory, no time, no random numbers
+        network = _retraining_network(space, genotype, images)
+    return parameters(network), macs(network, images.in_channels, images.image_size)
+
+
+def retraining_latency(space: Space, genotype: Genotype, images: DataSet, device: torch.device) -> float:
+    """Milliseconds that network takes for one image on `device`, see core.cost.latency; other trials on the same device make
+    it longer."""
+    from pcdarts_tune.core.cost import latency
+    from pcdarts_tune.core.steps.state import seeded
+
+    with seeded(device, 0, "latency"):
+        network = _retraining_network(space, genotype, images).to(device)
+    return latency(network, images.in_channels, images.image_size)
+
+
+def _retraining_network(space: Space, genotype: Genotype, images: DataSet) -> EvaluationNetwork:
+    from pcdarts_tune.core.network import EvaluationNetwork
+    from pcdarts_tune.training.build import network_arguments
+
+    return EvaluationNetwork(genotype, **{**network_arguments(space.retrain, images), "auxiliary": False})
+
+
+def system_metrics(stage: str, device: torch.device) -> dict[str, float]:
+    """Cores and memory of the process that trains, memory of its machine, load of the GPU it trains on; MLflow's own
+    monitor would measure the driver.
+    """
+    import resource
+
+    import torch
+
+    unit = 1 if sys.platform == "darwin" else 1024
+    measured = {"memory_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30}
+    measured["cpu_percent"] = _CPU.percent()
+    if (used := machine_memory_percent()) is not None:
+        measured["machine_memory_percent"] = used
+    if device.type == "cuda":  # a trial without a GPU must not open one to measure it
+        with suppress(Exception):  # a number that cannot be had ends no trial
+            free, total = torch.cuda.mem_get_info(device)
+            measured["gpu_memory_gb"] = torch.cuda.memory_reserved(device) / 2**30
+            measured["gpu_used_gb"] = (total - free) / 2**30
+            measured["gpu_percent"] = float(torch.cuda.utilization(device))  # by NVIDIA's management library
+    # a name for each stage: both count their epochs from 0
+    return {f"system/{stage}_{name}": value for name, value in measured.items()}
+
+
+class _CpuMeter:
+    """How busy this process has been since it was last asked: 100 for one core, 200 for two."""
+
+    def __init__(self) -> None:
+        self._wall, self._busy = time.monotonic(), time.process_time()
+
+    def percent(self) -> float:
+        wall, busy = time.monotonic(), time.process_time()
+        spent, worked = wall - self._wall, busy - self._busy
+        self._wall, self._busy = wall, busy
+        return 100 * worked / spent if spent > 0 else 0.0
+
+
+_CPU = _CpuMeter()
+
+
+def machine_memory_percent() -> float | None:
+    """Share of the machine's memory that is not available; None where the system does not say."""
+    try:
+        text = Path("/proc/meminfo").read_text(encoding="ascii")
+    except OSError:
+        return None
+    known = {line.split(":")[0]: float(line.split()[1]) for line in text.splitlines() if " kB" in line}
+    if not known.get("MemTotal") or "MemAvailable" not in known:
+        return None
+    return 100 * (1 - known["MemAvailable"] / known["MemTotal"])
+
+
+def _rounded(values: Any) -> Any:
+    """Five digits are enough to draw, and a fifth of the text."""
+    if values is None:
+        return None
+    return [_rounded(value) if isinstance(value, tuple | list) else round(value, 5) for value in values]

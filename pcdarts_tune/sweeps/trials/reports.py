@@ -1,0 +1,87 @@
+"""A trial's reports on their way to the driver: in order, none left out, beside the training.
+
+    reporter = Reporter(lambda records: tune.report({"records": records}))
+    reporter.put(record)        # returns at once
+    reporter.flush()            # waits until the driver has them
+
+Ray lets a function go on only when the driver has dealt with its report and asked for the next; a thread waits for
+that in the trial's place. What gathers meanwhile goes in one report.
+
+How a trial that waits at a rung learns whether it goes on: through Ray's own key-value store, whatever the storage.
+
+The driver decides while it handles the trial's report, so the answer is there when `tune.report` returns. It is kept
+nowhere else than in the study (study.reached): after a restart the trial reports its history, and is answered again.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+from pcdarts_tune.core.steps.background import Background
+
+
+class Reporter:
+    """Passes records on.
+
+    Args:
+        send: gives a list of records, as JSON, to the driver; returns when it has them. What it raises (SystemExit, when
+            the trial shall end) is raised by the next `put` or `flush`.
+    """
+
+    def __init__(self, send: Callable[[str], None]) -> None:
+        self._send_records = send
+        self._waiting: list[str] = []
+        self._background = Background("reports", daemon=True)
+
+    def put(self, record: dict[str, Any]) -> None:
+        """Report a record."""
+        self._waiting.append(json.dumps(record))
+        self._background.put(self._send)
+
+    def flush(self) -> None:
+        """Wait until the driver has every record."""
+        self._background.flush()
+
+    def _send(self) -> None:
+        # a record that comes while these are sent has put in a job of its own
+        taken = len(self._waiting)
+        if taken:
+            self._send_records(f"[{','.join(self._waiting[:taken])}]")
+            del self._waiting[:taken]
+
+
+log = logging.getLogger(__name__)
+
+PATIENCE = 10.0
+"""Seconds to wait for an answer; without one the trial goes on, which costs time and loses nothing."""
+
+
+def answer(folder: str, epochs: int, stop: str | None) -> None:
+    """Say whether the trial in `folder` ends after `epochs` epochs of its evaluation, and why."""
+    from ray.experimental.internal_kv import _internal_kv_put
+
+    _internal_kv_put(_key(folder, epochs), json.dumps({"stop": stop}).encode(), overwrite=True)
+
+
+def await_answer(folder: str, epochs: int) -> str | None:
+    """Why the trial ends here; None when it goes on."""
+    from ray.experimental.internal_kv import _internal_kv_get
+
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        said = _internal_kv_get(_key(folder, epochs))
+        if said is not None:
+            stop: str | None = json.loads(said)["stop"]
+            return stop
+        if time.monotonic() > deadline:
+            log.warning("no answer at the rung after %d epochs of %s: it goes on", epochs, folder)
+            return None
+        time.sleep(0.05)
+
+
+def _key(folder: str, epochs: int) -> bytes:
+    return f"pcdarts-tune/rung/{folder}/{epochs}".encode()

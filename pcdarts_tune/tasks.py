@@ -1,0 +1,317 @@
+"""How searches and trainings are executed: precision, compilation, CUDA graphs. Plain values, no PyTorch.
+
+execution = Execution(precision="bf16")
+Search(supernet, weights, alphas, **execution.arguments())
+digest({"seed": 0, **execution.identity()})     # {} with the defaults: what was kept before still fits
+
+What goes between the driver and a trial, and what is known of a trial afterwards: plain values, JSON both ways.
+
+The driver sends a `TrialTask`; the trial reports records (dicts with a `kind`, see trainable.py) and ends in
+an `Outcome`; `TrialRecord` is what the study knows of it: one entry of `leaderboard --json`.
+
+What a trial spent of the machines: GPU-hours where it had a GPU, else CPU-hours; a share of a GPU counts as that share.
+
+>>> hours(record)           # Spent(0.25, "GPU")
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from pcdarts_tune.errors import UserError
+
+if TYPE_CHECKING:
+    pass
+
+if TYPE_CHECKING:
+    pass
+
+NAMES_OF_PRECISIONS = ("float32", "bf16", "tf32")
+"""Those of core.precision.PRECISIONS, which a test compares: naming them here keeps PyTorch out of --help."""
+
+
+@dataclass(frozen=True)
+class Execution:
+    """What is asked for; `Search.execution()` and `Training.execution()` say what came of it.
+
+    Attributes:
+        precision: of the forward passes, see core/precision.py; the one thing here that changes results.
+        compile: whether torch.compile compiles the network. Off by default: compiling the supernet took over 7 minutes
+            on 2 CPU cores, and whether it gains on a GPU has not been measured.
+        graphs: "auto" replays steps as CUDA graphs where that can be; True insists; False never does.
+    """
+
+    precision: str = "float32"
+    compile: bool = False
+    graphs: bool | str = "auto"
+
+    def arguments(self) -> dict[str, Any]:
+        """As the core takes them, and as JSON; `Execution(**arguments)` gives them back."""
+        return asdict(self)
+
+    def identity(self) -> dict[str, str]:
+        """What makes results differ from those of the defaults."""
+        return {} if self.precision == "float32" else {"precision": self.precision}
+
+
+DEFAULTS = Execution()
+
+
+def execution_tags(came_of: Mapping[str, str]) -> dict[str, str]:
+    """`Search.execution()` or `Training.execution()` as tags of an MLflow run; the device has its own."""
+    return {f"pcdarts.{key}": came_of[key] for key in ("precision", "graphs", "compile")}
+
+
+State = Literal["complete", "pruned", "failed", "running", "waiting"]
+STATES: tuple[State, ...] = ("complete", "pruned", "failed", "running", "waiting")
+
+
+@dataclass(frozen=True)
+class TrialTask:
+    """Everything a trial is told.
+
+    Attributes:
+        number: the trial's number in its sweep, from 0.
+        seed: of its search; drawn from the sweep's seed and the number.
+        evaluation_seed: of every evaluation of the sweep: equal genotypes score equally, whichever trial found them.
+        hyperparameters: dotted key -> value, laid over `space`.
+        space: the sweep's space as JSON.
+        folder: where it keeps its checkpoint and result. `evaluations`: where evaluated genotypes are kept.
+        threads: CPU threads it may use. `gpus`: GPUs, 0.25 for a quarter of one, 0 for none.
+        execution: the arguments of an `Execution`.
+    """
+
+    number: int
+    seed: int
+    evaluation_seed: int
+    hyperparameters: dict[str, Any]
+    space: str
+    folder: str
+    evaluations: str
+    threads: int = 1
+    gpus: float = 0.0
+    execution: dict[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> TrialTask:
+        return cls(**json.loads(text))
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a trial ended.
+
+    Attributes:
+        objective: accuracy in [0, 1] of the derived network on held-out images; None unless complete.
+        reason: why it failed or was pruned, in words a person can act on.
+        params, macs: of the retraining network of this genotype (parameters; multiply-adds an image), without the
+            auxiliary head.
+        latency: milliseconds for one image (batch 1) through that network, on the trial's device; None unless it is an
+            objective.
+        constraints: by how much `params` and `macs` exceed the space's limits, as a share of each: 0.22 is 22 % too much.
+        evaluation_from: the trial whose evaluation of the same genotype was taken over; None when it was its own.
+        metrics: further numbers worth a column: last losses, accuracies, skip connections.
+    """
+
+    state: Literal["complete", "pruned", "failed"]
+    objective: float | None = None
+    reason: str | None = None
+    genotype: dict[str, Any] | None = None
+    genotype_hash: str | None = None
+    params: int | None = None
+    macs: int | None = None
+    evaluation_from: int | None = None
+    seconds: float | None = None
+    metrics: dict[str, float] = field(default_factory=dict)
+    latency: float | None = None
+    constraints: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.state == "complete" and (self.objective is None or not math.isfinite(self.objective)):
+            raise ValueError(f"a complete trial has a finite objective, not {self.objective}")
+        if self.state != "complete" and not self.reason:
+            raise ValueError(f"a {self.state} trial needs its reason")
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, mapping: dict[str, Any]) -> Outcome:
+        return cls(**mapping)
+
+
+@dataclass(frozen=True)
+class TrialRecord:
+    """One trial as the leaderboard shows it; see Outcome.
+
+    Attributes:
+        objectives: what the sweep aims at, by name; None unless complete.
+        pareto: whether no other trial is at least as good in every objective and better in one; None with one objective.
+        rungs: accuracy after so many epochs of the evaluation, where it was compared with others.
+    """
+
+    trial: int
+    state: State
+    objective: float | None
+    genotype: dict[str, Any] | None
+    genotype_hash: str | None
+    params: int | None
+    macs: int | None
+    hyperparameters: dict[str, Any]
+    run_id: str | None
+    reason: str | None
+    seed: int
+    evaluation_from: int | None = None
+    seconds: float | None = None
+    metrics: dict[str, float] = field(default_factory=dict)
+    latency: float | None = None
+    constraints: dict[str, float] = field(default_factory=dict)
+    objectives: dict[str, float] | None = None
+    pareto: bool | None = None
+    rungs: dict[str, float] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The contract's keys first, in its order; more follow."""
+        return asdict(self)
+
+
+def ranked(records: list[TrialRecord]) -> list[TrialRecord]:
+    """Best first: complete trials by accuracy (ties: fewer parameters, lower number), those on the Pareto front before
+    the others, then the rest by state."""
+
+    def place(record: TrialRecord) -> tuple[int, bool, float, float, int]:
+        objective = -math.inf if record.objective is None else record.objective
+        params = math.inf if record.params is None else record.params
+        return (STATES.index(record.state), record.pareto is False, -objective, params, record.trial)
+
+    return sorted(records, key=place)
+
+
+if TYPE_CHECKING:
+    pass
+
+CPUS, GPUS = "cost/cpus", "cost/gpus"
+"""Keys of an outcome's metrics: the share of its machine that the trial had."""
+
+
+@dataclass(frozen=True)
+class Spent:
+    """Hours of a unit, GPU or CPU."""
+
+    hours: float
+    unit: str
+
+
+def with_share(outcome: Outcome, task: TrialTask) -> Outcome:
+    """The outcome with the share of its machine that the trial had."""
+    return replace(outcome, metrics={**outcome.metrics, CPUS: float(task.threads), GPUS: float(task.gpus)})
+
+
+def hours(of: Outcome | TrialRecord) -> Spent | None:
+    """What a trial spent, over all its starts; None where it is not known."""
+    share = of.metrics.get(GPUS, 0.0) or of.metrics.get(CPUS)
+    if of.seconds is None or share is None:
+        return None
+    return Spent(of.seconds * share / 3600, "GPU" if of.metrics.get(GPUS) else "CPU")
+
+
+def total(records: Iterable[TrialRecord]) -> dict[str, float]:
+    """Hours by unit, of the trials that say."""
+    sums: dict[str, float] = {}
+    for record in records:
+        if (spent := hours(record)) is not None:
+            sums[spent.unit] = sums.get(spent.unit, 0.0) + spent.hours
+    return sums
+
+
+@dataclass(frozen=True)
+class Given:
+    """What was given on the command line; None where nothing was."""
+
+    precision: str | None = None
+    compile: bool | None = None
+    graphs: bool | None = None
+
+    def over(self, defaults: Execution) -> Execution:
+        """The defaults, with what was given in their place."""
+        return replace(defaults, **{key: value for key, value in vars(self).items() if value is not None})
+
+
+Report = Callable[[dict[str, Any]], str | None]
+"""Takes a record; why the trial ends at the rung that the record names, None to go on."""
+
+
+class TrialFunction(Protocol):
+    """A trial: what it is told, the data set the driver loaded (or None), where to report; how it ended."""
+
+    def __call__(self, task: TrialTask, data: Any, report: Report) -> Outcome: ...
+
+
+@dataclass(frozen=True)
+class Workers:
+    """Who trains; none of it changes what is computed, but for the order of sums.
+
+    Attributes:
+        count: of processes.
+        address: of a Ray cluster; None starts Ray here.
+        gpus: one for each worker; None: where there are some.
+        max_failures: how often the workers are started again after one was lost.
+    """
+
+    count: int
+    address: str | None = None
+    gpus: bool | None = None
+    max_failures: int = 3
+
+
+@dataclass(frozen=True)
+class Division:
+    """What was asked for; without any of it one process trains whole batches.
+
+    Attributes:
+        workers: processes of Ray Train.
+        groups: parts of a batch with BatchNorm statistics of their own (core/groups.py); as many as workers by default.
+        address: of a Ray cluster; None for this machine.
+    """
+
+    workers: int | None = None
+    groups: int | None = None
+    address: str | None = None
+
+    @property
+    def parts(self) -> int:
+        """Of a batch."""
+        return self.groups or self.workers or 1
+
+    def crew(self, device: str) -> Workers | None:
+        """Who trains; None for this process. `device`: `cpu`, `cuda` or `auto`."""
+        if self.workers is None and self.address is None:
+            return None
+
+        return Workers(self.workers or 1, self.address, None if device == "auto" else device == "cuda")
+
+    def check(self, batch_size: int) -> None:
+        """Refuse batches that cannot be divided so.
+
+        Raises:
+            UserError: naming sizes that can.
+        """
+        parts, workers = self.parts, self.workers or 1
+        if parts % workers:
+            near = max(1, round(parts / workers)) * workers
+            raise UserError(
+                f"--groups {parts} cannot be divided among {workers} workers", hint=f"--groups {near}"
+            )
+        if parts > 1 and (batch_size % parts or batch_size < 2 * parts):
+            near = max(2, round(batch_size / parts)) * parts
+            raise UserError(
+                f"retrain.batch_size {batch_size} cannot be divided into {parts} equal parts of two images and more",
+                hint=f"--set retrain.batch_size={near}, or another number of workers",
+            )

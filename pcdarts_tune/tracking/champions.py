@@ -1,0 +1,149 @@
+"""Who is champion of a registered model, who was before, and why: the alias `champion` and its history.
+
+crown(client, "first", 2, "held-out accuracy 0.98 against 0.97 of version 1")
+history(client, "first")                    # [Reign(version=1, …), Reign(version=2, …)]
+roll_back(client, "first", to=None)         # version 1 again
+
+The history is one tag of the registered model, `pcdarts.champions`: JSON, oldest first, what does not fit forgotten.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from pcdarts_tune.errors import UserError
+from pcdarts_tune.tracking.registry import CHAMPION, aliased, require_model, versions_of
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
+
+TAG = "pcdarts.champions"
+_LONGEST = 4500  # characters; databases keep 5000 of a tag
+
+
+@dataclass(frozen=True)
+class Reign:
+    """A version that became champion: when, why, and whether a rollback brought it back."""
+
+    version: int
+    since: str
+    why: str
+    back: bool = False
+
+
+def outranks(
+    validation_accuracy: float | None,
+    comparable: str,
+    version: int,
+    champion: ModelVersion | None,
+    force: bool,
+) -> tuple[bool, str]:
+    """Whether a version takes the alias, and why (not).
+
+    Args:
+        comparable: digest of the images and of how they are split; accuracies are compared only within it.
+    """
+    if champion is None:
+        return True, "it is the first champion"
+    if int(champion.version) == version:
+        return True, "it is the champion already"
+    if force:
+        return True, f"--force; version {champion.version} was champion"
+    before = champion.tags.get("pcdarts.validation_accuracy")
+    if validation_accuracy is None or before is None or champion.tags.get("pcdarts.comparable") != comparable:
+        return False, f"it cannot be compared with version {champion.version} on the same held-out images"
+    better = validation_accuracy >= float(before)
+    return better, (
+        f"held-out accuracy {validation_accuracy:.4f} {'against' if better else 'is below'} {float(before):.4f} "
+        f"of version {champion.version}"
+    )
+
+
+def history(client: MlflowClient, model: str) -> list[Reign]:
+    """Who was champion, oldest first; empty where nobody wrote it down or it cannot be read."""
+    text = client.get_registered_model(model).tags.get(TAG, "[]")
+    try:
+        return [
+            Reign(int(entry["version"]), str(entry["since"]), str(entry["why"]), bool(entry["back"]))
+            for entry in json.loads(text)
+        ]
+    except (KeyError, TypeError, ValueError):  # someone edited the tag
+        return []
+
+
+def crown(client: MlflowClient, model: str, version: int, why: str, *, back: bool = False) -> None:
+    """Give a version the alias, and write down that it has it; nothing where both are so already."""
+    holder = aliased(client, model)
+    reigns = history(client, model)
+    known = reigns[-1].version if reigns else None
+    if holder is not None and int(holder.version) not in (known, version):
+        # moved by hand, or before there was a history
+        reigns.append(Reign(int(holder.version), "", "found as champion; who made it so is not on record"))
+    if holder is None or int(holder.version) != version:
+        client.set_registered_model_alias(model, CHAMPION, str(version))
+    if not reigns or reigns[-1].version != version:
+        reigns.append(Reign(version, time.strftime("%Y-%m-%dT%H:%M:%S%z"), why, back))
+    _write(client, model, reigns)
+
+
+def standing(reigns: Sequence[Reign]) -> list[int]:
+    """The champions that still count, the present one last: a rollback takes away those it went back behind."""
+    stack: list[int] = []
+    for reign in reigns:
+        if reign.back and reign.version in stack:
+            del stack[stack.index(reign.version) + 1 :]
+        else:
+            stack = [version for version in stack if version != reign.version] + [reign.version]
+    return stack
+
+
+def roll_back(client: MlflowClient, model: str, to: int | None = None) -> tuple[int, int, str]:
+    """Give the alias back to the champion before the present one, or to version `to`.
+
+    Returns:
+        The version that has it now, the one that had it, and why.
+
+    Raises:
+        UserError: when there is no such model, version or earlier champion, naming what there is.
+    """
+    require_model(client, model)
+    there = versions_of(client, model)
+    shown = ", ".join(map(str, there)) or "none"
+    choice = f"pcdarts-tune rollback {model} --to VERSION; versions: {shown}"
+    holder = aliased(client, model)
+    if holder is None:
+        raise UserError(f"{model!r} has no champion to take the alias from", hint=choice)
+    now = int(holder.version)
+    if to is not None:
+        if to not in there:
+            raise UserError(
+                f"{model!r} has no version {to}; versions: {shown}", hint=f"pcdarts-tune show {model}"
+            )
+        if to == now:
+            raise UserError(f"version {to} of {model!r} is the champion already", hint=choice)
+        why = f"rollback --to {to}; version {now} was champion"
+    else:
+        stack = standing(history(client, model))
+        earlier = stack[: stack.index(now)] if now in stack else stack
+        earlier = [version for version in earlier if version in there]  # others were deleted since
+        if not earlier:
+            raise UserError(
+                f"no version of {model!r} was champion before version {now}, as far as is on record",
+                hint=choice,
+            )
+        to, why = earlier[-1], f"rollback; version {now} was champion"
+    crown(client, model, to, why, back=True)
+    return to, now, why
+
+
+def _write(client: MlflowClient, model: str, reigns: Sequence[Reign]) -> None:
+    kept = [asdict(reign) for reign in reigns]
+    while len(text := json.dumps(kept)) > _LONGEST:
+        del kept[0]
+    if client.get_registered_model(model).tags.get(TAG) != text:
+        client.set_registered_model_tag(model, TAG, text)

@@ -1,0 +1,293 @@
+"""MLflow's SQLite database, made whole or not at all.
+
+MLflow fills a new database in some fifty steps that take seconds; one that was cut off in the middle (a killed driver)
+can never be opened again. So it is made under another name and moved when it is done.
+
+    make_database("sqlite:////home/me/pcdarts-home/mlflow.db")
+
+The only writer of sweeps to MLflow, a thin layer over its client: every call is made by the driver, none
+by a worker.
+
+    store = MlflowStore("sqlite:////home/me/mlflow.db", artifacts=Path("/home/me/mlartifacts"))
+    run = store.open_run("quickstart", {"pcdarts.sweep_id": "1f0c…", "pcdarts.trial": "3"}, name="t03 K=4")
+    store.log_epoch(run, {"search/loss_train": 0.4}, step=7)
+    store.close_run(run, "FINISHED", {"pcdarts.outcome": "complete"})
+
+A run is found again by the tags that identify it, so that a sweep that is resumed goes on in the same runs.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import math
+import os
+import socket
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from pcdarts_tune.addresses import check_uri as check_uri
+from pcdarts_tune.addresses import engine_url, is_database, is_postgresql, keep_secret, masked
+from pcdarts_tune.addresses import has_secret as has_secret
+from pcdarts_tune.addresses import without_secret as without_secret
+from pcdarts_tune.errors import UserError
+from pcdarts_tune.tracking.images import RunImages
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+
+def make_database(uri: str) -> None:
+    """Make the database at a `sqlite:////…` address, unless it is there; other addresses are left alone."""
+    path = Path(uri.removeprefix("sqlite:///").partition("?")[0])
+    if not uri.startswith("sqlite:////") or path.exists() or not path.parent.is_dir():
+        return
+    from mlflow import MlflowClient
+
+    # a name of its own: MLflow remembers the addresses that a process has used
+    made = path.with_name(f".{path.name}.{uuid.uuid4().hex}.new")
+    with _alone(path.parent):
+        if path.exists():
+            return
+        for leftover in path.parent.glob(f".{path.name}.*.new*"):
+            leftover.unlink(missing_ok=True)
+        MlflowClient(f"sqlite:///{made}", f"sqlite:///{made}")
+        os.replace(made, path)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """One process at a time, as far as the file system has locks; a killed one holds nobody up."""
+    import fcntl
+
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        except OSError:
+            pass
+        yield
+    finally:
+        os.close(handle)
+
+
+OBJECTIVE = "objective"
+"""The metric that a trial's run is compared by: the derived network's accuracy on held-out images."""
+
+
+class MlflowStore:
+    """A tracking store.
+
+    Args:
+        uri: absolute (`sqlite:////…`, `http://…`).
+        artifacts: where files go when the store is a local database; a server has its own place.
+    """
+
+    def __init__(self, uri: str, artifacts: Path | None = None) -> None:
+        self.uri, self._artifacts = uri, artifacts
+        self._client: MlflowClient | None = None
+        self._experiments: dict[str, str] = {}
+
+    @cached_property
+    def _images(self) -> RunImages:
+        return RunImages(self.client)
+
+    @property
+    def client(self) -> MlflowClient:
+        """MLflow's client; importing MLflow takes seconds, a new database as long again."""
+        if self._client is None:
+            from mlflow import MlflowClient
+
+            # they announce every migration of a new database, and the traceback of every error that they raise anyway
+            for name in ("mlflow", "alembic"):
+                logging.getLogger(name).setLevel(logging.CRITICAL)
+            with _readable(self.uri):
+                make_database(self.uri)
+                self._client = MlflowClient(self.uri, self.uri)
+        return self._client
+
+    def experiment(self, name: str) -> str:
+        """The id of the experiment called `name`, which is made when there is none."""
+        if name not in self._experiments:
+            found = self.client.get_experiment_by_name(name)
+            if found is not None and found.lifecycle_stage == "deleted":
+                self.client.restore_experiment(found.experiment_id)
+            location = self._artifacts.as_uri() if self._artifacts and is_database(self.uri) else None
+            self._experiments[name] = (
+                found.experiment_id if found is not None else self.client.create_experiment(name, location)
+            )
+        return self._experiments[name]
+
+    def open_run(
+        self,
+        experiment: str,
+        identity: Mapping[str, str],
+        *,
+        name: str,
+        tags: Mapping[str, str] | None = None,
+        parent: str | None = None,
+        at: int | None = None,
+    ) -> tuple[str, bool]:
+        """The run with the identifying tags, set to running again, or a new one: its id, and whether it is new.
+
+        A run is new until its data set is logged, which is done last of what a run begins with: so a beginning that was cut
+        off is made up for.
+
+        Args:
+            at: when it began, in milliseconds since 1970; None for now.
+        """
+        experiment_id = self.experiment(experiment)
+        wanted = " and ".join(f"tags.`{key}` = '{value}'" for key, value in identity.items())
+        known = self.client.search_runs([experiment_id], wanted, max_results=1)
+        if known:
+            run_id: str = known[0].info.run_id
+            self.client.update_run(run_id, status="RUNNING", name=name)
+            self.doubt(run_id)
+            inputs = known[0].inputs
+            return run_id, not (inputs and inputs.dataset_inputs)
+        all_tags = {**(tags or {}), **identity}
+        if parent is not None:
+            all_tags["mlflow.parentRunId"] = parent
+        made = self.client.create_run(experiment_id, start_time=at, tags=all_tags, run_name=name)
+        return made.info.run_id, True
+
+    def doubt(self, run_id: str) -> None:
+        """Something was perhaps logged to the run without an answer: look before a picture is logged again."""
+        self._images.doubt(run_id)
+
+    def steps(self, run_id: str, metric: str) -> set[int]:
+        """The steps logged of a metric."""
+        return {entry.step for entry in self.client.get_metric_history(run_id, metric)}
+
+    def log_epoch(
+        self, run_id: str, metrics: Mapping[str, float], step: int, *, at: int | None = None
+    ) -> None:
+        """All numbers of one epoch in one call; those that are not finite are left out. `at`: when, in ms since 1970."""
+        from mlflow.entities import Metric
+
+        now = int(time.time() * 1000) if at is None else at
+        entries = [
+            Metric(key, float(value), now, step) for key, value in metrics.items() if math.isfinite(value)
+        ]
+        self.client.log_batch(run_id, metrics=entries)
+
+    def log_parameters(self, run_id: str, values: Mapping[str, str]) -> None:
+        """Parameters; MLflow never changes one, and logging the same value again does no harm."""
+        from mlflow.entities import Param
+
+        self.client.log_batch(run_id, params=[Param(key, value) for key, value in values.items()])
+
+    def set_tags(self, run_id: str, tags: Mapping[str, str | None]) -> None:
+        """Tags; a value of None is left out."""
+        from mlflow.entities import RunTag
+
+        entries = [RunTag(key, value[:5000]) for key, value in tags.items() if value is not None]
+        self.client.log_batch(run_id, tags=entries)
+
+    def set_experiment_tag(self, experiment: str, key: str, value: str) -> None:
+        """A tag of the experiment called `experiment`."""
+        self.client.set_experiment_tag(self.experiment(experiment), key, value)
+
+    def log_text(self, run_id: str, text: str, file: str) -> None:
+        """A text file among the run's artifacts."""
+        self.client.log_text(run_id, text, file)
+
+    def log_json(self, run_id: str, value: Any, file: str) -> None:
+        """A JSON file among the run's artifacts."""
+        self.client.log_dict(run_id, value, file)
+
+    def log_png(self, run_id: str, png: bytes, *, key: str, step: int) -> None:
+        """A picture that MLflow shows with a slider over the steps of its key."""
+        from PIL import Image
+
+        with Image.open(io.BytesIO(png)) as image:
+            self._images.put(run_id, image.convert("RGB"), key=key, step=step)
+
+    def log_dataset(
+        self, run_id: str, *, name: str, digest: str, source: str, profile: str, context: str = "search"
+    ) -> None:
+        """The data set as an input of the run: MLflow's own lineage."""
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        data = Dataset(name=name, digest=digest, source_type="local", source=source, profile=profile)
+        self.client.log_inputs(run_id, [DatasetInput(data, [InputTag("mlflow.data.context", context)])])
+
+    def close_run(self, run_id: str, status: str, *, name: str | None = None, at: int | None = None) -> None:
+        """End a run as FINISHED, FAILED or KILLED. `at`: when, in ms since 1970; None for now."""
+        if name is not None:
+            self.client.update_run(run_id, name=name)
+        self.client.set_terminated(run_id, status, end_time=at)
+
+
+class NoAnswer(UserError):
+    """Nobody answers at a store's address; that may pass."""
+
+
+def require_answer(uri: str) -> None:
+    """Look whether a tracking server listens, before work begins that could not be recorded.
+
+    Raises:
+        NoAnswer: when nothing answers there; SQLite is not asked.
+        UserError: when PostgreSQL lets nobody in.
+    """
+    keep_secret(uri)
+    if is_postgresql(uri):
+        _require_database(uri)
+        return
+    parts = urlsplit(uri)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        return
+    try:
+        with socket.create_connection(
+            (parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)), 5
+        ):
+            pass
+    except OSError as error:
+        raise NoAnswer(
+            f"no MLflow server answers at {without_secret(uri)}: {error.strerror or error}",
+            hint="start it, or give another with --tracking-uri URI",
+        ) from None
+
+
+@contextmanager
+def _readable(uri: str) -> Iterator[None]:
+    """Around the first look at a store: a file that is no database, or a damaged one, is the user's to mend."""
+    from sqlalchemy.exc import DatabaseError, OperationalError
+
+    try:
+        yield
+    except OperationalError:  # locked, full, not to be opened: for whoever tries again
+        raise
+    except DatabaseError as error:
+        raise UserError(
+            f"MLflow's store {without_secret(uri)} cannot be read: {masked(str(error.orig))}",
+            hint="restore it from a copy, or record elsewhere with --tracking-uri or --home",
+        ) from None
+
+
+def _require_database(uri: str) -> None:
+    import sqlalchemy
+    from sqlalchemy.exc import SQLAlchemyError
+
+    engine = sqlalchemy.create_engine(engine_url(uri), connect_args={"connect_timeout": 5})
+    try:
+        engine.connect().close()
+    except SQLAlchemyError as error:
+        said = " ".join(str(getattr(error, "orig", None) or error).split())[:300]
+        away = any(
+            sign in said.lower()
+            for sign in ("refused", "timeout", "timed out", "could not translate", "starting up")
+        )
+        raise (NoAnswer if away else UserError)(
+            f"MLflow's store {without_secret(uri)} cannot be opened: {masked(said)}",
+            hint="the password goes into --tracking-uri or PCDARTS_TUNE_TRACKING_URI, or where libpq looks "
+            "(PGPASSWORD, ~/.pgpass); it is never written down",
+        ) from None
+    finally:
+        engine.dispose()

@@ -1,0 +1,177 @@
+"""From a search space and a data set to the core's search and trainings: the only place that unpacks configuration.
+
+search = build_search(space, images, device=default_device(), seed=0)
+training = build_evaluation(space, genotype, images, device=default_device(), seed=0)
+training = build_training(space, genotype, images, device=default_device(), seed=0)
+test = build_test(space, images, device=default_device())
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from pcdarts_tune.core.genotype import Genotype
+from pcdarts_tune.core.images.data import Batches
+from pcdarts_tune.core.network import EvaluationNetwork
+from pcdarts_tune.core.retrain import Training
+from pcdarts_tune.core.search import Search
+from pcdarts_tune.core.steps.state import seeded
+from pcdarts_tune.core.supernet import Supernet
+from pcdarts_tune.datasets import DataSet, make_batches, split_dataset
+from pcdarts_tune.errors import UserError
+from pcdarts_tune.spaces.recipes import TrainConfig
+from pcdarts_tune.spaces.space import Space
+from pcdarts_tune.tasks import DEFAULTS, Execution
+from pcdarts_tune.training.initial import Initial
+
+
+def build_search(
+    space: Space, images: DataSet, *, device: torch.device, seed: int, execution: Execution = DEFAULTS
+) -> Search:
+    """A search over the space's supernet on the two halves; scored, for the record, on the held-out part."""
+    check_image_size(space.supernet.stem, images, "supernet")
+    splits, config = split_dataset(images, space.data), space.search
+    with seeded(device, seed, "supernet"):
+        supernet = Supernet(
+            **space.supernet.model_dump(), num_classes=images.num_classes, in_channels=images.in_channels
+        ).to(device)
+    values = config.model_dump(exclude={"augment"})
+    return Search(
+        supernet,
+        _part(images, splits.weights, config, device, augment=True),
+        _part(images, splits.alphas, config, device, augment=True),
+        **values,
+        seed=seed,
+        validate=_part(images, splits.held_out, config, device) if len(splits.held_out) else None,
+        **execution.arguments(),
+    )
+
+
+def build_evaluation(
+    space: Space,
+    genotype: Genotype,
+    images: DataSet,
+    *,
+    device: torch.device,
+    seed: int,
+    execution: Execution = DEFAULTS,
+) -> Training:
+    """The short training that scores a genotype: on both halves, validated on the held-out part."""
+    splits = split_dataset(images, space.data)
+    if not len(splits.held_out):
+        raise UserError(
+            f"the space {space.name!r} holds no images out (data.split: published), so a trial cannot be scored",
+            hint="use it with `search` and `retrain`, or set data.split=tuning for a sweep",
+        )
+    rows = torch.cat([splits.weights, splits.alphas]).sort().values
+    recipe, held_out = space.evaluation, splits.held_out
+    return _training("evaluation", recipe, genotype, images, rows, held_out, device, seed, execution)
+
+
+def build_training(
+    space: Space,
+    genotype: Genotype,
+    images: DataSet,
+    *,
+    device: torch.device,
+    seed: int,
+    execution: Execution = DEFAULTS,
+    initial: Initial | None = None,
+    **divided: Any,
+) -> Training:
+    """The full training of a genotype, from scratch or from a trained network.
+
+    With split "tuning" the held-out part gives the curve; with "published" every training image trains.
+
+    Args:
+        divided: `groups` and `team` of a training that is divided, see core/groups.py.
+    """
+    held_out = split_dataset(images, space.data).held_out
+    training_rows = torch.ones(len(images.train_labels), dtype=torch.bool)
+    training_rows[held_out] = False
+    rows = training_rows.nonzero()[:, 0]
+    recipe = space.retrain
+    return _training(
+        "retrain", recipe, genotype, images, rows, held_out, device, seed, execution, initial, **divided
+    )
+
+
+def build_test(space: Space, images: DataSet, *, device: torch.device) -> Batches:
+    """The test images, as a retrained network takes them; read once, after everything was chosen."""
+    return make_batches(
+        images.test_images,
+        images.test_labels,
+        images,
+        augment=False,
+        config=space.retrain.augment,
+        device=device,
+    )
+
+
+def network_arguments(recipe: TrainConfig, images: DataSet) -> dict[str, Any]:
+    """The arguments, but the genotype, that `EvaluationNetwork` takes for a recipe and a data set."""
+    return {
+        "channels": recipe.channels,
+        "layers": recipe.layers,
+        "num_classes": images.num_classes,
+        "stem": recipe.stem,
+        "auxiliary": recipe.auxiliary,
+        "in_channels": images.in_channels,
+    }
+
+
+def check_image_size(stem: str, images: DataSet, section: str) -> None:
+    """Refuse images that a network cannot halve: twice after a CIFAR stem, five times with an ImageNet stem."""
+    multiple = 4 if stem == "cifar" else 32
+    height, width = images.image_size
+    if height % multiple or width % multiple:
+        near = max(multiple, round(max(height, width) / multiple) * multiple)
+        raise UserError(
+            f"{section}.stem {stem!r} needs image sides divisible by {multiple}; {images.name} has {height}x{width}",
+            hint=f"resize the images: --set data.image_size={near}",
+        )
+
+
+def _training(
+    section: str,
+    recipe: TrainConfig,
+    genotype: Genotype,
+    images: DataSet,
+    rows: torch.Tensor,
+    held_out: torch.Tensor,
+    device: torch.device,
+    seed: int,
+    execution: Execution,
+    initial: Initial | None = None,
+    **divided: Any,
+) -> Training:
+    check_image_size(recipe.stem, images, section)
+    with seeded(device, seed, "network"):
+        network = EvaluationNetwork(genotype, **network_arguments(recipe, images)).to(device)
+    if initial is not None:
+        initial.load_into(network)
+    values = recipe.model_dump(exclude={"augment", "channels", "layers", "stem", "auxiliary"})
+    return Training(
+        network,
+        _part(images, rows, recipe, device, augment=True),
+        _part(images, held_out, recipe, device) if len(held_out) else None,
+        **values,
+        seed=seed,
+        **execution.arguments(),
+        **divided,
+    )
+
+
+def _part(
+    images: DataSet, rows: torch.Tensor, recipe: Any, device: torch.device, *, augment: bool = False
+) -> Batches:
+    return make_batches(
+        images.train_images[rows],
+        images.train_labels[rows],
+        images,
+        augment=augment,
+        config=recipe.augment,
+        device=device,
+    )

@@ -1,0 +1,201 @@
+"""A single search in MLflow: one run, found again when the search goes on.
+
+run = SearchRun.open(Tracked(store, "quickstart", "search with the space's own values"), work, device)
+run.epochs.epoch(0, {"search/loss_train": 1.2})
+run.finish(found)
+
+One search in this process: epochs to MLflow where it is tracked, a checkpoint after each, a genotype at the end.
+
+    found = search(Searching(space, images, seed=0), checkpoint=Path("genotype.json.checkpoint"), device=device)
+    found.genotype
+
+What was interrupted goes on from its checkpoint, in the same MLflow run.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pcdarts_tune.say import Progress
+from pcdarts_tune.tasks import DEFAULTS, Execution
+from pcdarts_tune.tracking.epoch_run import EpochRun, Tracked, Undelivered, common_tags, delivering
+from pcdarts_tune.training.resumable import Resumable, digest
+
+if TYPE_CHECKING:
+    import torch
+
+    from pcdarts_tune.core.epochs import SearchEpoch
+    from pcdarts_tune.core.genotype import Genotype
+    from pcdarts_tune.core.search import Search
+    from pcdarts_tune.datasets import DataSet
+    from pcdarts_tune.spaces.space import Space
+    from pcdarts_tune.tracking.store import MlflowStore
+
+_LOSS = "search/loss_train"  # every epoch has it
+
+
+class SearchRun:
+    """A search's MLflow run."""
+
+    def __init__(self, store: MlflowStore, epochs: EpochRun) -> None:
+        self.store, self.epochs, self.run_id = store, epochs, epochs.run_id
+
+    @classmethod
+    def open(cls, tracked: Tracked, work: Searching, device: torch.device) -> SearchRun:
+        """The run of this search: the one it began in when it goes on."""
+        from pcdarts_tune.datasets.load import about_images
+
+        tags = common_tags("search", work.space, work.images, work.seed)
+        epochs = EpochRun.open(tracked, {"pcdarts.search": work.recipe}, tags, device=device, metric=_LOSS)
+        if epochs.new:
+            values = work.space.model_dump(mode="json")
+            searched = {f"supernet.{key}": value for key, value in values["supernet"].items()} | {
+                f"search.{key}": value for key, value in values["search"].items() if key != "augment"
+            }
+            store = tracked.store
+            store.log_parameters(epochs.run_id, {key: str(value) for key, value in searched.items()})
+            store.log_json(epochs.run_id, values, "space.json")
+            store.log_dataset(epochs.run_id, **about_images(work.images), context="search")
+        return cls(tracked.store, epochs)
+
+    def finish(self, found: Found) -> None:
+        """Log the genotype and end the run.
+
+        Raises:
+            Undelivered: MLflow did not take all of it.
+        """
+        self.epochs.flush()
+        with delivering():
+            self._finish(found)
+
+    def _finish(self, found: Found) -> None:
+        from pcdarts_tune.drawing.cells import cell_svg, cells_png
+
+        genotype = found.genotype
+        self.store.log_json(self.run_id, genotype.to_dict(), "genotype.json")
+        self.store.log_text(self.run_id, cell_svg(genotype), "cells.svg")
+        self.store.log_png(self.run_id, cells_png(genotype), key="cells", step=found.epochs - 1)
+        skips = genotype.skip_connections
+        note = (
+            f"One search, {found.epochs} epochs: genotype `{genotype.canonical_hash()}`, {skips} skip connections in "
+            f"the normal cell.\n\nTo train it: `pcdarts-tune retrain {self.run_id} -o MODEL`"
+        )
+        tags = {"pcdarts.genotype_hash": genotype.canonical_hash(), "mlflow.note.content": note}
+        self.store.set_tags(self.run_id, tags)
+        self.store.close_run(self.run_id, "FINISHED")
+
+
+@dataclass(frozen=True)
+class Searching:
+    """What is searched, with the space's own values of what it would tune: everything that decides the result."""
+
+    space: Space
+    images: DataSet
+    seed: int
+    execution: Execution = DEFAULTS
+
+    @property
+    def recipe(self) -> str:
+        """16 hexadecimal digits: equal for searches that compute the same."""
+        values = self.space.model_dump(mode="json")
+        return digest(
+            {"seed": self.seed, "images": self.images.digest}
+            | {key: values[key] for key in ("data", "supernet", "search")}
+            | self.execution.identity()
+        )
+
+
+@dataclass(frozen=True)
+class Found:
+    """What came of it.
+
+    Attributes:
+        metrics: of the last epoch.
+        run_id: None when it was not tracked.
+        undelivered: why MLflow lacks some of the run; None where it does not.
+    """
+
+    genotype: Genotype
+    epochs: int
+    seconds: float
+    metrics: dict[str, float]
+    run_id: str | None = None
+    undelivered: Undelivered | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "genotype": self.genotype.to_dict(),
+            "genotype_hash": self.genotype.canonical_hash(),
+            "epochs": self.epochs,
+            "seconds": self.seconds,
+            "metrics": self.metrics,
+        }
+
+
+def search(
+    work: Searching,
+    *,
+    checkpoint: Path | None,
+    device: torch.device,
+    tracked: Tracked | None = None,
+    quiet: bool = False,
+) -> Found:
+    """Search, or go on from the checkpoint, which is the caller's to remove once the genotype is kept elsewhere.
+
+    Raises:
+        UserError: when the checkpoint belongs to something else.
+        NonFiniteLoss: when the search diverges.
+    """
+    from pcdarts_tune.core.genotype import Genotype
+    from pcdarts_tune.training.build import build_search
+
+    job = build_search(work.space, work.images, device=device, seed=work.seed, execution=work.execution)
+    epochs = Resumable(job, checkpoint, work.recipe, _record)
+    run = None if tracked is None else SearchRun.open(tracked, work, device)
+    try:
+        _run_epochs(work, job, epochs, run, quiet)
+        last = epochs.history[-1]
+        found = Found(
+            Genotype.from_dict(last["genotype"]),
+            len(epochs.history),
+            sum(entry["seconds"] for entry in epochs.history),
+            last["metrics"],
+            None if run is None else run.run_id,
+        )
+    except BaseException as error:
+        if run is not None:
+            run.epochs.fail(error)
+        raise
+    if run is not None:
+        try:
+            run.finish(found)
+        except Undelivered as error:
+            return replace(found, undelivered=error)
+    return found
+
+
+def _run_epochs(
+    work: Searching, job: Search, epochs: Resumable[SearchEpoch], run: SearchRun | None, quiet: bool
+) -> None:
+    if run is not None:
+        run.epochs.epochs(entry["metrics"] for entry in epochs.history)
+    total = work.space.search.epochs
+    with Progress("search", total, start=len(epochs.history), quiet=quiet) as progress:
+        for entry in epochs:
+            metrics = entry["metrics"]
+            if run is not None:
+                run.epochs.epoch(len(epochs.history) - 1, metrics)
+                run.epochs.executed(job.execution())
+            note = f"supernet accuracy {metrics['search/acc_train']:.3f}, {entry['skips']} skip connections"
+            progress.update(len(epochs.history), note)
+
+
+def _record(epoch: SearchEpoch) -> dict[str, Any]:
+    return {
+        "genotype": epoch.genotype.to_dict(),
+        "metrics": epoch.metrics(),
+        "skips": epoch.skip_connections,
+        "seconds": epoch.seconds,
+    }

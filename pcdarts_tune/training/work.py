@@ -1,0 +1,116 @@
+"""TODO"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pcdarts_tune.tasks import DEFAULTS, Execution
+from pcdarts_tune.training.initial import Initial
+from pcdarts_tune.training.resumable import digest
+
+if TYPE_CHECKING:
+    import torch
+
+    from pcdarts_tune.core.epochs import TrainEpoch
+    from pcdarts_tune.core.genotype import Genotype
+    from pcdarts_tune.core.retrain import Training
+    from pcdarts_tune.core.steps.groups import Team
+    from pcdarts_tune.datasets import DataSet
+    from pcdarts_tune.spaces.space import Space
+
+if TYPE_CHECKING:
+    pass
+
+STAGE = "retrain"
+"""Prefix of the metrics in MLflow."""
+
+
+@dataclass(frozen=True)
+class Retraining:
+    """What is trained: everything that decides the result.
+
+    Attributes:
+        groups: parts of a batch, see core/groups.py.
+        initial: a trained network to begin with.
+    """
+
+    space: Space
+    genotype: Genotype
+    images: DataSet
+    seed: int
+    execution: Execution = DEFAULTS
+    groups: int = 1
+    initial: Initial | None = None
+
+    @property
+    def recipe(self) -> str:
+        """16 hexadecimal digits: equal for trainings that compute the same."""
+        return digest(
+            {
+                "retrain": self.space.retrain.model_dump(mode="json"),
+                "data": self.space.data.model_dump(mode="json"),
+                "images": self.images.digest,
+                "genotype": self.genotype.to_dict(),
+                "seed": self.seed,
+                **self.execution.identity(),
+                **({"groups": self.groups} if self.groups > 1 else {}),
+                **({} if self.initial is None else {"initial": self.initial.identity()}),
+            }
+        )
+
+    def build(self, device: torch.device, team: Team | None = None) -> Training:
+        """The training, or what one process of a team computes of it."""
+        from pcdarts_tune.training.build import build_training
+
+        return build_training(
+            self.space,
+            self.genotype,
+            self.images,
+            device=device,
+            seed=self.seed,
+            execution=self.execution,
+            initial=self.initial,
+            groups=self.groups,
+            team=team,
+        )
+
+
+@dataclass(frozen=True)
+class Retrained:
+    """What came of it.
+
+    Attributes:
+        folder: the model.
+        test_accuracy, test_loss: None as long as the test split was not read.
+        validation_accuracy: on the held-out images after the last epoch; None where the split holds nothing out.
+        run_id: the MLflow run, None when it was not tracked.
+        weights: 16 hexadecimal digits: equal for trainings that came out the same, bit for bit.
+    """
+
+    folder: Path
+    test_accuracy: float | None
+    test_loss: float | None
+    validation_accuracy: float | None
+    epochs: int
+    seconds: float
+    run_id: str | None
+    weights: str | None = None
+
+    def result(self) -> dict[str, Any]:
+        """What the folder itself keeps of it."""
+        return {key: value for key, value in vars(self).items() if key != "folder"}
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"folder": str(self.folder), **self.result()}
+
+
+def epoch_record(epoch: TrainEpoch) -> dict[str, Any]:
+    """What is kept of an epoch."""
+    return {
+        "metrics": epoch.metrics(STAGE),
+        "train_accuracy": epoch.train_accuracy,
+        "validation_accuracy": epoch.valid_accuracy,
+        "seconds": epoch.seconds,
+    }
