@@ -9,7 +9,7 @@ from typing import Any
 
 import hypothesis
 import pytest
-from soaking.environment import NICENESS
+from support.soaking.environment import NICENESS
 
 # not to be had by installing: hardware, another user, and data that lies beside the checkout in some places only
 ELSEWHERE = ("CUDA", "GPU", "GiB", "root", "PCDARTS_TUNE_TEST_DATA")

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 import torch
-from filling import batch, reference_supernet
-from formula import load_reference
+from support.filling import batch, reference_supernet
+from support.formula import load_reference
 from torch.nn import functional as F
 
 from pcdarts_tune.core.architect import Architect, only

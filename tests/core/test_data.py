@@ -201,6 +201,6 @@ def test_the_core_reads_data_without_the_rest() -> None:
     blocked = ("ray", "mlflow", "optuna", "sklearn", "pyarrow", "pydantic", "click")
     code = (
         f"import sys; sys.modules.update(dict.fromkeys({blocked!r}))\n"
-        "import pcdarts_tune.core.images.data, pcdarts_tune.core.images.augment, pcdarts_tune.core.images.stream, pcdarts_tune.core.images.decode"
+        "from pcdarts_tune.core.images import augment, data, decode, stream"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

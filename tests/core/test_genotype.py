@@ -6,9 +6,9 @@ import copy
 
 import pytest
 import torch
-from formula import load_reference
 from hypothesis import given
 from hypothesis import strategies as st
+from support.formula import load_reference
 
 from pcdarts_tune.core.genotype import DARTS_PRIMITIVES, PUBLISHED, Genotype, derive_genotype, node_count
 

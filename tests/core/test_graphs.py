@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from replay import Replay, as_on_cuda
+from support.replay import Replay, as_on_cuda
 from test_search import comparable, half, new_search
 
 from pcdarts_tune.core.fast import normalize

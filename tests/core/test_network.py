@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from formula import fill_state, images, load_reference
+from support.formula import fill_state, images, load_reference
 from torch.nn import functional as F
 
 from pcdarts_tune.core.cost import macs, parameters

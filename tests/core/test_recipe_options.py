@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from replay import as_on_cuda
+from support.replay import as_on_cuda
 from test_data import gathered
 from test_graphs import kernel_by_kernel, same_state, training
 from test_search import comparable, half

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from formula import load_reference
+from support.formula import load_reference
 
 from pcdarts_tune.core.steps.optimizers import drop_path_probability, learning_rate
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 import torch
-from filling import STATISTICS, batch, fill_supernet, reference_supernet
-from formula import images, load_reference, tensor_seed, u
+from support.filling import STATISTICS, batch, fill_supernet, reference_supernet
+from support.formula import images, load_reference, tensor_seed, u
 from torch import nn
 from torch.nn import functional as F
 

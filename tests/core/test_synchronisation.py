@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 import torch
-from fake_cuda import CUDA, WAITS, Launches, autocast_bf16, fake_cuda, moved
-from replay import as_on_cuda
+from support.fake_cuda import CUDA, WAITS, Launches, autocast_bf16, fake_cuda, moved
+from support.replay import as_on_cuda
 from test_search import half
 from torch import Tensor
 from torch._subclasses.fake_tensor import DynamicOutputShapeException

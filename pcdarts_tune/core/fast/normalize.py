@@ -25,7 +25,7 @@ from pcdarts_tune.core.fast.pixels import channel_statistics, pixels, tiled, unp
 EPSILON = 1e-5  # PyTorch's default for BatchNorm
 FOLDED_ON = {"cpu"}
 """Devices where BatchNorm is folded: it is PyTorch's kernels for CPUs that are slow on few channels. Folded it takes about
-twice as many launches, so CUDA gets PyTorch's own BatchNorm; benchmarks/gpu.py times both."""
+twice as many launches, so CUDA gets PyTorch's own BatchNorm; benchmarks/core/gpu.py times both."""
 
 
 def folds(y: Tensor) -> bool:

@@ -21,7 +21,7 @@ from pcdarts_tune.core.fast.normalize import EPSILON, folds, normalize
 
 COMPOSE_UP_TO = 16
 """Active channels up to which depthwise and pointwise are composed into one dense convolution, twice that where the
-depthwise one is dilated (and slow): benchmarks/compose.py, measured on a CPU."""
+depthwise one is dilated (and slow): benchmarks/core/compose.py, measured on a CPU."""
 
 Kernels = tuple[Tensor, Tensor | None]
 """What the convolution of a round needs: (composed, None) or (depthwise, pointwise)."""

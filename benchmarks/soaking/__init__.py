@@ -1,1 +1,0 @@
-"""The parts of benchmarks/soak.py: sweeps that are killed at random moments, and the audit of what they leave."""

@@ -1,0 +1,245 @@
+"""`doctor`: each check on something that is well and on something that is not."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterable
+from contextlib import closing
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pytest
+from PIL import Image
+from support.made_sweeps import FOUND, make_sweep
+
+from pcdarts_tune.cli import group as cli
+from pcdarts_tune.doctor import machine
+from pcdarts_tune.doctor.check import Check
+from pcdarts_tune.doctor.cluster import check_ray
+from pcdarts_tune.doctor.images import check_images
+from pcdarts_tune.doctor.stores import check_mlflow, check_stores, check_studies
+from pcdarts_tune.doctor.versions import check_versions, requirements
+from pcdarts_tune.home import default_tracking_uri
+
+DEAD = "http://127.0.0.1:1"
+
+
+def only(checks: Iterable[Check]) -> Check:
+    (check,) = checks
+    return check
+
+
+def test_doctor_looks_at_everything_and_writes_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home = tmp_path / "home"
+    code = cli.run(["doctor", "--home", str(home), "--space", "quickstart", "--json"])
+    answer = json.loads(capsys.readouterr().out)
+    by_name = {check["name"]: check for check in answer["checks"]}
+    assert {
+        "python",
+        "torch",
+        "ray",
+        "mlflow",
+        "gpu",
+        "cores",
+        "home",
+        "disk",
+        "mlflow store",
+        "data",
+    } <= set(by_name)
+    assert by_name["torch"]["said"] == __import__("torch").__version__.partition("+")[0]
+    assert by_name["mlflow store"]["said"].startswith("none yet")
+    assert by_name["space"]["status"] == by_name["data"]["status"] == "ok"
+    failed = [check for check in answer["checks"] if check["status"] == "fail"]
+    assert (answer["ok"], code) == ((False, 1) if failed else (True, 0))
+    assert all(check["do"] for check in answer["checks"] if check["status"] != "ok")
+    assert not home.exists()
+
+
+def test_doctor_ends_with_1_and_says_what_to_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = [
+        "doctor",
+        "--home",
+        str(tmp_path),
+        "--data",
+        str(tmp_path / "nowhere"),
+        "--tracking-uri",
+        DEAD,
+    ]
+    assert cli.run(arguments) == 1
+    said = capsys.readouterr().out
+    assert f"FAIL  mlflow store: no MLflow server answers at {DEAD}" in said
+    assert "-> start it, or give another with --tracking-uri URI" in said
+    assert "nowhere does not exist" in said
+    assert " failed" in said.splitlines()[-1]
+
+
+def test_versions_are_those_that_are_required() -> None:
+    assert [check.said for check in check_versions() if check.status != "ok"] == []
+    wanted, pythons = requirements()
+    assert {"torch", "ray", "optuna", "mlflow", "click"} <= {each.name for each in wanted}
+    assert pythons.contains(sys.version.split()[0])
+
+
+def test_a_version_that_is_too_old_or_missing_is_said(tmp_path: Path) -> None:
+    old = tmp_path / "optuna-1.0.dist-info"
+    old.mkdir()
+    (old / "METADATA").write_text("Metadata-Version: 2.1\nName: optuna\nVersion: 1.0\n")
+    code = (
+        "from pcdarts_tune.doctor.versions import check_versions\n"
+        "for check in check_versions():\n    print(check.status, check.name, check.said, check.todo)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert "fail optuna 1.0, but pcdarts-tune needs " in done.stdout, done.stderr
+    assert "pip install 'optuna" in done.stdout
+
+
+def cgroup(folder: Path, **files: str) -> Path:
+    for name, content in files.items():
+        (folder / name.replace("_", ".")).write_text(content)
+    return folder
+
+
+def test_a_containers_limit_on_cores_is_seen(tmp_path: Path) -> None:
+    limited = only(machine.check_cores(cgroup(tmp_path, cpu_max="50000 100000\n")))
+    assert limited.status == "warn"
+    assert "may use 0.5" in limited.said
+    assert machine.quota(cgroup(tmp_path, cpu_max="max 100000\n")) is None
+    assert only(machine.check_cores(tmp_path)).status == "ok"
+    assert machine.quota(tmp_path / "none") is None
+
+
+def test_a_containers_limit_on_memory_is_seen(tmp_path: Path) -> None:
+    limited = cgroup(tmp_path, memory_max=f"{3 * 2**30}\n", memory_current=f"{2 * 2**30}\n")
+    assert machine.available_memory(limited) == 2**30
+    low = only(machine.check_memory(limited))
+    assert (low.status, low.said) == ("warn", "1.0 GiB free")
+    unlimited = cgroup(tmp_path, memory_max="max\n", memory_current="1\n")
+    free = machine.available_memory(unlimited)
+    assert free is None or free > 2**30
+
+
+def test_where_the_home_lies_is_looked_at(tmp_path: Path) -> None:
+    well = list(machine.check_home(tmp_path / "new" / "home"))
+    assert [check.name for check in well] == ["home", "disk"]
+    assert "(not made yet)" in well[0].said
+    assert not (tmp_path / "new").exists()
+    file = tmp_path / "file"
+    file.write_text("")
+    assert only(machine.check_home(file / "home")).status == "fail"
+    assert machine.file_system(Path("/proc/self")) in ("proc", "")
+    assert machine.file_system(tmp_path) not in machine.NETWORK
+
+
+def test_a_home_that_cannot_be_written_to_is_said(tmp_path: Path) -> None:
+    if os.geteuid() == 0:
+        pytest.skip("root may write everywhere")
+    tmp_path.chmod(0o500)
+    assert "cannot be written to" in only(machine.check_home(tmp_path / "home")).said
+    tmp_path.chmod(0o700)
+
+
+def test_what_slows_python_down_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    (check,) = [check for check in machine.check_machine(tmp_path) if check.name == "bytecode"]
+    assert (check.status, check.todo) == ("warn", "unset PYTHONDONTWRITEBYTECODE")
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE")
+    assert "bytecode" not in [check.name for check in machine.check_machine(tmp_path)]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("stores") / "home"
+    make_sweep(folder, "first", FOUND[1:])
+    return folder
+
+
+def test_stores_that_are_well(home: Path) -> None:
+    checks = {check.name: check for check in check_stores(home, tracking_uri=None, study_uri=None)}
+    assert {check.status for check in checks.values()} == {"ok"}
+    assert "answers" in checks["mlflow store"].said
+    assert checks["sweeps"].said == f"1 in {home}"
+
+
+def test_an_mlflow_store_that_an_older_version_made_is_to_be_upgraded(tmp_path: Path) -> None:
+    uri = default_tracking_uri(tmp_path)
+    mlflow.MlflowClient(uri, uri).search_experiments()
+    with closing(sqlite3.connect(tmp_path / "mlflow.db")) as database:
+        database.execute("UPDATE alembic_version SET version_num = '451aebb31d03'")  # its first form
+        database.commit()
+    code = (
+        "from pathlib import Path\nfrom pcdarts_tune.doctor.stores import check_mlflow\n"
+        f"(check,) = check_mlflow(Path({str(tmp_path)!r}), None)\nprint(check.status, check.todo)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.stdout.startswith("fail a copy of it first, then: mlflow db upgrade 'sqlite:////"), done
+
+
+def test_a_damaged_store_is_said(tmp_path: Path) -> None:
+    (tmp_path / "mlflow.db").write_text("this is no database, whatever its name says" * 100)
+    check = only(check_mlflow(tmp_path, None))
+    assert (check.status, check.name) == ("fail", "mlflow store")
+    assert "cannot be read" in check.said
+    assert "from a copy" in check.todo
+    assert "Traceback" not in check.said
+
+
+def test_a_damaged_study_is_said(tmp_path: Path) -> None:
+    sweep = make_sweep(tmp_path / "home", "broken", FOUND[2:])
+    (sweep.folder.path / "study.db").write_bytes(b"nothing" * 1000)
+    check = only(check_studies(tmp_path / "home", None))
+    assert (check.status, check.name) == ("fail", "sweep broken")
+    assert check.todo
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [("127.0.0.1:1", "nothing answers"), ("nonsense", "is not HOST:PORT")],
+)
+def test_a_ray_that_does_not_answer_is_said(address: str, said: str) -> None:
+    (check,) = [check for check in check_ray(address=address, start=False) if check.name == "ray"]
+    assert check.status == "fail"
+    assert said in check.said
+
+
+def test_ray_is_not_started_unasked() -> None:
+    (check,) = [check for check in check_ray(address=None, start=False) if check.name == "ray"]
+    assert (check.status, check.said) == ("ok", "not started; doctor --ray tries it")
+
+
+def test_images_are_tried_one_of_each_class(tmp_path: Path) -> None:
+    for name in ("cat", "dog"):
+        (tmp_path / name).mkdir()
+        for number in range(6):
+            pixels = np.random.default_rng(number).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / name / f"{number}.png")
+    well = list(check_images("quickstart", tmp_path))[-1]
+    assert well.status == "ok"
+    assert "12 training images, 2 classes; one of each class was read" in well.said
+    for number in range(6):
+        (tmp_path / "dog" / f"{number}.png").write_bytes(b"no image")
+    bad = list(check_images("quickstart", tmp_path))[-1]
+    assert bad.status == "warn"
+    assert "dog" in bad.said
+
+
+@pytest.mark.parametrize(
+    ("space", "said"),
+    [("quickstrat", "did you mean 'quickstart'?"), ("missing.yaml", "no such file")],
+)
+def test_a_space_that_is_wrong_is_said(space: str, said: str) -> None:
+    check = only(check_images(space, None))
+    assert check.status == "fail"
+    assert said in check.said

@@ -1,0 +1,1 @@
+"""What tests and benchmarks share; benchmarks find it by `PYTHONPATH=tests`."""
