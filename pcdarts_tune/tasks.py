@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -59,11 +59,6 @@ class Execution:
 
 
 DEFAULTS = Execution()
-
-
-def execution_tags(came_of: Mapping[str, str]) -> dict[str, str]:
-    """`Search.execution()` or `Training.execution()` as tags of an MLflow run; the device has its own."""
-    return {f"pcdarts.{key}": came_of[key] for key in ("precision", "graphs", "compile")}
 
 
 State = Literal["complete", "pruned", "failed", "running", "waiting"]

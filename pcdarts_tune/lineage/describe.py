@@ -26,6 +26,7 @@ from pcdarts_tune.lineage.facts import (
     versions,
 )
 from pcdarts_tune.spaces import naming
+from pcdarts_tune.tracking.tags import Tag
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -199,11 +200,11 @@ def _model(named: Named) -> Subject:
     measured = {
         name: float(version.tags[tag])
         for name, tag in (
-            ("test/acc", "pcdarts.test_accuracy"),
-            ("held-out accuracy", "pcdarts.validation_accuracy"),
-            ("held-out mean of the seeds", "pcdarts.validation_mean"),
-            ("held-out std of the seeds", "pcdarts.validation_std"),
-            ("seeds", "pcdarts.validation_n"),
+            ("test/acc", Tag.TEST_ACCURACY),
+            ("held-out accuracy", Tag.VALIDATION_ACCURACY),
+            ("held-out mean of the seeds", Tag.VALIDATION_MEAN),
+            ("held-out std of the seeds", Tag.VALIDATION_STD),
+            ("seeds", Tag.VALIDATION_N),
         )
         if tag in version.tags
     }
@@ -233,23 +234,23 @@ def _model(named: Named) -> Subject:
 def _run(ledger: Ledger, run: Run) -> Subject:
     """A run whose sweep is not in this home, or that belongs to none."""
     tags, run_id = run.data.tags, run.info.run_id
-    kind = tags.get("pcdarts.kind", "run")
+    kind = tags.get(Tag.KIND, "run")
     cells = ledger.kept(run, "genotype.json")
     space = recorded_space(ledger, run)
     config = ledger.kept(run, "config.json") or {}
     name = {
-        "trial": f"trial {tags.get('pcdarts.trial')} of {tags.get('pcdarts.sweep')}",
-        "sweep": f"sweep {tags.get('pcdarts.sweep')}",
+        "trial": f"trial {tags.get(Tag.TRIAL)} of {tags.get(Tag.SWEEP)}",
+        "sweep": f"sweep {tags.get(Tag.SWEEP)}",
     }.get(kind, f"{kind} {run.info.run_name}")
     commands = []
     if kind in ("trial", "retraining", "finetuning", "search"):
         commands.append(f"pcdarts-tune reproduce {run_id}")
     if kind == "search":
         commands.insert(
-            0, f"pcdarts-tune retrain {run_id} --space {tags.get('pcdarts.space', 'SPACE')} -o my-model"
+            0, f"pcdarts-tune retrain {run_id} --space {tags.get(Tag.SPACE, 'SPACE')} -o my-model"
         )
-    if kind in ("retraining", "finetuning") and "pcdarts.model" in tags:
-        commands.insert(0, f"pcdarts-tune predict {tags['pcdarts.model']} IMAGE...")
+    if kind in ("retraining", "finetuning") and Tag.MODEL in tags:
+        commands.insert(0, f"pcdarts-tune predict {tags[Tag.MODEL]} IMAGE...")
     if cells is not None:
         commands.append(f"pcdarts-tune draw {run_id} -o cells.svg")
     return Subject(
@@ -257,17 +258,17 @@ def _run(ledger: Ledger, run: Run) -> Subject:
         name,
         run_id,
         run_id,
-        tags.get("pcdarts.outcome", run.info.status.lower()),
-        tags.get("pcdarts.reason"),
+        tags.get(Tag.OUTCOME, run.info.status.lower()),
+        tags.get(Tag.REASON),
         config.get("hyperparameters", {}),
         {} if space is None else flat(space, kind),
         numbers(run),
         None if cells is None else Genotype.from_dict(cells),
         {
-            "seed": tags.get("pcdarts.seed"),
-            "space": tags.get("pcdarts.space"),
-            "data": f"digest {tags.get('pcdarts.data')}",
-            "fine-tuned from": tags.get("pcdarts.base_model"),
+            "seed": tags.get(Tag.SEED),
+            "space": tags.get(Tag.SPACE),
+            "data": f"digest {tags.get(Tag.DATA)}",
+            "fine-tuned from": tags.get(Tag.BASE_MODEL),
             "versions": versions(run),
             "git": tags.get("mlflow.source.git.commit"),
             **machine(run),

@@ -15,6 +15,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pcdarts_tune.tracking.tags import Tag
+
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
@@ -96,29 +98,29 @@ def machine(run: Run) -> dict[str, str]:
 
 def versions(run: Run) -> dict[str, str]:
     """The versions it was computed with."""
-    prefix = "pcdarts.version."
+    prefix = Tag.VERSION
     return {key.removeprefix(prefix): value for key, value in run.data.tags.items() if key.startswith(prefix)}
 
 
 _UP = (
-    ("pcdarts.reproduces", ""),
-    ("pcdarts.base_run", ""),
-    ("pcdarts.promotion_run", "promotion"),
-    ("pcdarts.trial_run", ""),
-    ("pcdarts.search_run", "search"),
-    ("pcdarts.sweep_run", "sweep"),
+    (Tag.REPRODUCES, ""),
+    (Tag.BASE_RUN, ""),
+    (Tag.PROMOTION_RUN, "promotion"),
+    (Tag.TRIAL_RUN, ""),
+    (Tag.SEARCH_RUN, "search"),
+    (Tag.SWEEP_RUN, "sweep"),
 )
 """Tags that lead up, nearest first, and the kind of run they name; one with no kind says it itself."""
 
-_LEADS_ON = ("pcdarts.reproduces", "pcdarts.base_run", "pcdarts.trial_run")
+_LEADS_ON = (Tag.REPRODUCES, Tag.BASE_RUN, Tag.TRIAL_RUN)
 """Of these, the tags that name a run which itself came from somewhere."""
 
 _DOWN = (
-    "pcdarts.trial_run",
-    "pcdarts.search_run",
-    "pcdarts.promotion_run",
-    "pcdarts.base_run",
-    "pcdarts.reproduces",
+    Tag.TRIAL_RUN,
+    Tag.SEARCH_RUN,
+    Tag.PROMOTION_RUN,
+    Tag.BASE_RUN,
+    Tag.REPRODUCES,
 )
 """Tags by which what came of a run is found."""
 
@@ -136,8 +138,8 @@ class Link:
 def came_from(ledger: Ledger, run: Run) -> tuple[Link, ...]:
     """What a run comes from, nearest first; a run that was deleted is named by its id."""
     tags = dict(run.data.tags)
-    if "pcdarts.sweep_run" not in tags and tags.get("pcdarts.kind") == "trial":
-        tags["pcdarts.sweep_run"] = tags.get("mlflow.parentRunId", "")
+    if Tag.SWEEP_RUN not in tags and tags.get(Tag.KIND) == "trial":
+        tags[Tag.SWEEP_RUN] = tags.get("mlflow.parentRunId", "")
     found: list[Link] = []
     for tag, kind in _UP:
         if run_id := tags.get(tag):
@@ -149,10 +151,10 @@ def came_from(ledger: Ledger, run: Run) -> tuple[Link, ...]:
                 # the tags of a trial lead on to its sweep, those of a model's training to its trial
                 further = came_from(ledger, other)
                 found += [each for each in further if each.run_id not in {one.run_id for one in found}]
-    if "pcdarts.base_model" in tags and "pcdarts.base_run" not in tags:
-        found.append(Link("model", tags["pcdarts.base_model"], None))
-    if not found and "pcdarts.genotype_origin" in tags:
-        found.append(Link("genotype", tags["pcdarts.genotype_origin"], None))
+    if Tag.BASE_MODEL in tags and Tag.BASE_RUN not in tags:
+        found.append(Link("model", tags[Tag.BASE_MODEL], None))
+    if not found and Tag.GENOTYPE_ORIGIN in tags:
+        found.append(Link("genotype", tags[Tag.GENOTYPE_ORIGIN], None))
     return tuple(found)
 
 
@@ -164,16 +166,16 @@ def became(ledger: Ledger, run: Run | None) -> tuple[Link, ...]:
     runs: dict[str, Run] = {}
     for tag in _DOWN:
         runs |= {each.info.run_id: each for each in ledger.tagged(tag, run_id)}
-    if run.data.tags.get("pcdarts.kind") == "sweep":
-        of_sweep = ledger.tagged("pcdarts.sweep_id", run.data.tags.get("pcdarts.sweep_id"))
+    if run.data.tags.get(Tag.KIND) == "sweep":
+        of_sweep = ledger.tagged(Tag.SWEEP_ID, run.data.tags.get(Tag.SWEEP_ID))
         wanted = ("retraining", "promotion", "search")
-        runs |= {each.info.run_id: each for each in of_sweep if each.data.tags.get("pcdarts.kind") in wanted}
+        runs |= {each.info.run_id: each for each in of_sweep if each.data.tags.get(Tag.KIND) in wanted}
     runs.pop(run_id, None)
     links = [link_to(each) for each in sorted(runs.values(), key=lambda each: each.info.start_time)]
     for each in (run_id, *runs):
         for version in ledger.versions_of_run(each):
             aliases = "".join(f", {alias}" for alias in version.aliases)
-            accuracy = version.tags.get("pcdarts.test_accuracy")
+            accuracy = version.tags.get(Tag.TEST_ACCURACY)
             tested = "" if accuracy is None else f"test accuracy {float(accuracy):.4f}"
             links.append(Link("model", f"{version.name}/{version.version}", each, tested + aliases))
     return tuple(links)
@@ -182,11 +184,11 @@ def became(ledger: Ledger, run: Run | None) -> tuple[Link, ...]:
 def link_to(run: Run) -> Link:
     """A run as a neighbour."""
     tags, metrics = run.data.tags, run.data.metrics
-    kind = tags.get("pcdarts.kind", "run")
+    kind = tags.get(Tag.KIND, "run")
     if kind == "trial":
-        name = f"{tags.get('pcdarts.sweep')}:{tags.get('pcdarts.trial')}"
+        name = f"{tags.get(Tag.SWEEP)}:{tags.get(Tag.TRIAL)}"
     elif kind == "sweep":
-        name = tags.get("pcdarts.sweep", run.info.run_name)
+        name = tags.get(Tag.SWEEP, run.info.run_name)
     else:
         name = run.info.run_name
     said = (

@@ -17,6 +17,7 @@ from pcdarts_tune.core.genotype import Genotype
 from pcdarts_tune.errors import UserError
 from pcdarts_tune.home import sweep_names
 from pcdarts_tune.tasks import Execution
+from pcdarts_tune.tracking.tags import Tag
 
 if TYPE_CHECKING:
     import torch
@@ -93,7 +94,7 @@ class Recorded:
                 hint="name a trial, a search or a retraining; pcdarts-tune resume SWEEP delivers what MLflow missed",
             )
         tags, metrics = run.data.tags, run.data.metrics
-        kind = tags.get("pcdarts.kind", "run")
+        kind = tags.get(Tag.KIND, "run")
         if kind not in KINDS:
             raise UserError(
                 f"{run.info.run_name} is a {kind}, which cannot be run again as one", hint=_hint(kind, tags)
@@ -111,11 +112,11 @@ class Recorded:
                 f"run {run.info.run_id} keeps no genotype.json",
                 hint="pcdarts-tune retrain GENOTYPE trains anew",
             )
-        seed = config.get("seed", tags.get("pcdarts.seed", "0"))
-        sweep_seed = tags.get("pcdarts.sweep_seed")
+        seed = config.get("seed", tags.get(Tag.SEED, "0"))
+        sweep_seed = tags.get(Tag.SWEEP_SEED)
         return cls(
             kind=kind,
-            name=f"{tags.get('pcdarts.sweep')}:{tags.get('pcdarts.trial')}"
+            name=f"{tags.get(Tag.SWEEP)}:{tags.get(Tag.TRIAL)}"
             if kind == "trial"
             else str(run.info.run_name),
             run_id=run.info.run_id,
@@ -126,23 +127,21 @@ class Recorded:
             else None,
             genotype=found if kind in ("retraining", "finetuning") else None,
             found=found,
-            data=tags.get("pcdarts.data", ""),
+            data=tags.get(Tag.DATA, ""),
             data_root=_data_root(home, tags, run),
-            device=tags.get("pcdarts.device", "cpu").partition(":")[0],
-            threads=int(tags["pcdarts.threads"]) if "pcdarts.threads" in tags else None,
+            device=tags.get(Tag.DEVICE, "cpu").partition(":")[0],
+            threads=int(tags[Tag.THREADS]) if Tag.THREADS in tags else None,
             # graphs as they can be here: they change no number
-            execution=Execution(
-                tags.get("pcdarts.precision", "float32"), tags.get("pcdarts.compile", "off") != "off"
-            ),
+            execution=Execution(tags.get(Tag.PRECISION, "float32"), tags.get(Tag.COMPILE, "off") != "off"),
             versions=versions(run),
             series=_series(ledger.series(run), tags),
             accuracy=metrics.get("objective", metrics.get("retrain/acc_held_out")),
-            weights=tags.get("pcdarts.weights"),
-            trial=int(tags["pcdarts.trial"]) if "pcdarts.trial" in tags else None,
-            state=tags.get("pcdarts.outcome", "complete"),
-            reason=tags.get("pcdarts.reason"),
+            weights=tags.get(Tag.WEIGHTS),
+            trial=int(tags[Tag.TRIAL]) if Tag.TRIAL in tags else None,
+            state=tags.get(Tag.OUTCOME, "complete"),
+            reason=tags.get(Tag.REASON),
             uri=ledger.uri,
-            groups=int(tags.get("pcdarts.groups", "1")),
+            groups=int(tags.get(Tag.GROUPS, "1")),
             base=dict(tags) if kind == "finetuning" else {},
         )
 
@@ -174,29 +173,29 @@ class Recorded:
 
 def _series(series: dict[str, dict[int, float]], tags: dict[str, str]) -> dict[str, dict[int, float]]:
     """What the run computed itself: an evaluation that was taken from another trial is that trial's."""
-    if "pcdarts.evaluation_from" not in tags:
+    if Tag.EVALUATION_FROM not in tags:
         return series
     return {key: values for key, values in series.items() if not key.startswith("evaluation/")}
 
 
 def _hint(kind: str, tags: dict[str, str]) -> str:
     if kind == "sweep":
-        return f"one of its trials: pcdarts-tune reproduce {tags.get('pcdarts.sweep', 'SWEEP')}:0"
+        return f"one of its trials: pcdarts-tune reproduce {tags.get(Tag.SWEEP, 'SWEEP')}:0"
     if kind == "promotion":
         return "one of its trainings: pcdarts-tune show RUN lists them"
     if kind == "reproduction":
-        return f"the run that it reproduces: pcdarts-tune reproduce {tags.get('pcdarts.reproduces', 'RUN')}"
+        return f"the run that it reproduces: pcdarts-tune reproduce {tags.get(Tag.REPRODUCES, 'RUN')}"
     return "a trial (SWEEP:TRIAL), a search or a retraining"
 
 
 def _data_root(home: Path, tags: dict[str, str], run: Any) -> Path | None:
     """Where the images were: the sweep's `--data`, or the path that the run names as its data set's source."""
-    name = tags.get("pcdarts.sweep")
+    name = tags.get(Tag.SWEEP)
     if name in sweep_names(home):
         from pcdarts_tune.sweeps.sweep import open_sweep
 
         sweep = open_sweep(home, name)
-        if sweep.about["id"] == tags.get("pcdarts.sweep_id"):
+        if sweep.about["id"] == tags.get(Tag.SWEEP_ID):
             return sweep.data_root
     for data in run.inputs.dataset_inputs if run.inputs else ():
         try:

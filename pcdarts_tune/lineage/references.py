@@ -20,6 +20,7 @@ from pcdarts_tune.errors import UserError, nearest
 from pcdarts_tune.home import default_tracking_uri, sweep_names
 from pcdarts_tune.tracking.lookup import SHORTEST, Ledger
 from pcdarts_tune.tracking.registry import store_uri
+from pcdarts_tune.tracking.tags import Tag
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -111,14 +112,14 @@ class Finder:
         """A run, with the sweep and the trial that it belongs to where they are in this home."""
         from pcdarts_tune.sweeps.sweep import open_sweep
 
-        tags, kind = run.data.tags, run.data.tags.get("pcdarts.kind")
-        name = tags.get("pcdarts.sweep")
+        tags, kind = run.data.tags, run.data.tags.get(Tag.KIND)
+        name = tags.get(Tag.SWEEP)
         if kind not in ("sweep", "trial") or name not in sweep_names(self.home):
             return Named(text, ledger, run=run)
         sweep = open_sweep(self.home, name, self._given)
-        if sweep.about["id"] != tags.get("pcdarts.sweep_id"):  # a namesake of another home
+        if sweep.about["id"] != tags.get(Tag.SWEEP_ID):  # a namesake of another home
             return Named(text, ledger, run=run)
-        trial = sweep.record(int(tags["pcdarts.trial"])) if kind == "trial" else None
+        trial = sweep.record(int(tags[Tag.TRIAL])) if kind == "trial" else None
         return Named(text, ledger, sweep, trial, run)
 
     def _sweep(self, text: str, name: str) -> Named:

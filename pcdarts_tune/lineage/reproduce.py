@@ -24,6 +24,7 @@ from pcdarts_tune.say import say
 from pcdarts_tune.tasks import Execution
 from pcdarts_tune.tracking.epoch_run import EpochRun, Tracked, common_tags
 from pcdarts_tune.tracking.store import MlflowStore
+from pcdarts_tune.tracking.tags import Tag
 
 if TYPE_CHECKING:
     import torch
@@ -90,12 +91,12 @@ def reproduce(recorded: Recorded, conditions: Conditions) -> Reproduced:
     place = conditions.home / "reproductions" / recorded.run_id
     token = _token(place)
     tags = {
-        "pcdarts.kind": "reproduction",
-        "pcdarts.reproduces": recorded.run_id,
-        "pcdarts.reproduced_kind": recorded.kind,
+        Tag.KIND: "reproduction",
+        Tag.REPRODUCES: recorded.run_id,
+        Tag.REPRODUCED_KIND: recorded.kind,
     }
     store = MlflowStore(recorded.uri, artifact_root(conditions.home))
-    identity = {"pcdarts.reproduces": recorded.run_id, "pcdarts.reproduction": token}
+    identity = {Tag.REPRODUCES: recorded.run_id, Tag.REPRODUCTION: token}
     tracked = Tracked(store, recorded.space.name, f"reproduction of {recorded.name}", tags, identity=identity)
     works = {"trial": _trial, "search": _search, "retraining": _retraining, "finetuning": _retraining}
     work = works[recorded.kind]
@@ -104,7 +105,7 @@ def reproduce(recorded: Recorded, conditions: Conditions) -> Reproduced:
     store.set_tags(
         outcome.run_id,
         {
-            "pcdarts.reproduced": "equal" if verdict.equal else "differs",
+            Tag.REPRODUCED: "equal" if verdict.equal else "differs",
             "mlflow.note.content": f"Reproduction of {recorded.kind} `{recorded.name}` (run `{recorded.run_id}`): "
             f"**{verdict}**." + "".join(f"\n\n{warning}" for warning in warnings),
         },
@@ -172,9 +173,9 @@ def _trial(
     if ended.objective is not None:
         store.log_epoch(run_id, {"objective": ended.objective}, 0)
     came_of = {
-        "pcdarts.outcome": ended.state,
-        "pcdarts.reason": ended.reason,
-        "pcdarts.genotype_hash": ended.genotype_hash,
+        Tag.OUTCOME: ended.state,
+        Tag.REASON: ended.reason,
+        Tag.GENOTYPE_HASH: ended.genotype_hash,
     }
     store.set_tags(run_id, came_of)
     store.close_run(run_id, "FAILED" if ended.state == "failed" else "FINISHED")

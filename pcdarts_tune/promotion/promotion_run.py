@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from pcdarts_tune.promotion.comparison import COLUMNS, Standing, rows
 from pcdarts_tune.tracking.epoch_run import common_tags
+from pcdarts_tune.tracking.tags import Tag
 
 if TYPE_CHECKING:
     from pcdarts_tune.datasets import DataSet
@@ -48,9 +49,9 @@ class PromotionRun:
             digest: of everything that is trained.
         """
         identity = {
-            "pcdarts.kind": "promotion",
-            "pcdarts.sweep_id": sweep.about["id"],
-            "pcdarts.promotion": digest,
+            Tag.KIND: "promotion",
+            Tag.SWEEP_ID: sweep.about["id"],
+            Tag.PROMOTION: digest,
         }
         tags = {**common_tags("promotion", space, images, seed), **lineage_tags(sweep)}
         run_id, new = store.open_run(sweep.experiment, identity, name=name, tags=tags)
@@ -60,7 +61,7 @@ class PromotionRun:
 
     def adopt(self, run_id: str) -> None:
         """Nest a training's run under this one; a run that an earlier promotion nested stays where it is."""
-        tags = {"pcdarts.promotion_run": self.run_id}
+        tags = {Tag.PROMOTION_RUN: self.run_id}
         if "mlflow.parentRunId" not in self.store.client.get_run(run_id).data.tags:
             tags["mlflow.parentRunId"] = self.run_id
         self.store.set_tags(run_id, tags)
@@ -83,8 +84,8 @@ class PromotionRun:
                 # what makes MLflow show the file as a table
                 "mlflow.loggedArtifacts": json.dumps([{"path": _TABLE, "type": "table"}]),
                 "mlflow.note.content": "\n\n".join([note, _markdown(standings), *verdicts]),
-                "pcdarts.genotype_hash": chosen.contestant.genotype.canonical_hash(),
-                "pcdarts.retraining_run": done.run_id,
+                Tag.GENOTYPE_HASH: chosen.contestant.genotype.canonical_hash(),
+                Tag.RETRAINING_RUN: done.run_id,
             },
         )
         self.store.close_run(self.run_id, "FINISHED", name=name)
@@ -98,9 +99,9 @@ class PromotionRun:
 
 def lineage_tags(sweep: SweepHandle) -> dict[str, str]:
     """What leads from a run back to its sweep."""
-    tags = {"pcdarts.sweep": sweep.name, "pcdarts.sweep_id": sweep.about["id"]}
+    tags = {Tag.SWEEP: sweep.name, Tag.SWEEP_ID: sweep.about["id"]}
     if run := sweep.study.notes().get("run"):
-        tags["pcdarts.sweep_run"] = run
+        tags[Tag.SWEEP_RUN] = run
     return tags
 
 

@@ -22,6 +22,7 @@ from pcdarts_tune.files import read_json, write_json
 from pcdarts_tune.promotion.candidates import Baselines
 from pcdarts_tune.promotion.comparison import Standing, Trained
 from pcdarts_tune.tasks import Division, Given
+from pcdarts_tune.tracking.tags import Tag
 from pcdarts_tune.training.resumable import digest
 
 if TYPE_CHECKING:
@@ -106,13 +107,16 @@ def comparable(work: Retraining) -> str:
 
 def version_tags(work: Retraining, done: Retrained) -> dict[str, str]:
     """What every version says of its training."""
-    known = {"test_accuracy": done.test_accuracy, "validation_accuracy": done.validation_accuracy}
+    known = {
+        Tag.TEST_ACCURACY: done.test_accuracy,
+        Tag.VALIDATION_ACCURACY: done.validation_accuracy,
+    }
     return {
-        **({} if done.weights is None else {"pcdarts.weights": done.weights}),
-        "pcdarts.genotype_hash": work.genotype.canonical_hash(),
-        "pcdarts.seed": str(work.seed),
-        "pcdarts.comparable": comparable(work),
-        **{f"pcdarts.{key}": repr(value) for key, value in known.items() if value is not None},
+        **({} if done.weights is None else {Tag.WEIGHTS: done.weights}),
+        Tag.GENOTYPE_HASH: work.genotype.canonical_hash(),
+        Tag.SEED: str(work.seed),
+        Tag.COMPARABLE: comparable(work),
+        **{tag: repr(value) for tag, value in known.items() if value is not None},
     }
 
 
@@ -135,7 +139,7 @@ def enter(store: MlflowStore, model: str, work: Retraining, done: Retrained) -> 
     known = [
         each
         for each in client.search_model_versions(f"run_id='{done.run_id}'")
-        if each.name == model and each.tags.get("pcdarts.weights") == done.weights
+        if each.name == model and each.tags.get(Tag.WEIGHTS) == done.weights
     ]
     if not known:
         logged = log_model(done.folder, run_id=done.run_id, tracking_uri=store.uri)
@@ -147,7 +151,7 @@ def enter(store: MlflowStore, model: str, work: Retraining, done: Retrained) -> 
     if takes:
         crown(client, model, version, why)
     entered = Entered(model, version, takes, why)
-    store.set_tags(done.run_id, {"pcdarts.model": entered.reference})
+    store.set_tags(done.run_id, {Tag.MODEL: entered.reference})
     return entered
 
 
@@ -215,12 +219,12 @@ def register_chosen(
     promotion_run = None if contest.run is None else contest.run.run_id
     tags = {
         **lineage_tags(contest.sweep),
-        "pcdarts.trial": str(contestant.trial),
-        "pcdarts.trial_run": contestant.run_id,
-        "pcdarts.promotion_run": promotion_run,
-        "pcdarts.validation_mean": repr(spread.mean) if spread.n > 1 else None,
-        "pcdarts.validation_std": None if spread.std is None else repr(spread.std),
-        "pcdarts.validation_n": str(spread.n) if spread.n > 1 else None,
+        Tag.TRIAL: str(contestant.trial),
+        Tag.TRIAL_RUN: contestant.run_id,
+        Tag.PROMOTION_RUN: promotion_run,
+        Tag.VALIDATION_MEAN: repr(spread.mean) if spread.n > 1 else None,
+        Tag.VALIDATION_STD: None if spread.std is None else repr(spread.std),
+        Tag.VALIDATION_N: str(spread.n) if spread.n > 1 else None,
         **version_tags(work, done),
     }
     known = {key: value for key, value in tags.items() if value is not None}
@@ -242,10 +246,10 @@ def register_chosen(
         crown(store.client, model, version, why)
     name = f"{model}/{version}"
     if contestant.run_id is not None:
-        store.set_tags(contestant.run_id, {"pcdarts.retraining_run": done.run_id, "pcdarts.model": name})
+        store.set_tags(contestant.run_id, {Tag.RETRAINING_RUN: done.run_id, Tag.MODEL: name})
     for run_id in (done.run_id, promotion_run, contest.sweep.study.notes().get("run")):
         if run_id is not None:
-            store.set_tags(run_id, {"pcdarts.model": name})
+            store.set_tags(run_id, {Tag.MODEL: name})
     return Promoted(
         model,
         version,

@@ -27,6 +27,7 @@ from pcdarts_tune.say import say
 from pcdarts_tune.sweeps.study.samplers import derived_seed
 from pcdarts_tune.tasks import DEFAULTS, Execution
 from pcdarts_tune.tracking.epoch_run import Tracked
+from pcdarts_tune.tracking.tags import Tag
 from pcdarts_tune.training.retraining import read_test, retrain
 from pcdarts_tune.training.work import Retraining
 
@@ -230,7 +231,7 @@ class Contest(Rounds):
                 self.store,
                 self.sweep.experiment,
                 f"{self.sweep.name} search with the space's own values",
-                {**lineage_tags(self.sweep), "pcdarts.baseline": "default"},
+                {**lineage_tags(self.sweep), Tag.BASELINE: "default"},
                 None if self.run is None else self.run.run_id,
             ),
             quiet=self.quiet,
@@ -243,11 +244,11 @@ class Contest(Rounds):
             name = f"{sweep.name} t{each.trial:02d} retraining"
         else:
             name = f"{sweep.name} {each.name} retraining"
-            tags["pcdarts.baseline"] = each.name
+            tags[Tag.BASELINE] = each.name
         if each.trial is not None:
-            tags["pcdarts.trial"] = str(each.trial)
+            tags[Tag.TRIAL] = str(each.trial)
         if each.run_id is not None:
-            tags["pcdarts.trial_run" if each.trial is not None else "pcdarts.search_run"] = each.run_id
+            tags[Tag.TRIAL_RUN if each.trial is not None else Tag.SEARCH_RUN] = each.run_id
         if len(self.seeds) > 1:
             name += f" seed {seed}"
         parent = None if self.run is None else self.run.run_id

@@ -27,6 +27,7 @@ from pcdarts_tune.sweeps.sources import GenotypeSource, read_genotype
 from pcdarts_tune.sweeps.study.samplers import derived_seed
 from pcdarts_tune.tasks import DEFAULTS, Execution
 from pcdarts_tune.tracking.epoch_run import Tracked
+from pcdarts_tune.tracking.tags import Tag
 from pcdarts_tune.training.work import Retraining
 
 if TYPE_CHECKING:
@@ -74,11 +75,11 @@ class SeveralSeeds(Rounds):
     def tracked(self, each: Contestant, seed: int) -> Tracked | None:
         if self.recorded is None:
             return None
-        tags = {"pcdarts.genotype_origin": each.name}
+        tags = {Tag.GENOTYPE_ORIGIN: each.name}
         if each.kind != "candidate":
-            tags["pcdarts.baseline"] = each.name
+            tags[Tag.BASELINE] = each.name
         if each.run_id is not None:
-            tags["pcdarts.search_run" if each.kind == "default" else "pcdarts.trial_run"] = each.run_id
+            tags[Tag.SEARCH_RUN if each.kind == "default" else Tag.TRIAL_RUN] = each.run_id
         return replace(self.recorded, name=f"{each.name} retraining seed {seed}", tags=tags)
 
 
@@ -184,7 +185,7 @@ def baselines_of(
         tracked = wanted.recorded and replace(
             wanted.recorded,
             name=f"{wanted.space.name} search with the space's own values",
-            tags={"pcdarts.baseline": "default"},
+            tags={Tag.BASELINE: "default"},
         )
         found.append(
             searched_contestant(

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 from pcdarts_tune.spaces import naming
 from pcdarts_tune.sweeps.descriptions import SweepLinks, describe_trial
 from pcdarts_tune.sweeps.pictures import TrialPictures, drawn_at
-from pcdarts_tune.tasks import execution_tags
 from pcdarts_tune.tracking.store import OBJECTIVE
+from pcdarts_tune.tracking.tags import Tag, execution_tags
 from pcdarts_tune.tracking.view import saved_view
 
 if TYPE_CHECKING:
@@ -97,13 +97,13 @@ class SweepRuns:
     def _tags(self, kind: str) -> dict[str, str]:
         facts = self._facts
         # MLflow shows tags in the order they were set in: what people look for first, versions last
-        first = {"pcdarts.sweep": facts.name, "pcdarts.kind": kind}
-        return {**first, "pcdarts.space": facts.space.name, **facts.tags}
+        first = {Tag.SWEEP: facts.name, Tag.KIND: kind}
+        return {**first, Tag.SPACE: facts.space.name, **facts.tags}
 
     def open(self) -> None:
         """Begin, or go on with, the sweep's own run."""
         facts = self._facts
-        identity = {"pcdarts.sweep_id": facts.identity, "pcdarts.kind": "sweep"}
+        identity = {Tag.SWEEP_ID: facts.identity, Tag.KIND: "sweep"}
         run_id, new = self._store.open_run(
             facts.space.name, identity, name=facts.name, tags=self._tags("sweep")
         )
@@ -125,13 +125,13 @@ class SweepRuns:
         """Begin, or go on with, a trial's run; `at`: milliseconds since 1970, as everywhere here."""
         self._ensure_open()
         number, facts = proposal.number, self._facts
-        identity = {"pcdarts.sweep_id": facts.identity, "pcdarts.kind": "trial", "pcdarts.trial": str(number)}
-        now = {"pcdarts.trial": str(number), "pcdarts.outcome": "running", "pcdarts.stage": "search"}
+        identity = {Tag.SWEEP_ID: facts.identity, Tag.KIND: "trial", Tag.TRIAL: str(number)}
+        now = {Tag.TRIAL: str(number), Tag.OUTCOME: "running", Tag.STAGE: "search"}
         run_id, new = self._store.open_run(
             facts.space.name,
             identity,
             name=naming.run_name(number, proposal.hyperparameters),
-            tags={**now, "pcdarts.seed": str(proposal.seed), **self._tags("trial")},
+            tags={**now, Tag.SEED: str(proposal.seed), **self._tags("trial")},
             parent=self._parent,
             at=at,
         )
@@ -188,7 +188,7 @@ class SweepRuns:
             self._store.log_json(run.run_id, run.alphas, "alphas.json")
             pictures.alphas(run.alphas[last], last)
             pictures.history(run.alphas)
-        tags = {"pcdarts.genotype": record["genotype_hash"], "pcdarts.stage": "evaluation"}
+        tags = {Tag.GENOTYPE: record["genotype_hash"], Tag.STAGE: "evaluation"}
         self._store.set_tags(run.run_id, tags)
         cost = {"cost/params": record["params"], "cost/macs": record["macs"]}
         if "latency" in record:
@@ -218,10 +218,10 @@ class SweepRuns:
         self._store.set_tags(
             run.run_id,
             {
-                "pcdarts.outcome": outcome.state,
-                "pcdarts.stage": "ended",
-                "pcdarts.reason": outcome.reason,
-                "pcdarts.evaluation_from": taken,
+                Tag.OUTCOME: outcome.state,
+                Tag.STAGE: "ended",
+                Tag.REASON: outcome.reason,
+                Tag.EVALUATION_FROM: taken,
                 **share_tags(outcome),
                 "mlflow.note.content": note,
             },
@@ -279,7 +279,7 @@ def share_tags(outcome: Outcome) -> dict[str, str]:
     if CPUS not in outcome.metrics:
         return {}
     device = "cuda" if outcome.metrics.get(GPUS) else "cpu"
-    return {"pcdarts.device": device, "pcdarts.threads": str(max(1, int(outcome.metrics[CPUS])))}
+    return {Tag.DEVICE: device, Tag.THREADS: str(max(1, int(outcome.metrics[CPUS])))}
 
 
 def cost_metrics(outcome: Outcome) -> dict[str, float]:

@@ -26,6 +26,7 @@ from pcdarts_tune.sweeps.trials.state import read_result
 from pcdarts_tune.tasks import Outcome
 from pcdarts_tune.tracking.outbox import Outbox
 from pcdarts_tune.tracking.scope import answering_at_once
+from pcdarts_tune.tracking.tags import Tag
 
 if TYPE_CHECKING:
     from pcdarts_tune.sweeps.sweep import SweepHandle
@@ -138,11 +139,11 @@ def _now() -> int:
 
 def tracker_of(sweep: SweepHandle) -> SweepTracker:
     """The writer of the sweep's runs."""
-    tags = {f"pcdarts.version.{package}": version for package, version in sweep.about["versions"].items()}
+    tags = {f"{Tag.VERSION}{package}": version for package, version in sweep.about["versions"].items()}
     if sweep.about["git"]:
         tags["mlflow.source.git.commit"] = sweep.about["git"]
-    tags["pcdarts.sweep_seed"] = str(sweep.settings.seed)
-    tags["pcdarts.data"] = sweep.about["data"]["digest"]
+    tags[Tag.SWEEP_SEED] = str(sweep.settings.seed)
+    tags[Tag.DATA] = sweep.about["data"]["digest"]
     facts = SweepFacts(sweep.name, sweep.about["id"], sweep.space, sweep.about["data"], tags)
 
     def history(number: int) -> list[dict[str, Any]]:

@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING
 
 from pcdarts_tune.errors import UserError
 from pcdarts_tune.tracking.registry import CHAMPION, aliased, require_model, versions_of
+from pcdarts_tune.tracking.tags import Tag
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
-TAG = "pcdarts.champions"
+TAG = Tag.CHAMPIONS
 _LONGEST = 4500  # characters; databases keep 5000 of a tag
 
 
@@ -54,8 +55,8 @@ def outranks(
         return True, "it is the champion already"
     if force:
         return True, f"--force; version {champion.version} was champion"
-    before = champion.tags.get("pcdarts.validation_accuracy")
-    if validation_accuracy is None or before is None or champion.tags.get("pcdarts.comparable") != comparable:
+    before = champion.tags.get(Tag.VALIDATION_ACCURACY)
+    if validation_accuracy is None or before is None or champion.tags.get(Tag.COMPARABLE) != comparable:
         return False, f"it cannot be compared with version {champion.version} on the same held-out images"
     better = validation_accuracy >= float(before)
     return better, (

@@ -1,6 +1,6 @@
 """An MLflow run of one search or training in this process: found again when the work goes on, fed epoch by epoch.
 
-run = EpochRun.open(tracked, {"pcdarts.retraining": recipe}, tags, device=device, metric="retrain/loss_train")
+run = EpochRun.open(tracked, {Tag.RETRAINING: recipe}, tags, device=device, metric="retrain/loss_train")
 run.epoch(0, {"retrain/loss_train": 1.2})
 run.flush(); store.close_run(run.run_id, "FINISHED")
 
@@ -20,10 +20,10 @@ from pcdarts_tune.addresses import check_uri
 from pcdarts_tune.errors import UserError, WorkFailed
 from pcdarts_tune.home import artifact_root, default_tracking_uri
 from pcdarts_tune.say import say
-from pcdarts_tune.tasks import execution_tags
 from pcdarts_tune.tracking.outbox import Outbox, is_defect, told
 from pcdarts_tune.tracking.scope import answering_at_once
 from pcdarts_tune.tracking.store import MlflowStore
+from pcdarts_tune.tracking.tags import Tag, execution_tags
 
 if TYPE_CHECKING:
     import torch
@@ -176,7 +176,7 @@ class EpochRun:
         self._outbox.put(lambda: self.store.close_run(self.run_id, "KILLED" if interrupted else "FAILED"))
         if not interrupted:
             reason = " ".join(str(error).split())[:500] or type(error).__name__
-            self._outbox.put(lambda: self.store.set_tags(self.run_id, {"pcdarts.reason": reason}))
+            self._outbox.put(lambda: self.store.set_tags(self.run_id, {Tag.REASON: reason}))
         self._outbox.close(timeout=10)
 
 
@@ -214,11 +214,11 @@ def common_tags(kind: str, space: Space, images: DataSet, seed: int) -> dict[str
     from pcdarts_tune.tracking.provenance import git_revision, versions
 
     tags = {
-        "pcdarts.kind": kind,
-        "pcdarts.seed": str(seed),
-        "pcdarts.space": space.name,
-        "pcdarts.data": images.digest,
-        **{f"pcdarts.version.{name}": version for name, version in versions().items()},
+        Tag.KIND: kind,
+        Tag.SEED: str(seed),
+        Tag.SPACE: space.name,
+        Tag.DATA: images.digest,
+        **{f"{Tag.VERSION}{name}": version for name, version in versions().items()},
     }
     if (revision := git_revision()) is not None:
         tags["mlflow.source.git.commit"] = revision

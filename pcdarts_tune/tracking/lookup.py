@@ -2,7 +2,7 @@
 
 ledger = Ledger(uri)
 run = ledger.run("4f0c91d2")                        # a prefix will do
-ledger.tagged("pcdarts.trial_run", run.info.run_id)
+ledger.tagged(Tag.TRIAL_RUN, run.info.run_id)
 """
 
 from __future__ import annotations

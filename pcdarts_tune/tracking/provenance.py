@@ -9,6 +9,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pcdarts_tune.tracking.tags import Tag
+
 if TYPE_CHECKING:
     import torch
 
@@ -33,7 +35,7 @@ def machine(device: torch.device) -> dict[str, str]:
     import torch
 
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
-    return {"pcdarts.device": f"{device.type}: {name}", "pcdarts.threads": str(torch.get_num_threads())}
+    return {Tag.DEVICE: f"{device.type}: {name}", Tag.THREADS: str(torch.get_num_threads())}
 
 
 @cache

@@ -1,7 +1,7 @@
 """MLflow's model registry: log a model folder, register it, move `champion`, fetch a model by name.
 
 uri, model_id = log_model(folder, run_id=run_id, tracking_uri=uri)
-version = register(client, "first", uri, model_id, run_id, {"pcdarts.validation_accuracy": "0.97"})
+version = register(client, "first", uri, model_id, run_id, {Tag.VALIDATION_ACCURACY: "0.97"})
 folder = fetch_model("first@champion", tracking_uri=uri)
 """
 

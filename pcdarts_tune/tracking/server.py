@@ -29,6 +29,7 @@ from pcdarts_tune.home import artifact_root
 from pcdarts_tune.say import say
 from pcdarts_tune.tracking.registry import store_uri
 from pcdarts_tune.tracking.store import OBJECTIVE, MlflowStore
+from pcdarts_tune.tracking.tags import Tag
 from pcdarts_tune.tracking.view import view_key, view_link, view_tag
 
 HOST = "127.0.0.1"
@@ -153,7 +154,7 @@ def trials_link(address: str, experiment_id: str, sweep: str) -> str:
     """The page that shows a sweep's trials side by side, best first: flat, as charts."""
     query = {
         "workflowType": "machine_learning",
-        "searchFilter": f"tags.\"pcdarts.sweep\"='{sweep}' and tags.\"pcdarts.kind\"='trial'",
+        "searchFilter": f"tags.\"{Tag.SWEEP}\"='{sweep}' and tags.\"{Tag.KIND}\"='trial'",
         "orderByKey": f"metrics.`{OBJECTIVE}`",
         "orderByAsc": "false",
         "compareRunsMode": "CHART",
@@ -168,12 +169,12 @@ def _sweeps(uri: str) -> list[tuple[str, str, str | None]]:
     client = MlflowStore(uri).client
     experiments = {experiment.experiment_id: experiment.tags for experiment in client.search_experiments()}
     runs = client.search_runs(
-        list(experiments), "tags.`pcdarts.kind` = 'sweep'", order_by=["attributes.start_time ASC"]
+        list(experiments), f"tags.`{Tag.KIND}` = 'sweep'", order_by=["attributes.start_time ASC"]
     )
     found: list[tuple[str, str, str | None]] = []
     for run in runs:
         tags, experiment = run.data.tags, run.info.experiment_id
-        key = view_key(tags["pcdarts.sweep"], tags.get("pcdarts.sweep_id", ""))
+        key = view_key(tags[Tag.SWEEP], tags.get(Tag.SWEEP_ID, ""))
         known = view_tag(key) in experiments[experiment]
-        found.append((tags["pcdarts.sweep"], experiment, key if known else None))
+        found.append((tags[Tag.SWEEP], experiment, key if known else None))
     return found

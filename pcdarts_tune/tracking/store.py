@@ -9,9 +9,9 @@ The only writer of sweeps to MLflow, a thin layer over its client: every call is
 by a worker.
 
     store = MlflowStore("sqlite:////home/me/mlflow.db", artifacts=Path("/home/me/mlartifacts"))
-    run = store.open_run("quickstart", {"pcdarts.sweep_id": "1f0c…", "pcdarts.trial": "3"}, name="t03 K=4")
+    run = store.open_run("quickstart", {Tag.SWEEP_ID: "1f0c…", Tag.TRIAL: "3"}, name="t03 K=4")
     store.log_epoch(run, {"search/loss_train": 0.4}, step=7)
-    store.close_run(run, "FINISHED", {"pcdarts.outcome": "complete"})
+    store.close_run(run, "FINISHED", {Tag.OUTCOME: "complete"})
 
 A run is found again by the tags that identify it, so that a sweep that is resumed goes on in the same runs.
 """

@@ -21,6 +21,7 @@ from urllib.parse import quote
 from pcdarts_tune.spaces import naming
 from pcdarts_tune.spaces.ranges import varied
 from pcdarts_tune.tracking.store import OBJECTIVE
+from pcdarts_tune.tracking.tags import Tag
 
 if TYPE_CHECKING:
     from pcdarts_tune.spaces.space import Space
@@ -72,11 +73,11 @@ def _state(identity: str, space: Space) -> dict[str, Any]:
         *(_column("metrics", cost) for cost in costs),
         _column("metrics", "arch/skip_connections"),
         *(_column("metrics", f"cost/{unit}_hours") for unit in ("gpu", "cpu")),
-        _column("tags", "pcdarts.outcome"),
-        _column("tags", "pcdarts.genotype"),
+        _column("tags", Tag.OUTCOME),
+        _column("tags", Tag.GENOTYPE),
     ]
     return {
-        "searchFilter": f"tags.\"pcdarts.sweep_id\"='{identity}' and tags.\"pcdarts.kind\"='trial'",
+        "searchFilter": f"tags.\"{Tag.SWEEP_ID}\"='{identity}' and tags.\"{Tag.KIND}\"='trial'",
         "orderByKey": _column("metrics", OBJECTIVE),
         "orderByAsc": False,
         "selectedColumns": columns,

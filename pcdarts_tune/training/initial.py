@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pcdarts_tune.errors import UserError
+from pcdarts_tune.tracking.tags import Tag
 
 if TYPE_CHECKING:
     from pcdarts_tune.core.network import EvaluationNetwork
@@ -73,11 +74,11 @@ class Initial:
 
     def tags(self) -> dict[str, str]:
         """Of the MLflow run that goes on from it."""
-        known = {} if self.run_id is None else {"pcdarts.base_run": self.run_id}
+        known = {} if self.run_id is None else {Tag.BASE_RUN: self.run_id}
         return known | {
-            "pcdarts.base_model": self.name,
-            "pcdarts.base_weights": self.weights,
-            "pcdarts.freeze": "yes" if self.freeze else "no",
+            Tag.BASE_MODEL: self.name,
+            Tag.BASE_WEIGHTS: self.weights,
+            Tag.FREEZE: "yes" if self.freeze else "no",
         }
 
     @classmethod
@@ -87,14 +88,14 @@ class Initial:
         Raises:
             UserError: the model is gone, or holds other weights now.
         """
-        name, digest = tags.get("pcdarts.base_model", ""), tags.get("pcdarts.base_weights", "")
+        name, digest = tags.get(Tag.BASE_MODEL, ""), tags.get(Tag.BASE_WEIGHTS, "")
         initial, _ = cls.find(name, home=home, tracking_uri=tracking_uri)
         if initial.weights != digest:
             raise UserError(
                 f"{name} holds other weights now (digest {initial.weights}, it had {digest})",
                 hint="put back the model that the fine-tuning began with",
             )
-        return replace(initial, freeze=tags.get("pcdarts.freeze") == "yes")
+        return replace(initial, freeze=tags.get(Tag.FREEZE) == "yes")
 
     def to_travel(self) -> Initial:
         """The same with its weights inside, for machines that do not have the folder."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from pcdarts_tune.errors import UserError
 from pcdarts_tune.spaces.naming import short_value
 from pcdarts_tune.tracking.epoch_run import EpochRun, Tracked, common_tags, delivering
+from pcdarts_tune.tracking.tags import Tag
 from pcdarts_tune.training.work import STAGE
 
 if TYPE_CHECKING:
@@ -38,15 +39,15 @@ class RetrainingRun:
         from pcdarts_tune.drawing.cells import cell_svg, cells_png
 
         identity = {
-            "pcdarts.retraining": work.recipe,
-            **{k: v for k, v in tracked.tags.items() if k == "pcdarts.trial_run"},
+            Tag.RETRAINING: work.recipe,
+            **{k: v for k, v in tracked.tags.items() if k == Tag.TRIAL_RUN},
         }
         tags = {
             **common_tags("retraining", work.space, work.images, work.seed),
-            "pcdarts.genotype_hash": work.genotype.canonical_hash(),
+            Tag.GENOTYPE_HASH: work.genotype.canonical_hash(),
         }
         if work.groups > 1:
-            tags["pcdarts.groups"] = str(work.groups)
+            tags[Tag.GROUPS] = str(work.groups)
         epochs = EpochRun.open(tracked, identity, tags, device=device, metric=_LOSS)
         store, run_id = tracked.store, epochs.run_id
         run = cls(store, run_id)
@@ -81,9 +82,9 @@ class RetrainingRun:
             self.store.log_epoch(self.run_id, numbers, done.epochs - 1)
         self._log_cost(done)
         run = self.store.client.get_run(self.run_id)
-        what = "Fine-tuning" if run.data.tags.get("pcdarts.kind") == "finetuning" else "Retraining"
+        what = "Fine-tuning" if run.data.tags.get(Tag.KIND) == "finetuning" else "Retraining"
         self.store.set_tags(
-            self.run_id, {"mlflow.note.content": _describe(what, done), "pcdarts.weights": done.weights}
+            self.run_id, {"mlflow.note.content": _describe(what, done), Tag.WEIGHTS: done.weights}
         )
         self.store.close_run(self.run_id, "FINISHED", name=self._name(str(run.info.run_name), done))
 
@@ -103,7 +104,7 @@ class RetrainingRun:
             "cost/upper_latency_ms": latency.upper,
         }
         self.store.log_epoch(self.run_id, numbers, done.epochs - 1)
-        self.store.set_tags(self.run_id, {"pcdarts.latency": str(latency)})
+        self.store.set_tags(self.run_id, {Tag.LATENCY: str(latency)})
 
     @staticmethod
     def _name(name: str, done: Retrained) -> str:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from pcdarts_tune.say import Progress
 from pcdarts_tune.tasks import DEFAULTS, Execution
 from pcdarts_tune.tracking.epoch_run import EpochRun, Tracked, Undelivered, common_tags, delivering
+from pcdarts_tune.tracking.tags import Tag
 from pcdarts_tune.training.resumable import Resumable, digest
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class SearchRun:
         from pcdarts_tune.datasets.load import about_images
 
         tags = common_tags("search", work.space, work.images, work.seed)
-        epochs = EpochRun.open(tracked, {"pcdarts.search": work.recipe}, tags, device=device, metric=_LOSS)
+        epochs = EpochRun.open(tracked, {Tag.SEARCH: work.recipe}, tags, device=device, metric=_LOSS)
         if epochs.new:
             values = work.space.model_dump(mode="json")
             searched = {f"supernet.{key}": value for key, value in values["supernet"].items()} | {
@@ -82,7 +83,7 @@ class SearchRun:
             f"One search, {found.epochs} epochs: genotype `{genotype.canonical_hash()}`, {skips} skip connections in "
             f"the normal cell.\n\nTo train it: `pcdarts-tune retrain {self.run_id} -o MODEL`"
         )
-        tags = {"pcdarts.genotype_hash": genotype.canonical_hash(), "mlflow.note.content": note}
+        tags = {Tag.GENOTYPE_HASH: genotype.canonical_hash(), "mlflow.note.content": note}
         self.store.set_tags(self.run_id, tags)
         self.store.close_run(self.run_id, "FINISHED")
 

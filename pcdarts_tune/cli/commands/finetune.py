@@ -26,6 +26,7 @@ from pcdarts_tune.cli.trained import conclude
 from pcdarts_tune.machine import choose_device
 from pcdarts_tune.say import say, verbosity
 from pcdarts_tune.tasks import DEFAULTS, Division, Given
+from pcdarts_tune.tracking.tags import Tag
 
 
 @click.command("finetune", short_help="Train a model further on another data set.")
@@ -105,7 +106,7 @@ def command(
     work = Retraining(resolved, loaded.genotype, images, seed, execution, groups, initial)
     tracked = None
     if track:
-        tags = {"pcdarts.kind": "finetuning", **initial.tags()}
+        tags = {Tag.KIND: "finetuning", **initial.tags()}
         short = Path(initial.name).name if Path(initial.name).is_absolute() else initial.name
         name = f"{short} fine-tuning on {images.name}"
         tracked = Tracked.at(home, tracking_uri, resolved.name, name, tags)

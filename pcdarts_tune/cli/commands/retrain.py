@@ -27,6 +27,7 @@ from pcdarts_tune.cli.trained import conclude
 from pcdarts_tune.machine import choose_device
 from pcdarts_tune.say import verbosity
 from pcdarts_tune.tasks import DEFAULTS, Division, Given
+from pcdarts_tune.tracking.tags import Tag
 
 
 @click.command("retrain", short_help="Train a genotype from scratch.")
@@ -130,9 +131,9 @@ def command(
     execution, workers = given.over(DEFAULTS), division.crew(device)
     tracked = None
     if track:
-        tags = {"pcdarts.genotype_origin": source.origin}
+        tags = {Tag.GENOTYPE_ORIGIN: source.origin}
         if source.run_id is not None:
-            tags["pcdarts.trial_run"] = source.run_id
+            tags[Tag.TRIAL_RUN] = source.run_id
         name = f"{source.origin} retraining"
         tracked = Tracked.at(home, tracking_uri, resolved.name, name, tags)
     if seeds > 1 or baselines:
@@ -165,5 +166,5 @@ def command(
         workers=workers,
     )
     if tracked is not None and source.run_id is not None and done.run_id is not None:
-        tracked.store.set_tags(source.run_id, {"pcdarts.retraining_run": done.run_id})
+        tracked.store.set_tags(source.run_id, {Tag.RETRAINING_RUN: done.run_id})
     conclude(work, done, output, home=home, register=register, tracked=tracked, as_json=as_json)
