@@ -21,7 +21,7 @@ from pcdarts_tune.promotion.candidates import Contestant, candidate, candidates,
 from pcdarts_tune.promotion.comparison import Standing, choose, verdicts
 from pcdarts_tune.promotion.registering import Promoted, Request, register_chosen
 from pcdarts_tune.say import say
-from pcdarts_tune.training.resumable import digest
+from pcdarts_tune.training.journal import digest
 
 if TYPE_CHECKING:
     import torch

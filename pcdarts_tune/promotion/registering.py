@@ -23,7 +23,7 @@ from pcdarts_tune.promotion.candidates import Baselines
 from pcdarts_tune.promotion.comparison import Standing, Trained
 from pcdarts_tune.tasks import Division, Given
 from pcdarts_tune.tracking.tags import Tag
-from pcdarts_tune.training.resumable import digest
+from pcdarts_tune.training.journal import digest
 
 if TYPE_CHECKING:
     from pcdarts_tune.promotion.rounds import Contest

@@ -20,15 +20,14 @@ from pcdarts_tune.errors import UserError
 from pcdarts_tune.files import read_json, write_json
 from pcdarts_tune.say import Progress, say
 from pcdarts_tune.tracking.epoch_run import Tracked
+from pcdarts_tune.training.journal import CheckpointStorage, Resumable, records_left
 from pcdarts_tune.training.model_folder import cost_to_use, write_model
-from pcdarts_tune.training.resumable import Resumable, history_left
 from pcdarts_tune.training.retraining_run import RetrainingRun
 from pcdarts_tune.training.work import Retrained, Retraining, epoch_record
 
 if TYPE_CHECKING:
     import torch
 
-    from pcdarts_tune.core.epochs import TrainEpoch
     from pcdarts_tune.core.retrain import Training
     from pcdarts_tune.tasks import Workers
 
@@ -86,7 +85,7 @@ def retrain(
             say(f"retraining: done before, in {folder}")
         if tracked is not None and done.run_id is not None:
             # the checkpoint is there as long as MLflow may lack an epoch
-            left = history_left(checkpoint, work.recipe)
+            left = records_left(checkpoint, work.recipe)
             RetrainingRun(tracked.store, done.run_id).make_sure(done, [entry["metrics"] for entry in left])
             if left:
                 checkpoint.unlink()
@@ -131,10 +130,10 @@ def _train(
     quiet: bool,
     workers: Workers | None,
 ) -> Retrained:
-    epochs: Resumable[TrainEpoch]
+    epochs: Resumable
     if workers is None:
         training = work.build(device)
-        epochs = Resumable(training, checkpoint, work.recipe, epoch_record)
+        epochs = Resumable(training, CheckpointStorage.in_file(checkpoint), work.recipe, epoch_record)
     else:
         from pcdarts_tune.training.workers.driver import ByWorkers, vessel
 
@@ -163,14 +162,14 @@ def _train(
         raise
     if run is not None:
         run.finish(done)
-    epochs.finish()
+    checkpoint.unlink(missing_ok=True)
     return done
 
 
 def _run_epochs(
     work: Retraining,
     training: Training,
-    epochs: Resumable[TrainEpoch],
+    epochs: Resumable,
     run: RetrainingRun | None,
     quiet: bool,
 ) -> None:

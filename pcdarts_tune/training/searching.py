@@ -22,7 +22,7 @@ from pcdarts_tune.say import Progress
 from pcdarts_tune.tasks import DEFAULTS, Execution
 from pcdarts_tune.tracking.epoch_run import EpochRun, Tracked, Undelivered, common_tags, delivering
 from pcdarts_tune.tracking.tags import Tag
-from pcdarts_tune.training.resumable import Resumable, digest
+from pcdarts_tune.training.journal import CheckpointStorage, Resumable, digest
 
 if TYPE_CHECKING:
     import torch
@@ -153,7 +153,8 @@ def search(
     from pcdarts_tune.training.build import build_search
 
     job = build_search(work.space, work.images, device=device, seed=work.seed, execution=work.execution)
-    epochs = Resumable(job, checkpoint, work.recipe, _record)
+    storage = None if checkpoint is None else CheckpointStorage.in_file(checkpoint)
+    epochs = Resumable(job, storage, work.recipe, _record)
     run = None if tracked is None else SearchRun.open(tracked, work, device)
     try:
         _run_epochs(work, job, epochs, run, quiet)
@@ -177,9 +178,7 @@ def search(
     return found
 
 
-def _run_epochs(
-    work: Searching, job: Search, epochs: Resumable[SearchEpoch], run: SearchRun | None, quiet: bool
-) -> None:
+def _run_epochs(work: Searching, job: Search, epochs: Resumable, run: SearchRun | None, quiet: bool) -> None:
     if run is not None:
         run.epochs.epochs(entry["metrics"] for entry in epochs.history)
     total = work.space.search.epochs

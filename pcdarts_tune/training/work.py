@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pcdarts_tune.tasks import DEFAULTS, Execution
 from pcdarts_tune.training.initial import Initial
-from pcdarts_tune.training.resumable import digest
+from pcdarts_tune.training.journal import digest
 
 if TYPE_CHECKING:
     import torch

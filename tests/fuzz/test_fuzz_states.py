@@ -37,7 +37,7 @@ from pcdarts_tune.core.steps.snapshot import Snapshot, restored
 from pcdarts_tune.errors import UserError
 from pcdarts_tune.models.model import load_model, save_model
 from pcdarts_tune.sweeps.trials.state import TrialState
-from pcdarts_tune.training.resumable import Resumable
+from pcdarts_tune.training.journal import CheckpointStorage, Resumable
 
 GENOTYPE = PUBLISHED["PC_DARTS_cifar"]
 SIZES: dict[str, Any] = {
@@ -195,7 +195,7 @@ def test_a_damaged_checkpoint_is_refused_and_a_trial_begins_anew(
     file.write_bytes(content)
     with within(20):
         try:
-            work = Resumable(Job(), file, "r", lambda epoch: {})
+            work = Resumable(Job(), CheckpointStorage.in_file(file), "r", lambda epoch: {})
             assert len(work.history) == 1, "what is taken is whole"
         except UserError as error:
             assert str(file) in str(error)

@@ -21,7 +21,7 @@ from pcdarts_tune.cluster.resources import cluster
 from pcdarts_tune.errors import UserError, WorkFailed
 from pcdarts_tune.say import say
 from pcdarts_tune.tasks import Workers
-from pcdarts_tune.training.resumable import Resumable
+from pcdarts_tune.training.journal import CheckpointStorage, Resumable
 from pcdarts_tune.training.workers.fitting import Fit, shared_out
 from pcdarts_tune.training.workers.worker import INTERRUPTED, News, Task, Trouble, open_desk
 
@@ -45,7 +45,7 @@ def vessel(work: Retraining) -> Training:
     return replace(work, execution=DEFAULTS).build(torch.device("cpu"))
 
 
-class ByWorkers(Resumable["TrainEpoch"]):
+class ByWorkers(Resumable):
     """A retraining that workers compute.
 
     Args:
@@ -62,7 +62,7 @@ class ByWorkers(Resumable["TrainEpoch"]):
         *,
         quiet: bool = False,
     ) -> None:
-        super().__init__(job, checkpoint, work.recipe, record)
+        super().__init__(job, CheckpointStorage.in_file(checkpoint), work.recipe, record)
         self.work, self.workers, self.quiet = work, workers, quiet
         self.place = checkpoint
 
@@ -79,7 +79,7 @@ class ByWorkers(Resumable["TrainEpoch"]):
             for entry in _followed(self.work, self.workers, self.place, len(self.history), self.quiet):
                 self.history.append(entry)
                 yield entry
-            self._restore(self.place)
+            self.restore()
         if len(self.history) < epochs:
             raise WorkFailed(
                 f"the workers ended after {len(self.history)} of {epochs} epochs", hint="run it again"

@@ -19,22 +19,20 @@ next one. A worker that is lost ends the others; Ray starts all of them anew, an
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pcdarts_tune.errors import UserError
-from pcdarts_tune.training.resumable import Resumable
+from pcdarts_tune.training.journal import CheckpointStorage, Resumable
 
 if TYPE_CHECKING:
     import torch
 
     from pcdarts_tune.core.epochs import TrainEpoch
     from pcdarts_tune.core.images.data import Batches
-    from pcdarts_tune.core.retrain import Training
     from pcdarts_tune.core.steps.groups import Team
-    from pcdarts_tune.core.steps.snapshot import Snapshot
     from pcdarts_tune.training.work import Retraining
 
 
@@ -206,7 +204,7 @@ def _train(task: Task) -> None:
     def kept(epoch: TrainEpoch) -> dict[str, Any]:
         return {**epoch_record(epoch), **known, "execution": training.execution()}
 
-    epochs = AtTheDesk(training, task.desk, work.recipe, kept, team, device)
+    epochs = Resumable(training, _shared_checkpoint(task.desk, team, device), work.recipe, kept)
     for entry in epochs:
         if team.rank == 0:
             task.desk.report.remote(len(epochs.history) - 1, entry)
@@ -231,39 +229,25 @@ def _share_damaged(batches: Batches | None, team: Team) -> None:
     batches.count_damaged({name: reason for part in found for name, reason in part.items()})
 
 
-class AtTheDesk(Resumable["TrainEpoch"]):
-    """A training whose checkpoint is the desk's: rank 0 reads and writes it, the others get what it read."""
+def _shared_checkpoint(desk: Any, team: Team, device: torch.device) -> CheckpointStorage:
+    """The checkpoint that the desk keeps: rank 0 reads and writes it, the others get what it read."""
 
-    def __init__(
-        self,
-        training: Training,
-        desk: Any,
-        recipe: str,
-        record: Callable[[TrainEpoch], dict[str, Any]],
-        team: Team,
-        device: torch.device,
-    ) -> None:
-        self.desk, self.team, self.device = desk, team, device
-        super().__init__(training, Path("the training's checkpoint"), recipe, record)
-
-    def _read(self) -> bytes | None:
+    def read() -> bytes | None:
         import ray
         from torch import distributed as dist
 
-        found: list[bytes | None] = [ray.get(self.desk.state.remote()) if self.team.rank == 0 else None]
-        if self.team.size > 1:
+        found: list[bytes | None] = [ray.get(desk.state.remote()) if team.rank == 0 else None]
+        if team.size > 1:
             # not each for itself: what a worker of the last start still writes may come in between
-            dist.broadcast_object_list(found, 0, device=self.device)
+            dist.broadcast_object_list(found, 0, device=device)
         return found[0]
 
-    def _save(self) -> None:
-        if self.team.rank == 0:
-            super()._save()
-
-    def _write(self, snapshot: Snapshot) -> None:
+    def write(data: Iterable[bytes | memoryview]) -> None:
         import ray
 
-        ray.get(self.desk.keep.remote(b"".join(snapshot.chunks())))
+        ray.get(desk.keep.remote(b"".join(data)))
+
+    return CheckpointStorage("the training's checkpoint", read, write if team.rank == 0 else None)
 
 
 class _Notes(logging.Handler):
