@@ -41,8 +41,7 @@ def copied(name: str, repeats: int = 10) -> dict[str, Any]:
 
     from pcdarts_tune.core.genotype import PUBLISHED
     from pcdarts_tune.core.network import EvaluationNetwork
-    from pcdarts_tune.core.steps.snapshot import Snapshot
-    from pcdarts_tune.core.steps.state import save_checkpoint, write_snapshot
+    from pcdarts_tune.core.steps.checkpoints import Snapshot, save_checkpoint, write_snapshot
     from pcdarts_tune.core.supernet import Supernet
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -39,18 +39,18 @@ from torch.nn import functional as F
 
 from pcdarts_tune.core.architect import only
 from pcdarts_tune.core.benchmark import Contestant, contestant
-from pcdarts_tune.core.evaluate import evaluate
 from pcdarts_tune.core.fast import normalize
 from pcdarts_tune.core.genotype import PUBLISHED, Genotype
 from pcdarts_tune.core.images.augment import Augmentation
 from pcdarts_tune.core.images.data import MemoryBatches
+from pcdarts_tune.core.loop import evaluate
 from pcdarts_tune.core.network import EvaluationNetwork
 from pcdarts_tune.core.retrain import Training
 from pcdarts_tune.core.search import Search
-from pcdarts_tune.core.steps import precision as precision_module
+from pcdarts_tune.core.steps import execution as precision_module
+from pcdarts_tune.core.steps.execution import autocast, hardware, widened
+from pcdarts_tune.core.steps.meter import peak_memory, timed
 from pcdarts_tune.core.steps.optimizers import set_learning_rate
-from pcdarts_tune.core.steps.precision import autocast, hardware, widened
-from pcdarts_tune.core.steps.timing import peak_memory, timed
 from pcdarts_tune.core.supernet import Supernet
 from pcdarts_tune.core.textbook import TextbookSupernet
 

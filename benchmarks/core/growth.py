@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 
 from pcdarts_tune.core.benchmark import contestant
-from pcdarts_tune.core.steps.timing import peak_memory, timed
+from pcdarts_tune.core.steps.meter import peak_memory, timed
 
 USUAL = {"k": 4, "channels": 16, "layers": 8, "batch": 32}
 SETTINGS = [

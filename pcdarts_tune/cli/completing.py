@@ -96,9 +96,9 @@ def _rows(home: Path, query: str, *values: str) -> list[tuple[str, ...]]:
 
 
 def _published() -> Iterable[str]:
-    from pcdarts_tune.core.published import CELLS
+    from pcdarts_tune.core.genotype import PUBLISHED
 
-    return CELLS
+    return PUBLISHED
 
 
 def _home(ctx: click.Context) -> Path:

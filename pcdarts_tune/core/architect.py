@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pcdarts_tune.core.genotype import Genotype
+from pcdarts_tune.core.steps.execution import autocast, check_precision, hardware, widened
 from pcdarts_tune.core.steps.optimizers import adam
-from pcdarts_tune.core.steps.precision import autocast, check_precision, hardware, widened
 
 HESSIANS = ("finite_difference", "exact")
 FINITE_DIFFERENCE_STEP = 0.01  # r of R = r / ||v||, as published

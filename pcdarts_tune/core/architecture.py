@@ -1,33 +1,36 @@
-"""Alphas and betas: the architecture parameters of a supernet, and the mixing weights they give.
+"""What the networks are made of around their operations: which cell goes where, stems, and a supernet's alphas and betas.
 
-    weight of operation o on edge e = softmax(alpha)[e, o] * softmax_per_node(beta)[e]       (PC-DARTS, eq. 2-5)
+Reduction cells stand at layers // 3 and 2 * layers // 3 and double the channels (DARTS, section 3.1). The stem is one
+convolution for CIFAR and three of stride 2 for ImageNet.
 
-They are Parameters of the network (so they are in its state), but apart from its weights: `is_architecture`.
+    >>> [cell.reduction for cell in plan_cells(channels=16, layers=8, stem_channels=48, outputs=(4, 4))]
+
+Alphas and betas are Parameters of the supernet, so they are in its state, but they are not among its weights. Together they
+say how much an operation counts (PC-DARTS, sections 3.2 and 3.3):
+
+    weight of operation o on edge e = softmax(alpha)[e, o] * softmax_per_node(beta)[e]
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
-from pcdarts_tune.core.genotype import node_slices
+from pcdarts_tune.core.genotype import Genotype, derive_genotype, node_count, node_slices
 
 ARCHITECTURE_NAMES = ("alpha_normal", "alpha_reduce", "beta_normal", "beta_reduce")
 
 
-def edge_count(nodes: int) -> int:
-    """Edges of a cell with `nodes` nodes: 2 + 3 + ... ; 14 for 4 nodes."""
-    return nodes * (nodes + 3) // 2
-
-
 def add_architecture(net: nn.Module, nodes: int, operations: int, edge_normalization: bool) -> None:
     """Give `net` alpha_* (E, O) and beta_* (E,), drawn from 1e-3 * N(0, 1); betas are None without edge normalisation."""
-    edges = edge_count(nodes)
-    for kind in ("normal", "reduce"):
-        net.register_parameter(f"alpha_{kind}", nn.Parameter(1e-3 * torch.randn(edges, operations)))
-    for kind in ("normal", "reduce"):
-        beta = nn.Parameter(1e-3 * torch.randn(edges)) if edge_normalization else None
-        net.register_parameter(f"beta_{kind}", beta)
+    edges = node_slices(nodes)[-1].stop
+    for name in ARCHITECTURE_NAMES:
+        shape = (edges, operations) if name.startswith("alpha") else (edges,)
+        left_out = name.startswith("beta") and not edge_normalization
+        net.register_parameter(name, None if left_out else nn.Parameter(1e-3 * torch.randn(shape)))
 
 
 def arch_parameters(net: nn.Module) -> list[nn.Parameter]:
@@ -41,10 +44,15 @@ def weight_parameters(net: nn.Module) -> list[nn.Parameter]:
     return [value for name, value in net.named_parameters() if name not in ARCHITECTURE_NAMES]
 
 
+def current_genotype(net: Any) -> Genotype:
+    """The genotype that a supernet's alphas and betas give now."""
+    return derive_genotype(*(getattr(net, name) for name in ARCHITECTURE_NAMES), primitives=net.primitives)
+
+
 def softmax_per_node(beta_E: Tensor) -> Tensor:
     """Softmax over each node's incoming edges: slices of 2, 3, 4, 5, ... of `beta_E`."""
-    nodes = next(n for n in range(1, len(beta_E) + 1) if edge_count(n) >= len(beta_E))
-    return torch.cat([torch.softmax(beta_E[rows], dim=0) for rows in node_slices(nodes)])
+    slices = node_slices(node_count(len(beta_E)))
+    return torch.cat([torch.softmax(beta_E[rows], dim=0) for rows in slices])
 
 
 def mixing_weights(alpha_EO: Tensor, beta_E: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -54,3 +62,100 @@ def mixing_weights(alpha_EO: Tensor, beta_E: Tensor | None) -> tuple[Tensor, Ten
         return operations_EO, operations_EO.new_ones(len(alpha_EO))
     edges_E = softmax_per_node(beta_E)
     return operations_EO * edges_E[:, None], edges_E
+
+
+STEMS = ("cifar", "imagenet")
+
+
+@dataclass(frozen=True)
+class CellPlan:
+    """One cell: input channels of c_{k-2} and c_{k-1}, its own channels, and what kind it and its predecessor are."""
+
+    c_prev_prev: int
+    c_prev: int
+    channels: int
+    reduction: bool
+    reduction_prev: bool
+
+
+def plan_cells(
+    channels: int, layers: int, stem_channels: int, outputs: tuple[int, int], *, reduction_prev: bool = False
+) -> list[CellPlan]:
+    """Lay out the cells.
+
+    Args:
+        channels: C of the first cell.
+        layers: number of cells.
+        stem_channels: channels of both inputs of the first cell.
+        outputs: how many states a (normal, reduction) cell concatenates.
+        reduction_prev: whether cell 0 counts as following a reduction (ImageNet stems).
+    """
+    plans = []
+    c_prev_prev = c_prev = stem_channels
+    for index in range(layers):
+        reduction = index in reduction_layers(layers)
+        if reduction:
+            channels *= 2
+        plans.append(CellPlan(c_prev_prev, c_prev, channels, reduction, reduction_prev))
+        reduction_prev = reduction
+        c_prev_prev, c_prev = c_prev, outputs[reduction] * channels
+    return plans
+
+
+def reduction_layers(layers: int) -> tuple[int, int]:
+    """Positions of the reduction cells."""
+    return layers // 3, 2 * layers // 3
+
+
+def check_sizes(
+    channels: int, layers: int, num_classes: int, stem: str, in_channels: int, nodes: int = 4
+) -> None:
+    """Refuse sizes for which no network of cells is defined.
+
+    Raises:
+        ValueError: naming the argument, its value and what is legal.
+    """
+    for name, value, least in (
+        ("channels", channels, 1),
+        ("layers", layers, 3),
+        ("num_classes", num_classes, 2),
+        ("in_channels", in_channels, 1),
+        ("nodes", nodes, 1),
+    ):
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            why = "; with fewer no normal or no reduction cell would exist" if name == "layers" else ""
+            raise ValueError(f"{name} must be a whole number of at least {least}; got {value!r}{why}")
+    if stem not in STEMS:
+        raise ValueError(f"stem must be one of {', '.join(STEMS)}; got {stem!r}")
+
+
+def add_stem(net: nn.Module, stem: str, in_channels: int, out_channels: int) -> None:
+    """The convolutions before the first cell, under the published names `stem` or `stem0` and `stem1`."""
+    if stem == "cifar":
+        net.stem = nn.Sequential(
+            nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False), nn.BatchNorm2d(out_channels)
+        )
+        return
+    half = out_channels // 2
+    net.stem0 = nn.Sequential(
+        nn.Conv2d(in_channels, half, 3, stride=2, padding=1, bias=False),
+        nn.BatchNorm2d(half),
+        nn.ReLU(),
+        nn.Conv2d(half, out_channels, 3, stride=2, padding=1, bias=False),
+        nn.BatchNorm2d(out_channels),
+    )
+    net.stem1 = nn.Sequential(
+        nn.ReLU(),
+        nn.Conv2d(out_channels, out_channels, 3, stride=2, padding=1, bias=False),
+        nn.BatchNorm2d(out_channels),
+    )
+
+
+def apply_stem(net: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
+    """The two inputs of the first cell."""
+    stems = dict(net.named_children())
+    if "stem" in stems:
+        s = stems["stem"](images)
+        return s, s
+    s0 = stems["stem0"](images)
+    return s0, stems["stem1"](s0)

@@ -20,8 +20,8 @@ from typing import Self
 
 from torch import Tensor, nn
 
+from pcdarts_tune.core.architecture import apply_stem
 from pcdarts_tune.core.network import DerivedCell, EvaluationNetwork
-from pcdarts_tune.core.plan import apply_stem
 
 
 class FeatureMaps(nn.Module):

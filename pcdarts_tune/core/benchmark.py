@@ -33,9 +33,8 @@ from pcdarts_tune.core.images.data import MemoryBatches
 from pcdarts_tune.core.network import EvaluationNetwork
 from pcdarts_tune.core.retrain import Training
 from pcdarts_tune.core.search import Search
-from pcdarts_tune.core.steps.execution import compiling
-from pcdarts_tune.core.steps.precision import autocast, check_precision, hardware, widened
-from pcdarts_tune.core.steps.timing import Step, peak_memory, timed
+from pcdarts_tune.core.steps.execution import autocast, check_precision, compiling, hardware, widened
+from pcdarts_tune.core.steps.meter import Step, peak_memory, timed
 from pcdarts_tune.core.supernet import Supernet
 from pcdarts_tune.core.textbook import TextbookSupernet
 

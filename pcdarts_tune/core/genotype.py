@@ -1,32 +1,23 @@
-"""Genotypes: what a search ends in, and how it is derived from alphas and betas.
+"""Genotypes: what a search ends in, how one is derived from alphas and betas, and the published ones.
 
 A genotype names, for each node of the normal and of the reduction cell, the two incoming edges that stay and the
-operation on each. Derivation (spec section 4; DARTS section 2.4; PC-DARTS section 3.3):
+operation on each. Derivation (DARTS, section 2.4; PC-DARTS, section 3.3):
 
     S = softmax(alpha) * softmax_per_node(beta),   strength(edge) = max over operations other than `none` of S
 
     >>> PUBLISHED["PC_DARTS_cifar"].canonical_hash()
 
-Genotypes drawn at random: the baseline that a search has to beat.
-
-The draw is the one of random-search baselines in DARTS's space (Li & Talwalkar 2019, arXiv 1902.07638): for each node
-two different predecessors, each pair as likely as any other, and on each of the two edges one operation, each as
-likely as any other. `none` is left out, because a derived cell never has it.
-
->>> random_genotype(seed=0).canonical_hash()
+PyTorch is imported only where a genotype is derived, so that commands which read one start fast.
 """
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-
-from pcdarts_tune.core.published import CELLS
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -63,23 +54,19 @@ class Genotype:
             ValueError: naming the field and the entry that is wrong, and what is legal.
         """
         fields = ("normal", "normal_concat", "reduce", "reduce_concat")
+        legal = ", ".join(fields)
         if not isinstance(mapping, Mapping):
-            raise ValueError(
-                f"a genotype is a JSON object with {', '.join(fields)}; this is {_kind(mapping)}"
-            )
-        missing = [name for name in fields if name not in mapping]
-        if missing:
-            raise ValueError(f"a genotype has the fields {', '.join(fields)}; missing: {', '.join(missing)}")
+            found = {list: "a list", str: "a string", type(None): "null"}.get(type(mapping), "a number")
+            raise ValueError(f"a genotype is a JSON object with {legal}; this is {found}")
+        if missing := [name for name in fields if name not in mapping]:
+            raise ValueError(f"a genotype has the fields {legal}; missing: {', '.join(missing)}")
         if unknown := [str(name) for name in mapping if name not in fields]:
-            raise ValueError(
-                f"a genotype has only the fields {', '.join(fields)}; unknown: {', '.join(unknown)}"
-            )
-        cells = {name: _read_cell(name, mapping[name]) for name in ("normal", "reduce")}
-        concats = {
-            name: _read_concat(f"{name}_concat", mapping[f"{name}_concat"], len(cells[name]) // 2)
-            for name in cells
-        }
-        return cls(cells["normal"], concats["normal"], cells["reduce"], concats["reduce"])
+            raise ValueError(f"a genotype has only the fields {legal}; unknown: {', '.join(unknown)}")
+        read: list[Any] = []
+        for name in ("normal", "reduce"):
+            read.append(_read_cell(name, mapping[name]))
+            read.append(_read_concat(f"{name}_concat", mapping[f"{name}_concat"], len(read[-1]) // 2))
+        return cls(*read)
 
     def to_dict(self) -> dict[str, Any]:
         """The published JSON form, made of lists, strings and integers."""
@@ -127,17 +114,10 @@ def derive_genotype(
     """
     if all(name == "none" for name in primitives):
         raise ValueError("a genotype needs at least one operation other than 'none'")
-    cells: dict[str, tuple[Edge, ...]] = {}
-    nodes = 0
-    for kind, raw_alpha, raw_beta in (
-        ("normal", alpha_normal, beta_normal),
-        ("reduce", alpha_reduce, beta_reduce),
-    ):
-        alpha_EO, beta_E = _check(kind, raw_alpha, raw_beta, len(primitives))
-        nodes = node_count(alpha_EO.shape[0])
-        cells[kind] = _derive_cell(alpha_EO, beta_E, nodes, primitives)
-    concat = tuple(range(2, nodes + 2))
-    return Genotype(cells["normal"], concat, cells["reduce"], concat)
+    normal = _derive_cell("normal", alpha_normal, beta_normal, primitives)
+    reduce = _derive_cell("reduce", alpha_reduce, beta_reduce, primitives)
+    concat = tuple(range(2, len(reduce) // 2 + 2))
+    return Genotype(normal, concat, reduce, concat)
 
 
 def node_count(edges: int) -> int:
@@ -159,15 +139,21 @@ def node_slices(nodes: int) -> list[slice]:
     return [slice(starts[i], starts[i + 1]) for i in range(nodes)]
 
 
-def _derive_cell(
-    alpha_EO: Tensor, beta_E: Tensor | None, nodes: int, primitives: Sequence[str]
-) -> tuple[Edge, ...]:
+def _derive_cell(kind: str, raw_alpha: Any, raw_beta: Any, primitives: Sequence[str]) -> tuple[Edge, ...]:
     import torch
 
+    alpha_EO = _read_values(f"alpha_{kind}", raw_alpha)
+    if alpha_EO.ndim != 2 or alpha_EO.shape[1] != len(primitives):
+        shape = f"(edges, {len(primitives)}), one column an operation"
+        raise ValueError(f"alpha_{kind} must be {shape}; got {tuple(alpha_EO.shape)}")
+    beta_E = None if raw_beta is None else _read_values(f"beta_{kind}", raw_beta)
+    if beta_E is not None and beta_E.shape != alpha_EO.shape[:1]:
+        shape = f"({len(alpha_EO)},), one value an edge"
+        raise ValueError(f"beta_{kind} must be {shape}; got {tuple(beta_E.shape)}")
     strength_EO = torch.softmax(alpha_EO, dim=-1)
     choices = [index for index, name in enumerate(primitives) if name != "none"]
     edges: list[Edge] = []
-    for rows in node_slices(nodes):
+    for rows in node_slices(node_count(len(alpha_EO))):
         node_strength = strength_EO[rows]
         if beta_E is not None:
             node_strength = node_strength * torch.softmax(beta_E[rows], dim=0)[:, None]
@@ -179,46 +165,27 @@ def _derive_cell(
     return tuple(edges)
 
 
-def _check(kind: str, raw_alpha: Any, raw_beta: Any, operations: int) -> tuple[Tensor, Tensor | None]:
-    alpha_EO = _float64(raw_alpha, f"alpha_{kind}")
-    if alpha_EO.ndim != 2 or alpha_EO.shape[1] != operations:
-        raise ValueError(
-            f"alpha_{kind} must be (edges, {operations}), one column an operation; got {tuple(alpha_EO.shape)}"
-        )
-    beta_E = None if raw_beta is None else _float64(raw_beta, f"beta_{kind}")
-    if beta_E is not None and beta_E.shape != alpha_EO.shape[:1]:
-        raise ValueError(
-            f"beta_{kind} must be ({alpha_EO.shape[0]},), one value an edge; got {tuple(beta_E.shape)}"
-        )
-    import torch
-
-    for name, values in ((f"alpha_{kind}", alpha_EO), (f"beta_{kind}", beta_E)):
-        if values is not None and not bool(torch.isfinite(values).all()):
-            raise ValueError(
-                f"{name} holds NaN or infinity: the search diverged; try a lower architecture learning rate"
-            )
-    return alpha_EO, beta_E
-
-
-def _float64(raw: Any, name: str) -> Tensor:
-    """Tensors, arrays, and lists of numbers, tensors or arrays, without losing what tells two values apart."""
+def _read_values(name: str, raw: Any) -> Tensor:
+    """Tensors, arrays, and lists of numbers, tensors or arrays in float64, which keeps close values apart."""
     import torch
 
     try:
         if isinstance(raw, torch.Tensor):
-            return raw.detach().cpu().double()
-        if hasattr(raw, "tolist"):  # an array, whatever its strides and dtype
-            return torch.tensor(raw.tolist(), dtype=torch.float64)
-        rows = [row.tolist() if hasattr(row, "tolist") else row for row in raw]
-        return torch.tensor(rows, dtype=torch.float64)
+            values = raw.detach().cpu().double()
+        else:  # an array, whatever its strides and dtype, or a list of arrays
+            nested = raw if hasattr(raw, "tolist") else [_as_list(row) for row in raw]
+            values = torch.tensor(_as_list(nested), dtype=torch.float64)
     except (TypeError, ValueError, RuntimeError) as error:
         raise ValueError(f"{name} must be a tensor, an array or nested lists of numbers: {error}") from None
+    if not bool(torch.isfinite(values).all()):
+        raise ValueError(
+            f"{name} holds NaN or infinity: the search diverged; try a lower architecture learning rate"
+        )
+    return values
 
 
-def _kind(value: Any) -> str:
-    return {dict: "an object", list: "a list", str: "a string", type(None): "null"}.get(
-        type(value), "a number"
-    )
+def _as_list(values: Any) -> Any:
+    return values.tolist() if hasattr(values, "tolist") else values
 
 
 def _read_cell(name: str, value: Any) -> tuple[Edge, ...]:
@@ -230,56 +197,29 @@ def _read_cell(name: str, value: Any) -> tuple[Edge, ...]:
         if not isinstance(pair, Sequence) or isinstance(pair, str) or len(pair) != 2:
             raise ValueError(f'{where} must be [operation, predecessor], such as ["sep_conv_3x3", 0]')
         operation, predecessor = pair
-        if not isinstance(operation, str) or operation not in DARTS_PRIMITIVES:
-            _require_registered(operation, where)
-        if (
-            isinstance(predecessor, bool)
-            or not isinstance(predecessor, int)
-            or not 0 <= predecessor < node + 2
-        ):
-            raise ValueError(
-                f"{where}: predecessor {predecessor!r} must be 0..{node + 1} (node {node} has {node + 2})"
-            )
+        if operation not in DARTS_PRIMITIVES:
+            from pcdarts_tune.core.ops import require_operation
+
+            require_operation(operation, f"{where}: ")
+        if type(predecessor) is not int or not 0 <= predecessor < node + 2:
+            legal = f"0..{node + 1} (node {node} has {node + 2})"
+            raise ValueError(f"{where}: predecessor {predecessor!r} must be {legal}")
         edges.append((operation, predecessor))
     return tuple(edges)
 
 
-def _require_registered(operation: object, where: str) -> None:
-    from pcdarts_tune.core.ops import OPERATIONS
-
-    if not isinstance(operation, str) or operation not in OPERATIONS:
-        near = difflib.get_close_matches(str(operation), OPERATIONS, 1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ValueError(
-            f"{where}: unknown operation {operation!r}; legal: {', '.join(sorted(OPERATIONS))}{hint}"
-        )
-
-
 def _read_concat(name: str, value: Any, nodes: int) -> tuple[int, ...]:
-    legal = (
-        isinstance(value, Sequence)
-        and not isinstance(value, str)
-        and len(value) > 0
-        and all(isinstance(i, int) and not isinstance(i, bool) and 0 <= i < nodes + 2 for i in value)
-    )
+    listed = isinstance(value, Sequence) and not isinstance(value, str) and len(value) > 0
+    legal = listed and all(type(i) is int and 0 <= i < nodes + 2 for i in value)
     if not legal or len(set(value)) != len(value):
         raise ValueError(f"{name} must list different states, each 0..{nodes + 1}; got {value!r}")
     return tuple(value)
 
 
-def _published(text: str) -> tuple[Edge, ...]:
-    return tuple((name, int(index)) for name, _, index in (entry.partition(":") for entry in text.split()))
-
-
-PUBLISHED: dict[str, Genotype] = {
-    name: Genotype(_published(normal), normal_concat, _published(reduce), reduce_concat)
-    for name, (normal, normal_concat, reduce, reduce_concat) in CELLS.items()
-}
-"""The published cells, by the names of the code that published them."""
-
-
 def random_genotype(seed: int, *, nodes: int = 4, primitives: Sequence[str] = DARTS_PRIMITIVES) -> Genotype:
-    """Draw both cells uniformly; the same seed gives the same genotype on every machine.
+    """Draw both cells uniformly, as the random-search baselines in DARTS's space do (Li & Talwalkar 2019,
+    arXiv 1902.07638): for each node one of all pairs of different predecessors, and on each of the two edges one of all
+    operations but `none`. The same seed gives the same genotype on every machine.
 
     Args:
         nodes: intermediate nodes of a cell; all of them make up its output.
@@ -302,3 +242,70 @@ def random_genotype(seed: int, *, nodes: int = 4, primitives: Sequence[str] = DA
 
     concat = tuple(range(2, nodes + 2))
     return Genotype(cell(), concat, cell(), concat)
+
+
+def _published(
+    normal: str, normal_concat: tuple[int, ...], reduce: str, reduce_concat: tuple[int, ...]
+) -> Genotype:
+    """A genotype whose cells are written as `operation:predecessor`, edge by edge."""
+
+    def cell(text: str) -> tuple[Edge, ...]:
+        return tuple(
+            (name, int(source)) for name, _, source in (edge.partition(":") for edge in text.split())
+        )
+
+    return Genotype(cell(normal), normal_concat, cell(reduce), reduce_concat)
+
+
+PUBLISHED: dict[str, Genotype] = {
+    "NASNet": _published(
+        "sep_conv_5x5:1 sep_conv_3x3:0 sep_conv_5x5:0 sep_conv_3x3:0 avg_pool_3x3:1 skip_connect:0 "
+        "avg_pool_3x3:0 avg_pool_3x3:0 sep_conv_3x3:1 skip_connect:1",
+        (2, 3, 4, 5, 6),
+        "sep_conv_5x5:1 sep_conv_7x7:0 max_pool_3x3:1 sep_conv_7x7:0 avg_pool_3x3:1 sep_conv_5x5:0 "
+        "skip_connect:3 avg_pool_3x3:2 sep_conv_3x3:2 max_pool_3x3:1",
+        (4, 5, 6),
+    ),
+    "AmoebaNet": _published(
+        "avg_pool_3x3:0 max_pool_3x3:1 sep_conv_3x3:0 sep_conv_5x5:2 sep_conv_3x3:0 avg_pool_3x3:3 "
+        "sep_conv_3x3:1 skip_connect:1 skip_connect:0 avg_pool_3x3:1",
+        (4, 5, 6),
+        "avg_pool_3x3:0 sep_conv_3x3:1 max_pool_3x3:0 sep_conv_7x7:2 sep_conv_7x7:0 avg_pool_3x3:1 "
+        "max_pool_3x3:0 max_pool_3x3:1 conv_7x1_1x7:0 sep_conv_3x3:5",
+        (3, 4, 6),
+    ),
+    "DARTS_V1": _published(
+        "sep_conv_3x3:1 sep_conv_3x3:0 skip_connect:0 sep_conv_3x3:1 skip_connect:0 sep_conv_3x3:1 "
+        "sep_conv_3x3:0 skip_connect:2",
+        (2, 3, 4, 5),
+        "max_pool_3x3:0 max_pool_3x3:1 skip_connect:2 max_pool_3x3:0 max_pool_3x3:0 skip_connect:2 "
+        "skip_connect:2 avg_pool_3x3:0",
+        (2, 3, 4, 5),
+    ),
+    "DARTS_V2": _published(
+        "sep_conv_3x3:0 sep_conv_3x3:1 sep_conv_3x3:0 sep_conv_3x3:1 sep_conv_3x3:1 skip_connect:0 "
+        "skip_connect:0 dil_conv_3x3:2",
+        (2, 3, 4, 5),
+        "max_pool_3x3:0 max_pool_3x3:1 skip_connect:2 max_pool_3x3:1 max_pool_3x3:0 skip_connect:2 "
+        "skip_connect:2 max_pool_3x3:1",
+        (2, 3, 4, 5),
+    ),
+    "PC_DARTS_cifar": _published(
+        "sep_conv_3x3:1 skip_connect:0 sep_conv_3x3:0 dil_conv_3x3:1 sep_conv_5x5:0 sep_conv_3x3:1 "
+        "avg_pool_3x3:0 dil_conv_3x3:1",
+        (2, 3, 4, 5),
+        "sep_conv_5x5:1 max_pool_3x3:0 sep_conv_5x5:1 sep_conv_5x5:2 sep_conv_3x3:0 sep_conv_3x3:3 "
+        "sep_conv_3x3:1 sep_conv_3x3:2",
+        (2, 3, 4, 5),
+    ),
+    "PC_DARTS_image": _published(
+        "skip_connect:1 sep_conv_3x3:0 sep_conv_3x3:0 skip_connect:1 sep_conv_3x3:1 sep_conv_3x3:3 "
+        "sep_conv_3x3:1 dil_conv_5x5:4",
+        (2, 3, 4, 5),
+        "sep_conv_3x3:0 skip_connect:1 dil_conv_5x5:2 max_pool_3x3:1 sep_conv_3x3:2 sep_conv_3x3:1 "
+        "sep_conv_5x5:0 sep_conv_3x3:3",
+        (2, 3, 4, 5),
+    ),
+}
+"""The published cells, by the names of the code that published them: NASNet (Zoph et al. 2018), AmoebaNet (Real et al. 2018),
+DARTS (Liu et al. 2019), PC-DARTS (Xu et al. 2020)."""

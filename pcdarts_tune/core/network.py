@@ -1,4 +1,4 @@
-"""The evaluation network: a derived genotype as an ordinary network, trained from scratch (spec section 7).
+"""The evaluation network: a derived genotype as an ordinary network, trained from scratch (DARTS, section 3.2).
 
 >>> net = EvaluationNetwork(PUBLISHED["PC_DARTS_cifar"], channels=36, layers=20, num_classes=10)
 >>> net.drop_path = 0.2
@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pcdarts_tune.core.architecture import CellPlan, add_stem, apply_stem, check_sizes, plan_cells
 from pcdarts_tune.core.genotype import Edge, Genotype
-from pcdarts_tune.core.ops import FactorizedReduce, ReLUConvBN, build_operation, require_even
-from pcdarts_tune.core.plan import CellPlan, add_stem, apply_stem, check_sizes, plan_cells
+from pcdarts_tune.core.ops import build_operation, preprocessings, require_even
 
 HEADS = ("classifier.", "auxiliary_head.classifier.")
 """Tensors that belong to the classes of one data set."""
@@ -27,12 +27,7 @@ class DerivedCell(nn.Module):
 
     def __init__(self, edges: Sequence[Edge], concat: Sequence[int], plan: CellPlan) -> None:
         super().__init__()
-        self.preprocess0: nn.Module = (
-            FactorizedReduce(plan.c_prev_prev, plan.channels, affine=True)
-            if plan.reduction_prev
-            else ReLUConvBN(plan.c_prev_prev, plan.channels, 1, 1, 0, affine=True)
-        )
-        self.preprocess1 = ReLUConvBN(plan.c_prev, plan.channels, 1, 1, 0, affine=True)
+        self.preprocess0, self.preprocess1 = preprocessings(plan, affine=True)
         self.concat, self.reduction = tuple(concat), plan.reduction
         self.sources = tuple(source for _, source in edges)
         self._ops = nn.ModuleList(

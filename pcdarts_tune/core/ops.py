@@ -1,4 +1,4 @@
-"""The candidate operations (spec section 1; DARTS, section 3.1) and the registry that names them.
+"""The candidate operations (DARTS, section 3.1), the registry that names them, and what cells are made of besides.
 
 Shapes: x (N, C, H, W) -> (N, C, H / stride, W / stride). No convolution has a bias; BatchNorm is PyTorch's default,
 affine in the evaluation network and not in the supernet. Modules are nested and named as in the published code, so
@@ -19,22 +19,18 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor, nn
 
+from pcdarts_tune.core.architecture import CellPlan
+
 OperationFactory = Callable[[int, int, bool], nn.Module]
 """(channels, stride, affine) -> module; stride is 1 or 2, affine says whether its BatchNorms learn scale and shift."""
 
 
-class ReLUConvBN(nn.Module):
-    """ReLU, convolution, BatchNorm: `c_in` to `c_out` channels."""
+class OpSequence(nn.Module):
+    """Modules one after another under the name `op`, as the published code has them."""
 
-    def __init__(
-        self, c_in: int, c_out: int, kernel_size: int, stride: int, padding: int, affine: bool
-    ) -> None:
+    def __init__(self, *modules: nn.Module) -> None:
         super().__init__()
-        self.op = nn.Sequential(
-            nn.ReLU(),
-            nn.Conv2d(c_in, c_out, kernel_size, stride, padding, bias=False),
-            nn.BatchNorm2d(c_out, affine=affine),
-        )
+        self.op = nn.Sequential(*modules)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.op(x)  # type: ignore[no-any-return]
@@ -59,51 +55,45 @@ class FactorizedReduce(nn.Module):
         return self.bn(torch.cat([self.conv_1(x), self.conv_2(x[:, :, 1:, 1:])], dim=1))  # type: ignore[no-any-return]
 
 
-class SepConv(nn.Module):
-    """Separable convolution: (ReLU, depthwise, pointwise, BatchNorm) twice, the stride in the first."""
+def preprocessings(plan: CellPlan, affine: bool) -> tuple[nn.Module, nn.Module]:
+    """What brings the two inputs of a cell to its number of channels and to one size."""
 
-    def __init__(self, channels: int, kernel_size: int, stride: int, affine: bool) -> None:
-        super().__init__()
+    def relu_conv_bn(c_in: int) -> nn.Module:
+        convolution = nn.Conv2d(c_in, plan.channels, 1, bias=False)
+        return OpSequence(nn.ReLU(), convolution, nn.BatchNorm2d(plan.channels, affine=affine))
 
-        def half(step: int) -> list[nn.Module]:
-            return [
-                nn.ReLU(),
-                nn.Conv2d(
-                    channels, channels, kernel_size, step, kernel_size // 2, groups=channels, bias=False
-                ),
-                nn.Conv2d(channels, channels, 1, bias=False),
-                nn.BatchNorm2d(channels, affine=affine),
-            ]
-
-        self.op = nn.Sequential(*half(stride), *half(1))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.op(x)  # type: ignore[no-any-return]
+    if plan.reduction_prev:
+        first: nn.Module = FactorizedReduce(plan.c_prev_prev, plan.channels, affine)
+    else:
+        first = relu_conv_bn(plan.c_prev_prev)
+    return first, relu_conv_bn(plan.c_prev)
 
 
-class DilConv(nn.Module):
-    """Dilated separable convolution: ReLU, depthwise with dilation 2, pointwise, BatchNorm."""
+def _separable(
+    channels: int, kernel_size: int, stride: int, affine: bool, dilation: int = 1
+) -> tuple[nn.Module, ...]:
+    """ReLU, depthwise and pointwise convolution, BatchNorm."""
+    padding = dilation * (kernel_size // 2)
+    return (
+        nn.ReLU(),
+        nn.Conv2d(channels, channels, kernel_size, stride, padding, dilation, groups=channels, bias=False),
+        nn.Conv2d(channels, channels, 1, bias=False),
+        nn.BatchNorm2d(channels, affine=affine),
+    )
 
-    def __init__(self, channels: int, kernel_size: int, stride: int, affine: bool) -> None:
-        super().__init__()
-        self.op = nn.Sequential(
-            nn.ReLU(),
-            nn.Conv2d(
-                channels,
-                channels,
-                kernel_size,
-                stride,
-                kernel_size - 1,
-                dilation=2,
-                groups=channels,
-                bias=False,
-            ),
-            nn.Conv2d(channels, channels, 1, bias=False),
-            nn.BatchNorm2d(channels, affine=affine),
-        )
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.op(x)  # type: ignore[no-any-return]
+def _sep_conv(kernel_size: int) -> OperationFactory:
+    """Separable convolution, twice, the stride in the first."""
+    return lambda channels, stride, affine: OpSequence(
+        *_separable(channels, kernel_size, stride, affine), *_separable(channels, kernel_size, 1, affine)
+    )
+
+
+def _dil_conv(kernel_size: int) -> OperationFactory:
+    """Separable convolution with dilation 2."""
+    return lambda channels, stride, affine: OpSequence(
+        *_separable(channels, kernel_size, stride, affine, dilation=2)
+    )
 
 
 class Zero(nn.Module):
@@ -137,11 +127,11 @@ OPERATIONS: dict[str, OperationFactory] = {
         3, stride, padding=1, count_include_pad=False
     ),
     "skip_connect": _skip_connect,
-    "sep_conv_3x3": lambda channels, stride, affine: SepConv(channels, 3, stride, affine),
-    "sep_conv_5x5": lambda channels, stride, affine: SepConv(channels, 5, stride, affine),
-    "sep_conv_7x7": lambda channels, stride, affine: SepConv(channels, 7, stride, affine),
-    "dil_conv_3x3": lambda channels, stride, affine: DilConv(channels, 3, stride, affine),
-    "dil_conv_5x5": lambda channels, stride, affine: DilConv(channels, 5, stride, affine),
+    "sep_conv_3x3": _sep_conv(3),
+    "sep_conv_5x5": _sep_conv(5),
+    "sep_conv_7x7": _sep_conv(7),
+    "dil_conv_3x3": _dil_conv(3),
+    "dil_conv_5x5": _dil_conv(5),
     "conv_7x1_1x7": _conv_7x1_1x7,
 }
 """Every operation by name. The eight of DARTS are `genotype.DARTS_PRIMITIVES`."""
@@ -158,16 +148,22 @@ def register_operation(name: str, factory: OperationFactory) -> None:
     OPERATIONS[name] = factory
 
 
+def require_operation(name: object, where: str = "") -> None:
+    """Raise a ValueError, which begins with `where`, unless this is a registered name: with the legal and the nearest
+    ones."""
+    if not isinstance(name, str) or name not in OPERATIONS:
+        near = difflib.get_close_matches(str(name), OPERATIONS, 1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"{where}unknown operation {name!r}; legal: {', '.join(sorted(OPERATIONS))}{hint}")
+
+
 def build_operation(name: str, channels: int, stride: int, affine: bool) -> nn.Module:
-    """Build a registered operation.
+    """Build an operation.
 
     Raises:
-        ValueError: for an unknown name, listing the legal ones and the nearest.
+        ValueError: for a name that is not registered.
     """
-    if name not in OPERATIONS:
-        near = difflib.get_close_matches(name, OPERATIONS, 1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"unknown operation {name!r}; legal: {', '.join(sorted(OPERATIONS))}{hint}")
+    require_operation(name)
     return OPERATIONS[name](channels, stride, affine)
 
 
@@ -187,8 +183,7 @@ def check_primitives(primitives: Iterable[str]) -> tuple[str, ...]:
     """
     names = tuple(primitives)
     for name in names:
-        if name not in OPERATIONS:
-            build_operation(name, 1, 1, False)
+        require_operation(name)
     if len(set(names)) != len(names):
         raise ValueError(f"each operation may be listed once; got {', '.join(names)}")
     if not set(names) - {"none"}:

@@ -26,13 +26,23 @@ from torch.nn import functional as F
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from pcdarts_tune.core.epochs import TrainEpoch
-from pcdarts_tune.core.evaluate import evaluate as evaluate
+from pcdarts_tune.core.groups import Groups, Team
 from pcdarts_tune.core.images.augment import Mixing, dominant
 from pcdarts_tune.core.images.data import Batches, require_batches, trainable
+from pcdarts_tune.core.loop import evaluate
 from pcdarts_tune.core.network import EvaluationNetwork
-from pcdarts_tune.core.steps.execution import compile_forward, compiling, resolved
+from pcdarts_tune.core.steps.execution import (
+    autocast,
+    check_precision,
+    compile_forward,
+    compiling,
+    derive_seed,
+    hardware,
+    resolved,
+    seeded,
+    widened,
+)
 from pcdarts_tune.core.steps.graphs import StepGraphs, module_tensors
-from pcdarts_tune.core.steps.groups import Groups, Team
 from pcdarts_tune.core.steps.meter import Meter, Stopwatch, require_finite
 from pcdarts_tune.core.steps.optimizers import (
     drop_path_probability,
@@ -43,8 +53,6 @@ from pcdarts_tune.core.steps.optimizers import (
     sgd,
 )
 from pcdarts_tune.core.steps.optimizers import learning_rate as scheduled_rate
-from pcdarts_tune.core.steps.precision import autocast, check_precision, hardware, widened
-from pcdarts_tune.core.steps.state import derive_seed, seeded
 
 
 class Average:

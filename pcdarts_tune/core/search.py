@@ -19,9 +19,19 @@ from torch.nn import functional as F
 
 from pcdarts_tune.core.architect import Architect, only
 from pcdarts_tune.core.epochs import SearchEpoch, entropy, row, table
-from pcdarts_tune.core.evaluate import evaluate
 from pcdarts_tune.core.images.data import Batches, require_batches, trainable
-from pcdarts_tune.core.steps.execution import compile_forward, compiling, resolved
+from pcdarts_tune.core.loop import evaluate
+from pcdarts_tune.core.steps.execution import (
+    autocast,
+    check_precision,
+    compile_forward,
+    compiling,
+    derive_seed,
+    hardware,
+    resolved,
+    seeded,
+    widened,
+)
 from pcdarts_tune.core.steps.graphs import StepGraphs, module_tensors
 from pcdarts_tune.core.steps.meter import Meter, Stopwatch, require_finite
 from pcdarts_tune.core.steps.optimizers import learning_rate as scheduled_rate
@@ -32,8 +42,6 @@ from pcdarts_tune.core.steps.optimizers import (
     set_learning_rate,
     sgd,
 )
-from pcdarts_tune.core.steps.precision import autocast, check_precision, hardware, widened
-from pcdarts_tune.core.steps.state import derive_seed, seeded
 from pcdarts_tune.core.supernet import Supernet
 
 

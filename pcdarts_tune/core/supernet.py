@@ -1,7 +1,7 @@
 """The supernet: every candidate operation on every edge, mixed by alphas and betas, on 1/K of the channels.
 
     y_node = sum over edges of softmax(beta) * [ sum over o of softmax(alpha)_o * o(S x) ; (1 - S) x ]
-                                                                            (PC-DARTS, eq. 1, 3 and 5; S takes C/K channels)
+                                                                            (PC-DARTS, sections 3.2 and 3.3; S takes C/K channels)
 
     >>> net = Supernet(channels=16, layers=8, k=4, num_classes=10)
     >>> net(torch.randn(2, 3, 32, 32)).shape        # (2, 10)
@@ -14,21 +14,28 @@ times as fast (`cell.py` says how). Weights of published runs come in by their p
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import asdict
 
 import torch
 from torch import Tensor, nn
 
-from pcdarts_tune.core import architecture
+from pcdarts_tune.core.architecture import (
+    add_architecture,
+    add_stem,
+    apply_stem,
+    arch_parameters,
+    current_genotype,
+    mixing_weights,
+    weight_parameters,
+)
 from pcdarts_tune.core.fast.cell import FastCell
 from pcdarts_tune.core.fast.wiring import RoundWeights, round_weights
-from pcdarts_tune.core.genotype import DARTS_PRIMITIVES, Genotype, derive_genotype
-from pcdarts_tune.core.plan import add_stem, apply_stem, plan_cells
-from pcdarts_tune.core.textbook import TextbookSupernet, check_supernet
+from pcdarts_tune.core.genotype import DARTS_PRIMITIVES
+from pcdarts_tune.core.textbook import SupernetArguments, TextbookSupernet
 
 
 class Supernet(nn.Module):
-    """A supernet of `layers` cells (spec sections 2 and 3).
+    """A supernet of `layers` cells (PC-DARTS, section 3).
 
     Args:
         channels: C of the first cell; 16 in the paper.
@@ -68,26 +75,15 @@ class Supernet(nn.Module):
         mixing: str = "shuffle",
     ) -> None:
         super().__init__()
-        self.primitives = check_supernet(
-            channels, layers, k, num_classes, stem, in_channels, nodes, primitives, mixing
+        given = SupernetArguments(
+            channels, layers, k, num_classes, stem, edge_normalization, in_channels, nodes, primitives, mixing
         )
-        self.arguments: dict[str, Any] = {
-            "channels": channels,
-            "layers": layers,
-            "k": k,
-            "num_classes": num_classes,
-            "stem": stem,
-            "edge_normalization": edge_normalization,
-            "in_channels": in_channels,
-            "nodes": nodes,
-            "primitives": self.primitives,
-            "mixing": mixing,
-        }
+        self.arguments = asdict(given)
+        self.primitives, plans = given.primitives, given.plan()
         add_stem(self, stem, in_channels, 3 * channels)
-        plans = plan_cells(channels, layers, 3 * channels, (nodes, nodes), reduction_prev=stem == "imagenet")
         self.cells = nn.ModuleList(FastCell(plan, nodes, k, self.primitives, mixing) for plan in plans)
         self.classifier = nn.Linear(nodes * plans[-1].channels, num_classes)
-        architecture.add_architecture(self, nodes, len(self.primitives), edge_normalization)
+        add_architecture(self, nodes, len(self.primitives), edge_normalization)
         self.register_buffer("batches_tracked", torch.zeros((), dtype=torch.int64))
         # a list as index would be copied to the device in every step, for which a GPU waits
         order = [edge for r in self._cells()[0].rounds for edge in r.published]
@@ -118,7 +114,7 @@ class Supernet(nn.Module):
         raw = {False: (self.alpha_normal, self.beta_normal), True: (self.alpha_reduce, self.beta_reduce)}
         by_kind = {}
         for kind, (alpha, beta) in raw.items():
-            operations_EO, edges_E = architecture.mixing_weights(alpha, beta)
+            operations_EO, edges_E = mixing_weights(alpha, beta)
             by_kind[kind] = (operations_EO[self.edge_order], edges_E)
         return {
             (cell.reduction, cell.active): round_weights(
@@ -132,23 +128,9 @@ class Supernet(nn.Module):
             for cell in {(c.reduction, c.active): c for c in self._cells()}.values()
         }
 
-    def weight_parameters(self) -> list[nn.Parameter]:
-        """Every parameter but alphas and betas."""
-        return architecture.weight_parameters(self)
-
-    def arch_parameters(self) -> list[nn.Parameter]:
-        """alpha_normal, alpha_reduce and, with edge normalisation, beta_normal, beta_reduce."""
-        return architecture.arch_parameters(self)
-
-    def genotype(self) -> Genotype:
-        """The genotype that the alphas and betas give now."""
-        return derive_genotype(
-            self.alpha_normal,
-            self.alpha_reduce,
-            self.beta_normal,
-            self.beta_reduce,
-            primitives=self.primitives,
-        )
+    weight_parameters = weight_parameters
+    arch_parameters = arch_parameters
+    genotype = current_genotype
 
     def published_state(self) -> dict[str, Tensor]:
         """Weights and running statistics (no alphas, no betas) by the published code's names, shapes and order."""

@@ -1,4 +1,4 @@
-"""The supernet as the paper draws it: one module per edge and operation (spec sections 2 and 3).
+"""The supernet as the paper draws it: one module per edge and operation (PC-DARTS, section 3).
 
 This is what the fast `supernet.Supernet` is proven equal to and timed against, and its modules carry the published
 code's names, so `weight_state` is the published state dict. Written plainly, not slowed.
@@ -10,14 +10,27 @@ code's names, so `weight_state` is the published state dict. Written plainly, no
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from pcdarts_tune.core import architecture
-from pcdarts_tune.core.genotype import DARTS_PRIMITIVES, Genotype, derive_genotype
-from pcdarts_tune.core.ops import FactorizedReduce, ReLUConvBN, build_search_operation, check_primitives
-from pcdarts_tune.core.plan import CellPlan, add_stem, apply_stem, check_sizes, plan_cells
+from pcdarts_tune.core.architecture import (
+    ARCHITECTURE_NAMES,
+    CellPlan,
+    add_architecture,
+    add_stem,
+    apply_stem,
+    arch_parameters,
+    check_sizes,
+    current_genotype,
+    plan_cells,
+    softmax_per_node,
+    weight_parameters,
+)
+from pcdarts_tune.core.genotype import DARTS_PRIMITIVES
+from pcdarts_tune.core.ops import build_search_operation, check_primitives, preprocessings
 
 MIXINGS = ("shuffle", "shift", "random")
 
@@ -78,12 +91,7 @@ class Cell(nn.Module):
     def __init__(self, plan: CellPlan, nodes: int, k: int, primitives: Sequence[str], mixing: str) -> None:
         super().__init__()
         self.nodes, self.sampled = nodes, mixing == "random" and k > 1
-        self.preprocess0: nn.Module = (
-            FactorizedReduce(plan.c_prev_prev, plan.channels, affine=False)
-            if plan.reduction_prev
-            else ReLUConvBN(plan.c_prev_prev, plan.channels, 1, 1, 0, affine=False)
-        )
-        self.preprocess1 = ReLUConvBN(plan.c_prev, plan.channels, 1, 1, 0, affine=False)
+        self.preprocess0, self.preprocess1 = preprocessings(plan, affine=False)
         self._ops = nn.ModuleList(
             MixedOp(plan.channels, 2 if plan.reduction and source < 2 else 1, k, primitives, mixing)
             for node in range(nodes)
@@ -109,38 +117,64 @@ class Cell(nn.Module):
         return sample_order(state, self.training) if self.sampled else None
 
 
+@dataclass(frozen=True)
+class SupernetArguments:
+    """The arguments of both forms of the supernet, as `supernet.Supernet` describes them.
+
+    Raises:
+        ValueError: before anything is built, naming the argument, its value and what is legal.
+    """
+
+    channels: int = 16
+    layers: int = 8
+    k: int = 4
+    num_classes: int = 10
+    stem: str = "cifar"
+    edge_normalization: bool = True
+    in_channels: int = 3
+    nodes: int = 4
+    primitives: Sequence[str] = DARTS_PRIMITIVES
+    mixing: str = "shuffle"
+
+    def __post_init__(self) -> None:
+        k, channels = self.k, self.channels
+        check_sizes(channels, self.layers, self.num_classes, self.stem, self.in_channels, self.nodes)
+        if isinstance(k, bool) or not isinstance(k, int) or k < 1 or channels % k:
+            legal = ", ".join(str(d) for d in range(1, channels + 1) if channels % d == 0)
+            raise ValueError(f"k={k!r} must divide channels={channels}: legal values are {legal}")
+        if self.stem == "imagenet" and 3 * channels % 2:
+            raise ValueError(
+                f"the ImageNet stem halves 3 * channels, so channels must be even; got {channels}"
+            )
+        if self.mixing not in MIXINGS:
+            raise ValueError(f"mixing must be one of {', '.join(MIXINGS)}; got {self.mixing!r}")
+        object.__setattr__(self, "primitives", check_primitives(self.primitives))
+
+    def plan(self) -> list[CellPlan]:
+        """The cells."""
+        outputs, imagenet = (self.nodes, self.nodes), self.stem == "imagenet"
+        return plan_cells(self.channels, self.layers, 3 * self.channels, outputs, reduction_prev=imagenet)
+
+
 class TextbookSupernet(nn.Module):
-    """See `supernet.Supernet` for the arguments: both forms take the same and compute the same."""
+    """The supernet, module by module. It takes the arguments of `supernet.Supernet` and computes the same."""
 
     alpha_normal: nn.Parameter
     alpha_reduce: nn.Parameter
     beta_normal: nn.Parameter | None
     beta_reduce: nn.Parameter | None
 
-    def __init__(
-        self,
-        channels: int = 16,
-        layers: int = 8,
-        k: int = 4,
-        num_classes: int = 10,
-        stem: str = "cifar",
-        edge_normalization: bool = True,
-        in_channels: int = 3,
-        nodes: int = 4,
-        primitives: Sequence[str] = DARTS_PRIMITIVES,
-        mixing: str = "shuffle",
-    ) -> None:
+    def __init__(self, *values: Any, **named: Any) -> None:
         super().__init__()
-        self.primitives = check_supernet(
-            channels, layers, k, num_classes, stem, in_channels, nodes, primitives, mixing
-        )
-        self.stem_kind = stem
-        add_stem(self, stem, in_channels, 3 * channels)
-        plans = plan_cells(channels, layers, 3 * channels, (nodes, nodes), reduction_prev=stem == "imagenet")
+        given = SupernetArguments(*values, **named)
+        self.primitives, plans = given.primitives, given.plan()
+        add_stem(self, given.stem, given.in_channels, 3 * given.channels)
         self.reductions = [plan.reduction for plan in plans]
-        self.cells = nn.ModuleList(Cell(plan, nodes, k, self.primitives, mixing) for plan in plans)
-        self.classifier = nn.Linear(nodes * plans[-1].channels, num_classes)
-        architecture.add_architecture(self, nodes, len(self.primitives), edge_normalization)
+        self.cells = nn.ModuleList(
+            Cell(plan, given.nodes, given.k, given.primitives, given.mixing) for plan in plans
+        )
+        self.classifier = nn.Linear(given.nodes * plans[-1].channels, given.num_classes)
+        add_architecture(self, given.nodes, len(given.primitives), given.edge_normalization)
 
     def forward(self, images: Tensor) -> Tensor:
         """Images (N, in_channels, H, W) to logits (N, num_classes)."""
@@ -148,54 +182,14 @@ class TextbookSupernet(nn.Module):
         for reduction, cell in zip(self.reductions, self.cells, strict=True):
             alpha_EO = torch.softmax(self.alpha_reduce if reduction else self.alpha_normal, dim=-1)
             beta_E = self.beta_reduce if reduction else self.beta_normal
-            s0, s1 = (
-                s1,
-                cell(s0, s1, alpha_EO, None if beta_E is None else architecture.softmax_per_node(beta_E)),
-            )
+            weights_E = None if beta_E is None else softmax_per_node(beta_E)
+            s0, s1 = s1, cell(s0, s1, alpha_EO, weights_E)
         return self.classifier(s1.mean(dim=(2, 3)))  # type: ignore[no-any-return]
 
-    def weight_parameters(self) -> list[nn.Parameter]:
-        return architecture.weight_parameters(self)
-
-    def arch_parameters(self) -> list[nn.Parameter]:
-        return architecture.arch_parameters(self)
-
-    def genotype(self) -> Genotype:
-        return derive_genotype(
-            self.alpha_normal,
-            self.alpha_reduce,
-            self.beta_normal,
-            self.beta_reduce,
-            primitives=self.primitives,
-        )
+    weight_parameters = weight_parameters
+    arch_parameters = arch_parameters
+    genotype = current_genotype
 
     def weight_state(self) -> dict[str, Tensor]:
         """The state without alphas and betas: the published code's names, shapes and order."""
-        return {k: v for k, v in self.state_dict().items() if k not in architecture.ARCHITECTURE_NAMES}
-
-
-def check_supernet(
-    channels: int,
-    layers: int,
-    k: int,
-    num_classes: int,
-    stem: str,
-    in_channels: int,
-    nodes: int,
-    primitives: Sequence[str],
-    mixing: str,
-) -> tuple[str, ...]:
-    """Refuse a supernet that is not defined, before anything is built; returns the primitives as a tuple.
-
-    Raises:
-        ValueError: naming the argument, its value and what is legal.
-    """
-    check_sizes(channels, layers, num_classes, stem, in_channels, nodes)
-    if isinstance(k, bool) or not isinstance(k, int) or k < 1 or channels % k:
-        legal = ", ".join(str(d) for d in range(1, channels + 1) if channels % d == 0)
-        raise ValueError(f"k={k!r} must divide channels={channels}: legal values are {legal}")
-    if stem == "imagenet" and 3 * channels % 2:
-        raise ValueError(f"the ImageNet stem halves 3 * channels, so channels must be even; got {channels}")
-    if mixing not in MIXINGS:
-        raise ValueError(f"mixing must be one of {', '.join(MIXINGS)}; got {mixing!r}")
-    return check_primitives(primitives)
+        return {name: value for name, value in self.state_dict().items() if name not in ARCHITECTURE_NAMES}

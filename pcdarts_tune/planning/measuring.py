@@ -135,7 +135,7 @@ def _first(batches: Batches, size: int) -> tuple[Tensor, Tensor]:
 
 @torch.no_grad()
 def _score(probe: Probe, network: Any, images: Tensor) -> None:
-    from pcdarts_tune.core.steps.precision import autocast
+    from pcdarts_tune.core.steps.execution import autocast
 
     network.eval()
     with autocast(probe.device, probe.precision):
@@ -242,8 +242,8 @@ def _batch(one: Sample) -> int:
 
 def sample(probe: Probe, size: int, *, seconds: float) -> Sample:
     """One batch size: each step once uncounted, then timed up to three times, then its memory."""
-    from pcdarts_tune.core.steps.precision import hardware
-    from pcdarts_tune.core.steps.timing import peak_memory, timed
+    from pcdarts_tune.core.steps.execution import hardware
+    from pcdarts_tune.core.steps.meter import peak_memory, timed
 
     probe.graphs.clear()
     steps = probe.batch(size)

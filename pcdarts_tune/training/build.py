@@ -17,7 +17,7 @@ from pcdarts_tune.core.images.data import Batches
 from pcdarts_tune.core.network import EvaluationNetwork
 from pcdarts_tune.core.retrain import Training
 from pcdarts_tune.core.search import Search
-from pcdarts_tune.core.steps.state import seeded
+from pcdarts_tune.core.steps.execution import seeded
 from pcdarts_tune.core.supernet import Supernet
 from pcdarts_tune.datasets import DataSet, make_batches, split_dataset
 from pcdarts_tune.errors import UserError

@@ -51,7 +51,7 @@ class Initial:
         Raises:
             UserError: there is no such model, or it cannot be read.
         """
-        from pcdarts_tune.core.steps.state import weights_digest
+        from pcdarts_tune.core.steps.checkpoints import weights_digest
         from pcdarts_tune.models.model import load_model
         from pcdarts_tune.tracking.registry import find_model, model_name
 

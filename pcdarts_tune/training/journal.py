@@ -23,7 +23,7 @@ from pcdarts_tune.errors import UserError
 
 if TYPE_CHECKING:
     from pcdarts_tune.core.steps.background import Checkpoints
-    from pcdarts_tune.core.steps.snapshot import Snapshot
+    from pcdarts_tune.core.steps.checkpoints import Snapshot
 
 Record = dict[str, Any]
 UNREADABLE = (OSError, ValueError, LookupError, TypeError)
@@ -49,7 +49,7 @@ class CheckpointStorage:
         """A file, whose folder is made when it is written."""
 
         def write(data: Iterable[bytes | memoryview]) -> None:
-            from pcdarts_tune.core.steps.state import write_whole
+            from pcdarts_tune.core.steps.checkpoints import write_whole
 
             path.parent.mkdir(parents=True, exist_ok=True)
             write_whole(path, data)
@@ -79,7 +79,7 @@ class Journal:
         Raises:
             OSError, ValueError, LookupError, TypeError: it cannot be read or is no checkpoint; nothing was taken over.
         """
-        from pcdarts_tune.core.steps.snapshot import restored
+        from pcdarts_tune.core.steps.checkpoints import restored
 
         if self._storage is None or (data := self._storage.read()) is None:
             return None

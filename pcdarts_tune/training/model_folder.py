@@ -38,7 +38,7 @@ def write_model(
     Args:
         origin: for model.json: where the genotype came from, what it costs to use.
     """
-    from pcdarts_tune.core.steps.state import weights_digest
+    from pcdarts_tune.core.steps.checkpoints import weights_digest
     from pcdarts_tune.datasets import preprocessing
     from pcdarts_tune.models.model import save_model
     from pcdarts_tune.tracking.provenance import git_revision, versions

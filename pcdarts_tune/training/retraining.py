@@ -99,7 +99,7 @@ def read_test(
     again."""
     import torch
 
-    from pcdarts_tune.core.evaluate import evaluate
+    from pcdarts_tune.core.loop import evaluate
     from pcdarts_tune.models.model import load_model
     from pcdarts_tune.training.build import build_test
 

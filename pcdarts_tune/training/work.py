@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from pcdarts_tune.core.epochs import TrainEpoch
     from pcdarts_tune.core.genotype import Genotype
+    from pcdarts_tune.core.groups import Team
     from pcdarts_tune.core.retrain import Training
-    from pcdarts_tune.core.steps.groups import Team
     from pcdarts_tune.datasets import DataSet
     from pcdarts_tune.spaces.space import Space
 

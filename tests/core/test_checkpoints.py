@@ -13,8 +13,7 @@ from safetensors import safe_open
 from torch import nn
 
 from pcdarts_tune.core.steps.background import Background, Checkpoints
-from pcdarts_tune.core.steps.snapshot import Snapshot, restored
-from pcdarts_tune.core.steps.state import load_checkpoint, write_snapshot
+from pcdarts_tune.core.steps.checkpoints import Snapshot, load_checkpoint, restored, write_snapshot
 
 
 def state() -> dict[str, Any]:

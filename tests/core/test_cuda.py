@@ -15,7 +15,7 @@ from pcdarts_tune.core.images.data import MemoryBatches
 from pcdarts_tune.core.network import EvaluationNetwork
 from pcdarts_tune.core.retrain import Training
 from pcdarts_tune.core.search import Search
-from pcdarts_tune.core.steps.precision import autocast, hardware
+from pcdarts_tune.core.steps.execution import autocast, hardware
 from pcdarts_tune.core.supernet import Supernet
 from pcdarts_tune.core.textbook import TextbookSupernet
 

@@ -15,12 +15,12 @@ from torch import Tensor, multiprocessing
 from torch import distributed as dist
 
 from pcdarts_tune.core.genotype import PUBLISHED, Genotype
+from pcdarts_tune.core.groups import Team, _leaves_weights_out
 from pcdarts_tune.core.images.augment import Augmentation, imagenet_transform
 from pcdarts_tune.core.images.data import MemoryBatches
 from pcdarts_tune.core.images.stream import StreamBatches, StreamImages
 from pcdarts_tune.core.network import EvaluationNetwork
 from pcdarts_tune.core.retrain import Training
-from pcdarts_tune.core.steps.groups import Team, _leaves_weights_out
 
 COUNT, DAMAGED = 38, (3, 20)
 IMAGES = torch.randint(0, 256, (COUNT, 1, 8, 8), generator=torch.Generator().manual_seed(5)).byte()

@@ -7,8 +7,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from pcdarts_tune.core.fast.normalize import combine, mix, normalize, plain_mix, plain_normalize
-from pcdarts_tune.core.fast.pixels import channel_statistics, pixels, unpixels
+from pcdarts_tune.core.fast.normalize import (
+    channel_statistics,
+    combine,
+    mix,
+    normalize,
+    pixels,
+    plain_mix,
+    plain_normalize,
+    unpixels,
+)
 from pcdarts_tune.core.fast.wiring import fixed_wires, node_matrix, sampled_wires
 from pcdarts_tune.core.textbook import mix_channels
 

@@ -11,10 +11,10 @@ from test_graphs import training as small_training
 from test_search import half
 
 from pcdarts_tune.core.architect import Architect
-from pcdarts_tune.core.evaluate import evaluate
+from pcdarts_tune.core.loop import evaluate
 from pcdarts_tune.core.network import drop_path
 from pcdarts_tune.core.search import Search
-from pcdarts_tune.core.steps import precision
+from pcdarts_tune.core.steps import execution as precision
 from pcdarts_tune.core.steps.execution import CompileFailed
 from pcdarts_tune.core.steps.optimizers import optimizer_tensors
 from pcdarts_tune.core.supernet import Supernet

@@ -16,7 +16,6 @@ from test_search import comparable, half
 from test_stream import KNOWN, SIZE
 from torch import Tensor
 
-from pcdarts_tune.core.evaluate import evaluate
 from pcdarts_tune.core.images.augment import (
     Augmentation,
     FitAndRandAugment,
@@ -25,8 +24,9 @@ from pcdarts_tune.core.images.augment import (
     imagenet_transform,
 )
 from pcdarts_tune.core.images.stream import StreamBatches, TensorImages
+from pcdarts_tune.core.loop import evaluate
 from pcdarts_tune.core.retrain import Average
-from pcdarts_tune.core.steps.state import load_checkpoint, save_checkpoint
+from pcdarts_tune.core.steps.checkpoints import load_checkpoint, save_checkpoint
 from pcdarts_tune.spaces.space import Space
 
 OPTIONS: dict[str, dict[str, Any]] = {

@@ -12,15 +12,16 @@ import torch
 from torch import Tensor
 
 from pcdarts_tune.core.epochs import SearchEpoch
-from pcdarts_tune.core.evaluate import evaluate
 from pcdarts_tune.core.genotype import PUBLISHED
 from pcdarts_tune.core.images.augment import Augmentation
 from pcdarts_tune.core.images.data import MemoryBatches
+from pcdarts_tune.core.loop import evaluate
 from pcdarts_tune.core.network import EvaluationNetwork
 from pcdarts_tune.core.retrain import Training
 from pcdarts_tune.core.search import Search
+from pcdarts_tune.core.steps.checkpoints import load_checkpoint, save_checkpoint
+from pcdarts_tune.core.steps.execution import derive_seed
 from pcdarts_tune.core.steps.meter import NonFiniteLoss
-from pcdarts_tune.core.steps.state import derive_seed, load_checkpoint, save_checkpoint
 from pcdarts_tune.core.supernet import Supernet
 
 TIMES = {"seconds", "images_per_second", "peak_memory_bytes"}

@@ -12,10 +12,10 @@ from torch import nn
 from torch.nn import functional as F
 
 from pcdarts_tune.core import ops
+from pcdarts_tune.core.architecture import reduction_layers
 from pcdarts_tune.core.cost import macs, parameters
 from pcdarts_tune.core.fast import normalize
 from pcdarts_tune.core.genotype import DARTS_PRIMITIVES
-from pcdarts_tune.core.plan import reduction_layers
 from pcdarts_tune.core.supernet import Supernet
 from pcdarts_tune.core.textbook import TextbookSupernet, channel_shuffle, mix_channels, sample_order
 

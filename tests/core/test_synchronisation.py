@@ -26,8 +26,8 @@ from pcdarts_tune.core.images.augment import Augmentation
 from pcdarts_tune.core.network import EvaluationNetwork
 from pcdarts_tune.core.retrain import Training
 from pcdarts_tune.core.search import Search
+from pcdarts_tune.core.steps.execution import widened
 from pcdarts_tune.core.steps.meter import Meter
-from pcdarts_tune.core.steps.precision import widened
 from pcdarts_tune.core.supernet import Supernet
 
 

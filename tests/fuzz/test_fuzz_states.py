@@ -33,7 +33,7 @@ from support.made_sweeps import FOUND, make_sweep
 
 from pcdarts_tune.core.genotype import PUBLISHED
 from pcdarts_tune.core.network import EvaluationNetwork
-from pcdarts_tune.core.steps.snapshot import Snapshot, restored
+from pcdarts_tune.core.steps.checkpoints import Snapshot, restored
 from pcdarts_tune.errors import UserError
 from pcdarts_tune.models.model import load_model, save_model
 from pcdarts_tune.sweeps.trials.state import TrialState

@@ -15,7 +15,7 @@ import torch
 
 from pcdarts_tune.cli import group as cli
 from pcdarts_tune.core.genotype import PUBLISHED
-from pcdarts_tune.core.steps.precision import PRECISIONS
+from pcdarts_tune.core.steps.execution import PRECISIONS
 from pcdarts_tune.datasets import DataSet, load_dataset
 from pcdarts_tune.home import default_tracking_uri
 from pcdarts_tune.spaces.load import read_space

@@ -11,7 +11,7 @@ import torch
 from pcdarts_tune.core.genotype import PUBLISHED
 from pcdarts_tune.core.images.data import MemoryBatches
 from pcdarts_tune.core.images.stream import StreamBatches
-from pcdarts_tune.core.steps.state import weights_digest
+from pcdarts_tune.core.steps.checkpoints import weights_digest
 from pcdarts_tune.datasets import DataSet, load_dataset, make_batches
 from pcdarts_tune.errors import UserError
 from pcdarts_tune.models.model import load_model

@@ -24,8 +24,8 @@ from torch import distributed as dist
 from pcdarts_tune.cli import group as cli
 from pcdarts_tune.cluster.resources import Cluster
 from pcdarts_tune.cluster.session import ray_running
+from pcdarts_tune.core.groups import Team
 from pcdarts_tune.core.images.stream import StreamBatches, TensorImages
-from pcdarts_tune.core.steps.groups import Team
 from pcdarts_tune.errors import UserError
 from pcdarts_tune.home import default_tracking_uri
 from pcdarts_tune.tasks import Workers

@@ -23,8 +23,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pcdarts_tune.core.fast.normalize import combine, folds, mix
-from pcdarts_tune.core.fast.pixels import pixels, unpixels
+from pcdarts_tune.core.architecture import CellPlan
+from pcdarts_tune.core.fast.normalize import combine, folds, mix, pixels, unpixels
 from pcdarts_tune.core.fast.stacked import (
     Kernels,
     StackedConv,
@@ -43,8 +43,13 @@ from pcdarts_tune.core.fast.wiring import (
     plan_rounds,
     sampled_wires,
 )
-from pcdarts_tune.core.ops import FactorizedReduce, ReLUConvBN, build_search_operation, require_even
-from pcdarts_tune.core.plan import CellPlan
+from pcdarts_tune.core.ops import (
+    FactorizedReduce,
+    OpSequence,
+    build_search_operation,
+    preprocessings,
+    require_even,
+)
 from pcdarts_tune.core.textbook import sample_order
 
 SEPARABLE = {f"sep_conv_{k}x{k}": k for k in (3, 5, 7)}
@@ -83,12 +88,7 @@ class FastCell(nn.Module):
             fixed_wires(plan.channels, k, "shift" if self.sampled else mixing)._asdict().items()
         ):
             self.register_buffer(name, values, persistent=False)
-        self.preprocess0: nn.Module = (
-            FactorizedReduce(plan.c_prev_prev, plan.channels, affine=False)
-            if plan.reduction_prev
-            else ReLUConvBN(plan.c_prev_prev, plan.channels, 1, 1, 0, affine=False)
-        )
-        self.preprocess1 = ReLUConvBN(plan.c_prev, plan.channels, 1, 1, 0, affine=False)
+        self.preprocess0, self.preprocess1 = preprocessings(plan, affine=False)
         self.convolutions = nn.ModuleDict()
         self.pools = nn.ModuleDict()
         self.unfused = nn.ModuleDict()
@@ -299,7 +299,7 @@ _POOL = {"max_pool_3x3": _max_pool, "avg_pool_3x3": _avg_pool}
 
 def _after_relu(preprocess: nn.Module, x: Tensor) -> Tensor:
     """Run a preprocessing whose leading ReLU has been applied already."""
-    if isinstance(preprocess, ReLUConvBN):
+    if isinstance(preprocess, OpSequence):
         return preprocess.op[2](preprocess.op[1](x))  # type: ignore[no-any-return]
     assert isinstance(preprocess, FactorizedReduce)
     y = halve(x, preprocess.conv_1.weight[None, :, :, 0, 0], preprocess.conv_2.weight[None, :, :, 0, 0], 1)

@@ -30,7 +30,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pcdarts_tune.core.steps.state import derive_seed
+from pcdarts_tune.core.steps.execution import derive_seed
 
 if TYPE_CHECKING:
     from PIL.Image import Image

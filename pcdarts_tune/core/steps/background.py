@@ -24,7 +24,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from pcdarts_tune.core.steps.snapshot import Snapshot
+from pcdarts_tune.core.steps.checkpoints import Snapshot
 
 Job = Callable[[], None]
 

@@ -64,7 +64,7 @@ def retraining_latency(space: Space, genotype: Genotype, images: DataSet, device
     """Milliseconds that network takes for one image on `device`, see core.cost.latency; other trials on the same device make
     it longer."""
     from pcdarts_tune.core.cost import latency
-    from pcdarts_tune.core.steps.state import seeded
+    from pcdarts_tune.core.steps.execution import seeded
 
     with seeded(device, 0, "latency"):
         network = _retraining_network(space, genotype, images).to(device)

@@ -20,7 +20,7 @@ from pcdarts_tune.tasks import Outcome
 
 if TYPE_CHECKING:
     from pcdarts_tune.core.steps.background import Checkpoints
-    from pcdarts_tune.core.steps.snapshot import Snapshot
+    from pcdarts_tune.core.steps.checkpoints import Snapshot
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ class TrialState:
         data = place.read(CHECKPOINT)
         if data is None:
             return cls(place)
-        from pcdarts_tune.core.steps.snapshot import restored
+        from pcdarts_tune.core.steps.checkpoints import restored
 
         try:
             saved = restored(data)

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     import torch
 
     from pcdarts_tune.core.epochs import TrainEpoch
+    from pcdarts_tune.core.groups import Team
     from pcdarts_tune.core.images.data import Batches
-    from pcdarts_tune.core.steps.groups import Team
     from pcdarts_tune.training.work import Retraining
 
 
@@ -86,7 +86,7 @@ class Desk:
         Raises:
             RuntimeError: when the driver was interrupted.
         """
-        from pcdarts_tune.core.steps.state import write_whole
+        from pcdarts_tune.core.steps.checkpoints import write_whole
 
         if self.told == INTERRUPTED:
             raise RuntimeError(self.told.message)
@@ -185,7 +185,7 @@ def _train(task: Task) -> None:
     from ray.train.torch import get_device
 
     from pcdarts_tune.cluster.shipping import unpack
-    from pcdarts_tune.core.steps.groups import Team
+    from pcdarts_tune.core.groups import Team
     from pcdarts_tune.machine import set_threads
     from pcdarts_tune.tracking.provenance import machine
     from pcdarts_tune.training.work import epoch_record

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pcdarts_tune.core.groups import Team
 from pcdarts_tune.core.images.data import Batches
+from pcdarts_tune.core.steps.execution import autocast, hardware, widened
 from pcdarts_tune.core.steps.graphs import StepGraphs
-from pcdarts_tune.core.steps.groups import Team
 from pcdarts_tune.core.steps.meter import Meter
-from pcdarts_tune.core.steps.precision import autocast, hardware, widened
 
 
 @torch.no_grad()

@@ -15,8 +15,13 @@ bytes are a safetensors file: nothing in it is ever run.
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
+import tempfile
 import zlib
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -167,3 +172,49 @@ def _state(tree: Any, tensors: list[Tensor]) -> Any:
     if kind == "u":
         return tuple(_state(value, tensors) for value in content)
     return {key: _state(value, tensors) for key, value in content}
+
+
+def weights_digest(module: torch.nn.Module) -> str:
+    """16 hexadecimal digits of all weights and running statistics: equal when every bit is, whatever the device."""
+    digest = hashlib.sha256()
+    for name, value in sorted(module.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def save_checkpoint(path: str | Path, state: dict[str, Any]) -> None:
+    """Write `state` (tensors, numbers, strings, lists, tuples, dicts) to `path`, whole or not at all."""
+    snapshot = Snapshot()
+    snapshot.take(state)
+    write_snapshot(path, snapshot)
+
+
+def write_snapshot(path: str | Path, snapshot: Snapshot) -> None:
+    """Write a state that was copied before to `path`, whole or not at all."""
+    write_whole(path, snapshot.chunks())
+
+
+def write_whole(path: str | Path, chunks: Iterable[bytes | memoryview]) -> None:
+    """Write bytes to `path`, all of them or none."""
+    path = Path(path)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.writelines(chunks)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def load_checkpoint(path: str | Path, device: torch.device | str = "cpu") -> dict[str, Any]:
+    """Read a checkpoint; tensors and plain values only, no code in it is run.
+
+    Raises:
+        ValueError: when the file is not a whole checkpoint.
+    """
+    state: dict[str, Any] = restored(Path(path).read_bytes(), device)
+    return state
