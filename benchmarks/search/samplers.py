@@ -24,7 +24,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from pcdarts_tune.spaces.range_kinds import CategoricalRange
+from pcdarts_tune.spaces.ranges import CategoricalRange
 from pcdarts_tune.sweeps.study.study import SweepStudy
 from pcdarts_tune.tasks import Outcome
 

@@ -56,7 +56,7 @@ def runs(ctx: click.Context, param: click.Parameter, incomplete: str) -> Items:
 
 def settings(ctx: click.Context, param: click.Parameter, incomplete: str) -> Items:
     """Keys that --set takes, `search.epochs=`."""
-    from pcdarts_tune.spaces.checks import leaves
+    from pcdarts_tune.spaces.keys import leaves
     from pcdarts_tune.spaces.space import Space
 
     if "=" in incomplete:

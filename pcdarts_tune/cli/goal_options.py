@@ -1,28 +1,22 @@
 """Options of `sweep` for what a space says of its aims: they go over the file and over `--set`.
 
 @goal_options
-def command(goals: Goals) -> None:
-    space = with_flags(space, goals)
+def command(goals: list[Setting]) -> None:
+    space = read_space(space, settings, goals)
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import TYPE_CHECKING, Any, TypeVar, get_args
+from typing import Any, TypeVar, get_args
 
 import click
 
 from pcdarts_tune.cli.options import NearestChoice
-from pcdarts_tune.spaces.amounts import Objective, Sampler, amount
-
-if TYPE_CHECKING:
-    from pcdarts_tune.spaces.space import Space
+from pcdarts_tune.spaces.values import Objective, Sampler, Setting, amount
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-Goals = dict[str, tuple[str, Any]]
-"""Dotted key -> the flag as it was given, and its value."""
 
 
 class Amount(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # generic in click 8.5
@@ -38,16 +32,6 @@ class Amount(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # generi
         if not count or count < 1:
             self.fail(f"{value!r} leaves nothing that is legal.", param, ctx)
         return int(count)
-
-
-def with_flags(space: Space, goals: Goals) -> Space:
-    """The space with the flags' values. Raises UserError with every mistake, each begun by its flag."""
-    from pcdarts_tune.spaces.settings import assign
-
-    if not goals:
-        return space
-    values = {key: value for key, (_, value) in goals.items()}
-    return assign(space, values, {key: flag for key, (flag, _) in goals.items()})
 
 
 def goal_options(function: F) -> F:
@@ -87,15 +71,14 @@ def goal_options(function: F) -> F:
         max_macs: int | None,
         **kwargs: Any,
     ) -> Any:
-        goals: Goals = {}
-        if sampler is not None:
-            goals["sampler"] = (f"--sampler {sampler}", sampler)
-        if objectives:
-            goals["objectives"] = (" ".join(f"--objective {name}" for name in objectives), list(objectives))
-        if max_params is not None:
-            goals["constraints.max_params"] = (f"--max-params {max_params}", max_params)
-        if max_macs is not None:
-            goals["constraints.max_macs"] = (f"--max-macs {max_macs}", max_macs)
+        aims = " ".join(f"--objective {name}" for name in objectives)
+        given = [
+            Setting("sampler", sampler, f"--sampler {sampler}"),
+            Setting("objectives", list(objectives) or None, aims),
+            Setting("constraints.max_params", max_params, f"--max-params {max_params}"),
+            Setting("constraints.max_macs", max_macs, f"--max-macs {max_macs}"),
+        ]
+        goals = [setting for setting in given if setting.value is not None]
         return function(*args, goals=goals, **kwargs)
 
     return wrapped  # type: ignore[return-value]

@@ -21,7 +21,7 @@ from pcdarts_tune.errors import UserError, nearest, visible
 from pcdarts_tune.lineage.differences import genotype_lines
 from pcdarts_tune.spaces import naming
 from pcdarts_tune.spaces.naming import number
-from pcdarts_tune.spaces.range_kinds import label
+from pcdarts_tune.spaces.values import label
 
 if TYPE_CHECKING:
     from pcdarts_tune.lineage.describe import Subject

@@ -37,8 +37,6 @@ STAGES = {
 
 def recorded_space(ledger: Ledger, run: Run) -> Space | None:
     """The space with which the run computed, hyperparameters set; None where it kept none that can be read."""
-    import json
-
     from pydantic import ValidationError
 
     from pcdarts_tune.spaces.settings import apply
@@ -49,7 +47,7 @@ def recorded_space(ledger: Ledger, run: Run) -> Space | None:
     if not isinstance(kept, dict):
         return None
     try:
-        space = Space.model_validate_json(json.dumps(kept))
+        space = Space.model_validate(kept)
     except ValidationError:  # of another version of this package
         return None
     return apply(space, config["hyperparameters"]) if isinstance(config, dict) else space
@@ -57,15 +55,9 @@ def recorded_space(ledger: Ledger, run: Run) -> Space | None:
 
 def flat(space: Space, kind: str) -> dict[str, Any]:
     """The values of the sections that decided the result of that kind, by dotted key."""
-    values = space.model_dump(mode="json", include=set(STAGES.get(kind, ())))
+    from pcdarts_tune.spaces.keys import flatten
 
-    def walk(part: dict[str, Any], prefix: str) -> dict[str, Any]:
-        found: dict[str, Any] = {}
-        for key, value in part.items():
-            found |= walk(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
-        return found
-
-    return walk(values, "")
+    return flatten(space.model_dump(mode="json", include=set(STAGES.get(kind, ()))))
 
 
 def numbers(run: Run) -> dict[str, float]:

@@ -22,7 +22,7 @@ from pcdarts_tune.core.cost import macs, parameters
 from pcdarts_tune.core.genotype import PUBLISHED, Genotype, random_genotype
 from pcdarts_tune.core.network import EvaluationNetwork
 from pcdarts_tune.core.supernet import Supernet
-from pcdarts_tune.spaces.ranges import assignments, varied
+from pcdarts_tune.spaces.tuning import assignments, varied
 
 if TYPE_CHECKING:
     from pcdarts_tune.datasets import DataSet

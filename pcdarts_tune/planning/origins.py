@@ -29,17 +29,17 @@ def origins(
     Args:
         space: as `spaces.load.read_space(text, settings)` gave it.
     """
-    from pcdarts_tune.spaces.load import constants, written_in
+    from pcdarts_tune.spaces.load import read_draft
+    from pcdarts_tune.spaces.printing import constants
 
-    shown, lines = written_in(text)
+    places = read_draft(text).places
     found: dict[str, str] = {}
     keys = [*constants(space), *space.tune, *(f"tune.{key}" for key in space.tune)]
     for key in keys:
         path = ("tune", key.removeprefix("tune.")) if key.startswith("tune.") else tuple(key.split("."))
-        line = lines.get(path)
-        found[key] = DEFAULT if line is None else f"{shown}:{line}"
-        if not lines and key in ("name", "description"):
-            found[key] = shown
+        if len(places) == 1 and key in ("name", "description"):
+            path = ()  # a space that another package builds in Python
+        found[key] = places[path][1] if path in places else DEFAULT
     found |= {key: VARIABLE for key in _keys(shlex.split(environment.get(VARIABLE, ""))) if key in found}
     found |= {key: "--set" for key in _keys(settings) if key in found}
     return found

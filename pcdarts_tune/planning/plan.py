@@ -12,8 +12,8 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from pcdarts_tune.planning.forecast import Forecast, done_within, expected_share, makespan
-from pcdarts_tune.spaces.checks import lookup
 from pcdarts_tune.spaces.goals import rung_epochs
+from pcdarts_tune.spaces.keys import lookup
 
 if TYPE_CHECKING:
     import torch

@@ -11,7 +11,7 @@ from typing import Any
 
 from pcdarts_tune.say import format_seconds
 from pcdarts_tune.spaces import naming
-from pcdarts_tune.spaces.range_kinds import label
+from pcdarts_tune.spaces.values import label
 
 MOST_ROWS = 12
 

@@ -116,7 +116,7 @@ class Survey:
         """What tells a network from the others, such as `K=4`."""
         from pcdarts_tune.planning.networks import decides_size
         from pcdarts_tune.spaces import naming
-        from pcdarts_tune.spaces.checks import lookup
+        from pcdarts_tune.spaces.keys import lookup
 
         keys = [name for name in self.space.tune if decides_size(name) and name != "search.batch_size"]
         return naming.settings({name: lookup(self.variants[key], name) for name in keys}) or "all trials"

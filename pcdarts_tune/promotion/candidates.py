@@ -100,7 +100,7 @@ def candidates(sweep: SweepHandle, count: int) -> list[Contestant]:
 def own_trial(sweep: SweepHandle) -> TrialRecord | None:
     """The first complete trial that ran with the space's own values of everything that is tuned, which the first
     trial of a sweep does: it *is* the search with the default hyperparameters."""
-    from pcdarts_tune.spaces.checks import lookup
+    from pcdarts_tune.spaces.keys import lookup
 
     def text(values: dict[str, Any]) -> str:
         return json.dumps(values, sort_keys=True)  # tuples are lists in the study

@@ -13,7 +13,7 @@ from typing import Any
 
 from pcdarts_tune.drawing.geometry import text_width
 from pcdarts_tune.spaces.naming import short_count
-from pcdarts_tune.spaces.range_kinds import label
+from pcdarts_tune.spaces.values import label
 
 TICK_SIZE = 11.0
 """Pixels of the numbers at an axis."""

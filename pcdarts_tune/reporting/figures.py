@@ -11,7 +11,7 @@ from pcdarts_tune.reporting.axis import Axis
 from pcdarts_tune.reporting.chart import BEST, LOST, POINT, Chart, Point, bar_list
 from pcdarts_tune.spaces import naming
 from pcdarts_tune.spaces.naming import short_count
-from pcdarts_tune.spaces.range_kinds import CategoricalRange, ConditionalRange, Range
+from pcdarts_tune.spaces.ranges import CategoricalRange, ConditionalRange, Range, is_logarithmic
 from pcdarts_tune.sweeps.leaderboard import short_hours
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def slices(facts: Facts) -> list[tuple[str, Picture]]:
             continue
         values = [s.record.hyperparameters[key] for s in shown]
         item = facts.sweep.space.tune[key]
-        log = naming.logarithmic(item) and all(v > 0 for v in values)
+        log = is_logarithmic(item) and all(v > 0 for v in values)
         axis = Axis.of(values, key, log=log, choices=_choices(item))
         chart = Chart(axis, accuracy, width=335, height=240)
         chart.points([_dot(s, facts, s.record.hyperparameters[key], spread=1.0) for s in reversed(shown)])

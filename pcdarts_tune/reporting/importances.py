@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pcdarts_tune.reporting.pedanova import Grid, divergence
-from pcdarts_tune.spaces.range_kinds import Range
-from pcdarts_tune.spaces.ranges import varied
+from pcdarts_tune.spaces.ranges import Range
+from pcdarts_tune.spaces.tuning import varied
 
 if TYPE_CHECKING:
     from pcdarts_tune.tasks import TrialRecord

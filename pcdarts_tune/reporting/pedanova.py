@@ -16,14 +16,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pcdarts_tune.spaces.range_kinds import (
-    CategoricalRange,
-    ConditionalRange,
-    FloatRange,
-    IntRange,
-    Range,
-    label,
-)
+from pcdarts_tune.spaces.ranges import CategoricalRange, ConditionalRange, FloatRange, IntRange, Range
+from pcdarts_tune.spaces.values import label
 
 if TYPE_CHECKING:
     import numpy as np

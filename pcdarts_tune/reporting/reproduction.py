@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from pcdarts_tune.addresses import without_secret
 from pcdarts_tune.home import home_flag
-from pcdarts_tune.spaces.load import to_yaml
+from pcdarts_tune.spaces.printing import to_yaml
 
 if TYPE_CHECKING:
     from pcdarts_tune.reporting.facts import Facts

@@ -1,4 +1,4 @@
-"""What a sweep aims at and what ends a trial before its time: sections `constraints` and `stopping` of a space.
+"""What a sweep aims at and what ends a trial early: the sections `constraints` and `stopping` of a space.
 
 stopping:
   collapse: {skip_connections: 6, after: 0.5, epochs: 3}
@@ -11,68 +11,56 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, Field
+from pydantic import BeforeValidator, Field
 
-from pcdarts_tune.spaces.amounts import Objective, amount
-from pcdarts_tune.spaces.range_kinds import STRICT, listed
+from pcdarts_tune.spaces.keys import Listed, Section
+from pcdarts_tune.spaces.values import Objective, amount
 
 Amount = Annotated[int, Field(gt=0, le=10**18)]
-Objectives = Annotated[tuple[Objective, ...], BeforeValidator(listed), Field(min_length=1, max_length=4)]
+Objectives = Annotated[tuple[Objective, ...], Listed, Field(min_length=1, max_length=4)]
 Rung = Annotated[float, Field(gt=0, lt=1)] | Annotated[int, Field(ge=1)]
-Rungs = Annotated[tuple[Rung, ...], BeforeValidator(listed), Field(max_length=20)]
+Rungs = Annotated[tuple[Rung, ...], Listed, Field(max_length=20)]
 
 
-class ConstraintsConfig(BaseModel):
-    """What a genotype must keep to; one that does not is not evaluated. All of the network that `retrain` describes."""
+class ConstraintsConfig(Section):
+    """Limits on the network that `retrain` builds from a genotype; a genotype beyond them is not evaluated."""
 
-    model_config = STRICT
-    max_params: Annotated[Amount | None, BeforeValidator(amount)] = Field(
-        default=None, description="most parameters, such as 4.2M; null: any"
-    )
-    max_macs: Annotated[Amount | None, BeforeValidator(amount)] = Field(
-        default=None, description="most multiply-adds an image, such as 600M (the mobile setting); null: any"
-    )
+    max_params: Annotated[Amount | None, BeforeValidator(amount)] = None
+    """Most parameters, such as 4.2M; null: any."""
+    max_macs: Annotated[Amount | None, BeforeValidator(amount)] = None
+    """Most multiply-adds an image, such as 600M (the mobile setting); null: any."""
 
 
-class CollapseConfig(BaseModel):
+class CollapseConfig(Section):
     """When a search has collapsed: skip connections have taken over its normal cell (DARTS+, arXiv 1909.06035;
     RobustDARTS, arXiv 1909.09656)."""
 
-    model_config = STRICT
-    skip_connections: int | None = Field(
-        default=None,
-        ge=1,
-        le=16,
-        description="skip connections in the normal cell (of 8 edges with 4 nodes) that end the trial; null: never",
-    )
-    after: float = Field(
-        default=0.5, ge=0, lt=1, description="share of the search's epochs that are not looked at"
-    )
-    epochs: int = Field(default=3, ge=1, le=10_000, description="in so many epochs in a row")
+    skip_connections: int | None = Field(default=None, ge=1, le=16)
+    """Skip connections in the normal cell (of 8 edges with 4 nodes) that end the trial; null: never."""
+    after: float = Field(default=0.5, ge=0, lt=1)
+    """Share of the search's epochs that are not looked at."""
+    epochs: int = Field(default=3, ge=1, le=10_000)
+    """Epochs in a row in which the cell must have so many skip connections."""
 
 
-class HalvingConfig(BaseModel):
+class HalvingConfig(Section):
     """Successive halving of evaluations, asynchronous (ASHA, arXiv 1810.05934), on their own held-out accuracy."""
 
-    model_config = STRICT
-    rungs: Rungs = Field(
-        default=(),
-        description="where trials are compared: shares of the evaluation's epochs in (0, 1), or epochs; empty: nowhere",
-    )
-    keep: float = Field(
-        default=0.34, gt=0, lt=1, description="share of the trials at a rung that go on, the best ones"
-    )
-    min_trials: int = Field(
-        default=3, ge=1, le=10_000, description="trials that must have reached a rung before any ends there"
-    )
+    rungs: Rungs = ()
+    """Where trials are compared: shares of the evaluation's epochs in (0, 1), or epochs; empty: nowhere."""
+    keep: float = Field(default=0.34, gt=0, lt=1)
+    """Share of the trials at a rung that go on, the best ones."""
+    min_trials: int = Field(default=3, ge=1, le=10_000)
+    """Trials that must have reached a rung before any ends there."""
 
 
-class StoppingConfig(BaseModel):
-    """What ends a trial before its time; it is then `pruned`, with the reason."""
+class StoppingConfig(Section):
+    """What ends a trial early; it is then `pruned`, with the reason."""
 
-    model_config = STRICT
-    collapse: CollapseConfig = Field(default_factory=CollapseConfig, description="of the search")
-    halving: HalvingConfig = Field(default_factory=HalvingConfig, description="of the evaluation")
+    collapse: CollapseConfig = CollapseConfig()
+    """Of the search."""
+    halving: HalvingConfig = HalvingConfig()
+    """Of the evaluation."""
 
 
 def rung_epochs(rungs: tuple[float | int, ...], epochs: int) -> tuple[int, ...]:

@@ -1,4 +1,13 @@
-"""What pydantic found wrong, in words for the person who wrote the file: where, what is legal, the nearest legal name."""
+"""What is wrong with the values of a space, in words for the person who wrote them: what is legal, the nearest legal name.
+
+pydantic finds what is wrong with one field; checks of several fields add their `Mistake`s with `as_error`.
+
+    try:
+        Space.model_validate(data)
+    except ValidationError as error:
+        for mistake in mistakes_of(error, data, Space):
+            print(f"{mistake.key}: {mistake.text}")
+"""
 
 from __future__ import annotations
 
@@ -8,71 +17,88 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
-from pydantic_core import ErrorDetails, PydanticCustomError
+from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 from pcdarts_tune.errors import nearest
-from pcdarts_tune.spaces.range_kinds import label
+from pcdarts_tune.spaces.keys import field_at
+from pcdarts_tune.spaces.ranges import KINDS
+from pcdarts_tune.spaces.values import KeyPath, label
 
-Path = tuple[str | int, ...]
+_NEEDS = {
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a finite number",
+    "finite_number": "a finite number",
+    "bool_type": "true or false",
+    "string_type": "text",
+    "none_required": "null",
+    "greater_than": "above {gt}",
+    "greater_than_equal": "at least {ge}",
+    "less_than": "below {lt}",
+    "less_than_equal": "at most {le}",
+    "union_tag_not_found": "a mapping with a type: float, int, categorical or conditional",
+    "tuple_type": "a list",
+    "string_pattern_mismatch": "letters and digits, and any of _ . - after the first",
+    "string_too_long": "at most {max_length} letters",
+    "model_type": "a mapping of keys to values",
+    "model_attributes_type": "a mapping of keys to values",
+    "dict_type": "a mapping of keys to values",
+}
+"""What a value must be, by the type of pydantic's error; errors of other types keep pydantic's own words."""
+
+_BOUNDS = {"gt": "above", "ge": "at least", "lt": "below", "le": "at most"}
 
 
 @dataclass(frozen=True)
 class Mistake:
-    """One thing that is wrong: the path of the key it is said of, what is wrong, and the other keys it involves."""
+    """One thing that is wrong.
 
-    path: Path
+    Attributes:
+        path: of the key that it is said of.
+        about: the keys that it involves, where it is about several.
+        unknown: whether the key is not legal; without it the rest can still be right.
+    """
+
+    path: KeyPath
     text: str
     about: frozenset[str] = frozenset()
-    unknown: bool = False  # a key that is not legal: without it the rest can still be right
+    unknown: bool = False
 
     @property
     def key(self) -> str:
-        parts = (str(part) if str(part).isprintable() else repr(part) for part in self.path)
-        return ".".join(part if len(part) <= 60 else part[:57] + "..." for part in parts)
+        names = (str(part) if str(part).isprintable() else repr(part) for part in self.path)
+        return ".".join(name if len(name) <= 60 else name[:57] + "..." for name in names)
 
 
-def as_error(mistakes: Iterable[Mistake]) -> PydanticCustomError:
-    """Several mistakes in the one exception that a pydantic validator may raise."""
-    found = tuple(mistakes)
-    text = "; ".join(f"{mistake.key}: {mistake.text}" for mistake in found)
-    return PydanticCustomError("mistakes", "{text}", {"text": text, "found": found})
-
-
-def field_at(root: type[BaseModel], path: Path) -> tuple[type[BaseModel] | None, FieldInfo | None]:
-    """The section (a model) and the field that a path leads to; None for what it does not lead to."""
-    model: type[BaseModel] | None = root
-    field: FieldInfo | None = None
-    for part in path:
-        field = model.model_fields.get(str(part)) if model is not None else None
-        model = section(field) if field is not None else None
-    return model, field
-
-
-def section(field: FieldInfo) -> type[BaseModel] | None:
-    """The model that a field holds, or None where it holds plain values."""
-    kind = field.annotation
-    return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
-
-
-def shown(value: object) -> str:
-    """The value as one would write it, cut short."""
-    text = repr(value) if isinstance(value, (str, Mapping, list, tuple)) else label(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+def as_error(mistakes: Iterable[Mistake]) -> ValidationError:
+    """The mistakes as the error that a validator of a model may raise: pydantic adds it to its own."""
+    details: list[InitErrorDetails] = []
+    for mistake in mistakes:
+        context = {"text": mistake.text, "about": mistake.about}
+        error = PydanticCustomError("mistake", "{text}", context)
+        details.append(InitErrorDetails(type=error, loc=mistake.path, input=None))
+    return ValidationError.from_exception_data("Space", details)
 
 
 def mistakes_of(error: ValidationError, data: Any, root: type[BaseModel]) -> list[Mistake]:
     """Every mistake in a validation of `data` as `root`, one for each path."""
-    groups: dict[Path, list[ErrorDetails]] = {}
+    groups: dict[KeyPath, list[ErrorDetails]] = {}
     found: list[Mistake] = []
     for detail in error.errors(include_url=False):
-        if detail["type"] == "mistakes":
-            found += detail["ctx"]["found"]
+        if detail["type"] == "mistake":
+            found.append(Mistake(detail["loc"], detail["msg"], detail["ctx"]["about"]))
         else:
-            groups.setdefault(_path(detail["loc"], data), []).append(detail)
-    return found + [mistake for path, details in groups.items() for mistake in _worded(path, details, root)]
+            groups.setdefault(_path_in(data, detail["loc"]), []).append(detail)
+    return found + [mistake for path, details in groups.items() for mistake in _word(path, details, root)]
 
 
-def _path(loc: Path, data: Any) -> Path:
+def unknown_key(name: str, legal: Iterable[str]) -> str:
+    """What is said of a key that does not exist."""
+    legal = list(legal)
+    return f"unknown key{nearest(name, legal)}; legal: {', '.join(legal)}"
+
+
+def _path_in(data: Any, loc: KeyPath) -> KeyPath:
     """The part of pydantic's location that is in the data: unions add names of their own."""
     path: list[str | int] = []
     for part in loc:
@@ -83,101 +109,61 @@ def _path(loc: Path, data: Any) -> Path:
     return tuple(path)
 
 
-def _worded(path: Path, details: list[ErrorDetails], root: type[BaseModel]) -> Iterator[Mistake]:
-    field = field_at(root, path)[1]
-    for detail in [detail for detail in details if detail["type"] == "missing"]:
+def _word(path: KeyPath, details: list[ErrorDetails], root: type[BaseModel]) -> Iterator[Mistake]:
+    missing = [detail for detail in details if detail["type"] == "missing"]
+    for detail in missing:
         yield Mistake(path, f"{detail['loc'][-1]!r} is missing")
-    details = [detail for detail in details if detail["type"] != "missing"]
-    if not details:
+    if len(missing) == len(details):
         return
-    first = details[0]
-    if first["type"] == "extra_forbidden":
-        parent = field_at(root, path[:-1])[0]
-        legal = list(parent.model_fields) if parent is not None else _range_keys(first["loc"])
-        name = str(path[-1])
-        yield Mistake(path, f"unknown key{nearest(name, legal)}; legal: {', '.join(legal)}", unknown=True)
-        return
-    if first["type"] == "union_tag_invalid":
-        tag, legal = str(first["ctx"]["tag"]), _words(first)
-        yield Mistake(
-            (*path, "type"), f"{tag!r} is not legal{nearest(tag, legal)}; must be one of {', '.join(legal)}"
-        )
-        return
-    if first["type"] in ("range", "value_error"):
-        text = str(first["ctx"]["error"]) if first["type"] == "value_error" else first["msg"]
-    else:
-        needs = list(dict.fromkeys(_need(detail) for detail in details))
-        if field is not None and (bounds := _bounds(field)) and not any(need in bounds for need in needs):
-            needs[-1] += f", {bounds}"
-        if field is not None and type(None) in get_args(field.annotation):
-            needs.append("null")
-        close = nearest(first["input"], _words(first)) if isinstance(first["input"], str) else ""
-        text = f"{shown(first['input'])} is not legal{close}; must be {' or '.join(needs)}"
-    yield Mistake(path, text)
+    first = next(detail for detail in details if detail["type"] != "missing")
+    match first["type"]:
+        case "extra_forbidden":
+            kinds = [KINDS[str(part)] for part in first["loc"] if part in KINDS]
+            parent = field_at(root, path[:-1])[0] or (kinds[-1] if kinds else root)
+            yield Mistake(path, unknown_key(str(path[-1]), parent.model_fields), unknown=True)
+        case "union_tag_invalid":
+            tag, legal = str(first["ctx"]["tag"]), list(KINDS)
+            text = f"{tag!r} is not legal{nearest(tag, legal)}; must be one of {', '.join(legal)}"
+            yield Mistake((*path, "type"), text)
+        case "value_error":
+            yield Mistake(path, str(first["ctx"]["error"]))
+        case _:
+            needs = _needs([detail for detail in details if detail not in missing], field_at(root, path)[1])
+            value = first["input"]
+            close = nearest(value, _expected(first)) if isinstance(value, str) else ""
+            yield Mistake(path, f"{_show(value)} is not legal{close}; must be {' or '.join(needs)}")
 
 
-def _range_keys(loc: Path) -> list[str]:
-    from pcdarts_tune.spaces.range_kinds import CategoricalRange, ConditionalRange, FloatRange, IntRange
-
-    kinds: dict[str | int, type[BaseModel]] = {
-        "float": FloatRange,
-        "int": IntRange,
-        "categorical": CategoricalRange,
-        "conditional": ConditionalRange,
-    }
-    kind = next((kinds[part] for part in reversed(loc[:-1]) if part in kinds), None)
-    return list(kind.model_fields) if kind else []
-
-
-def _words(detail: ErrorDetails) -> list[str]:
-    context = detail.get("ctx", {})
-    expected = str(context.get("expected") or context.get("expected_tags") or "")
-    return expected.replace("'", "").replace(" or ", ", ").split(", ")
+def _needs(details: list[ErrorDetails], field: FieldInfo | None) -> list[str]:
+    """What a value must be, each alternative once; with the field's bounds where none of them is said already."""
+    needs = list(dict.fromkeys(map(_need, details)))
+    if field is None:
+        return needs
+    bounds = " and ".join(
+        f"{word} {getattr(rule, name)}"
+        for rule in field.metadata
+        for name, word in _BOUNDS.items()
+        if hasattr(rule, name)
+    )
+    if bounds and not any(need in bounds for need in needs):
+        needs[-1] += f", {bounds}"
+    return needs + ["null"] * (type(None) in get_args(field.annotation))
 
 
 def _need(detail: ErrorDetails) -> str:
-    context = detail.get("ctx", {})
-    match detail["type"]:
-        case "int_type" | "int_from_float" | "int_parsing":
-            return "a whole number"
-        case "float_type" | "float_parsing" | "finite_number":
-            return "a finite number"
-        case "bool_type" | "bool_parsing":
-            return "true or false"
-        case "string_type":
-            return "text"
-        case "none_required":
-            return "null"
-        case "greater_than":
-            return f"above {context['gt']}"
-        case "greater_than_equal":
-            return f"at least {context['ge']}"
-        case "less_than":
-            return f"below {context['lt']}"
-        case "less_than_equal":
-            return f"at most {context['le']}"
-        case "literal_error":
-            return "one of " + ", ".join(_words(detail))
-        case "union_tag_not_found":
-            return "a mapping with a type: float, int, categorical or conditional"
-        case "tuple_type":
-            return "a list"
-        case "string_pattern_mismatch":
-            return "letters and digits, and any of _ . - after the first"
-        case "string_too_long":
-            return f"at most {context['max_length']} letters"
-        case "model_type" | "dict_type" | "model_attributes_type":
-            return "a mapping of keys to values"
-        case _:
-            return detail["msg"].removeprefix("Input should be ").removeprefix("Input should ")
+    if detail["type"] == "literal_error":
+        return "one of " + ", ".join(_expected(detail))
+    if detail["type"] in _NEEDS:
+        return _NEEDS[detail["type"]].format(**detail.get("ctx", {}))
+    return detail["msg"].removeprefix("Input should be ").removeprefix("Input should ")
 
 
-def _bounds(field: FieldInfo) -> str:
-    words = {"gt": "above", "ge": "at least", "lt": "below", "le": "at most"}
-    found = [
-        f"{words[name]} {getattr(rule, name)}"
-        for rule in field.metadata
-        for name in words
-        if hasattr(rule, name)
-    ]
-    return " and ".join(found)
+def _expected(detail: ErrorDetails) -> list[str]:
+    """The legal values of a `Literal`."""
+    return str(detail.get("ctx", {}).get("expected", "")).replace("'", "").replace(" or ", ", ").split(", ")
+
+
+def _show(value: object) -> str:
+    """The value as one would write it, cut short."""
+    text = repr(value) if isinstance(value, (str, Mapping, list, tuple)) else label(value)
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from pcdarts_tune.spaces.range_kinds import ConditionalRange, FloatRange, IntRange, Range, label
-from pcdarts_tune.spaces.ranges import varied
-
-if TYPE_CHECKING:
-    pass
+from pcdarts_tune.spaces.ranges import Range, is_logarithmic
+from pcdarts_tune.spaces.tuning import varied
+from pcdarts_tune.spaces.values import label
 
 SHORT = {
     "supernet.k": "K",
@@ -89,20 +87,14 @@ def parameters(tune: Mapping[str, Range], hyperparameters: Mapping[str, Any]) ->
     values = {key: label(hyperparameters[key]) for key in keys}
     for key in keys:
         value = hyperparameters[key]
-        if logarithmic(tune[key]) and value > 0:
+        if is_logarithmic(tune[key]) and value > 0:
             values[f"log10_{key}"] = f"{math.log10(value):.6g}"
     return values
 
 
 def plotted(tune: Mapping[str, Range], key: str) -> str:
     """The parameter to plot for a setting: its logarithm where it is drawn on a logarithmic scale."""
-    return f"log10_{key}" if logarithmic(tune[key]) else key
-
-
-def logarithmic(item: Range) -> bool:
-    """Whether a setting is drawn on a logarithmic scale."""
-    parts = item.ranges.values() if isinstance(item, ConditionalRange) else (item,)
-    return any(isinstance(part, FloatRange | IntRange) and part.log for part in parts)
+    return f"log10_{key}" if is_logarithmic(tune[key]) else key
 
 
 def number(value: float) -> str:

@@ -1,145 +1,214 @@
-"""The order that ranges are drawn in, the names Optuna knows them by, and what they can reach.
+"""The ranges that a space may give: float, int, categorical, and one that depends on another key.
 
-    tune = {"supernet.k": CategoricalRange(choices=(1, 4)), "search.batch_size": ConditionalRange(by="supernet.k", ...)}
-    values = propose(tune, optuna_trial)       # {"supernet.k": 4, "search.batch_size": 192}
+    FloatRange(low=1e-4, high=1e-2, log=True).suggest("search.weight_decay", optuna_trial)
+    by_k = ConditionalRange(by="supernet.k", ranges={"1": ..., "4": ...})
+    resolve(by_k, {"supernet.k": 4}).ends()
 
-Optuna fixes a name's distribution for the whole study, so a range that depends on another choice gets a name for each
-value of it: `search.batch_size@supernet.k=4`. Configuration and MLflow see only the key. Nothing here imports Optuna.
+Nothing here imports Optuna: a range asks any object with the three methods of `Suggest`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal, Protocol
 
-from pcdarts_tune.spaces.range_kinds import (
-    MOST_VALUES,
-    CategoricalRange,
-    Concrete,
-    ConditionalRange,
-    FloatRange,
-    IntRange,
-    Range,
-    Suggest,
-    label,
-)
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-__all__ = [
-    "CategoricalRange",
-    "ConditionalRange",
-    "FloatRange",
-    "IntRange",
-    "Range",
-    "Suggest",
-    "assignments",
-    "encode",
-    "grid",
-    "label",
-    "numeric_keys",
-    "optuna_name",
-    "ordered",
-    "propose",
-    "varied",
-]
+from pcdarts_tune.spaces.keys import Listed, Section
+from pcdarts_tune.spaces.values import Scalar, label
+
+MOST_VALUES = 1000
+"""An int range with more values is not enumerated."""
 
 
-def ordered(tune: Mapping[str, Range]) -> list[str]:
-    """The tuned keys, each after the key it depends on, else as given. Raises ValueError on a circle, naming it."""
-    done: list[str] = []
-    for key in tune:
-        chain: list[str] = []
-        at: str | None = key
-        while at is not None and at in tune and at not in done:
-            if at in chain:
-                raise ValueError("circular: " + " <- ".join([*chain[chain.index(at) :], at]))
-            chain.append(at)
-            item = tune[at]
-            at = item.by if isinstance(item, ConditionalRange) else None
-        done += reversed(chain)
-    return done
+class Suggest(Protocol):
+    """What values are drawn from; `optuna.Trial` is one."""
+
+    def suggest_float(
+        self, name: str, low: float, high: float, *, step: float | None, log: bool
+    ) -> float: ...
+
+    def suggest_int(self, name: str, low: int, high: int, *, step: int, log: bool) -> int: ...
+
+    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any: ...
 
 
-def optuna_name(key: str, item: Range, values: Mapping[str, Any]) -> str:
-    """`search.batch_size`, or `search.batch_size@supernet.k=4` where the range depends on another key."""
-    return f"{key}@{item.by}={label(values[item.by])}" if isinstance(item, ConditionalRange) else key
+class FloatRange(Section):
+    """A number between two ends, drawn evenly or evenly in its logarithm."""
 
+    type: Literal["float"] = "float"
+    low: float
+    """Smallest value."""
+    high: float
+    """Largest value."""
+    log: bool = False
+    """Draw evenly in the logarithm; low must be above 0."""
+    step: float | None = Field(default=None, gt=0)
+    """Distance between values; null: any value."""
 
-def propose(tune: Mapping[str, Range], suggest: Suggest) -> dict[str, Any]:
-    """One value for each tuned key, drawn in the order of their dependencies; given in the order of `tune`."""
-    values: dict[str, Any] = {}
-    for key in ordered(tune):
-        values[key] = tune[key].resolve(values).suggest(optuna_name(key, tune[key], values), suggest)
-    return {key: values[key] for key in tune}
+    @model_validator(mode="after")
+    def _check(self) -> FloatRange:
+        _check_numbers(self, stepped=self.step is not None)
+        return self
 
+    def suggest(self, name: str, suggest: Suggest) -> float:
+        return suggest.suggest_float(name, self.low, self.high, step=self.step, log=self.log)
 
-def encode(tune: Mapping[str, Range], values: Mapping[str, Any]) -> dict[str, Any]:
-    """`values` under Optuna's names, for `study.enqueue_trial`. Raises ValueError where one lies outside its range."""
-    encoded: dict[str, Any] = {}
-    for key in ordered(tune):
-        item = tune[key]
-        concrete = item.resolve(values)
-        if not concrete.contains(values[key]):
-            raise ValueError(f"{key}: {label(values[key])} lies outside its range, {concrete}")
-        encoded[optuna_name(key, item, values)] = values[key]
-    return encoded
+    def contains(self, value: object) -> bool:
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            return False
+        return self.low <= value <= self.high and _is_step(self, value)
 
+    def ends(self) -> tuple[Scalar, ...]:
+        return (self.low, self.high)
 
-def assignments(tune: Mapping[str, Range], keys: Sequence[str], *, every: bool) -> Iterator[dict[str, Any]]:
-    """What `keys` (and the keys they depend on) can be together: all values, or only the ends of each range.
-
-    A key that others depend on is always listed whole. Keys that are not tuned are left out. A range without end
-    gives its ends.
-    """
-    wanted: list[str] = []
-    for key in keys:
-        while key in tune:
-            wanted.append(key)
-            item = tune[key]
-            if not isinstance(item, ConditionalRange):
-                break
-            key = item.by
-    whole = {item.by for item in tune.values() if isinstance(item, ConditionalRange)}
-    order = [key for key in ordered(tune) if key in wanted]
-
-    def grow(values: dict[str, Any], left: list[str]) -> Iterator[dict[str, Any]]:
-        if not left:
-            yield values
-            return
-        concrete = tune[left[0]].resolve(values)
-        listed = concrete.every() if every or left[0] in whole else None
-        for value in concrete.ends() if listed is None else listed:
-            yield from grow({**values, left[0]: value}, left[1:])
-
-    return grow({}, order)
-
-
-def grid(tune: Mapping[str, Range], *, limit: int = MOST_VALUES) -> list[dict[str, Any]] | None:
-    """Every combination, where all ranges are finite and there are at most `limit`; else None."""
-    parts: list[Concrete] = []
-    for item in tune.values():
-        parts += item.ranges.values() if isinstance(item, ConditionalRange) else [item]
-    if any(part.every() is None for part in parts):
+    def every(self) -> tuple[Scalar, ...] | None:
+        """All values, or None where they cannot be listed."""
         return None
-    combinations = list(islice(assignments(tune, list(tune), every=True), limit + 1))
-    return combinations if len(combinations) <= limit else None
+
+    def __str__(self) -> str:
+        step = f" by {self.step:g}" if self.step else ""
+        return f"{'log ' if self.log else ''}float {self.low:g} .. {self.high:g}{step}"
 
 
-def varied(tune: Mapping[str, Range]) -> tuple[str, ...]:
-    """The keys that differ between trials; the others are constants, and only clutter a table of parameters."""
+class IntRange(Section):
+    """A whole number between two ends, both included."""
 
-    def values(item: Range) -> set[str]:
-        parts = item.ranges.values() if isinstance(item, ConditionalRange) else (item,)
-        return {label(value) for part in parts for value in part.ends()}
+    type: Literal["int"] = "int"
+    low: int = Field(ge=-(2**53), le=2**53)
+    """Smallest value."""
+    high: int = Field(ge=-(2**53), le=2**53)
+    """Largest value."""
+    log: bool = False
+    """Draw evenly in the logarithm; low must be above 0."""
+    step: int = Field(default=1, ge=1)
+    """Distance between values."""
 
-    return tuple(key for key, item in tune.items() if len(values(item)) > 1)
+    @model_validator(mode="after")
+    def _check(self) -> IntRange:
+        _check_numbers(self, stepped=self.step != 1)
+        return self
+
+    def suggest(self, name: str, suggest: Suggest) -> int:
+        return suggest.suggest_int(name, self.low, self.high, step=self.step, log=self.log)
+
+    def contains(self, value: object) -> bool:
+        return type(value) is int and self.low <= value <= self.high and _is_step(self, value)
+
+    def ends(self) -> tuple[Scalar, ...]:
+        return (self.low, self.high)
+
+    def every(self) -> tuple[Scalar, ...] | None:
+        values = range(self.low, self.high + 1, self.step)
+        return tuple(values) if len(values) <= MOST_VALUES else None
+
+    def __str__(self) -> str:
+        step = f" by {self.step}" if self.step > 1 else ""
+        return f"{'log ' if self.log else ''}int {self.low} .. {self.high}{step}"
 
 
-def numeric_keys(tune: Mapping[str, Range]) -> list[str]:
-    """The tuned keys that are numbers whatever else is drawn, sorted."""
+def _check_numbers(item: FloatRange | IntRange, *, stepped: bool) -> None:
+    if not item.low < item.high:
+        raise ValueError(f"low {item.low} must be below high {item.high}")
+    if item.log and item.low <= 0:
+        raise ValueError(f"low {item.low} must be above 0 with log: true")
+    if item.log and stepped:
+        raise ValueError("log and step exclude each other: leave one out")
+    if not _is_step(item, item.high):
+        raise ValueError(f"step: {item.step} does not lead from low {item.low} to high {item.high}")
 
-    def numeric(item: Range) -> bool:
-        parts = item.ranges.values() if isinstance(item, ConditionalRange) else (item,)
-        return not any(isinstance(part, CategoricalRange) for part in parts)
 
-    return sorted(key for key, item in tune.items() if numeric(item))
+def _is_step(item: FloatRange | IntRange, value: float) -> bool:
+    """Whether whole steps lead from `low` to the value; floats within rounding."""
+    if isinstance(item, IntRange):
+        return (value - item.low) % item.step == 0
+    steps = (value - item.low) / item.step if item.step else 0.0
+    return abs(steps - round(steps)) <= 1e-8 * max(1.0, steps)
+
+
+class CategoricalRange(Section):
+    """One of a few values, in no order."""
+
+    type: Literal["categorical"] = "categorical"
+    choices: Annotated[tuple[Scalar, ...], Listed, Field(max_length=1000)]
+    """The values."""
+
+    @field_validator("choices")
+    @classmethod
+    def _check(cls, choices: tuple[Scalar, ...]) -> tuple[Scalar, ...]:
+        if not choices:
+            raise ValueError("an empty list: give at least one value")
+        labels = list(map(label, choices))
+        twice = [
+            labels[at]
+            for at, choice in enumerate(choices)
+            if choice in choices[:at] or labels[at] in labels[:at]
+        ]
+        if twice:
+            raise ValueError(f"{', '.join(twice)} listed more than once")
+        return choices
+
+    def suggest(self, name: str, suggest: Suggest) -> Any:
+        return suggest.suggest_categorical(name, list(self.choices))
+
+    def contains(self, value: object) -> bool:
+        return any(type(value) is type(choice) and value == choice for choice in self.choices)
+
+    def ends(self) -> tuple[Scalar, ...]:
+        return self.choices
+
+    def every(self) -> tuple[Scalar, ...] | None:
+        return self.choices
+
+    def __str__(self) -> str:
+        return "one of " + ", ".join(map(label, self.choices))
+
+
+def _label_keys(ranges: Any) -> Any:
+    return {label(key): value for key, value in ranges.items()} if isinstance(ranges, dict) else ranges
+
+
+Concrete = FloatRange | IntRange | CategoricalRange
+_Ranges = dict[str, Annotated[Concrete, Field(discriminator="type")]]
+
+
+class ConditionalRange(Section):
+    """A range for each value of another key, which is itself tuned or fixed."""
+
+    type: Literal["conditional"] = "conditional"
+    by: str
+    """The key it depends on, such as supernet.k."""
+    ranges: Annotated[_Ranges, BeforeValidator(_label_keys), Field(min_length=1)]
+    """A range for each value that `by` can take."""
+
+    def __str__(self) -> str:
+        return f"by {self.by}: " + "; ".join(f"{value}: {part}" for value, part in self.ranges.items())
+
+
+Range = Annotated[FloatRange | IntRange | CategoricalRange | ConditionalRange, Field(discriminator="type")]
+KINDS: dict[str, type[Section]] = {
+    "float": FloatRange,
+    "int": IntRange,
+    "categorical": CategoricalRange,
+    "conditional": ConditionalRange,
+}
+"""The models of ranges, by the `type` that a space gives."""
+
+
+def parts(item: Range) -> tuple[Concrete, ...]:
+    """The ranges that a value may come from: those of a conditional range, else the range itself."""
+    return tuple(item.ranges.values()) if isinstance(item, ConditionalRange) else (item,)
+
+
+def resolve(item: Range, values: Mapping[str, Any]) -> Concrete:
+    """The range that holds once the keys before it have `values`.
+
+    Raises:
+        KeyError: a conditional range has none for the value of the key that it depends on.
+    """
+    return item.ranges[label(values[item.by])] if isinstance(item, ConditionalRange) else item
+
+
+def is_logarithmic(item: Range) -> bool:
+    """Whether a setting is drawn on a logarithmic scale."""
+    return any(isinstance(part, FloatRange | IntRange) and part.log for part in parts(item))

@@ -8,44 +8,33 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, Field
+from pydantic import BeforeValidator, Field
 
-from pcdarts_tune.spaces.range_kinds import STRICT, listed
+from pcdarts_tune.spaces.keys import Listed, Section
 
-Betas = Annotated[
-    tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]], BeforeValidator(listed)
-]
+Decay = Annotated[float, Field(ge=0, lt=1)]
+Betas = Annotated[tuple[Decay, Decay], Listed]
 Unit = Annotated[float, Field(ge=0, le=1)]
-Jitter = Annotated[tuple[Unit, Unit, Unit, Annotated[float, Field(ge=0, le=0.5)]], BeforeValidator(listed)]
+Jitter = Annotated[tuple[Unit, Unit, Unit, Annotated[float, Field(ge=0, le=0.5)]], Listed]
 
 
-class AugmentConfig(BaseModel):
+class AugmentConfig(Section):
     """What is done to a training image, drawn anew for each image and epoch."""
 
-    model_config = STRICT
-    kind: Literal["cifar", "imagenet", "none"] = Field(
-        default="cifar",
-        description="cifar: pad, crop, flip; imagenet: resized crop to data.image_size, flip; none: normalise only",
-    )
-    crop_padding: int = Field(
-        default=4, ge=0, le=64, description="pixels of zeros around the image before the random crop"
-    )
-    flip: bool = Field(
-        default=True, description="mirror left and right with probability one half; not for digits or text"
-    )
-    cutout: int = Field(
-        default=0, ge=0, le=512, description="side in pixels of a square set to 0 after normalising; 0: none"
-    )
-    color_jitter: Jitter | None = Field(
-        default=None,
-        description="[brightness, contrast, saturation, hue]; null: none ([.4, .4, .4, .2]: ImageNet retraining)",
-    )
-    rand_augment: int = Field(
-        default=0, ge=0, le=16, description="operations of RandAugment an image, in worker processes; 0: none"
-    )
-    rand_augment_magnitude: int = Field(
-        default=9, ge=0, le=30, description="how strong they are; read with rand_augment"
-    )
+    kind: Literal["cifar", "imagenet", "none"] = "cifar"
+    """What is done: pad, crop and flip (cifar); a resized crop to data.image_size and flip (imagenet); only normalise."""
+    crop_padding: int = Field(default=4, ge=0, le=64)
+    """Pixels of zeros around the image before the random crop."""
+    flip: bool = True
+    """Mirror left and right with probability one half; not for digits or text."""
+    cutout: int = Field(default=0, ge=0, le=512)
+    """Side in pixels of a square set to 0 after normalising; 0: none."""
+    color_jitter: Jitter | None = None
+    """[brightness, contrast, saturation, hue]; null: none ([.4, .4, .4, .2]: ImageNet retraining)."""
+    rand_augment: int = Field(default=0, ge=0, le=16)
+    """Operations of RandAugment an image, in worker processes; 0: none."""
+    rand_augment_magnitude: int = Field(default=9, ge=0, le=30)
+    """How strong the operations of RandAugment are."""
 
 
 def _whole(value: Any) -> Any:
@@ -58,130 +47,104 @@ def _whole(value: Any) -> Any:
 Order = Annotated[Literal[1, 2], BeforeValidator(_whole)]
 
 
-class SearchConfig(BaseModel):
+class SearchConfig(Section):
     """One search: how weights and architecture are trained (PC-DARTS sec. 4.2, DARTS sec. 3.1)."""
 
-    model_config = STRICT
-    epochs: int = Field(default=50, ge=1, le=10_000, description="passes over the weights half")
-    batch_size: int = Field(
-        default=256, ge=2, le=65_536, description="images a step, in both halves (DARTS 64)"
-    )
-    learning_rate: float = Field(default=0.1, gt=0, le=10, description="SGD's, at the start (DARTS 0.025)")
-    learning_rate_min: float = Field(
-        default=0.0, ge=0, le=10, description="SGD's, at the cosine's end (DARTS 0.001)"
-    )
-    lr_warmup_epochs: int = Field(
-        default=0, ge=0, le=1000, description="epochs of linear warm-up of SGD (ImageNet 5)"
-    )
-    momentum: float = Field(default=0.9, ge=0, lt=1, description="SGD's")
-    weight_decay: float = Field(
-        default=3e-4, ge=0, le=1, description="of the weights; worth reaching 1e-2 (RobustDARTS)"
-    )
-    grad_clip: float = Field(default=5.0, gt=0, le=1e6, description="largest norm of the weights' gradient")
-    arch_learning_rate: float = Field(
-        default=6e-4, gt=0, le=1, description="Adam's, of alphas and betas (DARTS 3e-4)"
-    )
-    arch_betas: Betas = Field(default=(0.5, 0.999), description="Adam's decay rates for alphas and betas")
-    arch_weight_decay: float = Field(
-        default=1e-3, ge=0, le=1, description="of alphas and betas, added to the gradient"
-    )
-    arch_grad_clip: float | None = Field(
-        default=None,
-        gt=0,
-        le=1e6,
-        description="largest norm of the architecture's gradient; null: not clipped (ImageNet 5)",
-    )
-    arch_warmup_epochs: int = Field(
-        default=15,
-        ge=0,
-        le=10_000,
-        description="first epochs in which alphas and betas stay frozen (ImageNet 35, DARTS 0)",
-    )
-    order: Order = Field(
-        default=1, description="1: first order; 2: through one step of the weights (DARTS sec. 2.3)"
-    )
-    hessian: Literal["finite_difference", "exact"] = Field(
-        default="finite_difference",
-        description="how second order takes its Hessian-vector product (finite_difference: DARTS)",
-    )
-    augment: AugmentConfig = Field(default_factory=AugmentConfig, description="of both halves")
+    epochs: int = Field(default=50, ge=1, le=10_000)
+    """Passes over the images that train the weights."""
+    batch_size: int = Field(default=256, ge=2, le=65_536)
+    """Images a step, in both halves (DARTS 64)."""
+    learning_rate: float = Field(default=0.1, gt=0, le=10)
+    """Learning rate of SGD at the start (DARTS 0.025)."""
+    learning_rate_min: float = Field(default=0.0, ge=0, le=10)
+    """Learning rate of SGD at the end of the cosine (DARTS 0.001)."""
+    lr_warmup_epochs: int = Field(default=0, ge=0, le=1000)
+    """Epochs of linear warm-up of SGD (ImageNet 5)."""
+    momentum: float = Field(default=0.9, ge=0, lt=1)
+    """Momentum of SGD."""
+    weight_decay: float = Field(default=3e-4, ge=0, le=1)
+    """Weight decay of the weights; worth reaching 1e-2 (RobustDARTS)."""
+    grad_clip: float = Field(default=5.0, gt=0, le=1e6)
+    """Largest norm of the weights' gradient."""
+    arch_learning_rate: float = Field(default=6e-4, gt=0, le=1)
+    """Learning rate of Adam for alphas and betas (DARTS 3e-4)."""
+    arch_betas: Betas = (0.5, 0.999)
+    """Decay rates of Adam for alphas and betas."""
+    arch_weight_decay: float = Field(default=1e-3, ge=0, le=1)
+    """Weight decay of alphas and betas, added to the gradient."""
+    arch_grad_clip: float | None = Field(default=None, gt=0, le=1e6)
+    """Largest norm of the architecture's gradient; null: not clipped (ImageNet 5)."""
+    arch_warmup_epochs: int = Field(default=15, ge=0, le=10_000)
+    """First epochs in which alphas and betas stay frozen (ImageNet 35, DARTS 0)."""
+    order: Order = 1
+    """Order of the architecture step; 2 goes through one step of the weights (DARTS sec. 2.3)."""
+    hessian: Literal["finite_difference", "exact"] = "finite_difference"
+    """How the second order takes its Hessian-vector product (finite_difference: DARTS)."""
+    augment: AugmentConfig = AugmentConfig()
+    """Augmentation of both halves."""
 
 
-class TrainConfig(BaseModel):
+class TrainConfig(Section):
     """One training of a derived network from scratch (DARTS sec. 3.2, PC-DARTS sec. 4.2)."""
 
-    model_config = STRICT
-    channels: int = Field(
-        default=36, ge=1, le=1024, description="channels C of the first cells (ImageNet 48)"
-    )
-    layers: int = Field(
-        default=20, ge=3, le=64, description="cells; with fewer than 3 one kind would not occur (ImageNet 14)"
-    )
-    stem: Literal["cifar", "imagenet"] = Field(
-        default="cifar", description="imagenet halves the image three times at once"
-    )
-    epochs: int = Field(
-        default=600, ge=1, le=10_000, description="passes over the training images (ImageNet 250)"
-    )
-    batch_size: int = Field(default=96, ge=2, le=65_536, description="images a step (ImageNet 1024)")
-    learning_rate: float = Field(default=0.025, gt=0, le=10, description="SGD's, at the start (ImageNet 0.5)")
-    learning_rate_min: float = Field(default=0.0, ge=0, le=10, description="SGD's, at the cosine's end")
-    lr_warmup_epochs: int = Field(
-        default=0, ge=0, le=1000, description="epochs of linear warm-up (ImageNet 5)"
-    )
-    schedule: Literal["cosine", "linear", "step"] = Field(
-        default="cosine", description="linear: PC-DARTS on ImageNet; step: 0.97 an epoch, DARTS on ImageNet"
-    )
-    momentum: float = Field(default=0.9, ge=0, lt=1, description="SGD's")
-    weight_decay: float = Field(default=3e-4, ge=0, le=1, description="of the weights (ImageNet 3e-5)")
-    grad_clip: float = Field(default=5.0, gt=0, le=1e6, description="largest norm of the gradient")
-    drop_path: float = Field(
-        default=0.3,
-        ge=0,
-        lt=1,
-        description="probability that a path is dropped, reached linearly at the end (DARTS 0.2)",
-    )
-    auxiliary: bool = Field(
-        default=True, description="a second classifier after two thirds of the cells, in training only"
-    )
-    auxiliary_weight: float = Field(default=0.4, ge=0, le=10, description="of the auxiliary head's loss")
-    label_smoothing: float = Field(
-        default=0.0, ge=0, lt=1, description="share spread over all classes (ImageNet 0.1)"
-    )
-    ema_decay: float = Field(
-        default=0.0,
-        ge=0,
-        lt=1,
-        description="of the weights' moving average, which is scored and kept; 0: none (not published)",
-    )
-    mixup: float = Field(
-        default=0.0, ge=0, le=100, description="alpha of MixUp's shares; 0: none (not published)"
-    )
-    cutmix: float = Field(
-        default=0.0, ge=0, le=100, description="alpha of CutMix's shares; 0: none (not published)"
-    )
-    augment: AugmentConfig = Field(
-        default_factory=lambda: AugmentConfig(cutout=16),
-        description="of the training images; cutout 16 unless given",
-    )
+    channels: int = Field(default=36, ge=1, le=1024)
+    """Channels C of the first cells (ImageNet 48)."""
+    layers: int = Field(default=20, ge=3, le=64)
+    """Number of cells; with fewer than 3 one kind would not occur (ImageNet 14)."""
+    stem: Literal["cifar", "imagenet"] = "cifar"
+    """First layers; those of imagenet halve the image three times at once."""
+    epochs: int = Field(default=600, ge=1, le=10_000)
+    """Passes over the training images (ImageNet 250)."""
+    batch_size: int = Field(default=96, ge=2, le=65_536)
+    """Images a step (ImageNet 1024)."""
+    learning_rate: float = Field(default=0.025, gt=0, le=10)
+    """Learning rate of SGD at the start (ImageNet 0.5)."""
+    learning_rate_min: float = Field(default=0.0, ge=0, le=10)
+    """Learning rate of SGD at the end of the cosine."""
+    lr_warmup_epochs: int = Field(default=0, ge=0, le=1000)
+    """Epochs of linear warm-up (ImageNet 5)."""
+    schedule: Literal["cosine", "linear", "step"] = "cosine"
+    """Course of the learning rate (linear: PC-DARTS on ImageNet; step: 0.97 an epoch, DARTS on ImageNet)."""
+    momentum: float = Field(default=0.9, ge=0, lt=1)
+    """Momentum of SGD."""
+    weight_decay: float = Field(default=3e-4, ge=0, le=1)
+    """Weight decay of the weights (ImageNet 3e-5)."""
+    grad_clip: float = Field(default=5.0, gt=0, le=1e6)
+    """Largest norm of the gradient."""
+    drop_path: float = Field(default=0.3, ge=0, lt=1)
+    """Probability that a path is dropped, reached linearly at the end (DARTS 0.2)."""
+    auxiliary: bool = True
+    """Whether a second classifier follows two thirds of the cells, in training only."""
+    auxiliary_weight: float = Field(default=0.4, ge=0, le=10)
+    """Weight of the auxiliary head's loss."""
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+    """Share of the target that is spread over all classes (ImageNet 0.1)."""
+    ema_decay: float = Field(default=0.0, ge=0, lt=1)
+    """Decay of the moving average of the weights, which is scored and kept; 0: none (not published)."""
+    mixup: float = Field(default=0.0, ge=0, le=100)
+    """Alpha of MixUp's shares; 0: none (not published)."""
+    cutmix: float = Field(default=0.0, ge=0, le=100)
+    """Alpha of CutMix's shares; 0: none (not published)."""
+    augment: AugmentConfig = AugmentConfig(cutout=16)
+    """Augmentation of the training images; kind cifar has a cutout of 16 unless it is given."""
 
 
-# what `evaluation` is where a space says nothing: 8 cells, its own short schedule annealed to the end (evidence.md)
 SHORT: dict[str, Any] = {"channels": 16, "layers": 8, "epochs": 25, "drop_path": 0.1}
+"""What `evaluation` is where a space says nothing: 8 cells and a short schedule, annealed to its end."""
 
 
-def _with_cutout(value: Any) -> Any:
-    """A recipe that says something of `augment` but nothing of cutout keeps the recipe's cutout of 16."""
-    if isinstance(value, dict) and isinstance(augment := value.get("augment"), dict):
-        if augment.get("kind", "cifar") != "cifar":
-            return value
-        return {**value, "augment": {"cutout": 16, **augment}}
-    return value
+def with_cutout(recipe: Any) -> Any:
+    """The plain data of a recipe; where it says nothing of cutout, kind cifar keeps a cutout of 16."""
+    augment = recipe.get("augment", {}) if isinstance(recipe, dict) else None
+    if not isinstance(augment, dict):
+        return recipe
+    cutout = 16 if augment.get("kind", "cifar") == "cifar" else 0
+    return {**recipe, "augment": {"cutout": cutout, **augment}}
 
 
 def _short(value: Any) -> Any:
     return {**SHORT, **value} if isinstance(value, dict) else value
 
 
-Recipe = Annotated[TrainConfig, BeforeValidator(_with_cutout)]
+Recipe = Annotated[TrainConfig, BeforeValidator(with_cutout)]
 ShortRecipe = Annotated[Recipe, BeforeValidator(_short)]

@@ -19,9 +19,8 @@ import yaml
 from yaml.events import Event
 
 from pcdarts_tune.errors import UserError
-from pcdarts_tune.spaces.range_kinds import label
+from pcdarts_tune.spaces.values import KeyPath, label
 
-Path = tuple[str | int, ...]
 LARGEST = 200_000  # bytes; a space has a few thousand
 DEEPEST = 12  # levels of nesting; a space has five
 
@@ -49,7 +48,7 @@ def plain(text: str) -> bool | int | float | str | None:
     return text
 
 
-def read_yaml(content: bytes, name: str, *, numbered: bool = True) -> tuple[Any, dict[Path, int]]:
+def read_yaml(content: bytes, name: str, *, numbered: bool = True) -> tuple[Any, dict[KeyPath, int]]:
     """The data in `content`, and the line (from 1) of every key and list item; `()` is the document's own.
 
     Raises UserError, with `name` and (where `numbered`) the line, on anything but one plain YAML document in UTF-8.
@@ -75,7 +74,7 @@ class _Reader:
 
     def __init__(self, text: str, name: str, numbered: bool) -> None:
         self.text, self.name, self.numbered = text, name, numbered
-        self.lines: dict[Path, int] = {}
+        self.lines: dict[KeyPath, int] = {}
         self.at = 1
         self.events = self._checked()
 
@@ -112,7 +111,7 @@ class _Reader:
             # PyYAML lets an escape such as "\\UFFFFFFFF" through to chr()
             raise self.wrong(f"not valid YAML: {error}") from None
 
-    def document(self) -> tuple[Any, dict[Path, int]]:
+    def document(self) -> tuple[Any, dict[KeyPath, int]]:
         next(self.events)  # the stream's start
         if isinstance(next(self.events), yaml.StreamEndEvent):
             raise UserError(
@@ -126,7 +125,7 @@ class _Reader:
             raise self.wrong("a second document: one file holds one space")
         return data, self.lines
 
-    def node(self, event: Event, path: Path) -> Any:
+    def node(self, event: Event, path: KeyPath) -> Any:
         if len(path) > DEEPEST:
             raise self.wrong(f"nested more than {DEEPEST} deep")
         if isinstance(event, yaml.ScalarEvent):
@@ -145,7 +144,7 @@ class _Reader:
         except ValueError as error:
             raise self.wrong(str(error)) from None
 
-    def sequence(self, path: Path) -> list[Any]:
+    def sequence(self, path: KeyPath) -> list[Any]:
         items: list[Any] = []
         while not isinstance(event := next(self.events), yaml.SequenceEndEvent):
             item = (*path, len(items))
@@ -153,7 +152,7 @@ class _Reader:
             items.append(self.node(event, item))
         return items
 
-    def mapping(self, path: Path) -> dict[str, Any]:
+    def mapping(self, path: KeyPath) -> dict[str, Any]:
         """Keys become text as YAML writes them (`4`, `true`): every key of a space is a name or a value's label."""
         items: dict[str, Any] = {}
         while not isinstance(event := next(self.events), yaml.MappingEndEvent):

@@ -25,7 +25,7 @@ from pcdarts_tune.home import (
     is_running,
     sweep_lock,
 )
-from pcdarts_tune.spaces.ranges import varied
+from pcdarts_tune.spaces.tuning import varied
 from pcdarts_tune.sweeps.record import read_record
 from pcdarts_tune.sweeps.study.storage import StudyLock, is_locked
 from pcdarts_tune.sweeps.study.study import STUDY_NAME, SweepStudy
@@ -106,12 +106,10 @@ class SweepHandle:
     @cached_property
     def space(self) -> Space:
         """The space, as resolved when the sweep was made."""
-        import json
-
         from pcdarts_tune.spaces.space import Space
 
         try:
-            return Space.model_validate_json(json.dumps(self.about["space"]))
+            return Space.model_validate(self.about["space"])
         except ValueError as error:
             reason = "; ".join(str(error).splitlines()[1:3])
             raise UserError(
@@ -304,7 +302,7 @@ def counts(records: list[TrialRecord]) -> dict[str, int]:
 
 def study_settings(space: Space, settings: SweepSettings) -> dict[str, Any]:
     """What `SweepStudy` is made and opened with."""
-    from pcdarts_tune.spaces.load import starting_point
+    from pcdarts_tune.spaces.tuning import starting_point
 
     start = starting_point(space) if space.tune else None
     return {

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from pcdarts_tune.spaces import naming
-from pcdarts_tune.spaces.ranges import varied
+from pcdarts_tune.spaces.tuning import varied
 from pcdarts_tune.tracking.store import OBJECTIVE
 from pcdarts_tune.tracking.tags import Tag
 

@@ -39,7 +39,7 @@ def finetuning_space(
     Raises:
         UserError: settings that are not legal, or that give the network other sizes than the model's.
     """
-    from pcdarts_tune.spaces.settings import from_environment, override
+    from pcdarts_tune.spaces.settings import change, environment_settings, parse_settings
 
     recipe, network = space.retrain, model.description["network"]
     changes: dict[str, Any] = {
@@ -55,8 +55,7 @@ def finetuning_space(
     lines = [f"retrain.{name}={value}" for name, value in changes.items()]
     if space.data.image_size is None and isinstance(size, int) and 8 <= size <= 1024:
         lines.append(f"data.image_size={size}")  # the scale at which the features were learned
-    space = from_environment(override(space, lines))
-    space = override(space, settings) if settings else space
+    space = change(space, [*parse_settings(lines), *environment_settings(), *parse_settings(settings)])
     for name in _SIZES:
         wanted = getattr(space.retrain, name)
         if wanted != network[name]:

@@ -27,7 +27,7 @@ from pcdarts_tune.reporting.facts import gather, held_out_images
 from pcdarts_tune.reporting.importances import BEST, FEWEST, importances, spearman
 from pcdarts_tune.reporting.page import page
 from pcdarts_tune.reporting.summary import next_step
-from pcdarts_tune.spaces.range_kinds import CategoricalRange, FloatRange, IntRange
+from pcdarts_tune.spaces.ranges import CategoricalRange, FloatRange, IntRange
 from pcdarts_tune.spaces.space import Space
 from pcdarts_tune.sweeps.create import create_sweep
 from pcdarts_tune.sweeps.leaderboard import standings

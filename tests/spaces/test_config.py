@@ -13,11 +13,18 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from pcdarts_tune.core.genotype import DARTS_PRIMITIVES
-from pcdarts_tune.spaces.mistakes import section
-from pcdarts_tune.spaces.range_kinds import CategoricalRange, ConditionalRange, FloatRange, IntRange, Range
-from pcdarts_tune.spaces.ranges import assignments, encode, grid, ordered, propose, varied
+from pcdarts_tune.spaces.keys import section_of
+from pcdarts_tune.spaces.ranges import (
+    CategoricalRange,
+    ConditionalRange,
+    FloatRange,
+    IntRange,
+    Range,
+    resolve,
+)
 from pcdarts_tune.spaces.recipes import AugmentConfig, SearchConfig, TrainConfig
 from pcdarts_tune.spaces.space import DataConfig, Space, SupernetConfig
+from pcdarts_tune.spaces.tuning import assignments, encode, grid, ordered, propose, varied
 
 
 def one_of(*choices: Any) -> CategoricalRange:
@@ -45,7 +52,7 @@ def test_every_field_is_described(model: type[BaseModel]) -> None:
 def test_every_number_has_bounds(model: type[BaseModel]) -> None:
     for name, field in model.model_fields.items():
         kinds = {field.annotation, *typing.get_args(field.annotation)}
-        if kinds & {int, float} and section(field) is None:
+        if kinds & {int, float} and section_of(field) is None:
             assert field.metadata, name
 
 
@@ -278,7 +285,7 @@ def test_optuna_draws_inside_the_ranges_and_finds_its_own_values_again(seed: int
     values = propose(space.tune, trial)
     assert list(values) == list(space.tune)
     for key, item in space.tune.items():
-        assert item.resolve(values).contains(values[key])
+        assert resolve(item, values).contains(values[key])
     assert encode(space.tune, values) == trial.params
     study.enqueue_trial(encode(space.tune, values))
     assert propose(space.tune, study.ask()) == values

@@ -17,11 +17,12 @@ from hypothesis import strategies as st
 
 from pcdarts_tune.errors import UserError
 from pcdarts_tune.spaces import yaml_lines
-from pcdarts_tune.spaces.load import constants, describe, list_spaces, load_space, space_names, starting_point
-from pcdarts_tune.spaces.range_kinds import ConditionalRange, IntRange
-from pcdarts_tune.spaces.ranges import encode, grid, propose
-from pcdarts_tune.spaces.settings import apply, from_environment, override, validate
+from pcdarts_tune.spaces.load import list_spaces, load_space, space_names
+from pcdarts_tune.spaces.printing import constants, describe
+from pcdarts_tune.spaces.ranges import ConditionalRange, IntRange, resolve
+from pcdarts_tune.spaces.settings import Draft, apply, change, environment_settings, override
 from pcdarts_tune.spaces.space import Space
+from pcdarts_tune.spaces.tuning import encode, grid, propose, starting_point
 
 SHIPPED = [
     "quickstart",
@@ -44,6 +45,10 @@ def write(tmp_path: Path) -> Any:
         return str(path)
 
     return write
+
+
+def draft(data: Any, lines: dict[tuple[str | int, ...], int]) -> Draft:
+    return Draft(data, {path: (line, f"mine.yaml:{line}") for path, line in lines.items()})
 
 
 def complaints(path: str) -> list[str]:
@@ -163,7 +168,7 @@ def test_darts_is_the_published_search() -> None:
     assert (space.supernet.k, space.supernet.edge_normalization, search.arch_warmup_epochs) == (1, False, 0)
     assert (search.batch_size, search.learning_rate, search.learning_rate_min) == (64, 0.025, 0.001)
     assert (search.arch_learning_rate, space.retrain.drop_path) == (3e-4, 0.2)
-    assert space.tune["search.order"].resolve({}).ends() == (1, 2)
+    assert resolve(space.tune["search.order"], {}).ends() == (1, 2)
 
 
 def test_cifar10_tunes_what_the_issue_names_and_the_ablation_is_a_grid_of_eight() -> None:
@@ -216,7 +221,7 @@ tune:
 def test_every_mistake_has_its_line() -> None:
     with pytest.raises(UserError) as error:
         data, lines = yaml_lines.read_yaml(MISTAKEN.encode(), "mine.yaml")
-        validate(data, lambda at: _place(at, lines))
+        draft(data, lines).validate()
     said = str(error.value).splitlines()
     expected = [
         r":2: serch: unknown key \(did you mean 'search'\?\); legal: name, ",
@@ -243,12 +248,6 @@ def test_every_mistake_has_its_line() -> None:
     assert len(said) == len(expected), "\n".join(said)
     for line, pattern in zip(said, expected, strict=True):
         assert re.match("mine.yaml" + pattern, line), line
-
-
-def _place(path: tuple[str | int, ...], lines: dict[tuple[str | int, ...], int]) -> tuple[int, str]:
-    while path not in lines:
-        path = path[:-1]
-    return lines[path], f"mine.yaml:{lines[path]}"
 
 
 @pytest.mark.parametrize(
@@ -353,7 +352,7 @@ def load_bytes(content: bytes) -> Space | None:
     """What `load_space` does with a file's content: a space, or the one error it may raise."""
     try:
         data, lines = yaml_lines.read_yaml(content, "mine.yaml")
-        return validate(data, lambda path: _place(path, lines))
+        return draft(data, lines).validate()
     except UserError as error:
         assert str(error).startswith("mine.yaml")
         return None
@@ -427,16 +426,16 @@ def test_ranges_can_be_set_and_taken_away() -> None:
         ["tune.search.batch_size=null", "tune.supernet.k={type: categorical, choices: [2, 4]}"],
     )
     assert "search.batch_size" not in space.tune
-    assert space.tune["supernet.k"].resolve({}).ends() == (2, 4)
+    assert resolve(space.tune["supernet.k"], {}).ends() == (2, 4)
     assert override(load_space("cifar10"), ["tune={}"]).tune == {}
 
 
 @pytest.mark.parametrize(
     ("setting", "says"),
     [
-        ("search.epcohs=3", "--set search.epcohs: unknown key (did you mean 'search.epochs'?); legal: "),
-        ("search=3", "--set search: a section"),
-        ("search.epochs.x=3", "--set search.epochs.x: unknown key"),
+        ("search.epcohs=3", "--set search.epcohs=3: search.epcohs: unknown key (did you mean 'search.epochs'?); legal: "),
+        ("search=3", "--set search=3: search: a section"),
+        ("search.epochs.x=3", "--set search.epochs.x=3: search.epochs.x: unknown key"),
         ("nonsense", "--set nonsense: not KEY=VALUE"),
         ("=3", "--set =3: not KEY=VALUE"),
         ("search.batch_size=abc", "--set search.batch_size=abc: search.batch_size: 'abc' is not legal; must be a whole"),
@@ -446,9 +445,9 @@ def test_ranges_can_be_set_and_taken_away() -> None:
         ("supernet.k=16", "space cifar10: tune.search.batch_size: no range for supernet.k = 16"),
         ("data.split=published", "--set data.split=published: data.split: split: published holds nothing out"),
         ("tune.search.epoch={type: int, low: 1, high: 2}", "--set tune.search.epoch="),
-        ("tune.search.epochs=null", "--set tune.search.epochs: not tuned"),
+        ("tune.search.epochs=null", "--set tune.search.epochs=null: tune.search.epochs: not tuned"),
         ("tune.supernet.k=4", "--set tune.supernet.k=4: tune.supernet.k: 4 is not legal; must be a mapping of keys to values"),
-        ("supernet.primitives=[none]", "--set supernet.primitives=['none']: supernet.primitives: a cell needs"),
+        ("supernet.primitives=[none]", "--set supernet.primitives=[none]: supernet.primitives: a cell needs"),
         ("name=!!python/name:os.system", "--set name=!!python/name:os.system: tags"),
     ],
 )  # fmt: skip
@@ -478,13 +477,15 @@ def test_any_setting_gives_a_space_or_a_user_error(key: str, value: str) -> None
 
 def test_environment() -> None:
     space = load_space("quickstart")
-    assert from_environment(space, {}) is space
-    changed = from_environment(space, {"PCDARTS_TUNE_SET": "search.epochs=4 'description=my own'"})
+    assert change(space, environment_settings({})) is space
+    changed = change(
+        space, environment_settings({"PCDARTS_TUNE_SET": "search.epochs=4 'description=my own'"})
+    )
     assert (changed.search.epochs, changed.description) == (4, "my own")
     with pytest.raises(UserError, match="PCDARTS_TUNE_SET search.epochs=x: search.epochs"):
-        from_environment(space, {"PCDARTS_TUNE_SET": "search.epochs=x"})
+        change(space, environment_settings({"PCDARTS_TUNE_SET": "search.epochs=x"}))
     with pytest.raises(UserError, match="PCDARTS_TUNE_SET"):
-        from_environment(space, {"PCDARTS_TUNE_SET": "'"})
+        environment_settings({"PCDARTS_TUNE_SET": "'"})
 
 
 def test_no_starting_point_outside_the_ranges() -> None:

@@ -9,9 +9,10 @@ import optuna
 import pytest
 
 from pcdarts_tune.errors import UserError
-from pcdarts_tune.spaces.amounts import Sampler
-from pcdarts_tune.spaces.load import load_space, space_names, starting_point
+from pcdarts_tune.spaces.load import load_space, space_names
 from pcdarts_tune.spaces.space import Space
+from pcdarts_tune.spaces.tuning import starting_point
+from pcdarts_tune.spaces.values import Sampler
 from pcdarts_tune.sweeps.study.samplers import SAMPLERS, STARTUP_TRIALS, derived_seed
 from pcdarts_tune.sweeps.study.study import SweepStudy
 from pcdarts_tune.tasks import Outcome, TrialRecord, ranked

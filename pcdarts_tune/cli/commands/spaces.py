@@ -30,7 +30,8 @@ def command(name: str | None, home: Path, as_json: bool) -> None:
       pcdarts-tune spaces mine.yaml
       pcdarts-tune sweep --space mine.yaml --trials 8
     """
-    from pcdarts_tune.spaces.load import list_spaces, load_space, to_yaml
+    from pcdarts_tune.spaces.load import list_spaces, load_space
+    from pcdarts_tune.spaces.printing import to_yaml
 
     if name is not None:
         space = load_space(name)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pcdarts_tune.cli.goal_options import Goals, goal_options, with_flags
+from pcdarts_tune.cli.goal_options import goal_options
 from pcdarts_tune.cli.option_groups import RunOptions, execution_options, run_options
 from pcdarts_tune.cli.options import (
     data_option,
@@ -27,6 +27,7 @@ from pcdarts_tune.tasks import DEFAULTS, Given
 
 if TYPE_CHECKING:
     from pcdarts_tune.spaces.space import Space
+    from pcdarts_tune.spaces.values import Setting
     from pcdarts_tune.sweeps.sweep import SweepSettings
 
 
@@ -68,7 +69,7 @@ def command(
     data: Path | None,
     settings: tuple[str, ...],
     seed: int | None,
-    goals: Goals,
+    goals: list[Setting],
     run: RunOptions,
     given: Given,
     max_failures: int,
@@ -101,7 +102,7 @@ def command(
     from pcdarts_tune.sweeps.create import create_sweep
     from pcdarts_tune.sweeps.sweep import SweepSettings
 
-    resolved = with_flags(read_space(space, settings), goals)
+    resolved = read_space(space, settings, goals)
     wanted = SweepSettings(
         seed=resolved.seed if seed is None else seed,
         sampler=resolved.sampler,
@@ -126,7 +127,7 @@ def _plan(
     name: str,
     space: Space,
     given: tuple[str, tuple[str, ...]],
-    goals: Goals,
+    goals: list[Setting],
     wanted: SweepSettings,
     trials: int,
     run: RunOptions,
@@ -143,7 +144,7 @@ def _plan(
 
     images, assumed = planned_images(space, data, home)
     flags = flag_origins(click.get_current_context())
-    configuration = origins(space, *given) | {key: flag.split()[0] for key, (flag, _) in goals.items()}
+    configuration = origins(space, *given) | {goal.key: goal.origin.split()[0] for goal in goals}
     request = PlanRequest(name, space, wanted, trials, run.settings(), images, configuration, flags, assumed)
     plan = make_plan(request)
     click.echo(json.dumps(plan) if as_json else as_text(plan))

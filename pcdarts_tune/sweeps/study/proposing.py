@@ -39,13 +39,13 @@ import optuna
 from optuna.samplers import BaseSampler, GPSampler, RandomSampler
 from optuna.trial import TrialState
 
-from pcdarts_tune.spaces.ranges import numeric_keys
+from pcdarts_tune.spaces.tuning import numeric_keys
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
     from optuna.trial import FrozenTrial
 
-    from pcdarts_tune.spaces.range_kinds import Range
+    from pcdarts_tune.spaces.ranges import Range
 
 ALMOST_ONE = math.nextafter(1.0, 0.0)
 

@@ -19,7 +19,7 @@ from pcdarts_tune.errors import UserError, nearest
 if TYPE_CHECKING:
     import optuna
 
-    from pcdarts_tune.spaces.range_kinds import Range
+    from pcdarts_tune.spaces.ranges import Range
 
 STARTUP_TRIALS = 10
 """Trials that must have ended before a model proposes; until then proposals are random. Optuna's own default."""
@@ -130,8 +130,8 @@ SAMPLERS: dict[str, Callable[[Occasion], optuna.samplers.BaseSampler]] = {
 
 def remarks(name: str, tune: Mapping[str, Range]) -> list[str]:
     """What a sampler does otherwise than one may expect with these ranges: lines for the person who chose it."""
-    from pcdarts_tune.spaces.range_kinds import ConditionalRange
-    from pcdarts_tune.spaces.ranges import numeric_keys
+    from pcdarts_tune.spaces.ranges import ConditionalRange
+    from pcdarts_tune.spaces.tuning import numeric_keys
 
     if name == "cmaes" and (rest := sorted(set(tune) - set(numeric_keys(tune)))):
         return [f"cmaes draws {', '.join(rest)} at random: not numbers, or not always"]

@@ -24,8 +24,9 @@ from typing import TYPE_CHECKING, Any
 
 from pcdarts_tune.addresses import without_secret
 from pcdarts_tune.errors import UserError
-from pcdarts_tune.spaces.range_kinds import Range, label
-from pcdarts_tune.spaces.ranges import encode, grid, propose
+from pcdarts_tune.spaces.ranges import Range
+from pcdarts_tune.spaces.tuning import encode, grid, propose
+from pcdarts_tune.spaces.values import label
 from pcdarts_tune.sweeps.study.objectives import (
     Rung,
     directions,

@@ -1,18 +1,39 @@
-"""Names and numbers that options and spaces share; nothing heavy is imported for them.
+"""Plain values as people write them, and the names and settings that commands and spaces share; imports nothing heavy.
 
 >>> amount("600M")
 600000000
+>>> label(True), label(None), label(0.5)
+('true', 'null', '0.5')
 """
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import Any, Literal
 
 Objective = Literal["accuracy", "params", "macs", "latency"]
 Sampler = Literal["tpe", "random", "gp", "nsga2", "cmaes", "qmc"]
+Scalar = bool | int | float | str | None
+KeyPath = tuple[str | int, ...]
+"""The keys and list positions that lead to a value."""
 
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A value that is set on top of a space.
+
+    Attributes:
+        key: dotted, `search.epochs`; `tune.search.epochs` for the range of a key.
+        value: plain data, as YAML gives it.
+        origin: how the person wrote it, `--set search.epochs=3`; an error message begins with it.
+    """
+
+    key: str
+    value: Any
+    origin: str
 
 
 def amount(value: Any) -> Any:
@@ -32,3 +53,10 @@ def amount(value: Any) -> Any:
     if abs(exact - round(exact)) > 1e-6 * max(1.0, exact):
         raise ValueError(f"{value!r} is not a whole number")
     return round(exact)
+
+
+def label(value: object) -> str:
+    """The value as a key of `ranges` and in Optuna's names, the way YAML writes it: `true`, `4`, `0.5`, `null`."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return repr(value) if isinstance(value, float) else str(value)
