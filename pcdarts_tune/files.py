@@ -1,12 +1,8 @@
-"""Reading what others wrote: only regular files, only as large as they may be, and errors that name the file.
+"""Files: reading what others wrote, writing whole or not at all, and locks.
 
-read_json(Path("genotype.json"))
-user_path("~/cells.json")
-
-Locks that one process holds; the system lets go of them when that process ends, however it ends.
-
-with sweep_lock(SweepFolder.of(home, "first")):
-    ...
+>>> read_json(Path("genotype.json"))            # only regular files, only as large as they may be
+>>> write_json(Path("genotype.json"), {})       # the old content or the new one, never a part
+>>> with hold_lock(folder / "lock", "in use by {holder}", "wait for it"): ...
 """
 
 from __future__ import annotations
@@ -17,10 +13,13 @@ import socket
 import stat
 import time
 import uuid
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from errno import ENOENT
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Any, Self
+from typing import Any
+
+from filelock import FileLock, Timeout
 
 from pcdarts_tune.errors import UserError
 
@@ -101,82 +100,88 @@ def _kind(mode: int) -> str:
     return kinds.get(stat.S_IFMT(mode), "a device")
 
 
-class FileLock:
-    """A lock on a file, in which the holder writes its process id and host.
+@contextmanager
+def replace_when_written(path: Path, suffix: str = ".tmp") -> Iterator[Path]:
+    """A file of another name beside `path`, to be written in the block; it takes the place of `path` where the block
+    ends well, and goes where it does not. A reader sees the old content or the new one, never a part.
 
     Args:
-        path: the file; made where there is none.
-        taken: what is said when another process holds it, with `{holder}` in it; hint: what to do then.
-
-    Raises:
-        UserError: on entering, when another process holds it, or the file system has no locks.
+        suffix: of the other name, for writers that insist on one.
     """
-
-    PATIENCE = 1.0
-    """Seconds to try for: whoever only looks (`is_running`) holds it for an instant."""
-
-    def __init__(self, path: Path, taken: str, hint: str) -> None:
-        self._path, self._taken, self._hint = path, taken, hint
-        self._file: IO[str] | None = None
-
-    def __enter__(self) -> Self:
-        import fcntl
-
-        file = self._path.open("a+", encoding="utf-8")
-        end = time.monotonic() + self.PATIENCE
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() < end:
-                    time.sleep(0.05)
-                    continue
-                file.seek(0)
-                holder = file.read().strip() or "another process"
-                file.close()
-                raise UserError(self._taken.format(holder=holder), hint=self._hint) from None
-            except OSError as error:
-                file.close()
-                raise UserError(
-                    f"{self._path} cannot be locked: {error.strerror}",
-                    hint="--home on a disk whose file system has locks",
-                ) from None
-        self._file = file
-        with suppress(OSError):  # who holds it is a courtesy; a full disk takes no line
-            file.seek(0)
-            file.truncate()
-            file.write(
-                f"process {os.getpid()} on {socket.gethostname()} since {time.strftime('%Y-%m-%d %H:%M:%S')}\n"
-            )
-            file.flush()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._file is not None:
-            with suppress(OSError):
-                self._file.close()
-            self._file = None
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write `path` so that a reader sees the old content or the new one, never a part."""
     path.parent.mkdir(parents=True, exist_ok=True)
     # a process id is not enough: nodes that share the folder have the same ones
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}{suffix}")
     try:
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
+        yield temporary
+        with temporary.open(
+            "rb"
+        ) as file:  # else a machine that stops could leave the new name on an empty file
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    except BaseException:
+    finally:
         temporary.unlink(missing_ok=True)
-        raise
+
+
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Write a file whole or not at all; text as UTF-8."""
+    with replace_when_written(path) as temporary:
+        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def write_output(path: Path, content: str | bytes) -> None:
+    """Write the file that a person named, in a folder that exists, whole or not at all.
+
+    Raises:
+        UserError: when the folder is missing or cannot be written to.
+    """
+    try:
+        if not path.parent.is_dir():
+            raise FileNotFoundError(ENOENT, os.strerror(ENOENT))
+        write_whole(path, content)
+    except OSError as error:
+        raise UserError(
+            f"cannot write {path}: {error.strerror or error}",
+            hint="name a file in a folder that exists and is yours to write to",
+        ) from error
 
 
 def write_json(path: Path, value: Any) -> None:
     """`write_whole` of a JSON value."""
     write_whole(path, json.dumps(value, indent=1) + "\n")
+
+
+@contextmanager
+def hold_lock(path: Path, held: str, hint: str) -> Iterator[None]:
+    """Hold a lock on a file, in which the process id and host of the holder stand; the system gives the lock back when
+    the process ends, however it ends.
+
+    Args:
+        path: the file; made where there is none.
+        held: what is said when another process holds it, with `{holder}` in it; hint: what to do then.
+
+    Raises:
+        UserError: another process holds it, or the file system has no locks.
+    """
+    # whoever only looks whether it is held (`home.is_running`) holds it for an instant, hence the second
+    lock = FileLock(path, timeout=1.0, fallback_to_soft=False, preserve_lock_file=True, on_acquired=_sign)
+    try:
+        lock.acquire()
+    except Timeout:
+        holder = path.read_text(encoding="utf-8", errors="replace").strip() or "another process"
+        raise UserError(held.format(holder=holder), hint=hint) from None
+    except (OSError, NotImplementedError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(
+            f"{path} cannot be locked: {reason}", hint="--home on a disk whose file system has locks"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _sign(descriptor: int) -> None:
+    now = time.strftime("%Y-%m-%d %H:%M:%S")
+    with suppress(OSError):  # who holds it is a courtesy; a full disk takes no line
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()} since {now}\n".encode(), 0)

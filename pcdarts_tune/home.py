@@ -16,12 +16,13 @@ from __future__ import annotations
 import os
 import re
 import shlex
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pcdarts_tune.errors import UserError, nearest
-from pcdarts_tune.files import FileLock
+from pcdarts_tune.files import hold_lock
 
 if TYPE_CHECKING:
     pass
@@ -140,9 +141,9 @@ def home_flag(home: Path) -> str:
     return "" if home == default else f" --home {shlex.quote(str(home))}"
 
 
-def sweep_lock(folder: SweepFolder) -> FileLock:
+def sweep_lock(folder: SweepFolder) -> AbstractContextManager[None]:
     """Held by the one process that runs a sweep."""
-    return FileLock(
+    return hold_lock(
         folder.path / "lock",
         f"sweep {folder.name!r} is already being run, by {{holder}}",
         f"pcdarts-tune status {folder.name}, or wait for it, or stop that process",

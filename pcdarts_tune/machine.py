@@ -1,15 +1,29 @@
-"""What this machine has: the device that trains, its threads, the file systems that other machines reach."""
+"""What this machine has, and what of it this process may use: device, cores, memory, file systems.
+
+psutil asks the system; what a container's control group allows is read from its files, which psutil does not know.
+
+>>> available_memory() / 2**30          # GiB that this process and its children may still take
+>>> network_file_system(Path("/shared"))
+'nfs4'
+"""
 
 from __future__ import annotations
 
-import re
+import os
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import psutil
 
 from pcdarts_tune.errors import UserError
 
 if TYPE_CHECKING:
     import torch
+
+CGROUP = Path("/sys/fs/cgroup")
+"""Where Linux shows the limits of the control group, that is, of the container."""
 
 NETWORK_FILE_SYSTEMS = (
     "nfs",
@@ -25,25 +39,7 @@ NETWORK_FILE_SYSTEMS = (
     "sshfs",
     "s3fs",
 )
-"""How the types of file systems begin, after `fuse.`, that several machines reach."""
-
-
-def network_file_system(path: Path, mounts: Path = Path("/proc/self/mounts")) -> str | None:
-    """The type of the file system that a path is on, or will be, when other machines reach it too; None where it is a
-    disk of this machine, or that cannot be told (outside Linux)."""
-    try:
-        lines = mounts.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return None
-    there = path.absolute()
-    found = (0, "")
-    for line in lines:
-        _, place, kind, *_ = [*line.split(), "", "", ""]
-        folder = Path(re.sub(r"\\(\d{3})", lambda match: chr(int(match[1], 8)), place) or "/")
-        if there.is_relative_to(folder) and len(folder.parts) >= found[0]:  # a later mount hides an earlier
-            found = (len(folder.parts), kind)
-    kind = found[1]
-    return kind if kind.removeprefix("fuse.").startswith(NETWORK_FILE_SYSTEMS) else None
+"""How the types of file systems begin, after `fuse.`, that several machines reach. SQLite's locks do not hold on them."""
 
 
 def default_device() -> torch.device:
@@ -53,16 +49,8 @@ def default_device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def set_threads(threads: int) -> None:
-    """Let torch use `threads` cores, and treat denormals as zeros: they make a CPU tens of times slower."""
-    import torch
-
-    torch.set_num_threads(max(1, threads))
-    torch.set_flush_denormal(True)
-
-
 def choose_device(name: str) -> torch.device:
-    """The device that `--device` names.
+    """The device that `--device` names: auto, cpu or cuda.
 
     Raises:
         UserError: when CUDA is asked for and PyTorch finds none.
@@ -78,3 +66,73 @@ def choose_device(name: str) -> torch.device:
             hint="--device cpu, or check the driver with nvidia-smi",
         )
     return torch.device(name)
+
+
+def set_threads(threads: int) -> None:
+    """Let torch use `threads` cores, and treat denormals as zeros: they make a CPU tens of times slower."""
+    import torch
+
+    torch.set_num_threads(max(1, threads))
+    torch.set_flush_denormal(True)
+
+
+def cores() -> int:
+    """Cores that this process may be scheduled on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def core_quota(cgroup: Path = CGROUP) -> float | None:
+    """Cores whose time the control group allows; None where it sets no limit or there is none."""
+    with suppress(OSError, ValueError):
+        limit, period = (cgroup / "cpu.max").read_text(encoding="ascii").split()
+        return None if limit == "max" else int(limit) / int(period)
+    with suppress(OSError, ValueError):  # version 1
+        limit = (cgroup / "cpu" / "cpu.cfs_quota_us").read_text(encoding="ascii")
+        period = (cgroup / "cpu" / "cpu.cfs_period_us").read_text(encoding="ascii")
+        return None if int(limit) < 0 else int(limit) / int(period)
+    return None
+
+
+def available_memory(cgroup: Path = CGROUP) -> float:
+    """Bytes that this process and its children may still take: the machine's, or less where a control group says so."""
+    left = [float(psutil.virtual_memory().available)]
+    for limit, used, statistics, cache in (
+        ("memory.max", "memory.current", "memory.stat", "inactive_file"),
+        (
+            "memory/memory.limit_in_bytes",
+            "memory/memory.usage_in_bytes",
+            "memory/memory.stat",
+            "total_inactive_file",
+        ),
+    ):
+        with suppress(OSError, ValueError):
+            room = int((cgroup / limit).read_text(encoding="ascii"))
+            room -= int((cgroup / used).read_text(encoding="ascii"))
+            with suppress(OSError, ValueError):  # the kernel drops cached files before it refuses memory
+                lines = (cgroup / statistics).read_text(encoding="ascii").splitlines()
+                room += int(dict(line.split() for line in lines).get(cache, 0))
+            left.append(float(room))
+    return min(left)
+
+
+def own_memory() -> float:
+    """Bytes that this process takes for itself, shared libraries apart: about what a worker takes before it has tensors,
+    as both have torch loaded."""
+    used = psutil.Process().memory_info()
+    return float(used.rss - getattr(used, "shared", 0))
+
+
+def network_file_system(path: Path, mounts: Iterable[tuple[str, str]] | None = None) -> str | None:
+    """The type of the file system that a path is on, or will be, when other machines reach it too; None where it is a
+    disk of this machine, or that cannot be told.
+
+    Args:
+        mounts: mount points and their types, in the order in which they were mounted; None asks the system.
+    """
+    if mounts is None:
+        mounts = [(part.mountpoint, part.fstype) for part in psutil.disk_partitions(all=True)]
+    there = path.absolute()
+    # the deepest mount point counts, and of two alike the later: it hides the earlier
+    around = [(len(Path(point).parts), kind) for point, kind in mounts if there.is_relative_to(point)]
+    kind = max(reversed(around), key=lambda mount: mount[0], default=(0, ""))[1]
+    return kind if kind.removeprefix("fuse.").startswith(NETWORK_FILE_SYSTEMS) else None

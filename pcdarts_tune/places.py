@@ -5,32 +5,29 @@
     place.read("checkpoint")                # bytes, or None
     place.delete("checkpoint")
 
-URLs go to pyarrow's file systems: s3, gs, abfs, hdfs; file:// is a folder. Credentials come from where each store's
-own tools have them on every node (environment, configuration files, the machine's role), never from the URL.
-
-Places in an object store, or in another of pyarrow's file systems; see storage.py.
-
-place = Store.connected("s3://bucket/trials/3?endpoint_override=localhost:9000&scheme=http")
+URLs go to pyarrow's file systems: s3, gs, abfs; file:// is a folder. Credentials come from where each store's own tools
+have them on every node (environment, configuration files, the machine's role), never from the URL.
 """
 
 from __future__ import annotations
 
-import os
 import re
 import uuid
 from collections.abc import Iterable
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from queue import Empty, Queue
 from threading import Thread
-from typing import Any, Protocol, Self
+from typing import Any, Protocol
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from pcdarts_tune.errors import UserError, nearest
-from pcdarts_tune.files import user_path
+from pcdarts_tune.files import replace_when_written, user_path
 
 OBJECT_STORES = ("s3", "gs", "gcs", "abfs", "abfss")
-SCHEMES = (*OBJECT_STORES, "hdfs", "viewfs", "file")
+SCHEMES = (*OBJECT_STORES, "file")
+"""Kinds of URL that `--storage` takes; file:// is a folder."""
 
 Data = Iterable[bytes | memoryview]
 
@@ -66,8 +63,7 @@ def place_at(address: str | Path) -> Place:
     address = str(address)
     if "://" not in address:
         return Folder(Path(address))
-
-    return Store.connected(address)
+    return Store(address)
 
 
 def below(address: str, *names: str) -> str:
@@ -169,18 +165,8 @@ class Folder:
             return None
 
     def write(self, name: str, data: Data) -> None:
-        self.path.mkdir(parents=True, exist_ok=True)
-        # a process id is not enough: nodes that share the folder have the same ones
-        temporary = self.path / f".{name}.{uuid.uuid4().hex}.tmp"
-        try:
-            with temporary.open("wb") as file:
-                file.writelines(data)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, self.path / name)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+        with replace_when_written(self.path / name) as temporary, temporary.open("wb") as file:
+            file.writelines(data)
 
     def delete(self, name: str) -> None:
         (self.path / name).unlink(missing_ok=True)
@@ -196,94 +182,40 @@ def one_line(error: BaseException) -> str:
 
 
 class Store:
-    """A folder of one of pyarrow's file systems.
+    """A folder of an object store, through pyarrow: an object is seen when all of it has arrived."""
 
-    An object store shows an object when all of it has arrived. Elsewhere a file is written beside and moved; where
-    moving replaces nothing (HDFS), what was there is set aside first, and read as long as nothing else is there.
-    """
-
-    def __init__(self, address: str, file_system: Any, path: str) -> None:
-        self.address, self._files, self._path = address, file_system, path.rstrip("/")
-        self._whole = address.partition("://")[0].lower() in OBJECT_STORES
-
-    @classmethod
-    def connected(cls, address: str) -> Self:
-        """The place at a URL.
-
+    def __init__(self, address: str) -> None:
+        """
         Raises:
             UserError: when no file system is known for it.
         """
         scheme, _, rest = address.partition("://")
         location, mark, query = rest.partition("?")
         host, _, path = location.partition("/")
-        files, root = _file_system(f"{scheme}://{host}{mark}{query}")
-        return cls(
-            address, files, "/".join(part for part in (root.strip("/"), unquote(path).strip("/")) if part)
-        )
+        self.address = address
+        self._files, root = _file_system(f"{scheme}://{host}{mark}{query}")
+        self._path = "/".join(part for part in (root.strip("/"), unquote(path).strip("/")) if part)
 
     def read(self, name: str) -> bytes | None:
-        for path in [self._at(name)] if self._whole else [self._at(name), self._aside(name)]:
-            try:
-                with self._files.open_input_file(path) as file:
-                    data: bytes = file.read()
-                    return data
-            except FileNotFoundError:
-                continue
-        return None
+        try:
+            with self._files.open_input_file(f"{self._path}/{name}") as file:
+                data: bytes = file.read()
+                return data
+        except FileNotFoundError:
+            return None
 
     def write(self, name: str, data: Data) -> None:
-        if self._whole:
-            self._put(self._at(name), data)
-            return
-        self._files.create_dir(self._path, recursive=True)
-        temporary = f"{self._path}/.{name}.{uuid.uuid4().hex}.tmp"
-        try:
-            self._put(temporary, data)
-            self._move(temporary, name)
-        except BaseException:
-            self._remove(temporary)
-            raise
-
-    def delete(self, name: str) -> None:
-        self._remove(self._at(name))
-        if not self._whole:
-            self._remove(self._aside(name))
-
-    def tidy(self) -> None:
-        if self._whole:
-            return
-        from pyarrow import fs
-
-        for entry in self._files.get_file_info(fs.FileSelector(self._path, allow_not_found=True)):
-            if entry.base_name.startswith(".") and entry.base_name.endswith(".tmp"):
-                self._remove(entry.path)
-
-    def _move(self, temporary: str, name: str) -> None:
-        from pyarrow import fs
-
-        if self._files.get_file_info(self._at(name)).type != fs.FileType.NotFound:
-            self._remove(self._aside(name))
-            self._files.move(self._at(name), self._aside(name))
-        self._files.move(temporary, self._at(name))
-        self._remove(self._aside(name))
-
-    def _put(self, path: str, data: Data) -> None:
         # in one piece and made before: closing a stream completes its upload, whatever was left out
         whole = b"".join(data)
-        with self._files.open_output_stream(path) as stream:
+        with self._files.open_output_stream(f"{self._path}/{name}") as stream:
             stream.write(whole)
 
-    def _remove(self, path: str) -> None:
-        try:
-            self._files.delete_file(path)
-        except FileNotFoundError:
-            pass
+    def delete(self, name: str) -> None:
+        with suppress(FileNotFoundError):
+            self._files.delete_file(f"{self._path}/{name}")
 
-    def _at(self, name: str) -> str:
-        return f"{self._path}/{name}"
-
-    def _aside(self, name: str) -> str:
-        return f"{self._path}/.{name}.before"
+    def tidy(self) -> None:
+        """Nothing: an upload that was cut off leaves no object."""
 
 
 @lru_cache(maxsize=8)

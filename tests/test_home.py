@@ -6,6 +6,7 @@ import fcntl
 import json
 import multiprocessing
 import os
+import resource
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -114,28 +115,38 @@ def test_the_store_is_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_home_on_the_network_is_known(tmp_path: Path) -> None:
-    mounts = tmp_path / "mounts"
-    mounts.write_text(
-        "/dev/vda / ext4 rw 0 0\n"
-        "filer:/x /shared\\040data nfs4 rw 0 0\n"
-        "me@host: /home/me/far fuse.sshfs rw 0 0\n"
-        "tmpfs /home/me/far/near tmpfs rw 0 0\n"
-    )
+    mounts = [
+        ("/", "ext4"),
+        ("/shared data", "nfs4"),
+        ("/home/me/far", "fuse.sshfs"),
+        ("/home/me/far/near", "tmpfs"),
+        ("/models", "ext4"),
+        ("/models", "fuse.s3fs"),
+        ("/bricks", "fuse.glusterfs"),
+        ("/cell", "afs"),
+    ]
     kinds = {
         "/shared data/home": "nfs4",
         "/home/me/far/a/b": "fuse.sshfs",
         "/home/me/far/near/a": None,
         "/home/me/farther": None,
         "/shared": None,
+        "/models/x": "fuse.s3fs",
+        "/bricks/x": "fuse.glusterfs",
+        "/cell/x": "afs",
     }
     assert {path: network_file_system(Path(path), mounts) for path in kinds} == kinds
     assert network_file_system(tmp_path) is None
-    assert network_file_system(tmp_path, tmp_path / "nowhere") is None
+    assert network_file_system(tmp_path, []) is None
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
 def test_the_lock_is_held_on_a_full_disk_too(tmp_path: Path) -> None:
-    (tmp_path / "lock").symlink_to("/dev/full")
     folder = SweepFolder(tmp_path)
-    with sweep_lock(folder):
-        assert is_running(folder)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))  # every write fails, as on a full disk
+    try:
+        with sweep_lock(folder):
+            assert is_running(folder)
+            assert (tmp_path / "lock").read_text() == ""
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pcdarts_tune.errors import UserError, nearest, visible
+from pcdarts_tune.files import write_output
 from pcdarts_tune.lineage.differences import genotype_lines
 from pcdarts_tune.spaces import naming
 from pcdarts_tune.spaces.naming import number
@@ -123,7 +124,7 @@ def draw_difference(a: Subject, b: Subject, output: Path) -> None:
             f"{nearest(suffix, SUFFIXES)}",
             hint=f"-o {output.with_suffix('.svg').name}",
         )
-    draw.write_whole(output, content)
+    write_output(output, content)
 
 
 def _short(subject: Subject) -> str:

@@ -4,9 +4,9 @@ with marked(sweep.about["id"]):         # around ray.init: all that it starts in
     ...
 end_orphans(sweep.about["id"])          # by the next driver, once it holds the sweep's lock
 
-A worker that still trains would hold a GPU's memory and write to the folder of a trial that runs again. Found by their
-environment in /proc; where there is none they end by themselves. Ray's two agents overwrite theirs with their title: they are
-known by having lost their raylet, without which they do nothing.
+A worker that still trains would hold a GPU's memory and write to the folder of a trial that runs again. The processes are
+found by a variable of their environment. Ray's two agents overwrite their environment with a title: they are found by having
+lost their raylet, without which they do nothing.
 """
 
 from __future__ import annotations
@@ -16,9 +16,11 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 
-AGENTS = (b"ray::DashboardAgent", b"ray::RuntimeEnvAgent")
+import psutil
+
+AGENTS = ("ray::DashboardAgent", "ray::RuntimeEnvAgent")
+"""How the titles of Ray's agents begin."""
 VARIABLE = "PCDARTS_TUNE_SWEEP"
 """Holds the identity of the sweep that a process was started for."""
 
@@ -55,29 +57,22 @@ def end_orphans(identity: str, timeout: float = 10.0) -> int:
 
 
 def _processes(identity: str) -> list[int]:
-    wanted = f"{VARIABLE}={identity}".encode()
     found = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            # another user's cannot be read; a zombie's is empty
-            if wanted in (entry / "environ").read_bytes().split(b"\0") and int(entry.name) != os.getpid():
-                found.append(int(entry.name))
-        except OSError:
-            continue
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):  # another user's cannot be read; others have just ended
+            if process.environ().get(VARIABLE) == identity and process.pid != os.getpid():
+                found.append(process.pid)
     return found
 
 
 def _lost_agents() -> list[int]:
     """Ray's agents of this user whose raylet is gone, whichever Ray they belonged to: they end within a minute anyway."""
     found = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            if not (entry / "cmdline").read_bytes().startswith(AGENTS) or entry.stat().st_uid != os.getuid():
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if not " ".join(process.cmdline()).startswith(AGENTS) or process.uids().real != os.getuid():
                 continue
-            # "pid (name) state parent ..."; the name may hold anything
-            parent = (entry / "stat").read_text(errors="replace").rpartition(")")[2].split()[1]
-            if Path(f"/proc/{parent}/comm").read_text(errors="replace").strip() != "raylet":
-                found.append(int(entry.name))
-        except OSError:
-            continue
+            parent = process.parent()
+            if parent is not None and parent.name() != "raylet":
+                found.append(process.pid)
     return found

@@ -8,10 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +19,7 @@ from torch import Tensor
 
 from pcdarts_tune.core.images.stream import ImageSource, StreamImages
 from pcdarts_tune.datasets.dataset import DataSet
+from pcdarts_tune.files import replace_when_written
 
 FORMAT = 1
 """Counts up when decoding or the layout of the file changes."""
@@ -30,21 +28,6 @@ FORMAT = 1
 def digest_of(value: Any) -> str:
     """24 hex digits for a value that JSON can hold."""
     return hashlib.sha256(json.dumps([FORMAT, value], sort_keys=True).encode()).hexdigest()[:24]
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A new file beside `path` that takes its place when all went well, and goes when not."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=".part-", dir=path.parent)
-    os.close(handle)
-    part = Path(name)
-    try:
-        yield part
-        part.chmod(0o644)  # mkstemp's 600 would hide it from others who share the folder
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def store(path: Path, ds: DataSet) -> DataSet:
@@ -58,7 +41,7 @@ def store(path: Path, ds: DataSet) -> DataSet:
     fields = ("name", "classes", "mean", "std", "digest", "source", "notes")
     about = {field: getattr(ds, field) for field in fields} | {"shape": list(ds.train_images.shape)}
     try:
-        with replacing(path) as part:
+        with replace_when_written(path) as part:
             save_file(tensors, part, metadata={"about": json.dumps(about)})
     except (OSError, SafetensorError) as error:
         return replace(ds, notes=(*ds.notes, f"decoded images could not be cached: {error}"))

@@ -20,9 +20,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from pcdarts_tune.datasets.cache import replacing
 from pcdarts_tune.datasets.found import TEST, TRAIN, VALIDATION, Encoded, Found, role_of
 from pcdarts_tune.errors import UserError
+from pcdarts_tune.files import replace_when_written
 
 IMAGE_COLUMNS = ("image", "img")
 
@@ -115,10 +115,10 @@ class BlobSource:
         index = path.with_suffix(".index")
         if not (path.is_file() and index.is_file()):
             lengths = [0]
-            with replacing(path) as part, open(part, "wb") as file:
+            with replace_when_written(path) as part, open(part, "wb") as file:
                 for row in range(len(source)):
                     lengths.append(file.write(source.read(row)))
-            with replacing(index) as part:
+            with replace_when_written(index) as part:
                 save_file({"ends": torch.tensor(lengths).cumsum(0)}, part)
         return cls(path, load_file(index)["ends"])
 

@@ -8,35 +8,19 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 from pcdarts_tune.doctor.check import Check, fail, ok, warn
+from pcdarts_tune.machine import CGROUP, available_memory, core_quota, cores, network_file_system
 
 GIB = 2**30
-CGROUP = Path("/sys/fs/cgroup")
-NETWORK = (
-    "nfs",
-    "nfs4",
-    "cifs",
-    "smb3",
-    "smbfs",
-    "lustre",
-    "beegfs",
-    "ceph",
-    "glusterfs",
-    "fuse.sshfs",
-    "9p",
-    "gpfs",
-)
-"""File systems on which SQLite's locks do not hold."""
 
 
 def check_machine(home: Path) -> Iterator[Check]:
     """All of it."""
     yield from check_gpu()
-    yield from check_cores(CGROUP)
-    yield from check_memory(CGROUP)
+    yield from check_cores()
+    yield from check_memory()
     yield from check_shared_memory(Path("/dev/shm"))
     if os.environ.get("PYTHONDONTWRITEBYTECODE"):
         yield warn(
@@ -93,58 +77,26 @@ def check_gpu() -> Iterator[Check]:
             yield ok("gpu", f"GPU {index}: {name}, {memory}, CUDA {torch.version.cuda}")
 
 
-def check_cores(cgroup: Path) -> Iterator[Check]:
+def check_cores(cgroup: Path = CGROUP) -> Iterator[Check]:
     """More threads than the process may use cores make training many times slower."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    allowed = quota(cgroup)
-    if allowed is not None and allowed < cores - 0.01:
-        todo = f"--cpus-per-trial and --max-concurrent that fit {allowed:g} cores, or a container with --cpus {cores}"
-        said = f"{cores} cores are seen, but the container may use {allowed:g}: trials sized for {cores} are throttled"
+    seen, allowed = cores(), core_quota(cgroup)
+    if allowed is not None and allowed < seen - 0.01:
+        todo = f"--cpus-per-trial and --max-concurrent that fit {allowed:g} cores, or a container with --cpus {seen}"
+        said = f"{seen} cores are seen, but the container may use {allowed:g}: trials sized for {seen} are throttled"
         yield warn("cores", said, todo)
         return
     threads = os.environ.get("OMP_NUM_THREADS")
-    yield ok("cores", f"{cores}" + (f", OMP_NUM_THREADS={threads}" if threads else ""))
+    yield ok("cores", f"{seen}" + (f", OMP_NUM_THREADS={threads}" if threads else ""))
 
 
-def quota(cgroup: Path) -> float | None:
-    """Cores that the control group allows; None where it sets no limit or there is none."""
-    with suppress(OSError, ValueError):
-        limit, period = (cgroup / "cpu.max").read_text(encoding="ascii").split()
-        return None if limit == "max" else int(limit) / int(period)
-    with suppress(OSError, ValueError):  # version 1
-        limit = (cgroup / "cpu" / "cpu.cfs_quota_us").read_text(encoding="ascii")
-        period = (cgroup / "cpu" / "cpu.cfs_period_us").read_text(encoding="ascii")
-        return None if int(limit) < 0 else int(limit) / int(period)
-    return None
-
-
-def check_memory(cgroup: Path) -> Iterator[Check]:
+def check_memory(cgroup: Path = CGROUP) -> Iterator[Check]:
     """Memory that is left: Ray's own processes take about 0.75 GiB, a worker 0.5 and more."""
     left = available_memory(cgroup)
-    if left is None:
-        return
     if left < 2 * GIB:
         todo = "--max-concurrent 1, or end something; Ray ends trials when memory runs out"
         yield warn("memory", f"{left / GIB:.1f} GiB free", todo)
     else:
         yield ok("memory", f"{left / GIB:.0f} GiB free")
-
-
-def available_memory(cgroup: Path) -> float | None:
-    """Bytes that this process and its children may still take: the machine's, or less where a control group says so."""
-    known = []
-    with suppress(OSError, ValueError):
-        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
-            if line.startswith("MemAvailable:"):
-                known.append(1024.0 * int(line.split()[1]))
-    for limit, used in (
-        ("memory.max", "memory.current"),
-        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
-    ):
-        with suppress(OSError, ValueError):
-            most = int((cgroup / limit).read_text(encoding="ascii"))
-            known.append(most - float((cgroup / used).read_text(encoding="ascii")))
-    return min(known) if known else None
 
 
 def check_shared_memory(folder: Path) -> Iterator[Check]:
@@ -168,8 +120,7 @@ def check_home(home: Path) -> Iterator[Check]:
     if not os.access(there, os.W_OK | os.X_OK):
         yield fail("home", f"{there} cannot be written to", "--home DIR of your own, or PCDARTS_TUNE_HOME")
         return
-    kind = file_system(there)
-    if kind in NETWORK:
+    if (kind := network_file_system(there)) is not None:
         todo = "--tracking-uri http://HOST:PORT or postgresql://…, and --study-uri postgresql://…; the home may stay"
         yield warn("home", f"{home} is on {kind}, where SQLite's locks do not hold", todo)
     else:
@@ -185,19 +136,3 @@ def check_home(home: Path) -> Iterator[Check]:
         yield warn("disk", said, todo)
     else:
         yield ok("disk", said)
-
-
-def file_system(folder: Path) -> str:
-    """The kind of file system that a folder lies on; empty where that cannot be told."""
-    try:
-        lines = Path("/proc/mounts").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return ""
-    mounts = [
-        (line.split()[1].replace("\\040", " "), line.split()[2]) for line in lines if len(line.split()) > 2
-    ]
-    real = str(folder.resolve())
-    fitting = [
-        (place, kind) for place, kind in mounts if real == place or real.startswith(place.rstrip("/") + "/")
-    ]
-    return max(fitting, key=lambda mount: len(mount[0]), default=("", ""))[1]

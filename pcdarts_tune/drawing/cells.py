@@ -14,10 +14,8 @@ An operation stands just left of the node that it feeds; colour says its kind. E
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
-import secrets
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -29,6 +27,7 @@ from pcdarts_tune.drawing.geometry import Box, CellLayout, Edge, text_width
 from pcdarts_tune.drawing.layout import layout, layout_edges
 from pcdarts_tune.drawing.picture import INK, Curve, Picture, Polygon, Rectangle, Shape, Text, moved
 from pcdarts_tune.errors import UserError, nearest
+from pcdarts_tune.files import write_output
 
 
 @dataclass(frozen=True)
@@ -155,7 +154,7 @@ def draw_genotype(genotype: Genotype, path: str | os.PathLike[str], *, which: Wh
     else:
         message = f"cannot tell from {target.name!r} what to draw; the name must end in {', '.join(SUFFIXES)}"
         raise UserError(message + nearest(suffix, SUFFIXES), hint=f"try {target.with_suffix('.svg').name}")
-    write_whole(target, content)
+    write_output(target, content)
     return target
 
 
@@ -244,25 +243,6 @@ def _diff_picture(a: Genotype, b: Genotype, names: tuple[str, str]) -> Picture:
     title = f"Difference of {names[0]} and {names[1]}"
     words = ". ".join(text for text, _ in parts) + "."
     return stack(title, words, None, parts, lambda edge: styles[edge.mark], list(styles.values()))
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all.
-
-    Raises:
-        UserError: when the folder is missing or cannot be written to.
-    """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        temporary.write_bytes(content)
-        os.replace(temporary, path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise UserError(
-            f"cannot write {path}: {error.strerror or error}",
-            hint="name a file in a folder that exists and is yours to write to",
-        ) from error
 
 
 def _cells(genotype: Genotype, which: str = "both") -> list[_Cell]:

@@ -14,8 +14,6 @@ Each file is read back and compared with the model before it gets its name.
 from __future__ import annotations
 
 import json
-import os
-import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from pcdarts_tune.errors import UserError, WorkFailed
+from pcdarts_tune.files import replace_when_written
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -71,15 +70,9 @@ def export_model(model: LoadedModel, path: Path, form: str) -> float:
     if form not in writers:
         raise UserError(f"no format {form!r}", hint=f"one of {', '.join(FORMATS)}")
     network = WithPreprocessing(model).cpu().eval()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{uuid.uuid4().hex}.{form}")  # the writers insist on the suffix
-    try:
+    with replace_when_written(path, f".{form}") as part:  # the writers insist on the suffix
         answer = writers[form](model, network, part)
-        difference = _compared(network, answer, _random_images(model), path)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
-    return difference
+        return _compared(network, answer, _random_images(model), path)
 
 
 def image_shape(model: LoadedModel) -> tuple[int, int, int]:

@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pcdarts_tune.files import FileLock
+from pcdarts_tune.files import hold_lock
 from pcdarts_tune.promotion.candidates import Contestant, candidate, own_trial
 from pcdarts_tune.promotion.comparison import Standing, Trained
 from pcdarts_tune.promotion.promotion_run import PromotionRun, lineage_tags
@@ -201,7 +201,7 @@ class Contest(Rounds):
     def _train(self, each: Contestant, work: Retraining) -> Trained:
         place = self.place(work)
         place.mkdir(parents=True, exist_ok=True)
-        with FileLock(
+        with hold_lock(
             place / "lock",
             f"{each.name} is already being trained with seed {work.seed}, by {{holder}}",
             "wait for it: promote then takes its result",

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pcdarts_tune.drawing.cells import write_whole
+from pcdarts_tune.files import write_output
 from pcdarts_tune.reporting.facts import Facts, gather
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def write_report(sweep: SweepHandle, path: Path) -> Facts:
     from pcdarts_tune.reporting.page import page
 
     facts = gather(sweep)
-    write_whole(path, page(facts).encode())
+    write_output(path, page(facts).encode())
     return facts
 
 

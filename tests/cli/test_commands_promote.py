@@ -14,7 +14,7 @@ from PIL import Image
 from support.made_sweeps import FOUND, make_sweep
 
 from pcdarts_tune.cli import group as cli
-from pcdarts_tune.files import FileLock, read_json, write_json
+from pcdarts_tune.files import hold_lock, read_json, write_json
 from pcdarts_tune.home import SweepFolder, default_tracking_uri
 
 
@@ -265,7 +265,7 @@ def test_a_training_that_another_promotion_runs_is_not_begun(
     assert run(home, *arguments) == 0
     (place,) = (home / "sweeps" / "first" / "promotions").iterdir()
     shutil.rmtree(place / "model")
-    with FileLock(place / "lock", "", ""):
+    with hold_lock(place / "lock", "", ""):
         assert run(home, *arguments) == 2
     assert "is already being trained with seed 0, by process" in capsys.readouterr().err
     assert not (place / "model").exists()

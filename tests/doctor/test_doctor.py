@@ -25,6 +25,7 @@ from pcdarts_tune.doctor.images import check_images
 from pcdarts_tune.doctor.stores import check_mlflow, check_stores, check_studies
 from pcdarts_tune.doctor.versions import check_versions, requirements
 from pcdarts_tune.home import default_tracking_uri
+from pcdarts_tune.machine import available_memory, core_quota
 
 DEAD = "http://127.0.0.1:1"
 
@@ -116,19 +117,19 @@ def test_a_containers_limit_on_cores_is_seen(tmp_path: Path) -> None:
     limited = only(machine.check_cores(cgroup(tmp_path, cpu_max="50000 100000\n")))
     assert limited.status == "warn"
     assert "may use 0.5" in limited.said
-    assert machine.quota(cgroup(tmp_path, cpu_max="max 100000\n")) is None
+    assert core_quota(cgroup(tmp_path, cpu_max="max 100000\n")) is None
     assert only(machine.check_cores(tmp_path)).status == "ok"
-    assert machine.quota(tmp_path / "none") is None
+    assert core_quota(tmp_path / "none") is None
 
 
 def test_a_containers_limit_on_memory_is_seen(tmp_path: Path) -> None:
     limited = cgroup(tmp_path, memory_max=f"{3 * 2**30}\n", memory_current=f"{2 * 2**30}\n")
-    assert machine.available_memory(limited) == 2**30
+    assert available_memory(limited) == 2**30
     low = only(machine.check_memory(limited))
     assert (low.status, low.said) == ("warn", "1.0 GiB free")
     unlimited = cgroup(tmp_path, memory_max="max\n", memory_current="1\n")
-    free = machine.available_memory(unlimited)
-    assert free is None or free > 2**30
+    free = available_memory(unlimited)
+    assert free > 2**30
 
 
 def test_where_the_home_lies_is_looked_at(tmp_path: Path) -> None:
@@ -139,8 +140,15 @@ def test_where_the_home_lies_is_looked_at(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("")
     assert only(machine.check_home(file / "home")).status == "fail"
-    assert machine.file_system(Path("/proc/self")) in ("proc", "")
-    assert machine.file_system(tmp_path) not in machine.NETWORK
+
+
+def test_a_home_on_a_network_disk_is_warned_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "network_file_system", lambda path: "fuse.glusterfs")
+    home, _ = machine.check_home(tmp_path)
+    assert (home.status, home.said) == (
+        "warn",
+        f"{tmp_path} is on fuse.glusterfs, where SQLite's locks do not hold",
+    )
 
 
 def test_a_home_that_cannot_be_written_to_is_said(tmp_path: Path) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import sys
 import time
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -84,13 +83,13 @@ def system_metrics(stage: str, device: torch.device) -> dict[str, float]:
     """
     import resource
 
+    import psutil
     import torch
 
     unit = 1 if sys.platform == "darwin" else 1024
     measured = {"memory_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30}
     measured["cpu_percent"] = _CPU.percent()
-    if (used := machine_memory_percent()) is not None:
-        measured["machine_memory_percent"] = used
+    measured["machine_memory_percent"] = psutil.virtual_memory().percent
     if device.type == "cuda":  # a trial without a GPU must not open one to measure it
         with suppress(Exception):  # a number that cannot be had ends no trial
             free, total = torch.cuda.mem_get_info(device)
@@ -115,18 +114,6 @@ class _CpuMeter:
 
 
 _CPU = _CpuMeter()
-
-
-def machine_memory_percent() -> float | None:
-    """Share of the machine's memory that is not available; None where the system does not say."""
-    try:
-        text = Path("/proc/meminfo").read_text(encoding="ascii")
-    except OSError:
-        return None
-    known = {line.split(":")[0]: float(line.split()[1]) for line in text.splitlines() if " kB" in line}
-    if not known.get("MemTotal") or "MemAvailable" not in known:
-        return None
-    return 100 * (1 - known["MemAvailable"] / known["MemTotal"])
 
 
 def _rounded(values: Any) -> Any:
