@@ -133,7 +133,7 @@ Which = Literal["both", "normal", "reduce"]
 SUFFIXES = (".svg", ".png", ".dot")
 
 _Cell = tuple[str, tuple[tuple[str, int], ...], tuple[int, ...]]
-_HEADINGS = {"normal": "Normal cell", "reduce": "Reduction cell"}
+HEADINGS = {"normal": "Normal cell", "reduce": "Reduction cell"}
 
 
 def draw_genotype(genotype: Genotype, path: str | os.PathLike[str], *, which: Which = "both") -> Path:
@@ -197,7 +197,7 @@ def cell_dot(genotype: Genotype, *, which: Which = "both") -> str:
             *map(str, range(nodes)),
             "<<I>c</I><SUB>k</SUB>>",
         ]
-        lines += [f"  subgraph cluster_{kind} {{", f'    label="{_HEADINGS[kind]}"; color="#ffffff";']
+        lines += [f"  subgraph cluster_{kind} {{", f'    label="{HEADINGS[kind]}"; color="#ffffff";']
         lines += [f"    {kind}_{i} [label={name}];" for i, name in enumerate(names)]
         for edge in sorted(
             _edges(cell, concat, nodes), key=lambda e: (e.target, e.source, e.operation or "")
@@ -239,7 +239,7 @@ def _diff_picture(a: Genotype, b: Genotype, names: tuple[str, str]) -> Picture:
         edges = [replace(edge, mark=mark) for mark, group in marked.items() for edge in group.elements()]
         counts = Counter(edge.mark for edge in edges if edge.operation)
         summary = ", ".join(f"{counts[mark]} {style.name}" for mark, style in styles.items())
-        parts.append((f"{_HEADINGS[kind]}: {summary}", layout_edges(edges, nodes)))
+        parts.append((f"{HEADINGS[kind]}: {summary}", layout_edges(edges, nodes)))
     title = f"Difference of {names[0]} and {names[1]}"
     words = ". ".join(text for text, _ in parts) + "."
     return stack(title, words, None, parts, lambda edge: styles[edge.mark], list(styles.values()))
@@ -271,7 +271,7 @@ def _picture(
 ) -> Picture:
     cells = _cells(genotype, which)
     parts = [
-        (_HEADINGS[kind], layout(cell, concat, short=short, spread=spread)) for kind, cell, concat in cells
+        (HEADINGS[kind], layout(cell, concat, short=short, spread=spread)) for kind, cell, concat in cells
     ]
     used = {operation_kind(name) for _, cell, _ in cells for name, _ in cell}
     return stack(
@@ -290,4 +290,4 @@ def _in_words(kind: str, cell: Sequence[tuple[str, int]], concat: Sequence[int])
     for node in range(len(cell) // 2):
         pair = sorted(cell[2 * node : 2 * node + 2], key=lambda edge: (edge[1], edge[0]))
         sums.append(f"node {node} = " + " + ".join(f"{name}({states[source]})" for name, source in pair))
-    return f"{_HEADINGS[kind]}: {'; '.join(sums)}; c_{{k}} = concat({', '.join(states[i] for i in sorted(concat))})."
+    return f"{HEADINGS[kind]}: {'; '.join(sums)}; c_{{k}} = concat({', '.join(states[i] for i in sorted(concat))})."

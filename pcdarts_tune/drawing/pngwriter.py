@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import math
 import warnings
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ParamSpec
 
 from pcdarts_tune.drawing.picture import (
     BASELINE,
@@ -21,24 +23,33 @@ from pcdarts_tune.drawing.picture import (
 )
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from pcdarts_tune.drawing.picture import Picture
 
+P = ParamSpec("P")
 _LARGEST = 12000  # pixels; Agg draws up to 65535
 
 
-def png(picture: Picture, scale: float) -> bytes:
+def draw_png(draw: Callable[P, Figure]) -> Callable[P, bytes]:
+    """Make the figure that `draw` returns a PNG without metadata, with matplotlib's own style whatever a matplotlibrc says."""
+
+    @functools.wraps(draw)
+    def png(*args: P.args, **options: P.kwargs) -> bytes:
+        from matplotlib import style
+
+        target = io.BytesIO()
+        with style.context("default"), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # drawn as a box instead
+            draw(*args, **options).savefig(target, format="png", metadata={"Software": None})
+        return target.getvalue()
+
+    return png
+
+
+@draw_png
+def png(picture: Picture, scale: float) -> Figure:
     """`scale` pixels for each of the picture's units; fewer when it would be larger than 12000."""
-    from matplotlib import style
-
-    target = io.BytesIO()
-    with style.context("default"), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # drawn as a box instead
-        figure(picture, scale).savefig(target, format="png", metadata={"Software": None})
-    return target.getvalue()
-
-
-def figure(picture: Picture, scale: float) -> Any:
-    """matplotlib's figure behind the PNG."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

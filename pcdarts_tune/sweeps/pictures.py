@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 PICTURES = 4
 """How many times a search is drawn, the end of it included."""
-_NAMES = ("alpha_normal", "alpha_reduce", "beta_normal", "beta_reduce")
 
 
 def drawn_at(epoch: int, epochs: int) -> bool:
@@ -44,26 +43,18 @@ class TrialPictures:
 
     def alphas(self, alphas: dict[str, Any], epoch: int) -> None:
         """Alphas and betas, softmaxed, after `epoch`."""
-        from pcdarts_tune.drawing.heatmap import arch_heatmap_png
+        from pcdarts_tune.drawing.alphas import alphas_png
 
-        parts = [alphas.get(name) for name in _NAMES]
-        png = arch_heatmap_png(*parts, self.primitives, title=self._title(epoch), stacked=True)
+        png = alphas_png(alphas, self.primitives, title=self._title(epoch))
         self.store.log_png(self.run_id, png, key="alphas", step=epoch)
 
     def history(self, alphas: dict[int, dict[str, Any]]) -> None:
         """Alphas and betas over the whole search, by epoch (from 0)."""
-        from pcdarts_tune.drawing.archhistory import arch_history_png
+        from pcdarts_tune.drawing.alphas import alpha_history_png
 
-        epochs = sorted(alphas)
-        # without edge normalisation there are no betas
-        parts = [
-            [alphas[epoch][name] for epoch in epochs] if alphas[epochs[-1]].get(name) else None
-            for name in _NAMES
-        ]
-        png = arch_history_png(
-            *parts, self.primitives, epochs=[epoch + 1 for epoch in epochs], title=f"trial {self.number}"
-        )
-        self.store.log_png(self.run_id, png, key="alphas_over_epochs", step=epochs[-1])
+        numbered = {epoch + 1: alphas[epoch] for epoch in alphas}
+        png = alpha_history_png(numbered, self.primitives, title=f"trial {self.number}")
+        self.store.log_png(self.run_id, png, key="alphas_over_epochs", step=max(alphas))
 
     def _title(self, epoch: int) -> str:
         return f"trial {self.number}, epoch {epoch + 1}"

@@ -6,7 +6,6 @@ import io
 import os
 import random
 import re
-import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +13,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from support.drawn import png_chunks, png_size
 
 from pcdarts_tune.core.genotype import DARTS_PRIMITIVES, PUBLISHED, Genotype, node_slices
 from pcdarts_tune.core.genotype import random_genotype as drawn_genotype
@@ -223,19 +223,6 @@ def test_another_process_draws_the_same_bytes() -> None:
         for seed in ("1", "2")
     }
     assert len(outputs) == 1
-
-
-def png_chunks(data: bytes) -> set[bytes]:
-    kinds, at = set(), 8
-    while at < len(data):
-        (length,) = struct.unpack(">I", data[at : at + 4])
-        kinds.add(data[at + 4 : at + 8])
-        at += 12 + length
-    return kinds
-
-
-def png_size(data: bytes) -> tuple[int, int]:
-    return struct.unpack(">II", data[16:24])
 
 
 def test_png_holds_no_metadata_and_the_card_is_nearly_square() -> None:
