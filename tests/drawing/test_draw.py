@@ -34,7 +34,7 @@ from pcdarts_tune.drawing.heatmap import arch_heatmap, arch_heatmap_png
 from pcdarts_tune.drawing.heatscale import colour, edge_names, place
 from pcdarts_tune.drawing.layout import layout, layout_edges
 from pcdarts_tune.drawing.picture import Line, Picture, Raster, Rectangle, Text
-from pcdarts_tune.drawing.pngwriter import figure as agg_figure
+from pcdarts_tune.drawing.pngwriter import png as draw_picture
 from pcdarts_tune.errors import UserError
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -354,7 +354,7 @@ def test_colours_of_weights_go_one_way_and_start_white() -> None:
 
 def text_extents(picture: Picture) -> list[Box]:
     """What matplotlib's texts really cover in the PNG, in the picture's units."""
-    figure = agg_figure(picture, 2.0)
+    figure = draw_picture.__wrapped__(picture, 2.0)  # type: ignore[attr-defined]
     renderer = figure.canvas.get_renderer()
     boxes = []
     for text in figure.axes[0].texts:
