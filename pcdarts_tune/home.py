@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pcdarts_tune.addresses import check_uri
 from pcdarts_tune.errors import UserError, nearest
 from pcdarts_tune.files import hold_lock
 
@@ -38,6 +39,37 @@ def default_tracking_uri(home: Path) -> str:
 def artifact_root(home: Path) -> Path:
     """Where MLflow keeps files when its store is the one of this home."""
     return home.absolute() / "mlartifacts"
+
+
+@dataclass(frozen=True)
+class Where:
+    """Where sweeps, runs and models are kept.
+
+    Attributes:
+        home: the home folder.
+        tracking_uri: MLflow's store; None for the home's own.
+        study_uri: the PostgreSQL database of the Optuna study; None for a file in the sweep's folder.
+    """
+
+    home: Path
+    tracking_uri: str | None = None
+    study_uri: str | None = None
+
+    @property
+    def mlflow_uri(self) -> str:
+        """Address of MLflow's store.
+
+        Raises:
+            UserError: `tracking_uri` names no store.
+        """
+        return check_uri(self.tracking_uri) if self.tracking_uri else default_tracking_uri(self.home)
+
+    @property
+    def home_flag(self) -> str:
+        """` --home DIR` where a suggested command needs it to find this home, else nothing."""
+        home = self.home.absolute()
+        default = Path(os.environ.get("PCDARTS_TUNE_HOME") or "pcdarts-home").expanduser().absolute()
+        return "" if home == default else f" --home {shlex.quote(str(home))}"
 
 
 @dataclass(frozen=True)
@@ -133,12 +165,6 @@ def free_name(home: Path, stem: str) -> str:
     while (home / "sweeps" / f"{stem}-{number}").exists():
         number += 1
     return f"{stem}-{number}"
-
-
-def home_flag(home: Path) -> str:
-    """` --home DIR` where a command that is suggested needs it to find this home."""
-    default = Path(os.environ.get("PCDARTS_TUNE_HOME") or "pcdarts-home").expanduser().absolute()
-    return "" if home == default else f" --home {shlex.quote(str(home))}"
 
 
 def sweep_lock(folder: SweepFolder) -> AbstractContextManager[None]:

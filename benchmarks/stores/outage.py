@@ -30,6 +30,7 @@ from support.servers import MlflowServer, mlflow_server, postgresql
 from support.soaking.environment import fresh
 from support.soaking.record import write
 
+from pcdarts_tune.home import Where
 from pcdarts_tune.sweeps.sweep import open_sweep
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
@@ -101,7 +102,7 @@ def outages(folder: Path, seconds: float, trials: int, small: list[str]) -> dict
                 home = folder / name
                 begun = time.monotonic()
                 results[name] = outage(server, home, seconds, trials, small)
-                sweep = open_sweep(home, "s", server.url)
+                sweep = open_sweep(Where(home, server.url), "s")
                 found = differences(sweep)
                 records = sweep.records()
                 results[name] |= {
@@ -211,7 +212,7 @@ def full_disks(
     assert driver.end() == 0, driver.text
     times_said = [moment for moment, line in driver.said if line.startswith("trial ")]
     length = times_said[-1] - times_said[0]
-    reference = {record.trial: record for record in open_sweep(undisturbed, "s").records()}
+    reference = {record.trial: record for record in open_sweep(Where(undisturbed), "s").records()}
     results = []
     for number in range(times):
         with small_disk(folder / f"disk{number}", megabytes) as disk:
@@ -239,7 +240,7 @@ def full_disks(
             if result["exit_of_resume"]:
                 result["resume_said"] = [line for _, line in resumed.said[-3:]]
             else:
-                sweep = open_sweep(home, "s")
+                sweep = open_sweep(Where(home), "s")
                 result["differences"] = differences(sweep)
                 for record in sweep.records():
                     other = reference.get(record.trial)

@@ -28,13 +28,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, fields
-from functools import wraps
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from pcdarts_tune.cli.options import NearestChoice, address_option
+from pcdarts_tune.cli.options import NearestChoice, address_option, gathered
 from pcdarts_tune.say import verbosity
 from pcdarts_tune.tasks import NAMES_OF_PRECISIONS, Division, Given
 
@@ -42,27 +41,6 @@ if TYPE_CHECKING:
     from pcdarts_tune.sweeps.runner import RunSettings
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-
-def gathered(kind: type[Any], name: str, *options: Callable[[Any], Any]) -> Callable[[F], F]:
-    """A decorator that gives a command the options, and their values as `name`.
-
-    Args:
-        kind: a dataclass whose fields are called like the options' values.
-    """
-    values = [field.name for field in fields(kind)]
-
-    def decorate(function: F) -> F:
-        @wraps(function)
-        def wrapped(*args: Any, **kwargs: Any) -> Any:
-            given = kind(**{value: kwargs.pop(value) for value in values})
-            return function(*args, **kwargs, **{name: given})
-
-        for option in reversed(options):
-            option(wrapped)
-        return wrapped  # type: ignore[return-value]
-
-    return decorate
 
 
 def execution_options(default: str = "") -> Callable[[F], F]:
@@ -145,11 +123,11 @@ class Duration(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # gene
 class RunOptions:
     """What was given on the command line."""
 
-    address: str | None
-    cpus_per_trial: float | None
-    gpus_per_trial: float | None
-    max_concurrent: int | None
-    time_budget: float | None
+    address: str | None = None
+    cpus_per_trial: float | None = None
+    gpus_per_trial: float | None = None
+    max_concurrent: int | None = None
+    time_budget: float | None = None
 
     def settings(self) -> RunSettings:
         """As the runner takes it."""

@@ -1,27 +1,26 @@
 """Options that several subcommands share, so that each is spelt, explained and checked in one place.
 
 @click.command()
-@home_option
+@home_options
 @json_option
 @verbosity_options
-def command(home: Path, as_json: bool) -> None: ...
+def command(where: Where, as_json: bool) -> None: ...
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import click
 
 from pcdarts_tune.cli import completing
 from pcdarts_tune.errors import nearest
 from pcdarts_tune.files import user_path
+from pcdarts_tune.home import Where
 from pcdarts_tune.say import VERBOSITY
-
-if TYPE_CHECKING:
-    pass
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -52,6 +51,31 @@ def _home(ctx: click.Context, param: click.Parameter, value: Path) -> Path:
 
 def _data(ctx: click.Context, param: click.Parameter, value: Path | None) -> Path | None:
     return None if value is None else user_path(value).absolute()
+
+
+def gathered(kind: Callable[..., Any], name: str, *options: Callable[[Any], Any]) -> Callable[[F], F]:
+    """A decorator that gives a command the options, and their values as one argument.
+
+    Args:
+        kind: makes the argument of the values that are given, which are called like its parameters.
+        name: of the argument.
+    """
+
+    def decorate(function: F) -> F:
+        @wraps(function)
+        def wrapped(**values: Any) -> Any:
+            given = {key: values.pop(key) for key in keys}
+            values[name] = kind(**{key: value for key, value in given.items() if value is not None})
+            return function(**values)
+
+        before = len(getattr(wrapped, "__click_params__", ()))
+        for option in reversed(options):
+            option(wrapped)
+        params: list[click.Parameter] = getattr(wrapped, "__click_params__")  # noqa: B009
+        keys = [param.name for param in params[before:]]
+        return wrapped  # type: ignore[return-value]
+
+    return decorate
 
 
 home_option = click.option(
@@ -85,6 +109,14 @@ study_uri_again_option = click.option(
     metavar="URI",
     help=f"The study's PostgreSQL database once more, with its password; {STUDY_URI}, PGPASSWORD or ~/.pgpass do as well.",
 )
+home_options = gathered(Where, "where", home_option)
+"""`--home`, handed over as `where`, a `Where`."""
+store_options = gathered(Where, "where", home_option, tracking_uri_option)
+"""`--home` and `--tracking-uri`, handed over as `where`."""
+study_options = gathered(Where, "where", home_option, tracking_uri_option, study_uri_option)
+"""`--home`, `--tracking-uri` and `--study-uri`, handed over as `where`."""
+sweep_options = gathered(Where, "where", home_option, tracking_uri_option, study_uri_again_option)
+"""The same for a sweep that exists."""
 data_option = click.option(
     "--data",
     type=GivenPath(path_type=Path),

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pcdarts_tune.home import home_flag
+from pcdarts_tune.home import Where
 from pcdarts_tune.promotion.comparison import COLUMNS, rows
 from pcdarts_tune.say import say
 
@@ -76,7 +76,7 @@ def conclude(
     done: Retrained,
     output: Path,
     *,
-    home: Path,
+    where: Where,
     register: str | None,
     tracked: Tracked | None,
     as_json: bool,
@@ -98,7 +98,7 @@ def conclude(
         if not entered.champion:
             say(
                 f"{register} keeps its champion: {entered.why}. pcdarts-tune rollback {register} --to {entered.version}"
-                f"{home_flag(home)} moves the alias all the same."
+                f"{where.home_flag} moves the alias all the same."
             )
     if as_json:
         version = {} if entered is None else entered.to_dict()
@@ -108,5 +108,5 @@ def conclude(
     name = str(output)
     if entered is not None:
         click.echo(f"{entered.model} version {entered.version}{', champion' if entered.champion else ''}")
-        name = f"{entered.reference}{home_flag(home)}"
+        name = f"{entered.reference}{where.home_flag}"
     say(f"next: pcdarts-tune predict {name} IMAGE...")

@@ -1,6 +1,6 @@
 """Look before work begins: versions, machine, stores, Ray, data; what is wrong, and what to do about it.
 
-for check in examine(Scope(home)):
+for check in examine(Scope(Where(home))):
     print(check.status, check.name, check.said)
 """
 
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pcdarts_tune.doctor.check import Check
+from pcdarts_tune.home import Where
 
 
 @dataclass(frozen=True)
@@ -18,14 +19,12 @@ class Scope:
     """What to look at.
 
     Attributes:
-        tracking_uri, study_uri: stores in place of the home's own.
+        where: the home and the stores.
         space, data: images to look at; neither: none.
         address: of a Ray cluster. `ray`: start (or join) Ray and run a task.
     """
 
-    home: Path
-    tracking_uri: str | None = None
-    study_uri: str | None = None
+    where: Where
     space: str | None = None
     data: Path | None = None
     address: str | None = None
@@ -49,8 +48,8 @@ def examine(scope: Scope) -> Iterator[Check]:
         from pcdarts_tune.doctor.machine import check_machine
         from pcdarts_tune.doctor.stores import check_stores
 
-        yield from check_machine(scope.home)
-        yield from check_stores(scope.home, tracking_uri=scope.tracking_uri, study_uri=scope.study_uri)
+        yield from check_machine(scope.where.home)
+        yield from check_stores(scope.where)
         yield from check_ray(address=scope.address, start=scope.ray)
         if scope.space is not None or scope.data is not None:
             yield from check_images(scope.space, scope.data)

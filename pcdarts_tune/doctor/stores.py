@@ -1,6 +1,6 @@
 """The stores: MLflow's and the sweeps' studies, whether they answer and are of a form that the installed versions read.
 
-list(check_stores(home, tracking_uri=None, study_uri=None))
+list(check_stores(Where(home)))
 """
 
 from __future__ import annotations
@@ -8,30 +8,30 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from pcdarts_tune.addresses import check_uri, masked, without_secret
+from pcdarts_tune.addresses import masked, without_secret
 from pcdarts_tune.doctor.check import Check, fail, ok, warn
 from pcdarts_tune.errors import UserError
-from pcdarts_tune.home import default_tracking_uri, sweep_names
+from pcdarts_tune.home import Where, sweep_names
 
 MOST_SWEEPS = 20
 """Opened, the newest ones; opening a study takes tens of milliseconds."""
 
 
-def check_stores(home: Path, *, tracking_uri: str | None, study_uri: str | None) -> Iterator[Check]:
+def check_stores(where: Where) -> Iterator[Check]:
     """MLflow's store, then the studies."""
-    yield from check_mlflow(home, tracking_uri)
-    yield from check_studies(home, study_uri)
+    yield from check_mlflow(where)
+    yield from check_studies(where)
 
 
-def check_mlflow(home: Path, tracking_uri: str | None) -> Iterator[Check]:
+def check_mlflow(where: Where) -> Iterator[Check]:
     """Whether the store opens and answers; one that does not exist yet is not made."""
     from pcdarts_tune.tracking.store import MlflowStore, require_answer
 
-    if tracking_uri is None and not (home / "mlflow.db").is_file():
-        yield ok("mlflow store", f"none yet; a sweep makes {home / 'mlflow.db'}")
+    if where.tracking_uri is None and not (where.home / "mlflow.db").is_file():
+        yield ok("mlflow store", f"none yet; a sweep makes {where.home / 'mlflow.db'}")
         return
     try:
-        uri = check_uri(tracking_uri) if tracking_uri else default_tracking_uri(home)
+        uri = where.mlflow_uri
         require_answer(uri)
         if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).is_file():
             yield ok("mlflow store", f"none yet; a sweep makes {without_secret(uri)}")
@@ -62,19 +62,19 @@ def check_mlflow(home: Path, tracking_uri: str | None) -> Iterator[Check]:
         yield ok("mlflow store", said)
 
 
-def check_studies(home: Path, study_uri: str | None) -> Iterator[Check]:
+def check_studies(where: Where) -> Iterator[Check]:
     """Whether the studies of the newest sweeps open; a database that sweeps share, whether it can be reached."""
     from pcdarts_tune.sweeps.sweep import open_sweep
 
-    if study_uri is not None:
-        yield from _database(study_uri)
-    names = sweep_names(home)
+    if where.study_uri is not None:
+        yield from _database(where.study_uri)
+    home, names = where.home, sweep_names(where.home)
     broken = 0
     for name in names[-MOST_SWEEPS:]:
         try:
-            sweep = open_sweep(home, name)
-            if study_uri is not None and sweep.settings.study_uri is not None:
-                sweep = open_sweep(home, name, study_uri=study_uri)
+            sweep = open_sweep(Where(home), name)
+            if where.study_uri is not None and sweep.settings.study_uri is not None:
+                sweep = open_sweep(where, name)
             len(sweep.study)
         except UserError as error:
             broken += 1

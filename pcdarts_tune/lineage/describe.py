@@ -1,6 +1,6 @@
 """What a run, trial, sweep or model is, where it comes from and what came of it.
 
-    subject = describe(Finder(home).find("first@champion"))
+    subject = describe(Finder(where).find("first@champion"))
     subject.came_from       # (Link("retraining", …), Link("trial", …), Link("sweep", …))
 
 Model version -> retraining -> trial (or single search) -> sweep, and back, all from tags that the runs carry; a trial

@@ -1,6 +1,6 @@
 """What MLflow keeps of a trial, a search or a retraining: enough to run it again.
 
-recorded = Recorded.read(named, home)
+recorded = Recorded.read(named, where)
 recorded.space, recorded.seed, recorded.series["search/loss_train"][0]
 """
 
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from pcdarts_tune.core.genotype import Genotype
 from pcdarts_tune.errors import UserError
-from pcdarts_tune.home import sweep_names
+from pcdarts_tune.home import Where, sweep_names
 from pcdarts_tune.tasks import Execution
 from pcdarts_tune.tracking.tags import Tag
 
@@ -73,7 +73,7 @@ class Recorded:
     base: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def read(cls, named: Named, home: Path) -> Recorded:
+    def read(cls, named: Named, where: Where) -> Recorded:
         """What is recorded of what was named.
 
         Raises:
@@ -128,7 +128,7 @@ class Recorded:
             genotype=found if kind in ("retraining", "finetuning") else None,
             found=found,
             data=tags.get(Tag.DATA, ""),
-            data_root=_data_root(home, tags, run),
+            data_root=_data_root(where, tags, run),
             device=tags.get(Tag.DEVICE, "cpu").partition(":")[0],
             threads=int(tags[Tag.THREADS]) if Tag.THREADS in tags else None,
             # graphs as they can be here: they change no number
@@ -188,13 +188,13 @@ def _hint(kind: str, tags: dict[str, str]) -> str:
     return "a trial (SWEEP:TRIAL), a search or a retraining"
 
 
-def _data_root(home: Path, tags: dict[str, str], run: Any) -> Path | None:
+def _data_root(where: Where, tags: dict[str, str], run: Any) -> Path | None:
     """Where the images were: the sweep's `--data`, or the path that the run names as its data set's source."""
     name = tags.get(Tag.SWEEP)
-    if name in sweep_names(home):
+    if name in sweep_names(where.home):
         from pcdarts_tune.sweeps.sweep import open_sweep
 
-        sweep = open_sweep(home, name)
+        sweep = open_sweep(where, name)
         if sweep.about["id"] == tags.get(Tag.SWEEP_ID):
             return sweep.data_root
     for data in run.inputs.dataset_inputs if run.inputs else ():

@@ -1,6 +1,6 @@
 """What a person names on the command line: a run, a trial, a sweep, a model, a genotype.
 
-    named = Finder(home).find("first:3")
+    named = Finder(where).find("first:3")
     named.trial.objective
 
 RUN is an MLflow run's id or its first digits, SWEEP:TRIAL (or SWEEP/TRIAL), `sweep:NAME`, a model's name (its
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pcdarts_tune.errors import UserError, nearest
-from pcdarts_tune.home import default_tracking_uri, sweep_names
+from pcdarts_tune.home import Where, sweep_names
 from pcdarts_tune.tracking.lookup import SHORTEST, Ledger
 from pcdarts_tune.tracking.registry import store_uri
 from pcdarts_tune.tracking.tags import Tag
@@ -58,22 +58,18 @@ class Named:
 
 
 class Finder:
-    """Finds what texts name.
+    """Finds what texts name."""
 
-    Args:
-        tracking_uri: MLflow's store, when it is not the home's own (or the named sweep's).
-    """
-
-    def __init__(self, home: Path, tracking_uri: str | None = None) -> None:
-        self.home, self._given = home, tracking_uri
+    def __init__(self, where: Where) -> None:
+        self.where, self.home = where, where.home
 
     @cached_property
     def _ledger(self) -> Ledger | None:
         """None where nothing was ever recorded: reading must not create a store."""
-        if self._given:
-            return Ledger(store_uri(self.home, self._given))
+        if self.where.tracking_uri:
+            return Ledger(store_uri(self.where))
         known = (self.home / "mlflow.db").is_file()
-        return Ledger(default_tracking_uri(self.home)) if known else None
+        return Ledger(self.where.mlflow_uri) if known else None
 
     def find(self, text: str) -> Named:
         """What the text names.
@@ -116,7 +112,7 @@ class Finder:
         name = tags.get(Tag.SWEEP)
         if kind not in ("sweep", "trial") or name not in sweep_names(self.home):
             return Named(text, ledger, run=run)
-        sweep = open_sweep(self.home, name, self._given)
+        sweep = open_sweep(self.where, name)
         if sweep.about["id"] != tags.get(Tag.SWEEP_ID):  # a namesake of another home
             return Named(text, ledger, run=run)
         trial = sweep.record(int(tags[Tag.TRIAL])) if kind == "trial" else None
@@ -125,14 +121,14 @@ class Finder:
     def _sweep(self, text: str, name: str) -> Named:
         from pcdarts_tune.sweeps.sweep import open_sweep
 
-        sweep = open_sweep(self.home, name, self._given)
+        sweep = open_sweep(self.where, name)
         ledger = Ledger(sweep.tracking_uri)
         return Named(text, ledger, sweep, run=_run(ledger, sweep.study.notes().get("run")))
 
     def _trial(self, text: str, name: str, number: int) -> Named:
         from pcdarts_tune.sweeps.sweep import open_sweep
 
-        sweep = open_sweep(self.home, name, self._given)
+        sweep = open_sweep(self.where, name)
         record = sweep.record(number)
         ledger = Ledger(sweep.tracking_uri)
         return Named(text, ledger, sweep, record, _run(ledger, record.run_id))
@@ -151,7 +147,7 @@ class Finder:
     def _model(self, text: str) -> Named:
         from pcdarts_tune.tracking.registry import ModelName, find_version
 
-        ledger = self._ledger or Ledger(store_uri(self.home, self._given))  # says that nothing is recorded
+        ledger = self._ledger or Ledger(store_uri(self.where))  # says that nothing is recorded
         wanted = ModelName.parse(text)
         version = ledger.client.get_model_version(wanted.name, str(find_version(ledger.client, wanted)))
         return Named(text, ledger, version=version, run=_run(ledger, version.run_id))
@@ -162,8 +158,8 @@ class Finder:
 
         if text not in PUBLISHED and not _is_file(text):
             return None
-        ledger = self._ledger or Ledger(default_tracking_uri(self.home))
-        return Named(text, ledger, genotype=read_genotype(text, home=self.home))
+        ledger = self._ledger or Ledger(self.where.mlflow_uri)
+        return Named(text, ledger, genotype=read_genotype(text, self.where))
 
 
 def _is_file(text: str) -> bool:

@@ -1,6 +1,6 @@
 """Run a trial, a search or a retraining again from what was recorded of it, and say whether it comes out the same.
 
-    done = reproduce(named, Conditions(home, device="auto"), quiet=False)
+    done = reproduce(named, Conditions(where, device="auto"), quiet=False)
     done.verdict.equal          # bit for bit: every number of every epoch, the genotype, the weights
 
 The reproduction is a run of its own, tagged `pcdarts.reproduces`; nothing of the original is touched, and the test split is
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from pcdarts_tune.errors import UserError
 from pcdarts_tune.files import read_json, write_json
-from pcdarts_tune.home import artifact_root
+from pcdarts_tune.home import Where, artifact_root
 from pcdarts_tune.lineage.recorded import Recorded
 from pcdarts_tune.lineage.verdict import Outcome, Verdict, judge
 from pcdarts_tune.say import say
@@ -42,7 +42,7 @@ class Conditions:
         force: go on with other images.
     """
 
-    home: Path
+    where: Where
     device: str = "auto"
     data: Path | None = None
     force: bool = False
@@ -88,14 +88,14 @@ def reproduce(recorded: Recorded, conditions: Conditions) -> Reproduced:
     if not conditions.quiet:
         for warning in warnings:
             say(f"note: {warning}")
-    place = conditions.home / "reproductions" / recorded.run_id
+    place = conditions.where.home / "reproductions" / recorded.run_id
     token = _token(place)
     tags = {
         Tag.KIND: "reproduction",
         Tag.REPRODUCES: recorded.run_id,
         Tag.REPRODUCED_KIND: recorded.kind,
     }
-    store = MlflowStore(recorded.uri, artifact_root(conditions.home))
+    store = MlflowStore(recorded.uri, artifact_root(conditions.where.home))
     identity = {Tag.REPRODUCES: recorded.run_id, Tag.REPRODUCTION: token}
     tracked = Tracked(store, recorded.space.name, f"reproduction of {recorded.name}", tags, identity=identity)
     works = {"trial": _trial, "search": _search, "retraining": _retraining, "finetuning": _retraining}
@@ -205,7 +205,7 @@ def _retraining(
     assert recorded.genotype is not None, "a retraining has one"
     initial, home = None, place.parent.parent
     if recorded.kind == "finetuning":
-        initial = Initial.from_tags(recorded.base, home=home, tracking_uri=recorded.uri)
+        initial = Initial.from_tags(recorded.base, Where(home, recorded.uri))
     work = Retraining(
         recorded.space,
         recorded.genotype,
@@ -254,7 +254,7 @@ def _images(recorded: Recorded, conditions: Conditions) -> DataSet:
     from pcdarts_tune.datasets.load import load_images
 
     root = conditions.data or recorded.data_root
-    images = load_images(recorded.space, root, conditions.home, quiet=conditions.quiet)
+    images = load_images(recorded.space, root, conditions.where.home, quiet=conditions.quiet)
     if images.digest != recorded.data and not conditions.force:
         raise UserError(
             f"these are not the images of {recorded.name}: digest {images.digest}, it had {recorded.data}",

@@ -1,6 +1,6 @@
 """From a sweep to a registered model: choose, retrain, compare, test once, register, move `champion`.
 
-    promoted = promote(Request(home, "first"), device=device)
+    promoted = promote(Request(where, "first"), device=device)
     promoted.to_dict()      # {"model": "first", "version": 1, "test_accuracy": 0.98, "run_id": "…", "champion": True, …}
 
 With more than one candidate, seed or a baseline, every genotype is trained with every seed and the same recipe; the
@@ -91,7 +91,7 @@ def promote(
     from pcdarts_tune.sweeps.sweep import open_sweep
     from pcdarts_tune.tracking.store import require_answer
 
-    sweep = open_sweep(request.home, request.sweep, request.tracking_uri, request.study_uri)
+    sweep = open_sweep(request.where, request.sweep)
     space = retraining_space(sweep.space, request.settings)
     request.division.check(space.retrain.batch_size)
     candidates = _candidates(sweep, request, quiet)
@@ -156,7 +156,7 @@ def _images(sweep: SweepHandle, space: Space, request: Request, quiet: bool) -> 
     from pcdarts_tune.datasets import split_dataset
     from pcdarts_tune.datasets.load import load_images
 
-    images = load_images(space, request.data or sweep.data_root, request.home, quiet=quiet)
+    images = load_images(space, request.data or sweep.data_root, request.where.home, quiet=quiet)
     before = sweep.about["data"]["digest"]
     if images.digest != before:
         changed = f"the images of sweep {sweep.name!r} have changed (digest {images.digest}, it began with {before})"

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from pcdarts_tune.errors import UserError
 from pcdarts_tune.files import read_json, write_json
+from pcdarts_tune.home import Where
 from pcdarts_tune.promotion.candidates import Baselines
 from pcdarts_tune.promotion.comparison import Standing, Trained
 from pcdarts_tune.tasks import Division, Given
@@ -49,7 +50,7 @@ class Request:
         division: of their batches.
     """
 
-    home: Path
+    where: Where
     sweep: str
     trial: int | None = None
     run_id: str | None = None
@@ -57,8 +58,6 @@ class Request:
     data: Path | None = None
     seed: int | None = None
     settings: tuple[str, ...] = ()
-    tracking_uri: str | None = None
-    study_uri: str | None = None
     force: bool = False
     candidates: int = 1
     seeds: int = 1

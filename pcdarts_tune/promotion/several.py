@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     import torch
 
     from pcdarts_tune.datasets import DataSet
+    from pcdarts_tune.home import Where
     from pcdarts_tune.spaces.space import Space
     from pcdarts_tune.tasks import Workers
 
@@ -150,7 +151,7 @@ def _others(own: Contestant, baselines: Iterable[Contestant]) -> Iterator[Contes
             yield replace(each, name=f"{each.name} (baseline)") if each.name == own.name else each
 
 
-def named_baselines(texts: Iterable[str], home: Path, tracking_uri: str | None) -> dict[str, GenotypeSource]:
+def named_baselines(texts: Iterable[str], where: Where) -> dict[str, GenotypeSource]:
     """Those `--baseline` values that are genotypes.
 
     Raises:
@@ -161,7 +162,7 @@ def named_baselines(texts: Iterable[str], home: Path, tracking_uri: str | None) 
         if text.partition(":")[0] in ("default", "random"):
             parse_baselines([text])
         else:
-            found[text] = read_genotype(text, home=home, tracking_uri=tracking_uri)
+            found[text] = read_genotype(text, where)
     return found
 
 

@@ -1,6 +1,6 @@
 """Everything a report says about a sweep, gathered from its study and its folder: no MLflow, no Ray, no network.
 
-facts = gather(open_sweep(home, "first"))
+facts = gather(open_sweep(where, "first"))
 facts.best, facts.level, facts.spent
 """
 

@@ -1,6 +1,6 @@
 """A sweep as one HTML page, read from its study alone: while it runs, with MLflow away, with no trial finished.
 
-write_report(open_sweep(home, "first"), Path("first.html"))
+write_report(open_sweep(where, "first"), Path("first.html"))
 """
 
 from __future__ import annotations

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pcdarts_tune.addresses import without_secret
-from pcdarts_tune.home import home_flag
 from pcdarts_tune.spaces.printing import to_yaml
 
 if TYPE_CHECKING:
@@ -40,7 +39,7 @@ def reproduction(facts: Facts) -> Reproduction:
         again += ["--sampler", settings.sampler]
     if settings.data_root:
         again += ["--data", settings.data_root]
-    home = home_flag(sweep.home)
+    home = sweep.where.home_flag
     commands = [shlex.join(again) + home]
     if facts.best is not None:
         best = facts.best.record.trial

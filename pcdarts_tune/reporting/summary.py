@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pcdarts_tune.home import home_flag
 from pcdarts_tune.say import format_seconds
 from pcdarts_tune.spaces import naming
 from pcdarts_tune.sweeps.leaderboard import short_hours
@@ -43,7 +42,7 @@ def summary(facts: Facts) -> list[Said]:
 
 def next_step(facts: Facts) -> tuple[str, str]:
     """What to do now, and the command that does it."""
-    name, home = facts.sweep.name, home_flag(facts.sweep.home)
+    name, home = facts.sweep.name, facts.sweep.where.home_flag
     ended = sum(facts.states.get(state, 0) for state in ("complete", "pruned", "failed"))
     if facts.running:
         return (

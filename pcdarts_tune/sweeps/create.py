@@ -21,7 +21,7 @@ from pcdarts_tune.addresses import (
 )
 from pcdarts_tune.errors import UserError
 from pcdarts_tune.files import write_json
-from pcdarts_tune.home import SweepFolder, sweep_lock
+from pcdarts_tune.home import SweepFolder, Where, sweep_lock
 from pcdarts_tune.places import below
 from pcdarts_tune.sweeps.study.study import STUDY_NAME, SweepStudy
 from pcdarts_tune.sweeps.sweep import FORMAT, SweepHandle, SweepSettings, study_name, study_settings
@@ -61,7 +61,7 @@ def create_sweep(
     with sweep_lock(folder):  # another driver may be making one of that name
         check_free(home, name)
         _make(folder, name, space, settings, study_uri, trials=trials, data=data)
-    return SweepHandle(home, folder, uri, study_uri)
+    return SweepHandle(Where(home, uri, study_uri), folder)
 
 
 def _make(

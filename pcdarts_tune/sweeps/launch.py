@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pcdarts_tune.errors import UserError
-from pcdarts_tune.home import SweepFolder, free_name, home_flag
+from pcdarts_tune.home import SweepFolder, free_name
 from pcdarts_tune.machine import network_file_system
 from pcdarts_tune.say import say
 
@@ -103,7 +103,7 @@ def load_images_of(sweep: SweepHandle, data: Path | None) -> DataSet:
     Raises:
         UserError: when it is not the one that the sweep was made with.
     """
-    images = load_images(sweep.space, data or sweep.data_root, sweep.home)
+    images = load_images(sweep.space, data or sweep.data_root, sweep.where.home)
     before = sweep.about["data"]["digest"]
     if images.digest != before:
         raise UserError(
@@ -137,7 +137,7 @@ def run_to_the_end(sweep: SweepHandle, run: RunSettings, images: DataSet, *, as_
 
     for remark in remarks(sweep.settings.sampler, sweep.space.tune):
         say(f"note: {remark}")
-    to_go_on = f"to go on: pcdarts-tune resume {sweep.name}{home_flag(sweep.home.absolute())}"
+    to_go_on = f"to go on: pcdarts-tune resume {sweep.name}{sweep.where.home_flag}"
     try:
         ended = run_sweep(sweep, run, data=images)
     except KeyboardInterrupt:
@@ -160,7 +160,7 @@ def run_to_the_end(sweep: SweepHandle, run: RunSettings, images: DataSet, *, as_
     if not any(record.objective is not None for record in records):
         say(f"no trial was completed; {sweep.what_next()}")
         return 1
-    say(f"next: pcdarts-tune promote {sweep.name}{home_flag(sweep.home.absolute())}")
-    say(f"to read what came of it: pcdarts-tune report {sweep.name}{home_flag(sweep.home.absolute())}")
-    say(f"to compare the trials in MLflow: pcdarts-tune ui{home_flag(sweep.home.absolute())}")
+    say(f"next: pcdarts-tune promote {sweep.name}{sweep.where.home_flag}")
+    say(f"to read what came of it: pcdarts-tune report {sweep.name}{sweep.where.home_flag}")
+    say(f"to compare the trials in MLflow: pcdarts-tune ui{sweep.where.home_flag}")
     return 0

@@ -1,6 +1,6 @@
 """Running a sweep: Ray Tune executes what the study asks for, until it has the trials it shall have.
 
-    ended = run_sweep(open_sweep(home, "first"), RunSettings())
+    ended = run_sweep(open_sweep(where, "first"), RunSettings())
     ended.reason                # "done", "interrupted", "time budget"
 
 Ray's own state is disposable. Every run is a new `Tuner` over the same study: trials that were proposed and

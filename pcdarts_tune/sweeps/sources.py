@@ -1,6 +1,6 @@
 """What arguments name: GENOTYPE a JSON file, a published name, a trial or an MLflow run; MODEL a folder or a registered name.
 
->>> read_genotype("PC_DARTS_cifar", home=Path("pcdarts-home")).genotype
+>>> read_genotype("PC_DARTS_cifar", Where(Path("pcdarts-home"))).genotype
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pcdarts_tune.core.genotype import PUBLISHED, Genotype
 from pcdarts_tune.errors import UserError, nearest
 from pcdarts_tune.files import read_json, user_path
+from pcdarts_tune.home import Where
 from pcdarts_tune.tracking.registry import store_uri
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ class GenotypeSource:
     run_id: str | None = None
 
 
-def read_genotype(text: str, *, home: Path, tracking_uri: str | None = None) -> GenotypeSource:
+def read_genotype(text: str, where: Where) -> GenotypeSource:
     """Read what GENOTYPE names.
 
     Raises:
@@ -43,9 +44,9 @@ def read_genotype(text: str, *, home: Path, tracking_uri: str | None = None) -> 
     if path.is_file():
         return GenotypeSource(_from_file(path), path.name)
     if match := _TRIAL.fullmatch(text):
-        return _from_trial(home, match[1], int(match[2]))
+        return _from_trial(where, match[1], int(match[2]))
     if _RUN_ID.fullmatch(text):
-        return GenotypeSource(_from_run(text, store_uri(home, tracking_uri)), f"run {text}", text)
+        return GenotypeSource(_from_run(text, store_uri(where)), f"run {text}", text)
     raise UserError(
         f"{text!r} is no genotype{nearest(text, PUBLISHED)}: neither a JSON file, nor a trial (SWEEP:NUMBER), nor an MLflow "
         f"run id (32 hexadecimal digits), nor published ({', '.join(PUBLISHED)})",
@@ -57,10 +58,10 @@ def _from_file(path: Path) -> Genotype:
     return _parse(read_json(path), str(path))
 
 
-def _from_trial(home: Path, name: str, number: int) -> GenotypeSource:
+def _from_trial(where: Where, name: str, number: int) -> GenotypeSource:
     from pcdarts_tune.sweeps.sweep import open_sweep
 
-    record = open_sweep(home, name).record(number)
+    record = open_sweep(where, name).record(number)
     if record.genotype is None:
         reason = f": {record.reason}" if record.reason else ""
         raise UserError(

@@ -1,6 +1,6 @@
 """A sweep as others see it: made, opened, asked for its trials and its best. runner.py runs it.
 
-sweep = open_sweep(Path("pcdarts-home"), "first")
+sweep = open_sweep(Where(Path("pcdarts-home")), "first")
 sweep.best().genotype
 sweep.record(3) == sweep.record_of_run("2f6c…")
 """
@@ -19,8 +19,8 @@ from pcdarts_tune.addresses import check_study_uri, check_uri
 from pcdarts_tune.errors import UserError, WorkFailed
 from pcdarts_tune.home import (
     SweepFolder,
+    Where,
     artifact_root,
-    default_tracking_uri,
     find_sweep,
     is_running,
     sweep_lock,
@@ -75,25 +75,17 @@ class SweepHandle:
     """A sweep that exists.
 
     Args:
-        home: the home folder.
+        where: the home; its addresses take the place of those that the sweep was made with (a password is never written
+            down).
         folder: the sweep's.
-        tracking_uri, study_uri: in place of those it was made with (a password is never written down).
     """
 
-    def __init__(
-        self,
-        home: Path,
-        folder: SweepFolder,
-        tracking_uri: str | None = None,
-        study_uri: str | None = None,
-    ) -> None:
-        self.home = home
+    def __init__(self, where: Where, folder: SweepFolder) -> None:
+        self.where = where
         self.about: dict[str, Any] = read_record(folder.record_file, FORMAT, SweepSettings)
         self.settings = SweepSettings(**self.about["settings"])
         self.folder = SweepFolder(folder.path, self.settings.storage)
-        self._tracking_uri = tracking_uri
-        self._study_uri = study_uri
-        if study_uri and self.settings.study_uri is None:
+        if where.study_uri and self.settings.study_uri is None:
             raise UserError(
                 f"sweep {folder.name!r} keeps its study in {folder.study_url}; --study-uri cannot move it",
                 hint="leave --study-uri away",
@@ -129,7 +121,7 @@ class SweepHandle:
         kept = self.settings.study_uri
         if kept is None:
             return self.folder.study_url
-        return check_study_uri(self._study_uri or os.environ.get("PCDARTS_TUNE_STUDY_URI") or kept)
+        return check_study_uri(self.where.study_uri or os.environ.get("PCDARTS_TUNE_STUDY_URI") or kept)
 
     @property
     def study_name(self) -> str:
@@ -179,11 +171,9 @@ class SweepHandle:
         Raises:
             UserError: when the sweep was made with an address that held a password.
         """
-        if self._tracking_uri:
-            return check_uri(self._tracking_uri)
         uri = self.settings.tracking_uri
-        if uri is None:
-            return default_tracking_uri(self.home)
+        if self.where.tracking_uri or uri is None:
+            return self.where.mlflow_uri
         if uri.startswith("secret:"):
             uri = uri.removeprefix("secret:")
             if not any(
@@ -198,7 +188,7 @@ class SweepHandle:
 
     def store(self) -> MlflowStore:
         """MLflow, for writing."""
-        return MlflowStore(self.tracking_uri, artifact_root(self.home))
+        return MlflowStore(self.tracking_uri, artifact_root(self.where.home))
 
     @property
     def experiment(self) -> str:
@@ -282,15 +272,13 @@ def study_name(sweep: str, identity: str) -> str:
     return f"{sweep}-{identity[:12]}"
 
 
-def open_sweep(
-    home: Path, name: str, tracking_uri: str | None = None, study_uri: str | None = None
-) -> SweepHandle:
+def open_sweep(where: Where, name: str) -> SweepHandle:
     """The sweep called `name`.
 
     Raises:
         UserError: when there is none, naming those there are.
     """
-    return SweepHandle(home, find_sweep(home, name), tracking_uri, study_uri)
+    return SweepHandle(where, find_sweep(where.home, name))
 
 
 def counts(records: list[TrialRecord]) -> dict[str, int]:

@@ -13,12 +13,10 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pcdarts_tune.addresses import check_uri
 from pcdarts_tune.errors import UserError, WorkFailed
-from pcdarts_tune.home import artifact_root, default_tracking_uri
+from pcdarts_tune.home import Where, artifact_root
 from pcdarts_tune.say import say
 from pcdarts_tune.tracking.outbox import Outbox, is_defect, told
 from pcdarts_tune.tracking.scope import answering_at_once
@@ -55,22 +53,15 @@ class Tracked:
     identity: Mapping[str, str] | None = None
 
     @classmethod
-    def at(
-        cls,
-        home: Path,
-        tracking_uri: str | None,
-        experiment: str,
-        name: str,
-        tags: Mapping[str, str] | None = None,
-    ) -> Tracked:
+    def at(cls, where: Where, experiment: str, name: str, tags: Mapping[str, str] | None = None) -> Tracked:
         """In the store that was named, or the home's own; the home is made.
 
         Raises:
             UserError: for an address that names no store.
         """
-        uri = check_uri(tracking_uri) if tracking_uri else default_tracking_uri(home)
-        home.mkdir(parents=True, exist_ok=True)
-        return cls(MlflowStore(uri, artifact_root(home)), experiment, name, tags or {})
+        store = MlflowStore(where.mlflow_uri, artifact_root(where.home))
+        where.home.mkdir(parents=True, exist_ok=True)
+        return cls(store, experiment, name, tags or {})
 
 
 class EpochRun:

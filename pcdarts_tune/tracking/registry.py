@@ -15,10 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pcdarts_tune.addresses import check_uri
 from pcdarts_tune.errors import UserError, nearest
 from pcdarts_tune.files import user_path
-from pcdarts_tune.home import default_tracking_uri
+from pcdarts_tune.home import Where
 from pcdarts_tune.tracking.scope import pointed_at, quiet
 
 if TYPE_CHECKING:
@@ -230,7 +229,7 @@ def _pinned(distribution: str) -> str:
     return f"{distribution}=={version(distribution).partition('+')[0]}"
 
 
-def find_model(text: str, *, home: Path, tracking_uri: str | None = None) -> Path:
+def find_model(text: str, where: Where) -> Path:
     """The folder of what MODEL names: a folder, an exported safetensors file, or a model from the registry.
 
     Raises:
@@ -244,10 +243,10 @@ def find_model(text: str, *, home: Path, tracking_uri: str | None = None) -> Pat
             f"no such model folder: {text}", hint="or the name of a registered model, without a slash"
         )
 
-    return fetch_model(text, tracking_uri=store_uri(home, tracking_uri))
+    return fetch_model(text, tracking_uri=store_uri(where))
 
 
-def model_name(text: str, *, home: Path, tracking_uri: str | None = None) -> str:
+def model_name(text: str, where: Where) -> str:
     """What MODEL names, so that it can be named again later: `first/2` for an alias, a folder's absolute path.
 
     Raises:
@@ -258,20 +257,20 @@ def model_name(text: str, *, home: Path, tracking_uri: str | None = None) -> str
         return str(path.absolute())
     import mlflow
 
-    uri, wanted = store_uri(home, tracking_uri), ModelName.parse(text)
+    uri, wanted = store_uri(where), ModelName.parse(text)
     return f"{wanted.name}/{find_version(mlflow.MlflowClient(uri, uri), wanted)}"
 
 
-def store_uri(home: Path, tracking_uri: str | None) -> str:
+def store_uri(where: Where) -> str:
     """MLflow's store for reading.
 
     Raises:
         UserError: when there is none: reading must not create one, nor wait for minutes for one that is away.
     """
-    if tracking_uri:
+    uri = where.mlflow_uri
+    if where.tracking_uri:
         from pcdarts_tune.tracking.store import require_answer
 
-        uri = check_uri(tracking_uri)
         file = uri.removeprefix("sqlite:///")
         if file != uri and not Path(file.partition("?")[0]).is_file():
             raise UserError(
@@ -280,9 +279,9 @@ def store_uri(home: Path, tracking_uri: str | None) -> str:
             )
         require_answer(uri)
         return uri
-    if not (home / "mlflow.db").is_file():
+    if not (where.home / "mlflow.db").is_file():
         raise UserError(
-            f"nothing is recorded in {home} yet",
+            f"nothing is recorded in {where.home} yet",
             hint="pcdarts-tune sweep --space quickstart --trials 4, or --home where the sweeps are",
         )
-    return default_tracking_uri(home)
+    return uri

@@ -25,7 +25,7 @@ import click
 
 from pcdarts_tune.addresses import engine_url, masked, without_secret
 from pcdarts_tune.errors import UserError, WorkFailed
-from pcdarts_tune.home import artifact_root
+from pcdarts_tune.home import Where, artifact_root
 from pcdarts_tune.say import say
 from pcdarts_tune.tracking.registry import store_uri
 from pcdarts_tune.tracking.store import OBJECTIVE, MlflowStore
@@ -37,14 +37,14 @@ STARTS_WITHIN = 90.0
 """Seconds that the server may take until it answers."""
 
 
-def browse(home: Path, tracking_uri: str | None, *, port: int, open_browser: bool) -> None:
+def browse(where: Where, *, port: int, open_browser: bool) -> None:
     """Serve until Ctrl-C, or only print the addresses when the store is a running server.
 
     Raises:
         UserError: nothing recorded yet, or the port is taken.
         WorkFailed: the server does not come up.
     """
-    uri = store_uri(home, tracking_uri)
+    uri, home = store_uri(where), where.home
     if uri.startswith(("http://", "https://")):
         _announce(without_secret(uri).rstrip("/"), uri, home, open_browser)
         return

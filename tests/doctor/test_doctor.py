@@ -24,7 +24,7 @@ from pcdarts_tune.doctor.cluster import check_ray
 from pcdarts_tune.doctor.images import check_images
 from pcdarts_tune.doctor.stores import check_mlflow, check_stores, check_studies
 from pcdarts_tune.doctor.versions import check_versions, requirements
-from pcdarts_tune.home import default_tracking_uri
+from pcdarts_tune.home import Where, default_tracking_uri
 from pcdarts_tune.machine import available_memory, core_quota
 
 DEAD = "http://127.0.0.1:1"
@@ -175,7 +175,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_stores_that_are_well(home: Path) -> None:
-    checks = {check.name: check for check in check_stores(home, tracking_uri=None, study_uri=None)}
+    checks = {check.name: check for check in check_stores(Where(home))}
     assert {check.status for check in checks.values()} == {"ok"}
     assert "answers" in checks["mlflow store"].said
     assert checks["sweeps"].said == f"1 in {home}"
@@ -188,8 +188,8 @@ def test_an_mlflow_store_that_an_older_version_made_is_to_be_upgraded(tmp_path: 
         database.execute("UPDATE alembic_version SET version_num = '451aebb31d03'")  # its first form
         database.commit()
     code = (
-        "from pathlib import Path\nfrom pcdarts_tune.doctor.stores import check_mlflow\n"
-        f"(check,) = check_mlflow(Path({str(tmp_path)!r}), None)\nprint(check.status, check.todo)"
+        "from pathlib import Path\nfrom pcdarts_tune.doctor.stores import check_mlflow\nfrom pcdarts_tune.home import Where\n"
+        f"(check,) = check_mlflow(Where(Path({str(tmp_path)!r})))\nprint(check.status, check.todo)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert done.stdout.startswith("fail a copy of it first, then: mlflow db upgrade 'sqlite:////"), done
@@ -197,7 +197,7 @@ def test_an_mlflow_store_that_an_older_version_made_is_to_be_upgraded(tmp_path: 
 
 def test_a_damaged_store_is_said(tmp_path: Path) -> None:
     (tmp_path / "mlflow.db").write_text("this is no database, whatever its name says" * 100)
-    check = only(check_mlflow(tmp_path, None))
+    check = only(check_mlflow(Where(tmp_path)))
     assert (check.status, check.name) == ("fail", "mlflow store")
     assert "cannot be read" in check.said
     assert "from a copy" in check.todo
@@ -207,7 +207,7 @@ def test_a_damaged_store_is_said(tmp_path: Path) -> None:
 def test_a_damaged_study_is_said(tmp_path: Path) -> None:
     sweep = make_sweep(tmp_path / "home", "broken", FOUND[2:])
     (sweep.folder.path / "study.db").write_bytes(b"nothing" * 1000)
-    check = only(check_studies(tmp_path / "home", None))
+    check = only(check_studies(Where(tmp_path / "home")))
     assert (check.status, check.name) == ("fail", "sweep broken")
     assert check.todo
 

@@ -21,6 +21,7 @@ from support.recorded import REASONS, recorded_sweep
 from pcdarts_tune.cli import group as cli
 from pcdarts_tune.core.genotype import PUBLISHED
 from pcdarts_tune.drawing.geometry import text_width
+from pcdarts_tune.home import Where
 from pcdarts_tune.reporting import figures
 from pcdarts_tune.reporting.axis import TICK_SIZE, Axis
 from pcdarts_tune.reporting.facts import gather, held_out_images
@@ -115,7 +116,7 @@ def made(home: Path, outcomes: list[Outcome | None], **settings: Any) -> SweepHa
         sweep.study.start(number)
         if outcome is not None:
             sweep.study.tell(number, outcome)
-    return open_sweep(home, "made")
+    return open_sweep(Where(home), "made")
 
 
 def complete(objective: float, **more: Any) -> Outcome:
@@ -143,7 +144,7 @@ def records(number: int, seed: int, accuracy: Any) -> list[TrialRecord]:
 def test_report_says_what_the_sweep_came_to(recorded: SweepHandle, tmp_path: Path) -> None:
     target = tmp_path / "report.html"
     target.write_text("an older one")
-    home = ["--home", str(recorded.home)]
+    home = ["--home", str(recorded.where.home)]
     assert cli.run(["report", recorded.name, "-o", str(target), *home]) == 0
     text = target.read_text()
     found = self_contained(text)
@@ -184,7 +185,7 @@ def test_json_of_the_report_has_the_figures_behind_it(
         "-o",
         str(tmp_path / "r.html"),
         "--home",
-        str(recorded.home),
+        str(recorded.where.home),
         "--json",
     ]
     assert cli.run(arguments) == 0
@@ -267,7 +268,7 @@ def test_report_of_any_state(tmp_path: Path, outcomes: list[Outcome | None], sai
 def test_report_while_the_sweep_runs_and_mlflow_is_away(tmp_path: Path) -> None:
     sweep = made(tmp_path, [complete(0.8), None], tracking_uri="http://127.0.0.1:9")
     with sweep.lock():
-        text = re.sub(r"<[^>]+>", "", page(gather(open_sweep(tmp_path, "made"))))
+        text = re.sub(r"<[^>]+>", "", page(gather(open_sweep(Where(tmp_path), "made"))))
     assert "while the sweep was running" in text
     assert "1 complete, 1 running" in text
     assert "The sweep runs now: 1 of 2 trials have ended." in text
@@ -277,14 +278,14 @@ def test_report_that_cannot_be_written(
     recorded: SweepHandle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     target = tmp_path / "missing" / "r.html"
-    assert cli.run(["report", recorded.name, "-o", str(target), "--home", str(recorded.home)]) == 2
+    assert cli.run(["report", recorded.name, "-o", str(target), "--home", str(recorded.where.home)]) == 2
     assert "cannot write" in capsys.readouterr().err
-    assert cli.run(["report", "recorder", "--home", str(recorded.home)]) == 2
+    assert cli.run(["report", "recorder", "--home", str(recorded.where.home)]) == 2
     assert "did you mean 'recorded'" in capsys.readouterr().err
 
 
 def test_listings_need_neither_torch_nor_mlflow_nor_ray(recorded: SweepHandle, tmp_path: Path) -> None:
-    home, name = str(recorded.home), recorded.name
+    home, name = str(recorded.where.home), recorded.name
     for arguments in (["leaderboard", name], ["report", name, "-o", str(tmp_path / "r.html")]):
         code = (
             "import sys; from pcdarts_tune.cli.group import run; "
@@ -443,7 +444,7 @@ def test_hours_of_an_outcome_that_does_not_say() -> None:
 def test_leaderboard_shows_costs_seeds_and_who_found_what(
     recorded: SweepHandle, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    home = ["--home", str(recorded.home)]
+    home = ["--home", str(recorded.where.home)]
     assert cli.run(["leaderboard", recorded.name, *home]) == 0
     table = capsys.readouterr().out
     head = table.splitlines()[0].split()

@@ -1,6 +1,6 @@
 """What MLflow has of a sweep against what the study and the trials' folders say, record by record.
 
-    differences(open_sweep(home, "first"))          # [] when nothing is missing, doubled or different
+    differences(open_sweep(Where(home), "first"))          # [] when nothing is missing, doubled or different
 
 Compared: one run a trial; its status, parameters and tags; every metric at every step, each once; genotype, configuration
 and alphas; every picture, whole, once under its key and step; the trials' results in the sweep's own run.
@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from pcdarts_tune.home import Where
 from pcdarts_tune.spaces import naming
 from pcdarts_tune.sweeps.pictures import drawn_at
 from pcdarts_tune.sweeps.runs import cost_metrics
@@ -216,7 +217,7 @@ def _main() -> None:
     parser.add_argument("--home", type=Path, required=True)
     parser.add_argument("--tracking-uri")
     given = parser.parse_args()
-    found = differences(open_sweep(given.home.absolute(), given.sweep, given.tracking_uri))
+    found = differences(open_sweep(Where(given.home.absolute(), given.tracking_uri), given.sweep))
     print("\n".join(found) or "nothing is missing, doubled or different")
     sys.exit(bool(found))
 

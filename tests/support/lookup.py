@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from pcdarts_tune.core.genotype import DARTS_PRIMITIVES, Genotype
-from pcdarts_tune.home import SweepFolder
+from pcdarts_tune.home import SweepFolder, Where
 from pcdarts_tune.spaces.recipes import SHORT, SearchConfig, TrainConfig
 from pcdarts_tune.spaces.space import Space
 from pcdarts_tune.sweeps.create import create_sweep
@@ -191,7 +191,7 @@ def lookup_sweep(
     function, data = lookup_trial, Table(rows, epochs, seconds, alphas)
     travels_by_value()
     run_sweep(sweep, run or RunSettings(quiet=True), data=data, function=function)
-    return open_sweep(home, name, settings.get("tracking_uri"), settings.get("study_uri"))
+    return open_sweep(Where(home, settings.get("tracking_uri"), settings.get("study_uri")), name)
 
 
 def lookup_made(
@@ -201,7 +201,7 @@ def lookup_made(
     if not SweepFolder.of(home, name).record_file.exists():
         wanted = SweepSettings(**settings)
         return create_sweep(home, name, lookup_space(epochs), wanted, trials=trials, data=DATA)
-    sweep = open_sweep(home, name, settings.get("tracking_uri"), settings.get("study_uri"))
+    sweep = open_sweep(Where(home, settings.get("tracking_uri"), settings.get("study_uri")), name)
     if trials > sweep.target:
         sweep.study.note("target", trials)
     return sweep

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from pcdarts_tune.home import Where
 from pcdarts_tune.sweeps.study.study import Proposal
 from pcdarts_tune.sweeps.sweep import SweepHandle, open_sweep
 from pcdarts_tune.tasks import Outcome, TrialTask, with_share
@@ -39,7 +40,7 @@ def recorded_sweep(
         proposal = sweep.study.ask(trials)
         sweep.study.start(proposal.number)
         sweep.study.tell(proposal.number, _ended(sweep, proposal, table, lost))
-    return open_sweep(home, name)
+    return open_sweep(Where(home), name)
 
 
 def _ended(sweep: SweepHandle, proposal: Proposal, table: Table, lost: int) -> Outcome:

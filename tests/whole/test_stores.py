@@ -23,6 +23,7 @@ from support.soaking.environment import fresh
 from pcdarts_tune.cli.group import run as command_line
 from pcdarts_tune.cluster.session import ray_running
 from pcdarts_tune.errors import WorkFailed
+from pcdarts_tune.home import Where
 from pcdarts_tune.say import Progress
 from pcdarts_tune.sweeps import runner
 from pcdarts_tune.sweeps import tracker as sweep_tracking
@@ -85,7 +86,7 @@ def test_a_server_that_is_away_for_a_while_misses_nothing(server: MlflowServer, 
 
     ended = looked_up(sweep, 0.1, outage, alphas=True)
     assert (ended.reason, ended.undelivered) == ("done", 0)
-    again = open_sweep(tmp_path, "lookup")
+    again = open_sweep(Where(tmp_path), "lookup")
     assert states(again) == ["complete"] * 4
     assert differences(again) == []
 
@@ -114,16 +115,16 @@ def test_a_driver_that_dies_while_the_server_is_away_loses_nothing(
     # few records are kept in memory for a server that is away
     monkeypatch.setattr(sweep_tracking, "WAITING", 4)
     monkeypatch.setattr(runner, "DELIVERED_WITHIN", 1.0)
-    sweep = open_sweep(tmp_path, "lookup")
+    sweep = open_sweep(Where(tmp_path), "lookup")
     ended = looked_up(sweep)
     assert ended.reason == "done"
     assert ended.undelivered > 0
     assert states(sweep) == ["complete"] * 5
     server.start()
     monkeypatch.undo()
-    late = looked_up(open_sweep(tmp_path, "lookup"))
+    late = looked_up(open_sweep(Where(tmp_path), "lookup"))
     assert (late.reason, late.undelivered) == ("done", 0)
-    assert differences(open_sweep(tmp_path, "lookup")) == []
+    assert differences(open_sweep(Where(tmp_path), "lookup")) == []
 
 
 @pytest.mark.parametrize("what", ["retrain", "search"])
@@ -184,11 +185,11 @@ def test_a_full_disk_stops_the_sweep_and_resume_ends_it(tmp_path: Path) -> None:
         assert stopped.value.exit_code == 1
         assert "pcdarts-tune resume lookup" in str(stopped.value.hint)
         assert half_written(disk / "home") == []
-        again = open_sweep(disk / "home", "lookup")
+        again = open_sweep(Where(disk / "home"), "lookup")
         assert {"complete"} < set(states(again))
         assert "failed" not in states(again)
         assert looked_up(again) == Ended("done")
-        assert states(open_sweep(disk / "home", "lookup")) == ["complete"] * 4
+        assert states(open_sweep(Where(disk / "home"), "lookup")) == ["complete"] * 4
         assert differences(again) == []
     finally:
         mounted.__exit__(None, None, None)

@@ -21,6 +21,7 @@ from support.servers import PostgreSQL, missing_postgresql, mlflow_server, postg
 from pcdarts_tune import addresses
 from pcdarts_tune.cli.group import run as command_line
 from pcdarts_tune.errors import UserError, WorkFailed
+from pcdarts_tune.home import Where
 from pcdarts_tune.spaces.space import Space
 from pcdarts_tune.sweeps.create import create_sweep
 from pcdarts_tune.sweeps.sweep import SweepSettings, open_sweep
@@ -60,7 +61,7 @@ def test_a_study_survives_a_restart_of_the_server(
         assert not sweep.study.tell(1, complete(0.25)), "the first word counts"
         assert sweep.running, "the lock was taken again"
     assert not sweep.running
-    again = open_sweep(tmp_path, "lookup", study_uri=url)
+    again = open_sweep(Where(tmp_path, study_uri=url), "lookup")
     assert [record.state for record in again.study.records()] == ["complete", "complete", "waiting"]
     assert [entry.number for entry in (*first, third)] == [0, 1, 2]
     # proposals do not depend on the store
@@ -74,7 +75,7 @@ def test_a_driver_on_another_machine_is_refused(database: PostgreSQL, tmp_path: 
     ours = lookup_made(here, 2, study_uri=url)
     other_sweep = lookup_made(here, 2, name="other", study_uri=url)
     shutil.copytree(here, there)  # another machine's view of the same sweep: its files' locks are its own
-    theirs = open_sweep(there, "lookup", study_uri=url)
+    theirs = open_sweep(Where(there, study_uri=url), "lookup")
     with ours.lock():
         assert theirs.running
         with pytest.raises(UserError, match=f"already being run, by pcdarts-tune, process {os.getpid()} on"):
@@ -167,7 +168,7 @@ def test_a_sweep_with_both_in_postgresql_tells_no_password(
             _tells_nothing(home, ray, ran.stdout + ran.stderr)
         finally:
             shutil.rmtree(ray, ignore_errors=True)
-        sweep = open_sweep(home, "s", server.url, study)
+        sweep = open_sweep(Where(home, server.url, study), "s")
         assert [record.state for record in sweep.records()] == ["complete"]
         assert differences(sweep) == []
         assert not (home / "sweeps" / "s" / "study.db").exists()

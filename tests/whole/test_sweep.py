@@ -21,7 +21,7 @@ from pcdarts_tune.cli.group import run as command_line
 from pcdarts_tune.cluster.session import ray_running
 from pcdarts_tune.core.genotype import PUBLISHED
 from pcdarts_tune.errors import UserError
-from pcdarts_tune.home import sweep_lock
+from pcdarts_tune.home import Where, sweep_lock
 from pcdarts_tune.planning.networks import draw
 from pcdarts_tune.spaces.space import Space
 from pcdarts_tune.sweeps.create import create_sweep
@@ -103,7 +103,7 @@ def test_a_sweep_leaves_study_runs_and_leaderboard(tmp_path: Path) -> None:
     sweep = made(tmp_path, trials=6, seed=3)
     ended = run_sweep(sweep, QUIET, function=lookup)
     assert (ended.reason, ended.undelivered) == ("done", 0)
-    records = open_sweep(tmp_path, "s").records()
+    records = open_sweep(Where(tmp_path), "s").records()
     assert sorted(record.trial for record in records) == list(range(6))
     complete = [record for record in records if record.state == "complete"]
     failed = [record for record in records if record.state == "failed"]
@@ -175,7 +175,7 @@ def test_a_sweep_keeps_its_trials_in_an_object_store(tmp_path: Path) -> None:
         sweep = made(tmp_path, trials=2, storage=address)
         credentials = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
         assert run_sweep(sweep, QUIET, function=kept, data=credentials).reason == "done"
-        again = open_sweep(tmp_path, "s")
+        again = open_sweep(Where(tmp_path), "s")
         assert [record.state for record in again.records()] == ["complete"] * 2
         assert again.settings.storage == sweep.settings.storage
         for number in (0, 1):
@@ -202,7 +202,7 @@ def test_a_spent_time_budget_is_resumed_and_extended(tmp_path: Path) -> None:
     for record in before:
         its_end = "failed" if record.hyperparameters["supernet.k"] == 8 else "complete"
         assert record.state in (its_end, "waiting")
-    again = open_sweep(tmp_path, "s")
+    again = open_sweep(Where(tmp_path), "s")
     assert run_sweep(again, QUIET, function=lookup).reason == "done"
     after = {record.trial: record for record in again.records()}
     assert sorted(after) == [0, 1, 2, 3]
@@ -211,7 +211,7 @@ def test_a_spent_time_budget_is_resumed_and_extended(tmp_path: Path) -> None:
         assert after[record.trial].run_id == record.run_id
     assert_undoubled(again)
     extend(again, True, 2)
-    assert run_sweep(open_sweep(tmp_path, "s"), QUIET, function=lookup).reason == "done"
+    assert run_sweep(open_sweep(Where(tmp_path), "s"), QUIET, function=lookup).reason == "done"
     assert sorted(record.trial for record in again.records()) == [0, 1, 2, 3, 4, 5]
     with pytest.raises(UserError, match="has 6 trials already"):
         extend(again, False, 6)
@@ -269,7 +269,7 @@ def test_rungs_limits_and_a_pareto_front_through_ray(
     space = Space.model_validate({"name": "table", "tune": TUNE, **AIMS})
     sweep = create_sweep(tmp_path, "aims", space, SweepSettings(sampler="random"), trials=14, data=DATA)
     run_sweep(sweep, RunSettings(quiet=True, most=2), function=with_rungs, data=str(tmp_path))
-    again = open_sweep(tmp_path, "aims")
+    again = open_sweep(Where(tmp_path), "aims")
     records = {record.trial: record for record in again.records()}
     assert len(records) == 14
     assert {record.state for record in records.values()} == {"complete", "pruned"}
@@ -339,7 +339,7 @@ def test_the_command_line_on_real_training(tmp_path: Path, capsys: pytest.Captur
     for number in (0, 1):
         left = sorted(path.name for path in (folder / "trials" / str(number)).iterdir())
         assert left == ["genotype.json", "result.json"]
-    handle = open_sweep(tmp_path, "tiny")
+    handle = open_sweep(Where(tmp_path), "tiny")
     for run in runs_of(handle).values():
         for metric in (
             "search/acc_train",
@@ -403,11 +403,11 @@ def test_ctrl_c_once_stops_cleanly_and_resume_ends_it(tmp_path: Path) -> None:
                 process.send_signal(signal.SIGINT)
         assert process.wait(timeout=120) == 130, "".join(said)
     assert "resume cut" in "".join(said)
-    sweep = open_sweep(tmp_path, "cut")
+    sweep = open_sweep(Where(tmp_path), "cut")
     states = {record.trial: record.state for record in sweep.records()}
     assert states[0] == "complete"
     assert states[1] == "waiting"
     assert command_line(["resume", "cut", "-q", "--home", str(tmp_path)]) == 0
-    again = open_sweep(tmp_path, "cut")
+    again = open_sweep(Where(tmp_path), "cut")
     assert [record.state for record in again.records()] == ["complete"] * 3
     assert_undoubled(again)

@@ -5,13 +5,19 @@ from __future__ import annotations
 import json
 import os
 import sys
-from pathlib import Path
 from typing import Any
 
 import click
 
 from pcdarts_tune.cli.option_groups import execution_options
-from pcdarts_tune.cli.options import NearestChoice, device_option, home_option, json_option, verbosity_options
+from pcdarts_tune.cli.options import (
+    NearestChoice,
+    device_option,
+    home_options,
+    json_option,
+    verbosity_options,
+)
+from pcdarts_tune.home import Where
 from pcdarts_tune.machine import choose_device
 from pcdarts_tune.say import verbosity
 from pcdarts_tune.tasks import DEFAULTS, NAMES_OF_PRECISIONS, Given
@@ -51,7 +57,7 @@ from pcdarts_tune.tasks import DEFAULTS, NAMES_OF_PRECISIONS, Given
     show_default=True,
     help="Time, about.",
 )
-@home_option
+@home_options
 @json_option
 @verbosity_options
 def command(
@@ -66,7 +72,7 @@ def command(
     layers: int,
     repeats: int,
     seconds: float,
-    home: Path,
+    where: Where,
     as_json: bool,
 ) -> None:
     """Time both forms of the same mathematics, one step of each in turn, and measure the peak memory of a weight step.
@@ -87,7 +93,7 @@ def command(
     from pcdarts_tune.core.benchmark import compare
     from pcdarts_tune.machine import set_threads
 
-    where = choose_device(device)
+    torch_device = choose_device(device)
     set_threads(threads or torch.get_num_threads())
 
     def note(line: str) -> None:
@@ -96,7 +102,7 @@ def command(
 
     result = compare(
         stage,
-        where,
+        torch_device,
         batch=batch,
         k=k,
         channels=channels,

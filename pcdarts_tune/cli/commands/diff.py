@@ -8,7 +8,8 @@ from pathlib import Path
 import click
 
 from pcdarts_tune.cli.completing import runs
-from pcdarts_tune.cli.options import home_option, json_option, tracking_uri_option, verbosity_options
+from pcdarts_tune.cli.options import json_option, store_options, verbosity_options
+from pcdarts_tune.home import Where
 from pcdarts_tune.say import say
 
 
@@ -21,13 +22,10 @@ from pcdarts_tune.say import say
     type=click.Path(dir_okay=False, path_type=Path),
     help="Draw both genotypes in one picture: .svg or .png.",
 )
-@home_option
-@tracking_uri_option
+@store_options
 @json_option
 @verbosity_options
-def command(
-    run_a: str, run_b: str, output: Path | None, home: Path, tracking_uri: str | None, as_json: bool
-) -> None:
+def command(run_a: str, run_b: str, output: Path | None, where: Where, as_json: bool) -> None:
     """Compare two runs: settings that differ, numbers, and cells.
 
     RUN is an MLflow run id or its first digits, SWEEP:TRIAL, a model's name (its champion), model@alias, model/version,
@@ -46,7 +44,7 @@ def command(
     from pcdarts_tune.lineage.differences import differences
     from pcdarts_tune.lineage.references import Finder
 
-    finder = Finder(home, tracking_uri)
+    finder = Finder(where)
     a, b = describe(finder.find(run_a)), describe(finder.find(run_b))
     found = differences(a, b)
     if output is not None:

@@ -10,12 +10,11 @@ import click
 from pcdarts_tune.cli.completing import spaces
 from pcdarts_tune.cli.options import (
     data_option,
-    home_option,
     json_option,
-    study_uri_option,
-    tracking_uri_option,
+    study_options,
     verbosity_options,
 )
+from pcdarts_tune.home import Where
 
 _MARKS = {"ok": "ok  ", "warn": "warn", "fail": "FAIL"}
 
@@ -32,9 +31,7 @@ _MARKS = {"ok": "ok  ", "warn": "warn", "fail": "FAIL"}
 @click.option(
     "--ray", is_flag=True, help="Start Ray (or join it at --address) and run a task; takes some seconds."
 )
-@home_option
-@tracking_uri_option
-@study_uri_option
+@study_options
 @json_option
 @verbosity_options
 def command(
@@ -42,9 +39,7 @@ def command(
     data: Path | None,
     address: str | None,
     ray: bool,
-    home: Path,
-    tracking_uri: str | None,
-    study_uri: str | None,
+    where: Where,
     as_json: bool,
 ) -> int:
     """Look whether everything is there that a sweep needs: versions, GPU and driver, cores and memory (also of a
@@ -61,7 +56,7 @@ def command(
     from pcdarts_tune.doctor.examine import Scope, examine
 
     checks = []
-    for check in examine(Scope(home, tracking_uri, study_uri, space, data, address, ray)):
+    for check in examine(Scope(where, space, data, address, ray)):
         checks.append(check)
         if not as_json:
             click.echo(f"{_MARKS[check.status]}  {check.name}: {check.said}")

@@ -8,7 +8,8 @@ from typing import Literal
 import click
 
 from pcdarts_tune.cli.completing import genotypes
-from pcdarts_tune.cli.options import NearestChoice, home_option, tracking_uri_option, verbosity_options
+from pcdarts_tune.cli.options import NearestChoice, store_options, verbosity_options
+from pcdarts_tune.home import Where
 from pcdarts_tune.say import say
 
 
@@ -28,15 +29,13 @@ from pcdarts_tune.say import say
     show_default=True,
     help="Which cell to draw.",
 )
-@home_option
-@tracking_uri_option
+@store_options
 @verbosity_options
 def command(
     genotype: str,
     output: Path,
     cell: Literal["both", "normal", "reduce"],
-    home: Path,
-    tracking_uri: str | None,
+    where: Where,
 ) -> None:
     """Draw the cells of GENOTYPE: a JSON file, a published name such as PC_DARTS_cifar, or an MLflow run id.
 
@@ -48,6 +47,6 @@ def command(
     from pcdarts_tune.drawing.cells import draw_genotype
     from pcdarts_tune.sweeps.sources import read_genotype
 
-    found = read_genotype(genotype, home=home, tracking_uri=tracking_uri).genotype
+    found = read_genotype(genotype, where).genotype
     draw_genotype(found, output, which=cell)
     say(f"wrote {output}")

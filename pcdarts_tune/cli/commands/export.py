@@ -8,7 +8,8 @@ from pathlib import Path
 import click
 
 from pcdarts_tune.cli.completing import models
-from pcdarts_tune.cli.options import home_option, json_option, tracking_uri_option, verbosity_options
+from pcdarts_tune.cli.options import json_option, store_options, verbosity_options
+from pcdarts_tune.home import Where
 
 
 @click.command("export", short_help="Write a model as ONNX, torch.export or safetensors.")
@@ -20,13 +21,10 @@ from pcdarts_tune.cli.options import home_option, json_option, tracking_uri_opti
 @click.option(
     "-o", "--output", metavar="FILE", required=True, type=click.Path(path_type=Path, dir_okay=False)
 )
-@home_option
-@tracking_uri_option
+@store_options
 @json_option
 @verbosity_options
-def command(
-    model: str, form: str | None, output: Path, home: Path, tracking_uri: str | None, as_json: bool
-) -> int:
+def command(model: str, form: str | None, output: Path, where: Where, as_json: bool) -> int:
     """Write MODEL as one file, read it back and compare it with the model.
 
     ONNX (needs the extra `onnx`: `uv sync --extra onnx`) and pt2 take `images`, uint8 (N, H, W, C) of the model's image size,
@@ -50,7 +48,7 @@ def command(
                 f"-o {output}: the suffix names no format",
                 hint=f"end it with {', '.join('.' + name for name in FORMATS)}, or give --format",
             )
-    loaded = load_model(find_model(model, home=home, tracking_uri=tracking_uri))
+    loaded = load_model(find_model(model, where))
     difference = export_model(loaded, output, form)
     height, width, channels = image_shape(loaded)
     if as_json:

@@ -10,12 +10,11 @@ from pcdarts_tune.cli.completing import sweeps
 from pcdarts_tune.cli.option_groups import RunOptions, run_options
 from pcdarts_tune.cli.options import (
     data_option,
-    home_option,
     json_option,
-    study_uri_again_option,
-    tracking_uri_option,
+    sweep_options,
     verbosity_options,
 )
+from pcdarts_tune.home import Where
 
 
 class More(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # generic in click 8.5
@@ -39,9 +38,7 @@ class More(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # generic 
 )
 @data_option
 @run_options
-@home_option
-@tracking_uri_option
-@study_uri_again_option
+@sweep_options
 @json_option
 @verbosity_options
 def command(
@@ -49,9 +46,7 @@ def command(
     trials: tuple[bool, int],
     data: Path | None,
     run: RunOptions,
-    home: Path,
-    tracking_uri: str | None,
-    study_uri: str | None,
+    where: Where,
     as_json: bool,
 ) -> int:
     """Give SWEEP more trials and run them; the sampler knows the old ones.
@@ -65,9 +60,9 @@ def command(
     from pcdarts_tune.sweeps import launch
     from pcdarts_tune.sweeps.sweep import open_sweep
 
-    handle = open_sweep(home, sweep, tracking_uri, study_uri)
+    handle = open_sweep(where, sweep)
     images = launch.load_images_of(handle, data)
-    launch.check_before(home, run.settings(), handle.tracking_uri, handle.settings.storage)
+    launch.check_before(where.home, run.settings(), handle.tracking_uri, handle.settings.storage)
     with handle.lock():  # nobody may be running it while its target changes
         launch.extend(handle, *trials)
     return launch.run_to_the_end(handle, run.settings(), images, as_json=as_json)

@@ -11,18 +11,18 @@ from pcdarts_tune.cli.option_groups import execution_options, worker_options
 from pcdarts_tune.cli.options import (
     data_option,
     device_option,
-    home_option,
     json_option,
     register_option,
     require_tracking,
     seed_option,
     set_option,
     space_option,
+    store_options,
     track_option,
-    tracking_uri_option,
     verbosity_options,
 )
 from pcdarts_tune.cli.trained import conclude
+from pcdarts_tune.home import Where
 from pcdarts_tune.machine import choose_device
 from pcdarts_tune.say import say, verbosity
 from pcdarts_tune.tasks import DEFAULTS, Division, Given
@@ -48,8 +48,7 @@ from pcdarts_tune.tracking.tags import Tag
 @track_option
 @device_option
 @execution_options()
-@home_option
-@tracking_uri_option
+@store_options
 @json_option
 @verbosity_options
 def command(
@@ -65,8 +64,7 @@ def command(
     track: bool,
     device: str,
     given: Given,
-    home: Path,
-    tracking_uri: str | None,
+    where: Where,
     as_json: bool,
 ) -> None:
     """Give MODEL a new classifier, train it on another data set, evaluate it once on the test split, and write the new
@@ -93,12 +91,12 @@ def command(
     from pcdarts_tune.training.work import Retraining
 
     require_tracking(register, track)
-    initial, loaded = Initial.find(model, home=home, tracking_uri=tracking_uri, freeze=freeze)
+    initial, loaded = Initial.find(model, where, freeze=freeze)
     resolved = finetuning_space(load_space(space), loaded, settings, freeze=freeze)
     division.check(resolved.retrain.batch_size)
-    where = choose_device(device)
+    torch_device = choose_device(device)
     quiet = verbosity() < 0
-    images = load_images(resolved, data, home, quiet=quiet)
+    images = load_images(resolved, data, where.home, quiet=quiet)
     check_channels(loaded, images)
     say(in_words(loaded, resolved, images, freeze=freeze))
     seed = resolved.seed if seed is None else seed
@@ -109,11 +107,11 @@ def command(
         tags = {Tag.KIND: "finetuning", **initial.tags()}
         short = Path(initial.name).name if Path(initial.name).is_absolute() else initial.name
         name = f"{short} fine-tuning on {images.name}"
-        tracked = Tracked.at(home, tracking_uri, resolved.name, name, tags)
+        tracked = Tracked.at(where, resolved.name, name, tags)
     done = retrain(
         work,
         output.absolute(),
-        device=where,
+        device=torch_device,
         tracked=tracked,
         origin={"finetuned_from": initial.to_dict()},
         quiet=quiet,
@@ -123,7 +121,7 @@ def command(
         work,
         done,
         output,
-        home=home,
+        where=where,
         register=register,
         tracked=tracked,
         as_json=as_json,

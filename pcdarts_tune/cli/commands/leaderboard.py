@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 from pcdarts_tune.cli.completing import sweeps
-from pcdarts_tune.cli.options import home_option, json_option, verbosity_options
+from pcdarts_tune.cli.options import home_options, json_option, verbosity_options
+from pcdarts_tune.home import Where
 
 
 @click.command("leaderboard", short_help="A sweep's trials, best first.")
 @click.argument("sweep", shell_complete=sweeps)
-@home_option
+@home_options
 @json_option
 @verbosity_options
-def command(sweep: str, home: Path, as_json: bool) -> None:
+def command(sweep: str, where: Where, as_json: bool) -> None:
     """The trials of SWEEP, best first, those that failed with their reason.
 
     Accuracy is that of the derived network on held-out images; params and MACs are those of the retraining network; skips
@@ -38,7 +37,7 @@ def command(sweep: str, home: Path, as_json: bool) -> None:
     from pcdarts_tune.sweeps.leaderboard import leaderboard_json, print_leaderboard
     from pcdarts_tune.sweeps.sweep import open_sweep
 
-    handle = open_sweep(home, sweep)
+    handle = open_sweep(where, sweep)
     records = handle.records()
     if as_json:
         click.echo(leaderboard_json(records))

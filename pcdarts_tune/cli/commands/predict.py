@@ -10,12 +10,12 @@ import click
 from pcdarts_tune.cli.completing import models
 from pcdarts_tune.cli.options import (
     device_option,
-    home_option,
     json_option,
-    tracking_uri_option,
+    store_options,
     verbosity_options,
 )
 from pcdarts_tune.errors import UserError, visible
+from pcdarts_tune.home import Where
 from pcdarts_tune.machine import choose_device
 
 
@@ -23,16 +23,14 @@ from pcdarts_tune.machine import choose_device
 @click.argument("model", shell_complete=models)
 @click.argument("images", metavar="IMAGE...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @device_option
-@home_option
-@tracking_uri_option
+@store_options
 @json_option
 @verbosity_options
 def command(
     model: str,
     images: tuple[Path, ...],
     device: str,
-    home: Path,
-    tracking_uri: str | None,
+    where: Where,
     as_json: bool,
 ) -> int:
     """Print the likeliest class of each IMAGE and its probability.
@@ -49,7 +47,7 @@ def command(
     from pcdarts_tune.models.model import load_model
     from pcdarts_tune.tracking.registry import find_model
 
-    loaded = load_model(find_model(model, home=home, tracking_uri=tracking_uri), choose_device(device))
+    loaded = load_model(find_model(model, where), choose_device(device))
     unreadable = 0
     for image in images:
         try:

@@ -12,16 +12,14 @@ from pcdarts_tune.cli.option_groups import execution_options, worker_options
 from pcdarts_tune.cli.options import (
     data_option,
     device_option,
-    home_option,
     json_option,
     model_option,
     seed_option,
     set_option,
-    study_uri_again_option,
-    tracking_uri_option,
+    sweep_options,
     verbosity_options,
 )
-from pcdarts_tune.home import home_flag
+from pcdarts_tune.home import Where
 from pcdarts_tune.machine import choose_device
 from pcdarts_tune.say import say, verbosity
 from pcdarts_tune.tasks import Division, Given
@@ -72,9 +70,7 @@ from pcdarts_tune.tasks import Division, Given
 @device_option
 @worker_options
 @execution_options("the sweep's")
-@home_option
-@tracking_uri_option
-@study_uri_again_option
+@sweep_options
 @json_option
 @verbosity_options
 def command(
@@ -93,9 +89,7 @@ def command(
     device: str,
     division: Division,
     given: Given,
-    home: Path,
-    tracking_uri: str | None,
-    study_uri: str | None,
+    where: Where,
     as_json: bool,
 ) -> None:
     """Retrain the best genotype of SWEEP with the space's retraining recipe, evaluate it once on the test split, log
@@ -134,7 +128,7 @@ def command(
     from pcdarts_tune.promotion.registering import Request
 
     request = Request(
-        home,
+        where,
         sweep,
         trial=trial,
         run_id=run_id,
@@ -142,8 +136,6 @@ def command(
         data=data,
         seed=seed,
         settings=settings,
-        tracking_uri=tracking_uri,
-        study_uri=study_uri,
         force=force,
         candidates=candidates,
         seeds=seeds,
@@ -158,7 +150,7 @@ def command(
         )
     except KeyboardInterrupt:
         say(
-            f"to go on where it stopped: pcdarts-tune promote {sweep}{home_flag(home)}, with the same options"
+            f"to go on where it stopped: pcdarts-tune promote {sweep}{where.home_flag}, with the same options"
         )
         raise
     if not promoted.champion:
@@ -183,5 +175,5 @@ def command(
     )
     click.echo(f"MLflow run {promoted.run_id}")
     name = f"{promoted.model}@champion" if promoted.champion else f"{promoted.model}/{promoted.version}"
-    say(f"next: pcdarts-tune predict {name} IMAGE...{home_flag(home)}")
-    say(f"where it comes from: pcdarts-tune show {name}{home_flag(home)}")
+    say(f"next: pcdarts-tune predict {name} IMAGE...{where.home_flag}")
+    say(f"where it comes from: pcdarts-tune show {name}{where.home_flag}")

@@ -8,7 +8,8 @@ from pathlib import Path
 import click
 
 from pcdarts_tune.cli.completing import sweeps
-from pcdarts_tune.cli.options import home_option, json_option, verbosity_options
+from pcdarts_tune.cli.options import home_options, json_option, verbosity_options
+from pcdarts_tune.home import Where
 from pcdarts_tune.say import say
 
 
@@ -20,10 +21,10 @@ from pcdarts_tune.say import say
     type=click.Path(dir_okay=False, path_type=Path),
     help="The page.  [default: SWEEP.html here]",
 )
-@home_option
+@home_options
 @json_option
 @verbosity_options
-def command(sweep: str, output: Path | None, home: Path, as_json: bool) -> None:
+def command(sweep: str, output: Path | None, where: Where, as_json: bool) -> None:
     """Write what SWEEP came to as one HTML page that needs no network: a summary in words, the leaderboard, the course of
     the search, which settings matter, accuracy against size, the best cells with their alphas, what it cost, what failed
     and why, and how to run it again. It reads the sweep's study alone, also while the sweep runs.
@@ -38,7 +39,7 @@ def command(sweep: str, output: Path | None, home: Path, as_json: bool) -> None:
     from pcdarts_tune.reporting.report import report_json, write_report
     from pcdarts_tune.sweeps.sweep import open_sweep
 
-    handle = open_sweep(home, sweep)
+    handle = open_sweep(where, sweep)
     target = output or Path(f"{handle.name}.html")
     facts = write_report(handle, target)
     if as_json:

@@ -11,12 +11,11 @@ from pcdarts_tune.cli.completing import runs
 from pcdarts_tune.cli.options import (
     data_option,
     device_option,
-    home_option,
     json_option,
-    tracking_uri_option,
+    store_options,
     verbosity_options,
 )
-from pcdarts_tune.home import home_flag
+from pcdarts_tune.home import Where
 from pcdarts_tune.say import say, verbosity
 
 
@@ -25,8 +24,7 @@ from pcdarts_tune.say import say, verbosity
 @data_option
 @click.option("--force", is_flag=True, help="Run it on other images than the original had.")
 @device_option
-@home_option
-@tracking_uri_option
+@store_options
 @json_option
 @verbosity_options
 def command(
@@ -34,8 +32,7 @@ def command(
     data: Path | None,
     force: bool,
     device: str,
-    home: Path,
-    tracking_uri: str | None,
+    where: Where,
     as_json: bool,
 ) -> None:
     """Run RUN again from its record (space, hyperparameters, seed, threads) into a new MLflow run tagged
@@ -59,16 +56,16 @@ def command(
     from pcdarts_tune.lineage.references import Finder
     from pcdarts_tune.lineage.reproduce import Conditions, reproduce
 
-    recorded = Recorded.read(Finder(home, tracking_uri).find(run), home)
+    recorded = Recorded.read(Finder(where).find(run), where)
     quiet = verbosity() < 0
     try:
-        done = reproduce(recorded, Conditions(home, device, data, force, quiet))
+        done = reproduce(recorded, Conditions(where, device, data, force, quiet))
     except KeyboardInterrupt:
-        say(f"to go on where it stopped: pcdarts-tune reproduce {run}{home_flag(home)}")
+        say(f"to go on where it stopped: pcdarts-tune reproduce {run}{where.home_flag}")
         raise
     if as_json:
         click.echo(json.dumps(done.to_dict()))
     else:
         click.echo(f"{recorded.kind} {recorded.name}: {done.verdict}")
         click.echo(f"MLflow run {done.run_id}")
-    say(f"side by side: pcdarts-tune diff {recorded.run_id[:12]} {done.run_id[:12]}{home_flag(home)}")
+    say(f"side by side: pcdarts-tune diff {recorded.run_id[:12]} {done.run_id[:12]}{where.home_flag}")

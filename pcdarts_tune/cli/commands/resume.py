@@ -10,30 +10,25 @@ from pcdarts_tune.cli.completing import sweeps
 from pcdarts_tune.cli.option_groups import RunOptions, run_options
 from pcdarts_tune.cli.options import (
     data_option,
-    home_option,
     json_option,
-    study_uri_again_option,
-    tracking_uri_option,
+    sweep_options,
     verbosity_options,
 )
+from pcdarts_tune.home import Where
 
 
 @click.command("resume", short_help="Go on with a sweep that was interrupted.")
 @click.argument("sweep", shell_complete=sweeps)
 @data_option
 @run_options
-@home_option
-@tracking_uri_option
-@study_uri_again_option
+@sweep_options
 @json_option
 @verbosity_options
 def command(
     sweep: str,
     data: Path | None,
     run: RunOptions,
-    home: Path,
-    tracking_uri: str | None,
-    study_uri: str | None,
+    where: Where,
     as_json: bool,
 ) -> int:
     """Go on with SWEEP after Ctrl-C, a crash, a reboot or a spent time budget: trials that ended stay, those that ran
@@ -50,9 +45,9 @@ def command(
     from pcdarts_tune.sweeps.runner import trials_left
     from pcdarts_tune.sweeps.sweep import open_sweep
 
-    handle = open_sweep(home, sweep, tracking_uri, study_uri)
+    handle = open_sweep(where, sweep)
     images = launch.load_images_of(handle, data)
     left = trials_left(handle) > 0  # else there is nothing to do but to deliver
     storage = handle.settings.storage
-    launch.check_before(home, run.settings(), handle.tracking_uri, storage, goes_on=left)
+    launch.check_before(where.home, run.settings(), handle.tracking_uri, storage, goes_on=left)
     return launch.run_to_the_end(handle, run.settings(), images, as_json=as_json)

@@ -12,18 +12,18 @@ from pcdarts_tune.cli.option_groups import execution_options, worker_options
 from pcdarts_tune.cli.options import (
     data_option,
     device_option,
-    home_option,
     json_option,
     register_option,
     require_tracking,
     seed_option,
     set_option,
     space_option,
+    store_options,
     track_option,
-    tracking_uri_option,
     verbosity_options,
 )
 from pcdarts_tune.cli.trained import conclude
+from pcdarts_tune.home import Where
 from pcdarts_tune.machine import choose_device
 from pcdarts_tune.say import verbosity
 from pcdarts_tune.tasks import DEFAULTS, Division, Given
@@ -64,8 +64,7 @@ from pcdarts_tune.tracking.tags import Tag
 @track_option
 @device_option
 @execution_options()
-@home_option
-@tracking_uri_option
+@store_options
 @json_option
 @verbosity_options
 def command(
@@ -82,8 +81,7 @@ def command(
     track: bool,
     device: str,
     given: Given,
-    home: Path,
-    tracking_uri: str | None,
+    where: Where,
     as_json: bool,
 ) -> None:
     """Train GENOTYPE with the retraining recipe of a space, evaluate it once on the test split, and write the model.
@@ -123,10 +121,10 @@ def command(
     require_tracking(register, track)
     resolved = read_space(space, settings)
     division.check(resolved.retrain.batch_size)
-    source = read_genotype(genotype, home=home, tracking_uri=tracking_uri)
-    others = named_baselines(baselines, home, tracking_uri)
-    where = choose_device(device)
-    images = load_images(resolved, data, home, quiet=verbosity() < 0)
+    source = read_genotype(genotype, where)
+    others = named_baselines(baselines, where)
+    torch_device = choose_device(device)
+    images = load_images(resolved, data, where.home, quiet=verbosity() < 0)
     seed = resolved.seed if seed is None else seed
     execution, workers = given.over(DEFAULTS), division.crew(device)
     tracked = None
@@ -135,14 +133,14 @@ def command(
         if source.run_id is not None:
             tags[Tag.TRIAL_RUN] = source.run_id
         name = f"{source.origin} retraining"
-        tracked = Tracked.at(home, tracking_uri, resolved.name, name, tags)
+        tracked = Tracked.at(where, resolved.name, name, tags)
     if seeds > 1 or baselines:
         wanted = SeveralSeeds(
             output.absolute(),
             resolved,
             images,
             tuple(range(seed, seed + seeds)),
-            where,
+            torch_device,
             tracked,
             verbosity() < 0,
             execution,
@@ -159,7 +157,7 @@ def command(
     done = retrain(
         work,
         output.absolute(),
-        device=where,
+        device=torch_device,
         tracked=tracked,
         origin={"genotype": source.origin},
         quiet=verbosity() < 0,
@@ -167,4 +165,4 @@ def command(
     )
     if tracked is not None and source.run_id is not None and done.run_id is not None:
         tracked.store.set_tags(source.run_id, {Tag.RETRAINING_RUN: done.run_id})
-    conclude(work, done, output, home=home, register=register, tracked=tracked, as_json=as_json)
+    conclude(work, done, output, where=where, register=register, tracked=tracked, as_json=as_json)

@@ -11,14 +11,14 @@ from pcdarts_tune.cli.option_groups import execution_options
 from pcdarts_tune.cli.options import (
     data_option,
     device_option,
-    home_option,
     json_option,
     seed_option,
     set_option,
     space_option,
-    tracking_uri_option,
+    store_options,
     verbosity_options,
 )
+from pcdarts_tune.home import Where
 from pcdarts_tune.machine import choose_device
 from pcdarts_tune.say import say, verbosity
 from pcdarts_tune.tasks import DEFAULTS, Given
@@ -40,8 +40,7 @@ from pcdarts_tune.tasks import DEFAULTS, Given
 )
 @device_option
 @execution_options()
-@home_option
-@tracking_uri_option
+@store_options
 @json_option
 @verbosity_options
 def command(
@@ -53,8 +52,7 @@ def command(
     track: bool,
     device: str,
     given: Given,
-    home: Path,
-    tracking_uri: str | None,
+    where: Where,
     as_json: bool,
 ) -> None:
     """Search once, with the space's own values for what it would tune, and print the genotype as JSON.
@@ -73,16 +71,16 @@ def command(
     from pcdarts_tune.training.searching import Searching, search
 
     resolved = read_space(space, settings)
-    where = choose_device(device)
-    images = load_images(resolved, data, home, quiet=verbosity() < 0)
+    torch_device = choose_device(device)
+    images = load_images(resolved, data, where.home, quiet=verbosity() < 0)
     seed = resolved.seed if seed is None else seed
     work = Searching(resolved, images, seed, given.over(DEFAULTS))
     checkpoint = None if output is None else output.with_name(f"{output.name}.checkpoint").absolute()
     tracked = None
     if track:
         name = f"{resolved.name} search, seed {work.seed}"
-        tracked = Tracked.at(home, tracking_uri, resolved.name, name)
-    found = search(work, checkpoint=checkpoint, device=where, tracked=tracked, quiet=verbosity() < 0)
+        tracked = Tracked.at(where, resolved.name, name)
+    found = search(work, checkpoint=checkpoint, device=torch_device, tracked=tracked, quiet=verbosity() < 0)
     if output is not None and checkpoint is not None:
         write_json(output, found.genotype.to_dict())
         if found.undelivered is None:

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import click
 
 from pcdarts_tune.cli.completing import runs
-from pcdarts_tune.cli.options import home_option, json_option, tracking_uri_option, verbosity_options
-from pcdarts_tune.home import home_flag
+from pcdarts_tune.cli.options import json_option, store_options, verbosity_options
+from pcdarts_tune.home import Where
 from pcdarts_tune.say import say
 
 
 @click.command("show", short_help="What a run is, where it comes from, what came of it.")
 @click.argument("run", shell_complete=runs)
-@home_option
-@tracking_uri_option
+@store_options
 @json_option
 @verbosity_options
-def command(run: str, home: Path, tracking_uri: str | None, as_json: bool) -> None:
+def command(run: str, where: Where, as_json: bool) -> None:
     """Show RUN: its result, hyperparameters and genotype; where it comes from (model, retraining, trial, sweep), what
     came of it, and the commands to go on with.
 
@@ -40,10 +38,10 @@ def command(run: str, home: Path, tracking_uri: str | None, as_json: bool) -> No
     from pcdarts_tune.lineage.describe import describe
     from pcdarts_tune.lineage.references import Finder
 
-    subject = describe(Finder(home, tracking_uri).find(run))
+    subject = describe(Finder(where).find(run))
     if as_json:
         click.echo(json.dumps(subject.to_dict()))
         return
-    print_subject(subject, home_flag(home))
-    if subject.kind == "model" and run in sweep_names(home):
-        say(f"there is a sweep of that name too: pcdarts-tune show sweep:{run}{home_flag(home)}")
+    print_subject(subject, where.home_flag)
+    if subject.kind == "model" and run in sweep_names(where.home):
+        say(f"there is a sweep of that name too: pcdarts-tune show sweep:{run}{where.home_flag}")

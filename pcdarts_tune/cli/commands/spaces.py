@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from pcdarts_tune.cli import completing
-from pcdarts_tune.cli.options import home_option, json_option, verbosity_options
+from pcdarts_tune.cli.options import home_options, json_option, verbosity_options
+from pcdarts_tune.home import Where
 
 if TYPE_CHECKING:
     from pcdarts_tune.spaces.space import Space
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 @click.command("spaces", short_help="List the search spaces, or show one.")
 @click.argument("name", required=False, metavar="[NAME|FILE]", shell_complete=completing.spaces)
-@home_option
+@home_options
 @json_option
 @verbosity_options
-def command(name: str | None, home: Path, as_json: bool) -> None:
+def command(name: str | None, where: Where, as_json: bool) -> None:
     """List the search spaces with what is tuned in each; with NAME or a YAML FILE, print that space as YAML with every
     value filled in. A file with mistakes is refused with all of them.
 

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import click
 
 from pcdarts_tune.cli.completing import sweeps
-from pcdarts_tune.cli.options import home_option, json_option, verbosity_options
+from pcdarts_tune.cli.options import home_options, json_option, verbosity_options
+from pcdarts_tune.home import Where
 from pcdarts_tune.say import say
 
 
 @click.command("status", short_help="How far a sweep is.")
 @click.argument("sweep", required=False, shell_complete=sweeps)
-@home_option
+@home_options
 @json_option
 @verbosity_options
-def command(sweep: str | None, home: Path, as_json: bool) -> None:
+def command(sweep: str | None, where: Where, as_json: bool) -> None:
     """How far SWEEP is: its trials by state, the best so far, whether a process runs it, and what to do next; without
     SWEEP, the names of all sweeps.
 
@@ -32,12 +32,12 @@ def command(sweep: str | None, home: Path, as_json: bool) -> None:
     from pcdarts_tune.sweeps.sweep import counts, open_sweep
 
     if sweep is None:
-        names = sweep_names(home)
+        names = sweep_names(where.home)
         if not names and not as_json:
-            say(f"no sweep in {home} yet; pcdarts-tune sweep --space quickstart --trials 4")
+            say(f"no sweep in {where.home} yet; pcdarts-tune sweep --space quickstart --trials 4")
         click.echo(json.dumps(names) if as_json else "\n".join(names))
         return
-    handle = open_sweep(home, sweep)
+    handle = open_sweep(where, sweep)
     records, target, running = (handle.records(), handle.target, handle.running)
     states = counts(records)
     best = records[0] if records and records[0].objective is not None else None

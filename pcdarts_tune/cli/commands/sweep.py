@@ -13,15 +13,14 @@ from pcdarts_tune.cli.goal_options import goal_options
 from pcdarts_tune.cli.option_groups import RunOptions, execution_options, run_options
 from pcdarts_tune.cli.options import (
     data_option,
-    home_option,
     json_option,
     seed_option,
     set_option,
     space_option,
-    study_uri_option,
-    tracking_uri_option,
+    study_options,
     verbosity_options,
 )
+from pcdarts_tune.home import Where
 from pcdarts_tune.say import say
 from pcdarts_tune.tasks import DEFAULTS, Given
 
@@ -50,15 +49,13 @@ if TYPE_CHECKING:
     show_default=True,
     help="Start a trial whose process was lost again, from its checkpoint, so often.",
 )
-@home_option
 @click.option(
     "--storage",
     metavar="URL|DIR",
     help="Where trials keep checkpoints, when nodes do not share --home: a folder that all of them reach, or an object "
     "store (s3://BUCKET/FOLDER, gs://…).  [default: the sweep's folder in --home]",
 )
-@tracking_uri_option
-@study_uri_option
+@study_options
 @click.option("--plan", is_flag=True, help="Say what would be run, and write nothing.")
 @json_option
 @verbosity_options
@@ -73,10 +70,8 @@ def command(
     run: RunOptions,
     given: Given,
     max_failures: int,
-    home: Path,
+    where: Where,
     storage: str | None,
-    tracking_uri: str | None,
-    study_uri: str | None,
     plan: bool,
     as_json: bool,
 ) -> int:
@@ -107,19 +102,19 @@ def command(
         seed=resolved.seed if seed is None else seed,
         sampler=resolved.sampler,
         data_root=None if data is None else str(data),
-        tracking_uri=tracking_uri,
-        study_uri=study_uri,
+        tracking_uri=where.tracking_uri,
+        study_uri=where.study_uri,
         storage=None if storage is None else check_address(storage),
         max_failures=max_failures,
         **given.over(DEFAULTS).arguments(),
     )
-    name = launch.choose_name(home, name, resolved)
+    name = launch.choose_name(where.home, name, resolved)
     if plan:
-        _plan(name, resolved, (space, settings), goals, wanted, trials, run, data, home, as_json)
+        _plan(name, resolved, (space, settings), goals, wanted, trials, run, data, where, as_json)
         return 0
-    launch.check_before(home, run.settings(), tracking_uri, wanted.storage)
-    images = launch.load_images(resolved, data, home)
-    sweep = create_sweep(home, name, resolved, wanted, trials=trials, data=about_images(images))
+    launch.check_before(where.home, run.settings(), where.tracking_uri, wanted.storage)
+    images = launch.load_images(resolved, data, where.home)
+    sweep = create_sweep(where.home, name, resolved, wanted, trials=trials, data=about_images(images))
     return launch.run_to_the_end(sweep, run.settings(), images, as_json=as_json)
 
 
@@ -132,7 +127,7 @@ def _plan(
     trials: int,
     run: RunOptions,
     data: Path | None,
-    home: Path,
+    where: Where,
     as_json: bool,
 ) -> None:
     # PyTorch's profiler, which measures memory on a CPU, announces itself on stderr otherwise
@@ -142,7 +137,7 @@ def _plan(
     from pcdarts_tune.planning.plan import PlanRequest, make_plan
     from pcdarts_tune.planning.show import as_text
 
-    images, assumed = planned_images(space, data, home)
+    images, assumed = planned_images(space, data, where.home)
     flags = flag_origins(click.get_current_context())
     configuration = origins(space, *given) | {goal.key: goal.origin.split()[0] for goal in goals}
     request = PlanRequest(name, space, wanted, trials, run.settings(), images, configuration, flags, assumed)

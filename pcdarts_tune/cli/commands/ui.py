@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
-from pcdarts_tune.cli.options import home_option, tracking_uri_option, verbosity_options
+from pcdarts_tune.cli.options import store_options, verbosity_options
+from pcdarts_tune.home import Where
 
 
 @click.command("ui", short_help="Open MLflow on what the sweeps recorded.")
@@ -18,10 +17,9 @@ from pcdarts_tune.cli.options import home_option, tracking_uri_option, verbosity
     help="Port on this machine; 0 takes a free one.",
 )
 @click.option("--no-browser", is_flag=True, help="Print the address, open nothing.")
-@home_option
-@tracking_uri_option
+@store_options
 @verbosity_options
-def command(port: int, no_browser: bool, home: Path, tracking_uri: str | None) -> None:
+def command(port: int, no_browser: bool, where: Where) -> None:
     """Start MLflow on this home's store, for this machine alone, and print where to look. Ctrl-C ends it.
 
     With --tracking-uri of a running server, only print (and open) its addresses.
@@ -33,4 +31,4 @@ def command(port: int, no_browser: bool, home: Path, tracking_uri: str | None) -
     """
     from pcdarts_tune.tracking.server import browse
 
-    browse(home, tracking_uri, port=port, open_browser=not no_browser)
+    browse(where, port=port, open_browser=not no_browser)

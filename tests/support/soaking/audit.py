@@ -17,6 +17,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from pcdarts_tune.home import Where
 from pcdarts_tune.spaces import naming
 from pcdarts_tune.sweeps.sweep import SweepHandle, open_sweep
 from pcdarts_tune.tasks import TrialRecord
@@ -31,7 +32,7 @@ Step = tuple[str, int]
 
 def audit(home: Path, name: str, trials: int, failed: int = 0) -> dict[str, int]:
     """Counts of everything that must not be; `failed` trials are to have failed, the others to be complete."""
-    sweep = open_sweep(home, name)
+    sweep = open_sweep(Where(home), name)
     records = sweep.records()
     states = Counter(record.state for record in records)
     numbers = Counter(_trial_numbers(sweep))
@@ -56,7 +57,7 @@ def differences(home: Path, undisturbed: Path, name: str) -> list[str]:
     An evaluation that another trial had done already is not done again, and which trial comes first is chance: its
     epochs are compared where both have them.
     """
-    sweep, reference = open_sweep(home, name), open_sweep(undisturbed, name)
+    sweep, reference = open_sweep(Where(home), name), open_sweep(Where(undisturbed), name)
     ours = {record.trial: record for record in sweep.records()}
     theirs = {record.trial: record for record in reference.records()}
     found = [f"trial {number} is in one alone" for number in ours.keys() ^ theirs.keys()]

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pcdarts_tune.home import SweepFolder
+from pcdarts_tune.home import SweepFolder, Where
 from pcdarts_tune.sweeps.sweep import open_sweep
 from support.soaking.audit import audit
 from support.soaking.driver import Driver, Phase, marked, title
@@ -98,5 +98,5 @@ def soak_given_up(folder: Path, trials: int = 2, max_failures: int = 1) -> dict[
             for pid in workers(driver.mark):
                 os.kill(pid, signal.SIGKILL)
         finish(driver)
-    failed = open_sweep(home, NAME).record(0)
+    failed = open_sweep(Where(home), NAME).record(0)
     return {"reason": failed.reason, "counts": audit(home, NAME, trials, failed=1)}
