@@ -20,15 +20,9 @@ import json
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from pcdarts_tune.errors import UserError
-
-if TYPE_CHECKING:
-    pass
-
-if TYPE_CHECKING:
-    pass
 
 NAMES_OF_PRECISIONS = ("float32", "bf16", "tf32")
 """Those of core.precision.PRECISIONS, which a test compares: naming them here keeps PyTorch out of --help."""
@@ -189,9 +183,6 @@ def ranked(records: list[TrialRecord]) -> list[TrialRecord]:
     return sorted(records, key=place)
 
 
-if TYPE_CHECKING:
-    pass
-
 CPUS, GPUS = "cost/cpus", "cost/gpus"
 """Keys of an outcome's metrics: the share of its machine that the trial had."""
 
@@ -226,19 +217,6 @@ def total(records: Iterable[TrialRecord]) -> dict[str, float]:
     return sums
 
 
-@dataclass(frozen=True)
-class Given:
-    """What was given on the command line; None where nothing was."""
-
-    precision: str | None = None
-    compile: bool | None = None
-    graphs: bool | None = None
-
-    def over(self, defaults: Execution) -> Execution:
-        """The defaults, with what was given in their place."""
-        return replace(defaults, **{key: value for key, value in vars(self).items() if value is not None})
-
-
 Report = Callable[[dict[str, Any]], str | None]
 """Takes a record; why the trial ends at the rung that the record names, None to go on."""
 
@@ -251,46 +229,37 @@ class TrialFunction(Protocol):
 
 @dataclass(frozen=True)
 class Workers:
-    """Who trains; none of it changes what is computed, but for the order of sums.
+    """Who trains: processes of Ray Train, which share every batch, or this process alone.
 
     Attributes:
-        count: of processes.
-        address: of a Ray cluster; None starts Ray here.
-        gpus: one for each worker; None: where there are some.
-        max_failures: how often the workers are started again after one was lost.
-    """
-
-    count: int
-    address: str | None = None
-    gpus: bool | None = None
-    max_failures: int = 3
-
-
-@dataclass(frozen=True)
-class Division:
-    """What was asked for; without any of it one process trains whole batches.
-
-    Attributes:
-        workers: processes of Ray Train.
-        groups: parts of a batch with BatchNorm statistics of their own (core/groups.py); as many as workers by default.
+        count: processes; None for one, and where there is no `address` either, for this process.
+        groups: parts of a batch with BatchNorm statistics of their own (core/steps/groups.py); None for one each
+            process. Nothing else here changes what is computed, but for the order of sums.
         address: of a Ray cluster; None for this machine.
+        device: `cpu`, `cuda` (a GPU for each process), or `auto` for GPUs where there are some.
+        max_failures: how often the processes are started again after one was lost.
     """
 
-    workers: int | None = None
+    count: int | None = None
     groups: int | None = None
     address: str | None = None
+    device: str = "auto"
+    max_failures: int = 3
+
+    @property
+    def distributed(self) -> bool:
+        """Whether Ray Train's processes train, and not this one."""
+        return self.count is not None or self.address is not None
+
+    @property
+    def processes(self) -> int:
+        """How many train."""
+        return self.count or 1
 
     @property
     def parts(self) -> int:
-        """Of a batch."""
-        return self.groups or self.workers or 1
-
-    def crew(self, device: str) -> Workers | None:
-        """Who trains; None for this process. `device`: `cpu`, `cuda` or `auto`."""
-        if self.workers is None and self.address is None:
-            return None
-
-        return Workers(self.workers or 1, self.address, None if device == "auto" else device == "cuda")
+        """Into how many a batch is divided."""
+        return self.groups or self.processes
 
     def check(self, batch_size: int) -> None:
         """Refuse batches that cannot be divided so.
@@ -298,7 +267,7 @@ class Division:
         Raises:
             UserError: naming sizes that can.
         """
-        parts, workers = self.parts, self.workers or 1
+        parts, workers = self.parts, self.processes
         if parts % workers:
             near = max(1, round(parts / workers)) * workers
             raise UserError(

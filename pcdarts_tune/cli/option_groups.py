@@ -1,41 +1,22 @@
 """Options that belong together, handed to a command as one value.
 
-worker_options = gathered(Division, "division", click.option("--workers", ...), click.option("--groups", ...))
-
+@execution_options()
 @worker_options
-def command(division: Division) -> None: ...
-
-`--precision`, `--compile` and `--graphs`, for the commands that train.
-
-@execution_options
-def command(given: Given) -> None:
-    execution = given.over(Execution())
-
-`--workers`, `--groups` and `--address`, for the commands that retrain.
-
-@worker_options
-def command(division: Division) -> None:
-    division.check(space.retrain.batch_size)
-
-Options of the commands that run a sweep: how much of which machines, and for how long.
-
 @run_options
-def command(run: RunOptions) -> None:
-    run.settings()
+def command(execution: Execution, workers: Workers, run: RunSettings) -> None: ...
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from pcdarts_tune.cli.options import NearestChoice, address_option, gathered
+from pcdarts_tune.cli.options import NearestChoice, address_option, device_option, gathered
 from pcdarts_tune.say import verbosity
-from pcdarts_tune.tasks import NAMES_OF_PRECISIONS, Division, Given
+from pcdarts_tune.tasks import NAMES_OF_PRECISIONS, Execution, Workers
 
 if TYPE_CHECKING:
     from pcdarts_tune.sweeps.runner import RunSettings
@@ -43,15 +24,16 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def execution_options(default: str = "") -> Callable[[F], F]:
-    """The options of `Given`, handed over as `given`.
+def execution_options(default: str = "", kind: Callable[..., Any] = Execution) -> Callable[[F], F]:
+    """`--precision`, `--compile` and `--graphs`, handed over as `execution`.
 
     Args:
-        default: what the help says of values that are not given, where those are not `Execution`'s own.
+        default: what the help says of values that are not given.
+        kind: what is made of those that are given.
     """
     return gathered(
-        Given,
-        "given",
+        kind,
+        "execution",
         click.option(
             "--precision",
             type=NearestChoice(NAMES_OF_PRECISIONS),
@@ -75,10 +57,12 @@ def execution_options(default: str = "") -> Callable[[F], F]:
 
 
 worker_options = gathered(
-    Division,
-    "division",
+    Workers,
+    "workers",
+    device_option,
     click.option(
         "--workers",
+        "count",
         type=click.IntRange(min=1),
         metavar="N",
         help="Train by N processes of Ray Train, with a GPU each where there are some; a batch is divided among them.",
@@ -92,7 +76,7 @@ worker_options = gathered(
     ),
     address_option,
 )
-"""The options of `Division`, handed over as `division`."""
+"""`--device`, `--workers`, `--groups` and `--address`, handed over as `workers`."""
 
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -119,32 +103,20 @@ class Duration(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # gene
         return seconds
 
 
-@dataclass(frozen=True)
-class RunOptions:
-    """What was given on the command line."""
+def _run_settings(
+    cpus_per_trial: float | None = None,
+    gpus_per_trial: float | None = None,
+    max_concurrent: int | None = None,
+    **others: Any,
+) -> RunSettings:
+    from pcdarts_tune.sweeps.runner import RunSettings
 
-    address: str | None = None
-    cpus_per_trial: float | None = None
-    gpus_per_trial: float | None = None
-    max_concurrent: int | None = None
-    time_budget: float | None = None
-
-    def settings(self) -> RunSettings:
-        """As the runner takes it."""
-        from pcdarts_tune.sweeps.runner import RunSettings
-
-        return RunSettings(
-            address=self.address,
-            cpus=self.cpus_per_trial,
-            gpus=self.gpus_per_trial,
-            most=self.max_concurrent,
-            time_budget=self.time_budget,
-            quiet=verbosity() < 0,
-        )
+    quiet = verbosity() < 0
+    return RunSettings(cpus=cpus_per_trial, gpus=gpus_per_trial, most=max_concurrent, quiet=quiet, **others)
 
 
 run_options = gathered(
-    RunOptions,
+    _run_settings,
     "run",
     address_option,
     click.option(
@@ -169,4 +141,4 @@ run_options = gathered(
         help="Stop after 90s, 45m, 2h or 1d; `resume` goes on.",
     ),
 )
-"""The options of `RunOptions`, handed over as `run`."""
+"""How much of which machines a sweep takes, and for how long, handed over as `run`, a `RunSettings`."""

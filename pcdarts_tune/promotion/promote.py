@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pcdarts_tune.promotion.rounds import Contest
     from pcdarts_tune.spaces.space import Space
     from pcdarts_tune.sweeps.sweep import SweepHandle
-    from pcdarts_tune.tasks import TrialRecord, Workers
+    from pcdarts_tune.tasks import TrialRecord
 
 
 def choose_trial(sweep: SweepHandle, *, trial: int | None, run_id: str | None) -> TrialRecord:
@@ -72,13 +72,8 @@ def retraining_space(space: Space, settings: Sequence[str]) -> Space:
     return override(space, settings) if settings else space
 
 
-def promote(
-    request: Request, *, device: torch.device, workers: Workers | None = None, quiet: bool = False
-) -> Promoted:
+def promote(request: Request, *, device: torch.device, quiet: bool = False) -> Promoted:
     """Promote a sweep's best genotype; goes on where an earlier promotion with the same options stopped.
-
-    Args:
-        workers: who trains; None trains in this process. Either goes on with what the other began.
 
     Raises:
         UserError: no such sweep or trial, images that cannot be read or are not the sweep's, or a comparison of
@@ -93,14 +88,14 @@ def promote(
 
     sweep = open_sweep(request.where, request.sweep)
     space = retraining_space(sweep.space, request.settings)
-    request.division.check(space.retrain.batch_size)
+    request.workers.check(space.retrain.batch_size)
     candidates = _candidates(sweep, request, quiet)
     images = _images(sweep, space, request, quiet)
     require_answer(sweep.tracking_uri)
     store = sweep.store()
     first = sweep.settings.seed if request.seed is None else request.seed
     seeds = tuple(range(first, first + request.seeds))
-    execution = request.given.over(sweep.settings.execution)
+    execution = replace(sweep.settings.execution, **request.execution)
     contest = Contest(
         sweep,
         space,
@@ -110,8 +105,8 @@ def promote(
         store,
         quiet=quiet,
         execution=execution,
-        groups=request.division.parts,
-        workers=workers,
+        groups=request.workers.parts,
+        workers=request.workers,
     )
     if request.single:
         if not quiet:

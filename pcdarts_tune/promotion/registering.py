@@ -12,7 +12,7 @@ A promotion's end: the chosen model as a version of a registered model, with its
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +22,7 @@ from pcdarts_tune.files import read_json, write_json
 from pcdarts_tune.home import Where
 from pcdarts_tune.promotion.candidates import Baselines
 from pcdarts_tune.promotion.comparison import Standing, Trained
-from pcdarts_tune.tasks import Division, Given
+from pcdarts_tune.tasks import Workers
 from pcdarts_tune.tracking.tags import Tag
 from pcdarts_tune.training.journal import digest
 
@@ -46,8 +46,8 @@ class Request:
         seeds: trainings of each genotype.
         test_all: read the test split for every training of the chosen genotype and of the baselines too, after the
             choice.
-        given: how to execute the trainings, over what the sweep says.
-        division: of their batches.
+        execution: fields of `Execution` that replace the sweep's.
+        workers: who trains. Either goes on with what the other began.
     """
 
     where: Where
@@ -63,8 +63,8 @@ class Request:
     seeds: int = 1
     baselines: Baselines = field(default_factory=Baselines)
     test_all: bool = False
-    given: Given = field(default_factory=Given)
-    division: Division = field(default_factory=Division)
+    execution: Mapping[str, Any] = field(default_factory=dict)
+    workers: Workers = field(default_factory=Workers)
 
     @property
     def single(self) -> bool:

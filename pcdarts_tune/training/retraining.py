@@ -131,7 +131,7 @@ def _train(
     workers: Workers | None,
 ) -> Retrained:
     epochs: Resumable
-    if workers is None:
+    if workers is None or not workers.distributed:
         training = work.build(device)
         epochs = Resumable(training, CheckpointStorage.in_file(checkpoint), work.recipe, epoch_record)
     else:

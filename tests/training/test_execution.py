@@ -5,15 +5,17 @@ from __future__ import annotations
 import gc
 import json
 import weakref
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import click
 import mlflow
 import pytest
 import torch
 
 from pcdarts_tune.cli import group as cli
+from pcdarts_tune.cli.option_groups import execution_options
 from pcdarts_tune.core.genotype import PUBLISHED
 from pcdarts_tune.core.steps.execution import PRECISIONS
 from pcdarts_tune.datasets import DataSet, load_dataset
@@ -23,7 +25,7 @@ from pcdarts_tune.spaces.space import Space
 from pcdarts_tune.sweeps.sweep import SweepSettings
 from pcdarts_tune.sweeps.trials.evaluations import EvaluationCache
 from pcdarts_tune.sweeps.trials.trial import run_trial
-from pcdarts_tune.tasks import DEFAULTS, NAMES_OF_PRECISIONS, Execution, Given, TrialTask
+from pcdarts_tune.tasks import DEFAULTS, NAMES_OF_PRECISIONS, Execution, TrialTask
 from pcdarts_tune.training.build import build_search
 from pcdarts_tune.training.searching import Searching
 from pcdarts_tune.training.work import Retraining
@@ -73,11 +75,22 @@ def test_the_command_line_names_the_cores_precisions() -> None:
     assert NAMES_OF_PRECISIONS == PRECISIONS
 
 
+def given(*arguments: str) -> dict[str, Any]:
+    @click.command()
+    @execution_options(kind=dict)
+    def command(execution: dict[str, Any]) -> dict[str, Any]:
+        return execution
+
+    found: dict[str, Any] = command.main(list(arguments), standalone_mode=False)
+    return found
+
+
 def test_what_is_given_goes_over_the_defaults() -> None:
     sweep = SweepSettings(precision="bf16", graphs=False)
     assert sweep.execution == Execution("bf16", False, False)
-    assert Given().over(sweep.execution) == sweep.execution
-    assert Given("float32", True).over(sweep.execution) == Execution("float32", True, False)
+    assert replace(sweep.execution, **given()) == sweep.execution
+    over = given("--precision", "float32", "--compile")
+    assert replace(sweep.execution, **over) == Execution("float32", True, False)
     assert Execution(**json.loads(json.dumps(sweep.execution.arguments()))) == sweep.execution
 
 

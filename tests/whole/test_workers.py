@@ -243,7 +243,7 @@ def test_each_worker_gets_a_gpu_or_its_share_of_the_cores() -> None:
     node = {"CPU": 16.0, "GPU": 2.0}
     machine = Cluster(16, 2, (node,))
     assert (shared_out(Workers(2), machine).cpus, shared_out(Workers(2), machine).gpus) == (8, 1)
-    assert shared_out(Workers(4, gpus=False), machine).threads == 4
+    assert shared_out(Workers(4, device="cpu"), machine).threads == 4
     with pytest.raises(UserError, match="a GPU for each, and there are 2") as refused:
         shared_out(Workers(4), machine)
     assert refused.value.hint == "--workers 2, or --device cpu"

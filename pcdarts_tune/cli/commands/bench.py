@@ -20,7 +20,7 @@ from pcdarts_tune.cli.options import (
 from pcdarts_tune.home import Where
 from pcdarts_tune.machine import choose_device
 from pcdarts_tune.say import verbosity
-from pcdarts_tune.tasks import DEFAULTS, NAMES_OF_PRECISIONS, Given
+from pcdarts_tune.tasks import NAMES_OF_PRECISIONS, Execution
 
 
 @click.command("bench", short_help="Time the fast form against the textbook form.")
@@ -63,7 +63,7 @@ from pcdarts_tune.tasks import DEFAULTS, NAMES_OF_PRECISIONS, Given
 def command(
     stage: str,
     device: str,
-    given: Given,
+    execution: Execution,
     textbook_precision: str | None,
     threads: int | None,
     batch: int,
@@ -111,7 +111,7 @@ def command(
         seconds=seconds,
         textbook_precision=textbook_precision,
         note=note,
-        **given.over(DEFAULTS).arguments(),
+        **execution.arguments(),
     )
     note("")
     if result["n"] < 3 and verbosity() >= 0:

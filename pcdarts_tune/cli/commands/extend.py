@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from pcdarts_tune.cli.completing import sweeps
-from pcdarts_tune.cli.option_groups import RunOptions, run_options
+from pcdarts_tune.cli.option_groups import run_options
 from pcdarts_tune.cli.options import (
     data_option,
     json_option,
@@ -15,6 +16,9 @@ from pcdarts_tune.cli.options import (
     verbosity_options,
 )
 from pcdarts_tune.home import Where
+
+if TYPE_CHECKING:
+    from pcdarts_tune.sweeps.runner import RunSettings
 
 
 class More(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # generic in click 8.5
@@ -45,7 +49,7 @@ def command(
     sweep: str,
     trials: tuple[bool, int],
     data: Path | None,
-    run: RunOptions,
+    run: RunSettings,
     where: Where,
     as_json: bool,
 ) -> int:
@@ -62,7 +66,7 @@ def command(
 
     handle = open_sweep(where, sweep)
     images = launch.load_images_of(handle, data)
-    launch.check_before(where.home, run.settings(), handle.tracking_uri, handle.settings.storage)
+    launch.check_before(where.home, run, handle.tracking_uri, handle.settings.storage)
     with handle.lock():  # nobody may be running it while its target changes
         launch.extend(handle, *trials)
-    return launch.run_to_the_end(handle, run.settings(), images, as_json=as_json)
+    return launch.run_to_the_end(handle, run, images, as_json=as_json)

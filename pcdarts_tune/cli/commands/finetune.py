@@ -10,7 +10,6 @@ from pcdarts_tune.cli.completing import models
 from pcdarts_tune.cli.option_groups import execution_options, worker_options
 from pcdarts_tune.cli.options import (
     data_option,
-    device_option,
     json_option,
     register_option,
     require_tracking,
@@ -25,7 +24,7 @@ from pcdarts_tune.cli.trained import conclude
 from pcdarts_tune.home import Where
 from pcdarts_tune.machine import choose_device
 from pcdarts_tune.say import say, verbosity
-from pcdarts_tune.tasks import DEFAULTS, Division, Given
+from pcdarts_tune.tasks import Execution, Workers
 from pcdarts_tune.tracking.tags import Tag
 
 
@@ -46,7 +45,6 @@ from pcdarts_tune.tracking.tags import Tag
 @worker_options
 @register_option
 @track_option
-@device_option
 @execution_options()
 @store_options
 @json_option
@@ -59,11 +57,10 @@ def command(
     seed: int | None,
     freeze: bool,
     output: Path,
-    division: Division,
+    workers: Workers,
     register: str | None,
     track: bool,
-    device: str,
-    given: Given,
+    execution: Execution,
     where: Where,
     as_json: bool,
 ) -> None:
@@ -93,15 +90,14 @@ def command(
     require_tracking(register, track)
     initial, loaded = Initial.find(model, where, freeze=freeze)
     resolved = finetuning_space(load_space(space), loaded, settings, freeze=freeze)
-    division.check(resolved.retrain.batch_size)
-    torch_device = choose_device(device)
+    workers.check(resolved.retrain.batch_size)
+    torch_device = choose_device(workers.device)
     quiet = verbosity() < 0
     images = load_images(resolved, data, where.home, quiet=quiet)
     check_channels(loaded, images)
     say(in_words(loaded, resolved, images, freeze=freeze))
     seed = resolved.seed if seed is None else seed
-    execution, groups = given.over(DEFAULTS), division.parts
-    work = Retraining(resolved, loaded.genotype, images, seed, execution, groups, initial)
+    work = Retraining(resolved, loaded.genotype, images, seed, execution, workers.parts, initial)
     tracked = None
     if track:
         tags = {Tag.KIND: "finetuning", **initial.tags()}
@@ -115,7 +111,7 @@ def command(
         tracked=tracked,
         origin={"finetuned_from": initial.to_dict()},
         quiet=quiet,
-        workers=division.crew(device),
+        workers=workers,
     )
     conclude(
         work,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -11,7 +12,6 @@ from pcdarts_tune.cli.completing import sweeps
 from pcdarts_tune.cli.option_groups import execution_options, worker_options
 from pcdarts_tune.cli.options import (
     data_option,
-    device_option,
     json_option,
     model_option,
     seed_option,
@@ -22,7 +22,7 @@ from pcdarts_tune.cli.options import (
 from pcdarts_tune.home import Where
 from pcdarts_tune.machine import choose_device
 from pcdarts_tune.say import say, verbosity
-from pcdarts_tune.tasks import Division, Given
+from pcdarts_tune.tasks import Workers
 
 
 @click.command("promote", short_help="Retrain the best genotype, test it once, register the model.")
@@ -67,9 +67,8 @@ from pcdarts_tune.tasks import Division, Given
 @data_option
 @set_option
 @seed_option
-@device_option
 @worker_options
-@execution_options("the sweep's")
+@execution_options("the sweep's", dict)
 @sweep_options
 @json_option
 @verbosity_options
@@ -86,9 +85,8 @@ def command(
     data: Path | None,
     settings: tuple[str, ...],
     seed: int | None,
-    device: str,
-    division: Division,
-    given: Given,
+    workers: Workers,
+    execution: dict[str, Any],
     where: Where,
     as_json: bool,
 ) -> None:
@@ -141,13 +139,11 @@ def command(
         seeds=seeds,
         baselines=parse_baselines(baselines),
         test_all=test_all,
-        given=given,
-        division=division,
+        execution=execution,
+        workers=workers,
     )
     try:
-        promoted = promote(
-            request, device=choose_device(device), workers=division.crew(device), quiet=verbosity() < 0
-        )
+        promoted = promote(request, device=choose_device(workers.device), quiet=verbosity() < 0)
     except KeyboardInterrupt:
         say(
             f"to go on where it stopped: pcdarts-tune promote {sweep}{where.home_flag}, with the same options"

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from pcdarts_tune.cli.completing import sweeps
-from pcdarts_tune.cli.option_groups import RunOptions, run_options
+from pcdarts_tune.cli.option_groups import run_options
 from pcdarts_tune.cli.options import (
     data_option,
     json_option,
@@ -15,6 +16,9 @@ from pcdarts_tune.cli.options import (
     verbosity_options,
 )
 from pcdarts_tune.home import Where
+
+if TYPE_CHECKING:
+    from pcdarts_tune.sweeps.runner import RunSettings
 
 
 @click.command("resume", short_help="Go on with a sweep that was interrupted.")
@@ -27,7 +31,7 @@ from pcdarts_tune.home import Where
 def command(
     sweep: str,
     data: Path | None,
-    run: RunOptions,
+    run: RunSettings,
     where: Where,
     as_json: bool,
 ) -> int:
@@ -49,5 +53,5 @@ def command(
     images = launch.load_images_of(handle, data)
     left = trials_left(handle) > 0  # else there is nothing to do but to deliver
     storage = handle.settings.storage
-    launch.check_before(where.home, run.settings(), handle.tracking_uri, storage, goes_on=left)
-    return launch.run_to_the_end(handle, run.settings(), images, as_json=as_json)
+    launch.check_before(where.home, run, handle.tracking_uri, storage, goes_on=left)
+    return launch.run_to_the_end(handle, run, images, as_json=as_json)

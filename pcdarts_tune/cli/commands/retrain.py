@@ -11,7 +11,6 @@ from pcdarts_tune.cli.completing import genotypes
 from pcdarts_tune.cli.option_groups import execution_options, worker_options
 from pcdarts_tune.cli.options import (
     data_option,
-    device_option,
     json_option,
     register_option,
     require_tracking,
@@ -26,7 +25,7 @@ from pcdarts_tune.cli.trained import conclude
 from pcdarts_tune.home import Where
 from pcdarts_tune.machine import choose_device
 from pcdarts_tune.say import verbosity
-from pcdarts_tune.tasks import DEFAULTS, Division, Given
+from pcdarts_tune.tasks import Execution, Workers
 from pcdarts_tune.tracking.tags import Tag
 
 
@@ -62,7 +61,6 @@ from pcdarts_tune.tracking.tags import Tag
 )
 @register_option
 @track_option
-@device_option
 @execution_options()
 @store_options
 @json_option
@@ -74,13 +72,12 @@ def command(
     settings: tuple[str, ...],
     seed: int | None,
     output: Path,
-    division: Division,
+    workers: Workers,
     seeds: int,
     baselines: tuple[str, ...],
     register: str | None,
     track: bool,
-    device: str,
-    given: Given,
+    execution: Execution,
     where: Where,
     as_json: bool,
 ) -> None:
@@ -120,13 +117,12 @@ def command(
         raise click.UsageError("--register takes one training; `promote` chooses among several and registers")
     require_tracking(register, track)
     resolved = read_space(space, settings)
-    division.check(resolved.retrain.batch_size)
+    workers.check(resolved.retrain.batch_size)
     source = read_genotype(genotype, where)
     others = named_baselines(baselines, where)
-    torch_device = choose_device(device)
+    torch_device = choose_device(workers.device)
     images = load_images(resolved, data, where.home, quiet=verbosity() < 0)
     seed = resolved.seed if seed is None else seed
-    execution, workers = given.over(DEFAULTS), division.crew(device)
     tracked = None
     if track:
         tags = {Tag.GENOTYPE_ORIGIN: source.origin}
@@ -144,7 +140,7 @@ def command(
             tracked,
             verbosity() < 0,
             execution,
-            division.parts,
+            workers.parts,
             workers,
         )
         compared = compare(wanted, source, baselines_of(wanted, baselines, others, seed))
@@ -153,7 +149,7 @@ def command(
         else:
             print_seeds(compared, output)
         return
-    work = Retraining(resolved, source.genotype, images, seed, execution, groups=division.parts)
+    work = Retraining(resolved, source.genotype, images, seed, execution, groups=workers.parts)
     done = retrain(
         work,
         output.absolute(),

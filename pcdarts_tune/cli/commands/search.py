@@ -21,7 +21,7 @@ from pcdarts_tune.cli.options import (
 from pcdarts_tune.home import Where
 from pcdarts_tune.machine import choose_device
 from pcdarts_tune.say import say, verbosity
-from pcdarts_tune.tasks import DEFAULTS, Given
+from pcdarts_tune.tasks import Execution
 
 
 @click.command("search", short_help="One PC-DARTS search in this process.")
@@ -51,7 +51,7 @@ def command(
     output: Path | None,
     track: bool,
     device: str,
-    given: Given,
+    execution: Execution,
     where: Where,
     as_json: bool,
 ) -> None:
@@ -74,7 +74,7 @@ def command(
     torch_device = choose_device(device)
     images = load_images(resolved, data, where.home, quiet=verbosity() < 0)
     seed = resolved.seed if seed is None else seed
-    work = Searching(resolved, images, seed, given.over(DEFAULTS))
+    work = Searching(resolved, images, seed, execution)
     checkpoint = None if output is None else output.with_name(f"{output.name}.checkpoint").absolute()
     tracked = None
     if track:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pcdarts_tune.cli.goal_options import goal_options
-from pcdarts_tune.cli.option_groups import RunOptions, execution_options, run_options
+from pcdarts_tune.cli.option_groups import execution_options, run_options
 from pcdarts_tune.cli.options import (
     data_option,
     json_option,
@@ -22,11 +22,12 @@ from pcdarts_tune.cli.options import (
 )
 from pcdarts_tune.home import Where
 from pcdarts_tune.say import say
-from pcdarts_tune.tasks import DEFAULTS, Given
+from pcdarts_tune.tasks import Execution
 
 if TYPE_CHECKING:
     from pcdarts_tune.spaces.space import Space
     from pcdarts_tune.spaces.values import Setting
+    from pcdarts_tune.sweeps.runner import RunSettings
     from pcdarts_tune.sweeps.sweep import SweepSettings
 
 
@@ -67,8 +68,8 @@ def command(
     settings: tuple[str, ...],
     seed: int | None,
     goals: list[Setting],
-    run: RunOptions,
-    given: Given,
+    run: RunSettings,
+    execution: Execution,
     max_failures: int,
     where: Where,
     storage: str | None,
@@ -106,16 +107,16 @@ def command(
         study_uri=where.study_uri,
         storage=None if storage is None else check_address(storage),
         max_failures=max_failures,
-        **given.over(DEFAULTS).arguments(),
+        **execution.arguments(),
     )
     name = launch.choose_name(where.home, name, resolved)
     if plan:
         _plan(name, resolved, (space, settings), goals, wanted, trials, run, data, where, as_json)
         return 0
-    launch.check_before(where.home, run.settings(), where.tracking_uri, wanted.storage)
+    launch.check_before(where.home, run, where.tracking_uri, wanted.storage)
     images = launch.load_images(resolved, data, where.home)
     sweep = create_sweep(where.home, name, resolved, wanted, trials=trials, data=about_images(images))
-    return launch.run_to_the_end(sweep, run.settings(), images, as_json=as_json)
+    return launch.run_to_the_end(sweep, run, images, as_json=as_json)
 
 
 def _plan(
@@ -125,7 +126,7 @@ def _plan(
     goals: list[Setting],
     wanted: SweepSettings,
     trials: int,
-    run: RunOptions,
+    run: RunSettings,
     data: Path | None,
     where: Where,
     as_json: bool,
@@ -140,7 +141,7 @@ def _plan(
     images, assumed = planned_images(space, data, where.home)
     flags = flag_origins(click.get_current_context())
     configuration = origins(space, *given) | {goal.key: goal.origin.split()[0] for goal in goals}
-    request = PlanRequest(name, space, wanted, trials, run.settings(), images, configuration, flags, assumed)
+    request = PlanRequest(name, space, wanted, trials, run, images, configuration, flags, assumed)
     plan = make_plan(request)
     click.echo(json.dumps(plan) if as_json else as_text(plan))
     say("nothing was written; without --plan it runs")

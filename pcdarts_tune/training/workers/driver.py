@@ -101,9 +101,9 @@ def _followed(
 
         share = shared_out(workers, cluster())
         if not quiet:
-            what = "worker" if workers.count == 1 else "workers"
+            what = "worker" if workers.processes == 1 else "workers"
             gpus = " and a GPU" if share.gpus else ""
-            say(f"{workers.count} {what}, each with {share.cpus:g} CPU{gpus}")
+            say(f"{workers.processes} {what}, each with {share.cpus:g} CPU{gpus}")
         desk = open_desk(checkpoint)
         # the images travel by Ray's object store, once to each node
         initial = None if work.initial is None else work.initial.to_travel()

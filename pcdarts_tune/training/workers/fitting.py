@@ -6,9 +6,7 @@ while not fit.ended(0.25): ...
 
 How a batch can be divided among workers, checked before anything is read.
 
->>> Division(workers=5).check(96)                # UserError: … Hint: --set retrain.batch_size=95
->>> Division(workers=8, address="auto").crew("cuda")
-Workers(count=8, address='auto', gpus=True, max_failures=3)
+>>> Workers(5).check(96)                # UserError: … Hint: --set retrain.batch_size=95
 """
 
 from __future__ import annotations
@@ -34,7 +32,7 @@ class Fit:
             train_worker,
             train_loop_config={"task": task},
             scaling_config=ScalingConfig(
-                num_workers=workers.count, use_gpu=share.gpus > 0, resources_per_worker=resources
+                num_workers=workers.processes, use_gpu=share.gpus > 0, resources_per_worker=resources
             ),
             run_config=RunConfig(
                 name="retraining",
@@ -64,15 +62,15 @@ def shared_out(workers: Workers, found: Cluster) -> Share:
     Raises:
         UserError: when there are fewer GPUs or cores than workers.
     """
-    gpus = found.gpus >= 1 if workers.gpus is None else workers.gpus
+    gpus = found.gpus >= 1 if workers.device == "auto" else workers.device == "cuda"
     kind, have = ("GPU", int(found.gpus)) if gpus else ("core", int(found.cpus))
-    if have >= workers.count:
-        share = share_resources(found, trials=workers.count, cpus=None, gpus=float(gpus), most=None)
-        if share.concurrent >= workers.count:
+    if have >= workers.processes:
+        share = share_resources(found, trials=workers.processes, cpus=None, gpus=float(gpus), most=None)
+        if share.concurrent >= workers.processes:
             return share
     there = f"there {'is' if have == 1 else 'are'} {have}"
     raise UserError(
-        f"--workers {workers.count} needs a {kind} for each, and {there}",
+        f"--workers {workers.processes} needs a {kind} for each, and {there}",
         hint=f"--workers {max(1, have)}"
         + (", or --device cpu" if gpus else ", or --address of a larger cluster"),
     )
