@@ -10,14 +10,12 @@ from typing import Any
 
 import optuna
 import pytest
-from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from pcdarts_tune.errors import UserError
 from pcdarts_tune.spaces.load import load_space
 from pcdarts_tune.spaces.settings import override
 from pcdarts_tune.spaces.space import Space
 from pcdarts_tune.sweeps.searcher import StudySearcher
-from pcdarts_tune.sweeps.study.proposing import unit, value
 from pcdarts_tune.sweeps.study.samplers import POPULATION, SAMPLERS, STARTUP_TRIALS, remarks
 from pcdarts_tune.sweeps.study.study import SweepStudy
 from pcdarts_tune.tasks import Outcome, TrialTask
@@ -50,31 +48,6 @@ def score(values: dict[str, Any]) -> float:
     """Best at a learning rate of 10**-1.5 and a weight decay of 10**-3."""
     rate, decay = (math.log10(values[key]) for key in NUMBERS)
     return 1 - 0.1 * (rate + 1.5) ** 2 - 0.1 * (decay + 3) ** 2
-
-
-@pytest.mark.parametrize(
-    "distribution",
-    [
-        FloatDistribution(0.1, 0.9),
-        FloatDistribution(1e-4, 1e-1, log=True),
-        FloatDistribution(0.1, 0.9, step=0.2),
-        IntDistribution(3, 17),
-        IntDistribution(32, 256, step=32),
-        IntDistribution(1, 1000, log=True),
-        CategoricalDistribution((1, 2, 4, "shift", None)),
-    ],
-)
-def test_the_unit_interval_covers_a_range_and_leads_back(distribution: Any) -> None:
-    drawn = [value(at / 400, distribution) for at in range(401)]
-    for known in drawn:
-        assert distribution._contains(distribution.to_internal_repr(known))
-        again = value(unit(known, distribution), distribution)
-        assert again == (pytest.approx(known) if isinstance(known, float) else known)
-    if isinstance(distribution, CategoricalDistribution):
-        assert set(drawn) == set(distribution.choices)
-    else:
-        assert (drawn[0], drawn[-1]) == (pytest.approx(distribution.low), pytest.approx(distribution.high))
-        assert drawn == sorted(drawn)
 
 
 @pytest.mark.parametrize("sampler", [name for name in SAMPLERS if name != "random"])

@@ -1,44 +1,26 @@
-"""A range as the unit interval, both ways: what samplers that think in [0, 1] draw from.
+"""Samplers that adapt Optuna's to a sweep: random draws with a key for each parameter, a Sobol sequence over conditional
+ranges too, a Gaussian process that learns from failures, and CMA-ES without a pickle.
 
-    value(0.5, FloatDistribution(1e-4, 1e-2, log=True))     # 0.001
-    unit(0.001, FloatDistribution(1e-4, 1e-2, log=True))    # 0.5
+Each is made anew for one proposal, and what it must remember lies in the study (samplers.py makes them).
 
-Each value of an int, stepped or categorical range has an equal share of the interval; `unit` gives the middle of it.
-
-Draws in which no parameter depends on another: random, or the next point of a Sobol sequence.
-
-Each parameter's draw has a key of its own: whichever were drawn before, the others come out the same. So a proposal that
-was half drawn when its driver died is completed as it would have been.
-
-Optuna's Gaussian process, shown what was pruned or failed too.
-
-Optuna's GPSampler looks at complete trials alone, so it would propose what fails again and again. It is given a copy of the
-study, in memory, in which a trial that was stopped at a rung is complete with the worst value seen of each objective, and one
-that ended otherwise with a worse one; the study itself stays as it is.
-
-CMA-ES (Hansen, arXiv 1604.00772) over the numbers that a space tunes, with its whole state in the study's trials.
-
-The optimiser is built anew for each proposal and told, generation by generation, the trials that belong to it: nothing is
-pickled (Optuna's own CmaEsSampler keeps a pickle in the study, which would run as code when it is read), and a resumed sweep
-goes on as an undisturbed one. CMA-ES looks at ranks alone, so trials that failed or were pruned take part: they rank last.
-
-A range that depends on another key takes part by the relative place in its range. A categorical key has no order and is
-drawn at random.
+    study.sampler = CmaEs(space.tune, seed=derived_seed(0, "proposal", 12), sweep_seed=derived_seed(0, "cmaes"))
+    study.ask()
 """
 
 from __future__ import annotations
 
 import hashlib
 import logging
-import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import optuna
-from optuna.samplers import BaseSampler, GPSampler, RandomSampler
+from optuna._transform import _SearchSpaceTransform
+from optuna.samplers import BaseSampler, GPSampler, QMCSampler, RandomSampler
 from optuna.trial import TrialState
 
+from pcdarts_tune.spaces.ranges import ConditionalRange
 from pcdarts_tune.spaces.tuning import numeric_keys
 
 if TYPE_CHECKING:
@@ -47,65 +29,13 @@ if TYPE_CHECKING:
 
     from pcdarts_tune.spaces.ranges import Range
 
-ALMOST_ONE = math.nextafter(1.0, 0.0)
 
+class KeyedRandom(BaseSampler):
+    """Random draws, each seeded by (seed, the parameter's name): whichever were drawn before, the others come out the same.
+    A proposal that was half drawn when its driver died is completed as it would have been."""
 
-def value(at: float, distribution: BaseDistribution) -> Any:
-    """The value of `distribution` at `at`, 0 <= at <= 1 (clipped)."""
-    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-
-    at = min(max(at, 0.0), ALMOST_ONE)
-    if isinstance(distribution, CategoricalDistribution):
-        return distribution.choices[int(at * len(distribution.choices))]
-    assert isinstance(distribution, FloatDistribution | IntDistribution)
-    low, high, step = distribution.low, distribution.high, distribution.step
-    if isinstance(distribution, IntDistribution):
-        if distribution.log:
-            return min(
-                high, max(low, round(math.exp(_between(at, math.log(low - 0.5), math.log(high + 0.5)))))
-            )
-        return low + distribution.step * int(at * _count(distribution))
-    if step is not None:
-        return min(high, low + step * int(at * _count(distribution)))
-    if distribution.log:
-        return min(high, max(low, math.exp(_between(at, math.log(low), math.log(high)))))
-    return _between(at, low, high)
-
-
-def unit(known: Any, distribution: BaseDistribution) -> float:
-    """Where in [0, 1] a value of `distribution` lies."""
-    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-
-    if isinstance(distribution, CategoricalDistribution):
-        return (distribution.choices.index(known) + 0.5) / len(distribution.choices)
-    assert isinstance(distribution, FloatDistribution | IntDistribution)
-    low, high = float(distribution.low), float(distribution.high)
-    if isinstance(distribution, IntDistribution) and distribution.log:
-        low, high = low - 0.5, high + 0.5
-    elif isinstance(distribution, IntDistribution) or distribution.step is not None:
-        assert distribution.step is not None
-        return (round(float(known - low) / distribution.step) + 0.5) / _count(distribution)
-    if distribution.log:
-        return (math.log(known) - math.log(low)) / (math.log(high) - math.log(low))
-    return float(known - low) / (high - low)
-
-
-def _between(at: float, low: float, high: float) -> float:
-    return low + at * (high - low)
-
-
-def _count(distribution: Any) -> int:
-    """How many values a stepped range has."""
-    return round(float(distribution.high - distribution.low) / float(distribution.step)) + 1
-
-
-def key_of(name: str) -> str:
-    """`search.batch_size@supernet.k=4` -> `search.batch_size`: the tuned key behind one of Optuna's names."""
-    return name.partition("@")[0]
-
-
-class Independent(BaseSampler):
-    """A sampler that draws each parameter by itself."""
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
 
     def infer_relative_search_space(self, study: Any, trial: Any) -> dict[str, Any]:
         return {}
@@ -113,122 +43,95 @@ class Independent(BaseSampler):
     def sample_relative(self, study: Any, trial: Any, search_space: Any) -> dict[str, Any]:
         return {}
 
-
-class Keyed(Independent):
-    """Random draws, each seeded by (seed, the parameter's name)."""
-
-    def __init__(self, seed: int) -> None:
-        self._seed = seed
-
     def sample_independent(self, study: Any, trial: Any, param_name: str, param_distribution: Any) -> Any:
         digest = hashlib.sha256(f"{self._seed}/{param_name}".encode()).digest()
         keyed = RandomSampler(seed=int.from_bytes(digest[:4], "big"))
         return keyed.sample_independent(study, trial, param_name, param_distribution)
 
 
-class Sobol(Independent):
-    """Point `number` of a scrambled Sobol sequence (Sobol 1967; Owen 1998): one coordinate for each tuned key, a range that
-    depends on another key included.
+class Sobol(QMCSampler):
+    """Optuna's scrambled Sobol sequence (Sobol 1967; Owen 1998) with one coordinate for every range, those that depend on
+    another key included. Optuna itself takes the coordinates from the trial that ended first, which depends on chance."""
 
-    Args:
-        seed: of the scrambling; the sweep's, so that all proposals are points of one sequence.
-        number: of the point, from 0.
-    """
+    def __init__(self, tune: Mapping[str, Range], seed: int) -> None:
+        super().__init__(scramble=True, seed=seed)
+        self._tune = tune
 
-    def __init__(self, tune: Mapping[str, Range], seed: int, number: int) -> None:
-        self._keys, self._seed, self._number = sorted(tune), seed, number
-        self._point: dict[str, float] | None = None
-
-    def sample_independent(self, study: Any, trial: Any, param_name: str, param_distribution: Any) -> Any:
-        if self._point is None:
-            from scipy.stats.qmc import Sobol as Sequence
-
-            sequence = Sequence(len(self._keys), scramble=True, rng=self._seed)
-            if self._number:
-                sequence.fast_forward(self._number)
-            self._point = dict(zip(self._keys, sequence.random(1)[0].tolist(), strict=True))
-        return value(self._point[key_of(param_name)], param_distribution)
+    def infer_relative_search_space(self, study: Any, trial: Any) -> dict[str, BaseDistribution]:
+        draft = optuna.create_study(sampler=RandomSampler(0)).ask()
+        for key, item in sorted(self._tune.items()):
+            if isinstance(item, ConditionalRange):
+                for value, part in item.ranges.items():
+                    part.suggest(f"{key}@{item.by}={value}", draft)
+            else:
+                item.suggest(key, draft)
+        return {name: kind for name, kind in draft.distributions.items() if not kind.single()}
 
 
-class GaussianProcess(BaseSampler):
-    """One proposal by a Gaussian process; random until `startup` trials have ended, and for ranges that depend on another
-    key."""
+class GaussianProcess(GPSampler):
+    """Optuna's Gaussian process, which looks at complete trials alone and so would propose what fails again and again. It is
+    given a copy of the study in memory, in which trials that were pruned or failed are complete with bad values."""
 
     def __init__(self, *, seed: int, startup: int) -> None:
-        self._seed, self._startup = seed, startup
-        self._random = Keyed(seed)
-        self._drawn: dict[str, Any] = {}
-
-    def infer_relative_search_space(self, study: Any, trial: FrozenTrial) -> dict[str, Any]:
-        return {}
+        super().__init__(
+            seed=seed,
+            n_startup_trials=startup,
+            independent_sampler=KeyedRandom(seed),
+            warn_independent_sampling=False,
+        )
 
     def sample_relative(self, study: Any, trial: FrozenTrial, search_space: Any) -> dict[str, Any]:
-        known = shown(study.get_trials(deepcopy=False), study.directions)
-        if sum(told.state == TrialState.COMPLETE for told in known) < self._startup:
-            return {}
-        # it says with each first proposal that it would be faster with another package
+        # it logs with each first proposal that it would be faster with another package
         logging.getLogger("optuna._gp").setLevel(logging.ERROR)
-        copy = optuna.create_study(directions=study.directions)
-        copy.add_trials(known)
-        copy.sampler = GPSampler(
-            seed=self._seed, n_startup_trials=self._startup, independent_sampler=self._random
-        )
-        self._drawn = copy.ask(copy.sampler.infer_relative_search_space(copy, trial)).params
-        return {}
-
-    def sample_independent(self, study: Any, trial: Any, param_name: str, param_distribution: Any) -> Any:
-        if param_name in self._drawn:
-            return self._drawn[param_name]
-        return self._random.sample_independent(study, trial, param_name, param_distribution)
+        copy = optuna.create_study(directions=study.directions, sampler=RandomSampler())
+        copy.add_trials(complete_trials(study.get_trials(deepcopy=False), study.directions))
+        return super().sample_relative(copy, copy._storage.get_trial(copy.ask()._trial_id), search_space)
 
 
-def shown(trials: list[FrozenTrial], directions: Any) -> list[FrozenTrial]:
-    """Trials as the Gaussian process shall see them: those that run as they are, those that ended as complete."""
+def complete_trials(trials: list[FrozenTrial], directions: Any) -> list[FrozenTrial]:
+    """Copies of the trials for a model that learns from complete ones only: one that was stopped at a rung is complete with
+    the worst value seen of each objective, one that ended otherwise with a worse one; those that run stay as they are."""
     complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
     if not complete:
         return []
-    of_each = list(zip(*(trial.values for trial in complete), strict=True))
     worst, worse = [], []
-    for column, direction in zip(of_each, directions, strict=True):
+    for column, direction in zip(zip(*(trial.values for trial in complete), strict=True), directions, strict=True):
         low, high = min(column), max(column)
         bad, sign = (low, -1) if direction == optuna.study.StudyDirection.MAXIMIZE else (high, 1)
         worst.append(bad)
         worse.append(bad + sign * max((high - low) / 2, 0.05 * abs(bad)))
     constrained = any(trial.constraints for trial in trials)
-    out = []
+    copies = []
     for trial in trials:
         running = trial.state == TrialState.RUNNING
-        # a model of the constraints needs their values for every trial it is shown
-        if not (running or trial.state.is_finished()) or (
-            constrained and not running and not trial.constraints
-        ):
-            continue
-        out.append(
+        if not running and (not trial.state.is_finished() or (constrained and not trial.constraints)):
+            continue  # a model of the constraints needs their values for every trial
+        values = trial.values or (worst if trial.intermediate_values else worse)
+        copies.append(
             optuna.trial.create_trial(
                 state=TrialState.RUNNING if running else TrialState.COMPLETE,
                 params=trial.params,
                 distributions=trial.distributions,
-                values=None if running else _values(trial, worst, worse),
+                values=None if running else values,
                 constraints=trial.constraints or None,
             )
         )
-    return out
-
-
-def _values(trial: FrozenTrial, worst: list[float], worse: list[float]) -> list[float]:
-    if trial.state == TrialState.COMPLETE:
-        return list(trial.values or worst)
-    return worst if trial.intermediate_values else worse
+    return copies
 
 
 GENERATION = "pcdarts:cmaes_generation"
-"""Trial attribute: the generation whose distribution a trial was drawn from."""
+"""This trial attribute is the generation whose distribution a trial was drawn from."""
 START_SIGMA = 1 / 6
-"""Of the unit interval, as Optuna's sampler starts."""
+"""The first standard deviation in the unit interval is the one that Optuna's sampler starts with."""
 
 
 class CmaEs(BaseSampler):
-    """One proposal by CMA-ES.
+    """CMA-ES (Hansen, arXiv 1604.00772) over the numbers that a space tunes; the rest is drawn at random. A range that
+    depends on another key takes part by the relative place in its range.
+
+    Optuna's own CmaEsSampler keeps the optimiser in the study as a pickle, which would run as code when it is read, and
+    learns from complete trials alone. Here the optimiser is built anew for each proposal and told, generation by generation,
+    the trials that belong to it; it looks at ranks alone, so trials that failed or were pruned rank last.
 
     Args:
         tune: what is drawn, a number among it at least.
@@ -237,27 +140,27 @@ class CmaEs(BaseSampler):
 
     def __init__(self, tune: Mapping[str, Range], *, seed: int, sweep_seed: int) -> None:
         self._keys, self._seed, self._sweep_seed = numeric_keys(tune), seed, sweep_seed
-        self._random = Keyed(seed)
+        self._random = KeyedRandom(seed)
         self._point: dict[str, float] = {}
 
     def infer_relative_search_space(self, study: Any, trial: FrozenTrial) -> dict[str, Any]:
         return {}
 
     def sample_relative(self, study: Any, trial: FrozenTrial, search_space: Any) -> dict[str, Any]:
-        finished = [known for known in study.get_trials(deepcopy=False) if known.state.is_finished()]
-        optimizer = self._rebuilt(finished)
+        optimizer = self._rebuild([t for t in study.get_trials(deepcopy=False) if t.state.is_finished()])
         study._storage.set_trial_system_attr(trial._trial_id, GENERATION, optimizer.generation)
         optimizer.reseed_rng(self._seed)
         self._point = dict(zip(self._keys, optimizer.ask().tolist(), strict=True))
         return {}
 
     def sample_independent(self, study: Any, trial: Any, param_name: str, param_distribution: Any) -> Any:
-        at = self._point.get(key_of(param_name))
+        at = self._point.get(_key(param_name))
         if at is None:
             return self._random.sample_independent(study, trial, param_name, param_distribution)
-        return value(at, param_distribution)
+        unit = _SearchSpaceTransform({param_name: param_distribution}, transform_0_1=True)
+        return unit.untransform(np.array([at]))[param_name]
 
-    def _rebuilt(self, finished: list[FrozenTrial]) -> Any:
+    def _rebuild(self, finished: list[FrozenTrial]) -> Any:
         from cmaes import CMA
 
         dimensions = len(self._keys)
@@ -269,31 +172,34 @@ class CmaEs(BaseSampler):
             seed=self._sweep_seed % 2**32,
         )
         while True:
-            generation = optimizer.generation
-            drawn = [known for known in finished if known.system_attrs.get(GENERATION) == generation]
+            drawn = [trial for trial in finished if trial.system_attrs.get(GENERATION) == optimizer.generation]
             if len(drawn) < optimizer.population_size:
                 return optimizer
-            order = sorted(drawn[: optimizer.population_size], key=badness)
-            # ranks are all that counts; equal results get equal ranks
-            ranks = {id(known): float(rank) for rank, known in enumerate(order)}
-            optimizer.tell([(self._place(known), ranks[id(known)]) for known in order])
+            order = sorted(drawn[: optimizer.population_size], key=_badness)
+            optimizer.tell([(self._place(trial), float(rank)) for rank, trial in enumerate(order)])
 
-    def _place(self, known: FrozenTrial) -> Any:
+    def _place(self, trial: FrozenTrial) -> Any:
+        """Where a trial lies in the unit cube."""
         found = {
-            key_of(name): unit(known.params[name], distribution)
-            for name, distribution in known.distributions.items()
-            if key_of(name) in self._keys
+            _key(name): _SearchSpaceTransform({name: kind}, transform_0_1=True).transform(trial.params).item()
+            for name, kind in trial.distributions.items()
+            if _key(name) in self._keys
         }
         return np.array([found[key] for key in self._keys])
 
 
-def badness(known: FrozenTrial) -> tuple[float, ...]:
+def _key(name: str) -> str:
+    """The tuned key behind one of Optuna's names: `search.batch_size@supernet.k=4` -> `search.batch_size`."""
+    return name.partition("@")[0]
+
+
+def _badness(trial: FrozenTrial) -> tuple[float, ...]:
     """To sort trials by, best first: complete ones by accuracy, those stopped at a rung by how far they came and their
     accuracy there, then the others."""
-    if known.state.name == "COMPLETE":
-        assert known.values is not None
-        return (0.0, 0.0, -known.values[0], known.number)
-    if known.intermediate_values:
-        step, accuracy = max(known.intermediate_values.items())
-        return (1.0, -float(step), -accuracy, known.number)
-    return (2.0, 0.0, 0.0, known.number)
+    if trial.state == TrialState.COMPLETE:
+        assert trial.values is not None
+        return (0.0, 0.0, -trial.values[0], trial.number)
+    if trial.intermediate_values:
+        step, accuracy = max(trial.intermediate_values.items())
+        return (1.0, -float(step), -accuracy, trial.number)
+    return (2.0, 0.0, 0.0, trial.number)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from pcdarts_tune.errors import UserError, nearest
 
 if TYPE_CHECKING:
-    import optuna
+    from optuna.samplers import BaseSampler
 
     from pcdarts_tune.spaces.ranges import Range
 
@@ -57,7 +57,7 @@ def derived_seed(seed: int, *path: object) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") >> 1
 
 
-def sampler(name: str, occasion: Occasion) -> optuna.samplers.BaseSampler:
+def sampler(name: str, occasion: Occasion) -> BaseSampler:
     """The sampler called `name` for one proposal.
 
     Raises:
@@ -71,7 +71,7 @@ def sampler(name: str, occasion: Occasion) -> optuna.samplers.BaseSampler:
     return SAMPLERS[name](occasion)
 
 
-def _tpe(occasion: Occasion) -> optuna.samplers.BaseSampler:
+def _tpe(occasion: Occasion) -> BaseSampler:
     """Tree-structured Parzen estimator, all parameters together, those that hang on another in groups; a trial that still
     runs counts as bad, so that trials at the same time differ."""
     import optuna
@@ -87,38 +87,38 @@ def _tpe(occasion: Occasion) -> optuna.samplers.BaseSampler:
     )
 
 
-def _random(occasion: Occasion) -> optuna.samplers.BaseSampler:
-    from pcdarts_tune.sweeps.study.proposing import Keyed
+def _random(occasion: Occasion) -> BaseSampler:
+    from pcdarts_tune.sweeps.study.proposing import KeyedRandom
 
-    return Keyed(occasion.own_seed)
+    return KeyedRandom(occasion.own_seed)
 
 
-def _gp(occasion: Occasion) -> optuna.samplers.BaseSampler:
+def _gp(occasion: Occasion) -> BaseSampler:
     from pcdarts_tune.sweeps.study.proposing import GaussianProcess
 
     return GaussianProcess(seed=occasion.own_seed, startup=STARTUP_TRIALS)
 
 
-def _nsga2(occasion: Occasion) -> optuna.samplers.BaseSampler:
+def _nsga2(occasion: Occasion) -> BaseSampler:
     import optuna
 
     return optuna.samplers.NSGAIISampler(population_size=POPULATION, seed=occasion.own_seed)
 
 
-def _cmaes(occasion: Occasion) -> optuna.samplers.BaseSampler:
+def _cmaes(occasion: Occasion) -> BaseSampler:
     from pcdarts_tune.sweeps.study.proposing import CmaEs
 
     sweep_seed = derived_seed(occasion.seed, "cmaes")
     return CmaEs(occasion.tune, seed=occasion.own_seed, sweep_seed=sweep_seed)
 
 
-def _qmc(occasion: Occasion) -> optuna.samplers.BaseSampler:
+def _qmc(occasion: Occasion) -> BaseSampler:
     from pcdarts_tune.sweeps.study.proposing import Sobol
 
-    return Sobol(occasion.tune, derived_seed(occasion.seed, "sobol"), occasion.number)
+    return Sobol(occasion.tune, derived_seed(occasion.seed, "qmc"))
 
 
-SAMPLERS: dict[str, Callable[[Occasion], optuna.samplers.BaseSampler]] = {
+SAMPLERS: dict[str, Callable[[Occasion], BaseSampler]] = {
     "tpe": _tpe,
     "random": _random,
     "gp": _gp,
