@@ -1,17 +1,11 @@
-"""How searches and trainings are executed: precision, compilation, CUDA graphs. Plain values, no PyTorch.
+"""What is asked of searches, trainings and trials, and what came of them: plain values that travel between processes, JSON
+both ways, without PyTorch.
 
-execution = Execution(precision="bf16")
-Search(supernet, weights, alphas, **execution.arguments())
-digest({"seed": 0, **execution.identity()})     # {} with the defaults: what was kept before still fits
+The driver of a sweep sends a `TrialTask`; the trial reports records (dicts with a `kind`, see sweeps/trials/trial.py) and ends
+in an `Outcome`; a `TrialRecord` is what the study knows of it, one entry of `leaderboard --json`.
 
-What goes between the driver and a trial, and what is known of a trial afterwards: plain values, JSON both ways.
-
-The driver sends a `TrialTask`; the trial reports records (dicts with a `kind`, see trainable.py) and ends in
-an `Outcome`; `TrialRecord` is what the study knows of it: one entry of `leaderboard --json`.
-
-What a trial spent of the machines: GPU-hours where it had a GPU, else CPU-hours; a share of a GPU counts as that share.
-
->>> hours(record)           # Spent(0.25, "GPU")
+    Search(supernet, weights, alphas, **Execution(precision="bf16").arguments())
+    hours(record)           # Spent(0.25, "GPU"); a share of a GPU counts as that share
 """
 
 from __future__ import annotations
@@ -19,7 +13,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal, Protocol
 
 from pcdarts_tune.errors import UserError
@@ -60,37 +54,43 @@ STATES: tuple[State, ...] = ("complete", "pruned", "failed", "running", "waiting
 
 
 @dataclass(frozen=True)
+class Proposal:
+    """A trial to run: its number, the seed of its search, and dotted key -> value."""
+
+    number: int
+    seed: int
+    hyperparameters: dict[str, Any]
+
+
+@dataclass(frozen=True)
 class TrialTask:
     """Everything a trial is told.
 
     Attributes:
-        number: the trial's number in its sweep, from 0.
-        seed: of its search; drawn from the sweep's seed and the number.
+        proposal: its number, seed and hyperparameters, which are laid over `space`.
         evaluation_seed: of every evaluation of the sweep: equal genotypes score equally, whichever trial found them.
-        hyperparameters: dotted key -> value, laid over `space`.
         space: the sweep's space as JSON.
         folder: where it keeps its checkpoint and result. `evaluations`: where evaluated genotypes are kept.
         threads: CPU threads it may use. `gpus`: GPUs, 0.25 for a quarter of one, 0 for none.
-        execution: the arguments of an `Execution`.
     """
 
-    number: int
-    seed: int
+    proposal: Proposal
     evaluation_seed: int
-    hyperparameters: dict[str, Any]
     space: str
     folder: str
     evaluations: str
     threads: int = 1
     gpus: float = 0.0
-    execution: dict[str, Any] = field(default_factory=dict)
+    execution: Execution = DEFAULTS
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))
 
     @classmethod
     def from_json(cls, text: str) -> TrialTask:
-        return cls(**json.loads(text))
+        told = json.loads(text)
+        parts = {"proposal": Proposal(**told["proposal"]), "execution": Execution(**told["execution"])}
+        return cls(**{**told, **parts})
 
 
 @dataclass(frozen=True)
@@ -131,10 +131,6 @@ class Outcome:
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
 
-    @classmethod
-    def from_dict(cls, mapping: dict[str, Any]) -> Outcome:
-        return cls(**mapping)
-
 
 @dataclass(frozen=True)
 class TrialRecord:
@@ -148,15 +144,15 @@ class TrialRecord:
 
     trial: int
     state: State
-    objective: float | None
-    genotype: dict[str, Any] | None
-    genotype_hash: str | None
-    params: int | None
-    macs: int | None
-    hyperparameters: dict[str, Any]
-    run_id: str | None
-    reason: str | None
-    seed: int
+    objective: float | None = None
+    genotype: dict[str, Any] | None = None
+    genotype_hash: str | None = None
+    params: int | None = None
+    macs: int | None = None
+    hyperparameters: dict[str, Any] = field(default_factory=dict)
+    run_id: str | None = None
+    reason: str | None = None
+    seed: int = 0
     evaluation_from: int | None = None
     seconds: float | None = None
     metrics: dict[str, float] = field(default_factory=dict)
@@ -165,6 +161,16 @@ class TrialRecord:
     objectives: dict[str, float] | None = None
     pareto: bool | None = None
     rungs: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def proposal(self) -> Proposal:
+        """What was to run."""
+        return Proposal(self.trial, self.seed, self.hyperparameters)
+
+    @property
+    def outcome(self) -> Outcome:
+        """How the trial ended, of one that has ended."""
+        return Outcome(**{each.name: getattr(self, each.name) for each in fields(Outcome)})
 
     def to_dict(self) -> dict[str, Any]:
         """The contract's keys first, in its order; more follow."""
@@ -195,7 +201,7 @@ class Spent:
     unit: str
 
 
-def with_share(outcome: Outcome, task: TrialTask) -> Outcome:
+def add_resources(outcome: Outcome, task: TrialTask) -> Outcome:
     """The outcome with the share of its machine that the trial had."""
     return replace(outcome, metrics={**outcome.metrics, CPUS: float(task.threads), GPUS: float(task.gpus)})
 

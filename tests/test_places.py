@@ -6,7 +6,6 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,7 @@ from pcdarts_tune.errors import UserError
 from pcdarts_tune.places import Place, below, check_address, place_at, probe
 from pcdarts_tune.spaces.load import read_space
 from pcdarts_tune.sweeps.trials.state import read_result
-from pcdarts_tune.tasks import TrialTask
+from pcdarts_tune.tasks import Proposal, TrialTask
 
 
 @pytest.fixture(scope="module")
@@ -181,17 +180,15 @@ def test_a_trial_needs_nothing_but_its_storage_and_goes_on_from_there(s3: str, t
     )
     space = read_space("quickstart", (*settings, "evaluation.channels=4", "search.batch_size=256"))
     task = TrialTask(
-        number=0,
-        seed=11,
+        Proposal(0, 11, {"supernet.k": 4}),
         evaluation_seed=5,
-        hyperparameters={"supernet.k": 4},
         space=space.model_dump_json(),
         folder=below(s3, "lost", "trials", "0"),
         evaluations=below(s3, "lost", "evaluations"),
     )
 
     def run(die_after: int) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-c", TRIAL, json.dumps(asdict(task)), str(die_after)]
+        command = [sys.executable, "-c", TRIAL, task.to_json(), str(die_after)]
         return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
 
     assert run(die_after=2).returncode == 9

@@ -142,7 +142,7 @@ def watched(log: str, function: Callable[..., Any] | None = None) -> Callable[..
         from pcdarts_tune.core.supernet import Supernet
         from pcdarts_tune.sweeps.trials import trial as trainable
 
-        note(log, "called", trial=task.number)
+        note(log, "called", trial=task.proposal.number)
         add, tell = trainable.TrialLog.add, ray.tune.report
         stepped = []
 
@@ -159,7 +159,7 @@ def watched(log: str, function: Callable[..., Any] | None = None) -> Callable[..
         def first_step(module: torch.nn.Module, given: Any) -> None:
             if isinstance(module, Supernet) and not stepped:
                 stepped.append(True)
-                note(log, "step", trial=task.number)
+                note(log, "step", trial=task.proposal.number)
 
         trainable.TrialLog.add, ray.tune.report = timed_add, timed_report
         hook = register_module_forward_pre_hook(first_step)
@@ -168,7 +168,7 @@ def watched(log: str, function: Callable[..., Any] | None = None) -> Callable[..
         finally:
             hook.remove()
             trainable.TrialLog.add = add
-            note(log, "ended", trial=task.number)
+            note(log, "ended", trial=task.proposal.number)
 
     return trial
 

@@ -120,7 +120,7 @@ def _trial(
     from pcdarts_tune.say import Progress
     from pcdarts_tune.sweeps.trials.failing import guarded
     from pcdarts_tune.sweeps.trials.trial import run_trial
-    from pcdarts_tune.tasks import TrialTask
+    from pcdarts_tune.tasks import Proposal, TrialTask
 
     assert recorded.evaluation_seed is not None, "a trial has one"
     tags = common_tags("reproduction", recorded.space, images, recorded.seed)
@@ -148,16 +148,14 @@ def _trial(
         return recorded.reason if stopped else None
 
     task = TrialTask(
-        number=recorded.trial or 0,
-        seed=recorded.seed,
+        Proposal(recorded.trial or 0, recorded.seed, {}),
         evaluation_seed=recorded.evaluation_seed,
-        hyperparameters={},
         space=recorded.space.model_dump_json(),
         folder=str(place / "trial"),
         evaluations=str(place / "evaluations"),
         threads=recorded.threads or 1,
         gpus=1.0 if device.type == "cuda" else 0.0,
-        execution=_execution(recorded, device).arguments(),
+        execution=_execution(recorded, device),
     )
     try:
         with Progress(f"reproducing {recorded.name}", sum(epochs.values()), quiet=quiet) as progress:

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from pcdarts_tune.datasets import DataSet
     from pcdarts_tune.spaces.recipes import TrainConfig
     from pcdarts_tune.spaces.space import Space
-    from pcdarts_tune.sweeps.study.study import Proposal
     from pcdarts_tune.sweeps.sweep import SweepSettings
+    from pcdarts_tune.tasks import Proposal
 
 STANDS_FOR_ALL = "PC_DARTS_cifar"
 SCHEDULE = (

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from pcdarts_tune.planning.survey import Survey
     from pcdarts_tune.spaces.space import Space
     from pcdarts_tune.sweeps.runner import RunSettings
-    from pcdarts_tune.sweeps.study.study import Proposal
     from pcdarts_tune.sweeps.sweep import SweepSettings
+    from pcdarts_tune.tasks import Proposal
 
 LIMIT = 60.0
 """Seconds that measuring takes, about; a step that has begun is not broken off."""

@@ -13,8 +13,7 @@ from pcdarts_tune.spaces import naming
 from pcdarts_tune.tracking.view import view_key, view_link
 
 if TYPE_CHECKING:
-    from pcdarts_tune.sweeps.study.study import Proposal
-    from pcdarts_tune.tasks import Outcome, TrialRecord
+    from pcdarts_tune.tasks import Outcome, Proposal, TrialRecord
 
 
 @dataclass(frozen=True)

@@ -25,9 +25,10 @@ if TYPE_CHECKING:
 
     from pcdarts_tune.sweeps.searcher import StudySearcher
     from pcdarts_tune.sweeps.study.objectives import Rung
-    from pcdarts_tune.sweeps.study.study import Proposal, SweepStudy
+    from pcdarts_tune.sweeps.study.study import SweepStudy
     from pcdarts_tune.sweeps.tracker import SweepTracker
     from pcdarts_tune.sweeps.view import View
+    from pcdarts_tune.tasks import Proposal
 
 
 class Recorder(Callback):
@@ -64,12 +65,12 @@ class Recorder(Callback):
         if (actor := trial.temporary_state.ray_actor) is not None:
             self._actors[proposal.number] = actor._actor_id.hex()
         if proposal.number in self.live:
-            self._view.restarted(proposal.number, "its process was lost")
+            self._view.trial_restarted(proposal.number, "its process was lost")
             return
         self.live.add(proposal.number)
         self._study.start(proposal.number)
         self._tracker.trial(proposal)
-        self._view.started(proposal)
+        self._view.trial_started(proposal)
 
     def on_trial_result(
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
@@ -83,11 +84,11 @@ class Recorder(Callback):
     def _record(self, number: int, record: dict[str, Any]) -> None:
         if record["kind"] == "outcome":
             record.pop("kind")
-            self._end(number, Outcome.from_dict(record))
+            self._end(number, Outcome(**record))
             return
         self._answer(number, record)
         self._tracker.record(number, record)
-        self._view.record(number, record)
+        self._view.trial_reported(number, record)
 
     def _answer(self, number: int, record: dict[str, Any]) -> None:
         """A trial that has reached a rung waits to learn whether it goes on: the study decides."""
@@ -101,7 +102,7 @@ class Recorder(Callback):
         self.fail(self._proposal(trial).number, reason)
 
     def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
-        self._view.tick(self._tracker.trouble)
+        self._view.refresh(self._tracker.trouble)
 
     def lost(self, actors: frozenset[str]) -> set[int]:
         """The trials that ran in these actors; all that ran where none of them did."""
@@ -121,7 +122,7 @@ class Recorder(Callback):
         self.ended.add(number)
         self.live.discard(number)
         self._tracker.ended(number, outcome)
-        self._view.ended(number, outcome)
+        self._view.trial_ended(number, outcome)
 
     def _proposal(self, trial: Trial) -> Proposal:
         return self._searcher.proposals[trial.trial_id]

@@ -26,9 +26,8 @@ from pcdarts_tune.errors import UserError, WorkFailed, disk_full, says_full
 from pcdarts_tune.sweeps.ending import Loss, ReasonToStop, Stop, forget, loss
 from pcdarts_tune.sweeps.study.objectives import rung_after
 from pcdarts_tune.sweeps.study.samplers import SLOW, derived_seed
-from pcdarts_tune.sweeps.study.study import Proposal
 from pcdarts_tune.sweeps.tracker import deliver_late, summary, tracker_of
-from pcdarts_tune.tasks import TrialTask
+from pcdarts_tune.tasks import Proposal, TrialTask
 
 if TYPE_CHECKING:
     from pcdarts_tune.sweeps.recorder import Recorder
@@ -164,7 +163,7 @@ class _Run:
                 raise WorkFailed(f"Ray could not run the trials: {lost.reason}", hint=hint)
             for number in sorted(recorder.lost(lost.actors)):
                 losses[number] += 1
-                self.view.restarted(number, lost.reason)
+                self.view.trial_restarted(number, lost.reason)
                 if losses[number] > self.sweep.settings.max_failures:
                     recorder.fail(number, f"{lost.reason} ({losses[number]} times)")
 
@@ -248,24 +247,21 @@ def _tasks(sweep: SweepHandle, share: Share) -> Callable[[Proposal], TrialTask]:
 
     def task(proposal: Proposal) -> TrialTask:
         return TrialTask(
-            number=proposal.number,
-            seed=proposal.seed,
+            proposal,
             evaluation_seed=seed,
-            hyperparameters=proposal.hyperparameters,
             space=space,
             folder=sweep.folder.trial_address(proposal.number),
             evaluations=sweep.folder.evaluations_address,
             threads=share.threads,
             gpus=share.gpus,
-            execution=sweep.settings.execution.arguments(),
+            execution=sweep.settings.execution,
         )
 
     return task
 
 
 def _view(sweep: SweepHandle, run: RunSettings, share: Share) -> View:
-    from pcdarts_tune.sweeps.console import choose_view
-    from pcdarts_tune.sweeps.view import Board, Unbroken
+    from pcdarts_tune.sweeps.view import Progress, View, choose_screen
 
     ended = [record for record in sweep.records() if record.state in ("complete", "failed", "pruned")]
     best = None if not ended or ended[0].objective is None else (ended[0].trial, ended[0].objective)
@@ -273,7 +269,7 @@ def _view(sweep: SweepHandle, run: RunSettings, share: Share) -> View:
         about = f"sweep {sweep.name}: {sweep.target} trials, {share}; in {sweep.folder.path}"
         print(about, file=sys.stderr, flush=True)
     stages = {"search": sweep.space.search.epochs, "evaluation": sweep.space.evaluation.epochs}
-    board = Board(
+    progress = Progress(
         sweep.target,
         share.concurrent,
         stages,
@@ -283,5 +279,5 @@ def _view(sweep: SweepHandle, run: RunSettings, share: Share) -> View:
     )
     for record in ended:
         if record.pareto:
-            board.join(record.objectives or {})
-    return Unbroken(choose_view(board, quiet=run.quiet))
+            progress.add_to_front(record.objectives or {})
+    return View(progress, choose_screen(quiet=run.quiet))

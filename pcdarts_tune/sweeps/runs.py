@@ -25,8 +25,7 @@ from pcdarts_tune.tracking.view import saved_view
 
 if TYPE_CHECKING:
     from pcdarts_tune.spaces.space import Space
-    from pcdarts_tune.sweeps.study.study import Proposal
-    from pcdarts_tune.tasks import Outcome
+    from pcdarts_tune.tasks import Outcome, Proposal
     from pcdarts_tune.tracking.store import MlflowStore
 
 Description = Callable[[SweepLinks], str]

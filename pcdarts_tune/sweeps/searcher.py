@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 from ray.tune.search import Searcher
 
 if TYPE_CHECKING:
-    from pcdarts_tune.sweeps.study.study import Proposal, SweepStudy
-    from pcdarts_tune.tasks import TrialTask
+    from pcdarts_tune.sweeps.study.study import SweepStudy
+    from pcdarts_tune.tasks import Proposal, TrialTask
 
 
 class StudySearcher(Searcher):

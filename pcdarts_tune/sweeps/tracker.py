@@ -20,10 +20,9 @@ from typing import TYPE_CHECKING, Any
 
 from pcdarts_tune.sweeps.descriptions import SweepLinks, describe_sweep
 from pcdarts_tune.sweeps.runs import Description, SweepFacts, SweepRuns
-from pcdarts_tune.sweeps.study.study import Proposal
 from pcdarts_tune.sweeps.sweep import counts
 from pcdarts_tune.sweeps.trials.state import read_result
-from pcdarts_tune.tasks import Outcome
+from pcdarts_tune.tasks import Outcome, Proposal
 from pcdarts_tune.tracking.outbox import Outbox
 from pcdarts_tune.tracking.scope import answering_at_once
 from pcdarts_tune.tracking.tags import Tag
@@ -159,9 +158,7 @@ def deliver_late(sweep: SweepHandle, tracker: SweepTracker) -> None:
     for record in sweep.records():
         if record.state not in ("complete", "failed", "pruned") or notes.get(f"delivered/{record.trial}"):
             continue
-        fields = {name: getattr(record, name) for name in Outcome.__dataclass_fields__}
-        proposal = Proposal(record.trial, record.seed, record.hyperparameters)
-        tracker.late(proposal, Outcome(**fields))
+        tracker.late(record.proposal, record.outcome)
 
 
 def summary(sweep: SweepHandle) -> Callable[[SweepLinks], str]:

@@ -1,46 +1,45 @@
-"""What a person sees of a sweep while it runs, apart from how it is drawn: which trials run, how far, the best so far.
+"""What a person sees of a sweep on stderr while it runs: a live table in a terminal, plain lines elsewhere, nothing with -q.
 
-board = Board(target=32, concurrent=4)
-board.started(proposal); board.record(3, record); board.ended(3, outcome)
-board.seconds_left()
+    view = View(Progress(target=32, concurrent=4, stages={"search": 25, "evaluation": 25}), choose_screen(quiet=False))
+    view.trial_started(proposal); view.trial_reported(3, record); view.trial_ended(3, outcome); view.close()
 
-A view that outlives its terminal: where nobody reads any more (`sweep 2>&1 | head`, a closed window), it falls silent.
-
-view = Unbroken(choose_view(board))
+Where nobody reads any more (`sweep 2>&1 | head`, a closed window) the view falls silent: what cannot be shown ends no trial.
 """
 
 from __future__ import annotations
 
+import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from pcdarts_tune.say import format_seconds
+from pcdarts_tune.spaces import naming
 from pcdarts_tune.sweeps.study.objectives import fronts, minimised, objective_values
 
 if TYPE_CHECKING:
-    from pcdarts_tune.sweeps.study.study import Proposal
-    from pcdarts_tune.tasks import Outcome
+    from rich.console import Group
 
+    from pcdarts_tune.tasks import Outcome, Proposal
 
-class View(Protocol):
-    """Told what happens in a sweep; `tick` comes several times a second."""
-
-    def started(self, proposal: Proposal) -> None: ...
-    def restarted(self, number: int, reason: str) -> None: ...
-    def record(self, number: int, record: dict[str, Any]) -> None: ...
-    def ended(self, number: int, outcome: Outcome) -> None: ...
-    def tick(self, trouble: str | None) -> None: ...
-    def close(self) -> None: ...
+REFRESH = 0.25
+"""The live table is drawn again after so many seconds."""
+LINE_EVERY = 5.0
+"""A plain line on one trial's epochs comes at most every so many seconds."""
 
 
 @dataclass
 class Running:
-    """A trial that runs: its stage, and epochs done of those of the stage; `first`: when it first said how
-    far it was, and how far that was (starting a process takes a while)."""
+    """A trial that runs: its stage, and how many of the stage's epochs are done.
+
+    Attributes:
+        first: when it first reported an epoch, and what share of it was done then (starting a process takes a while).
+    """
 
     proposal: Proposal
-    begun: float
+    begun: float = field(default_factory=time.monotonic)
     first: tuple[float, float] | None = None
     stage: str = "starting"
     done: int = 0
@@ -53,16 +52,24 @@ class Running:
         before = stages["search"] if self.stage == "evaluation" else 0
         return (before + self.done) / total if total and self.stage in stages else 0.0
 
+    def pace(self, stages: dict[str, int]) -> float:
+        """Share of the trial done in a second, 0 while it is not known."""
+        if self.first is None:
+            return 0.0
+        seconds, share = time.monotonic() - self.first[0], self.share(stages) - self.first[1]
+        return share / seconds if share > 0 and seconds > 0 else 0.0
+
 
 @dataclass
-class Board:
-    """The state of a sweep as it is shown.
+class Progress:
+    """How far a sweep is.
 
     Attributes:
         target: trials the sweep shall have. `ended_before`: how many of them had ended when this process began.
         stages: epochs of each stage.
         best: (trial, accuracy).
         objectives: of the sweep. `front`: with several, the values (low is good) of the trials on the Pareto front.
+        counts: trials that ended since this process began, by state. `seconds`: how long each of them took.
     """
 
     target: int
@@ -73,94 +80,219 @@ class Board:
     objectives: tuple[str, ...] = ("accuracy",)
     front: list[tuple[float, ...]] = field(default_factory=list)
     running: dict[int, Running] = field(default_factory=dict)
-    counts: dict[str, int] = field(default_factory=dict)
+    counts: Counter[str] = field(default_factory=Counter)
     seconds: list[float] = field(default_factory=list)
-    begun: float = field(default_factory=time.monotonic)
 
     @property
-    def ended_now(self) -> int:
-        """Trials that ended since this process began."""
-        return sum(self.counts.values())
+    def ended(self) -> int:
+        """Trials that have ended."""
+        return self.ended_before + self.counts.total()
 
-    def started(self, proposal: Proposal) -> None:
-        self.running[proposal.number] = Running(proposal, time.monotonic())
-
-    def record(self, number: int, record: dict[str, Any]) -> None:
+    def add_record(self, number: int, record: dict[str, Any]) -> None:
+        """Take over what a trial reported."""
         trial = self.running.get(number)
         if trial is None:
             return
         if record["kind"] == "history":
             for entry in record["records"]:
-                self.record(number, entry)
+                self.add_record(number, entry)
         elif record["kind"] == "epoch":
-            trial.stage, trial.done, trial.epochs = (record["stage"], record["epoch"] + 1, record["epochs"])
+            trial.stage, trial.done, trial.epochs = record["stage"], record["epoch"] + 1, record["epochs"]
             trial.accuracy = record.get("accuracy")
             if trial.first is None:
                 trial.first = (time.monotonic(), trial.share(self.stages))
 
-    def ended(self, number: int, outcome: Outcome) -> None:
+    def end(self, number: int, outcome: Outcome) -> None:
+        """Count a trial that ended."""
         trial = self.running.pop(number, None)
-        self.counts[outcome.state] = self.counts.get(outcome.state, 0) + 1
+        self.counts[outcome.state] += 1
         if trial is not None:
             self.seconds.append(time.monotonic() - trial.begun)
         if outcome.objective is not None and (self.best is None or outcome.objective > self.best[1]):
             self.best = (number, outcome.objective)
-        if outcome.state == "complete" and len(self.objectives) > 1:
-            self.join(objective_values(self.objectives, outcome))
+        if outcome.state == "complete":
+            self.add_to_front(objective_values(self.objectives, outcome))
 
-    def join(self, values: dict[str, float]) -> None:
-        """See whether a trial with these objectives is on the front, and who leaves it."""
-        points = [*self.front, minimised(self.objectives, values)]
-        self.front = [point for point, number in zip(points, fronts(points), strict=True) if number == 0]
+    def add_to_front(self, values: dict[str, float]) -> None:
+        """See whether a complete trial with these objectives is on the front, and who leaves it."""
+        if len(self.objectives) > 1:
+            points = [*self.front, minimised(self.objectives, values)]
+            self.front = [point for point, rank in zip(points, fronts(points), strict=True) if rank == 0]
 
     def seconds_left(self) -> float | None:
         """Until the last trial has ended, at the pace so far; None while nothing is known."""
         if self.seconds:
             of_one = sum(self.seconds) / len(self.seconds)
         else:
-            paces = [self._pace(trial) for trial in self.running.values()]
-            if not any(paces):
+            pace = max((trial.pace(self.stages) for trial in self.running.values()), default=0.0)
+            if not pace:
                 return None
-            of_one = 1 / max(paces)
-        to_start = max(0, self.target - self.ended_before - self.ended_now - len(self.running))
+            of_one = 1 / pace
+        to_start = max(0, self.target - self.ended - len(self.running))
         under_way = sum(1 - trial.share(self.stages) for trial in self.running.values())
         return of_one * (to_start + under_way) / max(1, self.concurrent)
 
-    def _pace(self, trial: Running) -> float:
-        """Share of the trial done a second, 0 while it is not known."""
-        if trial.first is None:
-            return 0.0
-        seconds, share = time.monotonic() - trial.first[0], trial.share(self.stages) - trial.first[1]
-        return share / seconds if share > 0 and seconds > 0 else 0.0
+
+class Screen(Protocol):
+    """Where lines go: `detail` is a line that a live table makes superfluous."""
+
+    def line(self, text: str, *, detail: bool = False) -> None: ...
+    def refresh(self, progress: Progress, trouble: str | None) -> None: ...
+    def close(self) -> None: ...
 
 
-class Unbroken:
-    """Passes on to `view` until that raises an OSError: what cannot be shown ends no trial."""
+def choose_screen(*, quiet: bool = False) -> Screen | None:
+    """The screen that fits where stderr goes; None for none."""
+    if quiet:
+        return None
+    return LiveTable() if sys.stderr.isatty() else PlainLines()
 
-    def __init__(self, view: View) -> None:
-        self._view: View | None = view
 
-    def started(self, proposal: Proposal) -> None:
-        self._show(lambda view: view.started(proposal))
+class View:
+    """Shows what happens in a sweep on a screen, or nowhere."""
 
-    def restarted(self, number: int, reason: str) -> None:
-        self._show(lambda view: view.restarted(number, reason))
+    def __init__(self, progress: Progress, screen: Screen | None) -> None:
+        self.progress, self._screen = progress, screen
+        self._last_line: dict[int, float] = {}
 
-    def record(self, number: int, record: dict[str, Any]) -> None:
-        self._show(lambda view: view.record(number, record))
+    def trial_started(self, proposal: Proposal) -> None:
+        """A trial starts."""
+        self.progress.running[proposal.number] = Running(proposal)
+        self._line(
+            f"trial {proposal.number}: starts  {naming.settings(proposal.hyperparameters)}", detail=True
+        )
 
-    def ended(self, number: int, outcome: Outcome) -> None:
-        self._show(lambda view: view.ended(number, outcome))
+    def trial_restarted(self, number: int, reason: str) -> None:
+        """A trial starts again."""
+        self._line(f"trial {number}: starts again, {reason}")
 
-    def tick(self, trouble: str | None) -> None:
-        self._show(lambda view: view.tick(trouble))
+    def trial_reported(self, number: int, record: dict[str, Any]) -> None:
+        """A trial reported a record (see trials/trial.py)."""
+        self.progress.add_record(number, record)
+        if record["kind"] == "history":
+            self._line(f"trial {number}: goes on from its checkpoint", detail=True)
+        trial = self.progress.running.get(number)
+        if record["kind"] != "epoch" or trial is None:
+            return
+        if trial.done == trial.epochs or time.monotonic() - self._last_line.get(number, 0.0) >= LINE_EVERY:
+            self._last_line[number] = time.monotonic()
+            accuracy = f"  accuracy {trial.accuracy:.3f}" if trial.accuracy is not None else ""
+            text = f"trial {number}: {trial.stage} {trial.done}/{trial.epochs}{accuracy}{self._left()}"
+            self._line(text, detail=True)
+
+    def trial_ended(self, number: int, outcome: Outcome) -> None:
+        """A trial ended."""
+        trial = self.progress.running.get(number)
+        self.progress.end(number, outcome)
+        text = f"trial {number}: {_describe_outcome(outcome, self.progress)}"
+        if isinstance(self._screen, LiveTable):
+            text += f"  {naming.settings(trial.proposal.hyperparameters) if trial else ''}"
+        else:
+            text += f"  [{self.progress.ended}/{self.progress.target}]{self._left()}"
+        self._line(text)
+
+    def refresh(self, trouble: str | None) -> None:
+        """Comes several times a second. `trouble`: what MLflow answered, while records wait for it."""
+        self._try(lambda screen: screen.refresh(self.progress, trouble))
 
     def close(self) -> None:
-        self._show(lambda view: view.close())
+        """Leave the terminal as it was."""
+        self._try(lambda screen: screen.close())
 
-    def _show(self, what: Callable[[View], None]) -> None:
-        if self._view is not None:
+    def _left(self) -> str:
+        seconds = self.progress.seconds_left()
+        return f"  ({format_seconds(seconds)} left)" if seconds else ""
+
+    def _line(self, text: str, *, detail: bool = False) -> None:
+        self._try(lambda screen: screen.line(text, detail=detail))
+
+    def _try(self, show: Callable[[Screen], None]) -> None:
+        if self._screen is not None:
             try:
-                what(self._view)
+                show(self._screen)
             except OSError:
-                self._view = None
+                self._screen = None
+
+
+class PlainLines:
+    """A line for each thing that happens."""
+
+    def __init__(self) -> None:
+        self._trouble: str | None = None
+
+    def line(self, text: str, *, detail: bool = False) -> None:
+        print(text, file=sys.stderr, flush=True)
+
+    def refresh(self, progress: Progress, trouble: str | None) -> None:
+        if trouble != self._trouble:
+            self._trouble = trouble
+            self.line(
+                f"MLflow: {trouble}; records wait" if trouble else "MLflow: records are delivered again"
+            )
+
+    def close(self) -> None:
+        """Nothing."""
+
+
+class LiveTable:
+    """A table of the trials that run, redrawn in place, below the lines that are printed."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.live import Live
+
+        self._console = Console(stderr=True)
+        self._drawn = 0.0
+        self._live = Live(console=self._console, auto_refresh=False, transient=True)
+        self._live.start()
+
+    def line(self, text: str, *, detail: bool = False) -> None:
+        if not detail:
+            self._console.print(text, highlight=False, markup=False)
+
+    def refresh(self, progress: Progress, trouble: str | None) -> None:
+        if time.monotonic() - self._drawn >= REFRESH:
+            self._drawn = time.monotonic()
+            self._live.update(_table(progress, trouble), refresh=True)
+
+    def close(self) -> None:
+        self._live.stop()
+
+
+def _table(progress: Progress, trouble: str | None) -> Group:
+    from rich.console import Group
+    from rich.progress_bar import ProgressBar
+    from rich.table import Table
+    from rich.text import Text
+
+    left = progress.seconds_left()
+    head = [f"{progress.ended}/{progress.target} trials"]
+    head += [f"{count} {s}" for s in ("pruned", "failed") if (count := progress.counts[s])]
+    head += [f"best {progress.best[1]:.4f} (trial {progress.best[0]})"] if progress.best else []
+    head += [f"Pareto front of {len(progress.front)}"] if progress.front else []
+    head += [] if left is None else [f"{format_seconds(left)} left"]
+    table = Table(box=None, show_header=False, pad_edge=False)
+    for number, trial in sorted(progress.running.items()):
+        accuracy = "" if trial.accuracy is None else f"{trial.accuracy:.3f}"
+        epochs = f"{trial.done}/{trial.epochs}" if trial.epochs else ""
+        bar = ProgressBar(total=1.0, completed=trial.share(progress.stages), width=20)
+        settings = naming.settings(trial.proposal.hyperparameters)
+        table.add_row(f"trial {number}", bar, trial.stage, epochs, accuracy, Text(settings, style="dim"))
+    lines: list[Any] = [Text("   ".join(head), style="bold"), table]
+    if trouble:
+        lines.append(Text(f"MLflow: {trouble}; records wait", style="yellow"))
+    return Group(*lines)
+
+
+def _describe_outcome(outcome: Outcome, progress: Progress) -> str:
+    if outcome.objective is None:
+        return f"{outcome.state}: {outcome.reason}"
+    spent = f" in {format_seconds(outcome.seconds)}" if outcome.seconds else ""
+    source = "" if outcome.evaluation_from is None else f", evaluated by trial {outcome.evaluation_from}"
+    sizes = {
+        "params": f"{naming.short_count(outcome.params)} parameters",
+        "macs": f"{naming.short_count(outcome.macs)} MACs",
+        "latency": f"{outcome.latency or 0:.3g} ms",
+    }
+    others = "".join(f", {sizes[name]}" for name in progress.objectives if name != "accuracy")
+    return f"accuracy {outcome.objective:.4f}{others}{spent}{source}"

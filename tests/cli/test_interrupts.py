@@ -8,9 +8,8 @@ import sys
 
 import pytest
 
-from pcdarts_tune.sweeps.console import PlainView
 from pcdarts_tune.sweeps.ending import SIGNALS, Stop
-from pcdarts_tune.sweeps.view import Board, Unbroken
+from pcdarts_tune.sweeps.view import PlainLines, Progress, View
 
 
 @pytest.mark.parametrize("number", SIGNALS)
@@ -60,12 +59,12 @@ def test_a_view_outlives_its_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     os.close(reader)
     with open(writer, "w") as broken, monkeypatch.context() as patched:
         patched.setattr(sys, "stderr", broken)
-        plain = PlainView(Board(4, 1, {}))
+        plain = PlainLines()
         with pytest.raises(BrokenPipeError):
-            plain.restarted(0, "its process was lost")
-        view = Unbroken(plain)
-        view.restarted(0, "its process was lost")
-        view.tick("no answer")
+            plain.line("trial 0: starts again")
+        view = View(Progress(4, 1, {}), plain)
+        view.trial_restarted(0, "its process was lost")
+        view.refresh("no answer")
         view.close()
         # what Python would still write when it closes the file
         patched.setattr(sys, "stderr", sys.__stderr__)

@@ -8,10 +8,8 @@ import pytest
 
 from pcdarts_tune.spaces import naming
 from pcdarts_tune.spaces.space import Space
-from pcdarts_tune.sweeps.console import PlainView
-from pcdarts_tune.sweeps.study.study import Proposal
-from pcdarts_tune.sweeps.view import Board
-from pcdarts_tune.tasks import Outcome
+from pcdarts_tune.sweeps.view import PlainLines, Progress, View
+from pcdarts_tune.tasks import Outcome, Proposal
 
 
 @pytest.mark.parametrize(
@@ -60,19 +58,19 @@ def epoch(stage: str, number: int, epochs: int) -> dict[str, Any]:
 
 
 def test_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
-    board = Board(target=2, concurrent=1, stages={"search": 2, "evaluation": 2})
-    view = PlainView(board)
-    view.started(Proposal(0, 1, {"supernet.k": 4}))
-    view.record(0, {"kind": "history", "records": [epoch("search", 0, 2)]})
-    view.record(0, epoch("search", 1, 2))
-    assert board.running[0].share(board.stages) == 0.5
-    view.record(0, epoch("evaluation", 1, 2))
-    view.tick("refused")
-    view.tick("refused")
-    view.tick(None)
-    view.ended(0, Outcome("complete", objective=0.9, seconds=3.0))
-    view.started(Proposal(1, 1, {}))
-    view.ended(1, Outcome("failed", reason="out of memory"))
+    progress = Progress(target=2, concurrent=1, stages={"search": 2, "evaluation": 2})
+    view = View(progress, PlainLines())
+    view.trial_started(Proposal(0, 1, {"supernet.k": 4}))
+    view.trial_reported(0, {"kind": "history", "records": [epoch("search", 0, 2)]})
+    view.trial_reported(0, epoch("search", 1, 2))
+    assert progress.running[0].share(progress.stages) == 0.5
+    view.trial_reported(0, epoch("evaluation", 1, 2))
+    view.refresh("refused")
+    view.refresh("refused")
+    view.refresh(None)
+    view.trial_ended(0, Outcome("complete", objective=0.9, seconds=3.0))
+    view.trial_started(Proposal(1, 1, {}))
+    view.trial_ended(1, Outcome("failed", reason="out of memory"))
     out, err = capsys.readouterr()
     assert out == ""
     assert "trial 0: starts  K=4" in err
@@ -82,5 +80,5 @@ def test_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
     assert "accuracy 0.9000 in 3 s" in err
     assert "[2/2]" in err
     assert "failed: out of memory" in err
-    assert board.best == (0, 0.9)
-    assert board.counts == {"complete": 1, "failed": 1}
+    assert progress.best == (0, 0.9)
+    assert progress.counts == {"complete": 1, "failed": 1}

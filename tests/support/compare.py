@@ -113,8 +113,7 @@ def pictures_of(history: list[dict[str, Any]]) -> set[tuple[str, int]]:
 def _of_trial(
     client: Any, sweep: SweepHandle, run: Any, record: TrialRecord, parent: str, pictures: bool
 ) -> Iterator[str]:
-    fields = {name: getattr(record, name) for name in Outcome.__dataclass_fields__}
-    outcome = Outcome(**fields)
+    outcome = record.outcome
     result = read_result(sweep.folder.trial_address(record.trial))
     history = [] if result is None else result["history"]
     tags = {

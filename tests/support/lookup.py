@@ -111,7 +111,7 @@ def _looked_up(log: TrialLog, task: TrialTask, data: Table) -> Outcome:
     }
     known = {(record["kind"], record.get("stage"), record.get("epoch")) for record in log.state.history}
     skips = sum(name == "skip_connect" for name, _ in genotype.normal)
-    draw = random.Random(task.seed)
+    draw = random.Random(task.proposal.seed)
     for epoch in range(data.epochs[0]):
         metrics = {
             "search/loss_train": 2 / (epoch + 1),
@@ -216,12 +216,12 @@ def travels_by_value() -> None:
 
 def _row(task: TrialTask, rows: int) -> int:
     """The better the settings, the higher the row; the seed moves it a little, as seeds do."""
-    drawn = task.hyperparameters
+    drawn = task.proposal.hyperparameters
     off = 0.0 if drawn["supernet.k"] == BEST["supernet.k"] else 0.15
     for key, best in BEST.items():
         if key != "supernet.k":
             off += 0.12 * abs(math.log10(drawn[key] / best)) ** 1.5
-    quality = max(0.0, 1 - off) + random.Random(task.seed).gauss(0, 0.03)
+    quality = max(0.0, 1 - off) + random.Random(task.proposal.seed).gauss(0, 0.03)
     return min(rows - 1, max(0, int(quality * rows)))
 
 

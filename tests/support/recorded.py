@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from pcdarts_tune.home import Where
-from pcdarts_tune.sweeps.study.study import Proposal
 from pcdarts_tune.sweeps.sweep import SweepHandle, open_sweep
-from pcdarts_tune.tasks import Outcome, TrialTask, with_share
+from pcdarts_tune.tasks import Outcome, Proposal, TrialTask, add_resources
 from support.lookup import Table, drawn_rows, lookup_made, lookup_trial
 
 REASONS = (
@@ -46,10 +45,8 @@ def recorded_sweep(
 def _ended(sweep: SweepHandle, proposal: Proposal, table: Table, lost: int) -> Outcome:
     number = proposal.number
     task = TrialTask(
-        number=number,
-        seed=proposal.seed,
+        proposal,
         evaluation_seed=0,
-        hyperparameters=proposal.hyperparameters,
         space=sweep.space.model_dump_json(),
         folder=str(sweep.folder.trial(number)),
         evaluations=str(sweep.folder.evaluations),
@@ -60,4 +57,4 @@ def _ended(sweep: SweepHandle, proposal: Proposal, table: Table, lost: int) -> O
         outcome = Outcome("failed" if which == 0 else "pruned", reason=REASONS[which], seconds=40.0)
     else:
         outcome = lookup_trial(task, table, lambda record: None)
-    return with_share(outcome, task)
+    return add_resources(outcome, task)

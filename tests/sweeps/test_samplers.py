@@ -60,7 +60,7 @@ def test_a_resumed_sweep_hands_out_what_was_asked_and_then_what_an_undisturbed_o
     trials = POPULATION + 6 if sampler == "nsga2" else STARTUP_TRIALS + 2
 
     def task(proposal: Any) -> TrialTask:
-        return TrialTask(proposal.number, proposal.seed, 0, proposal.hyperparameters, "{}", "f", "e")
+        return TrialTask(proposal, 0, "{}", "f", "e")
 
     def run(study: SweepStudy, until: int) -> None:
         """One trial at a time, until one is under way that nobody tells the study of."""
@@ -75,7 +75,7 @@ def test_a_resumed_sweep_hands_out_what_was_asked_and_then_what_an_undisturbed_o
             number = said["number"]
             if number == until:
                 return
-            objective = score(TrialTask.from_json(said["task"]).hyperparameters)
+            objective = score(TrialTask.from_json(said["task"]).proposal.hyperparameters)
             if number % 5 == 4:
                 study.tell(number, Outcome("failed", reason="out of memory"))
             else:
@@ -198,7 +198,7 @@ def test_a_slow_sampler_does_not_hold_the_driver_up() -> None:
     study.ask = slowly  # type: ignore[method-assign]
 
     def task(proposal: Any) -> TrialTask:
-        return TrialTask(proposal.number, proposal.seed, 0, proposal.hyperparameters, "{}", "f", "e")
+        return TrialTask(proposal, 0, "{}", "f", "e")
 
     searcher = StudySearcher(study, target=2, concurrent=2, task=task, unfinished=[], beside=True)
     assert [searcher.suggest("a") for _ in range(3)] == [None] * 3, (

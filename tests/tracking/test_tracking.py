@@ -20,9 +20,8 @@ from pcdarts_tune.spaces.space import Space
 from pcdarts_tune.sweeps import runs as sweep_runs
 from pcdarts_tune.sweeps import tracker as sweep_tracking
 from pcdarts_tune.sweeps.runs import SweepFacts
-from pcdarts_tune.sweeps.study.study import Proposal
 from pcdarts_tune.sweeps.tracker import SweepTracker
-from pcdarts_tune.tasks import Outcome
+from pcdarts_tune.tasks import Outcome, Proposal
 from pcdarts_tune.tracking.images import image_files
 from pcdarts_tune.tracking.store import OBJECTIVE, MlflowStore, require_answer
 

@@ -25,7 +25,7 @@ from pcdarts_tune.spaces.space import Space
 from pcdarts_tune.sweeps.sweep import SweepSettings
 from pcdarts_tune.sweeps.trials.evaluations import EvaluationCache
 from pcdarts_tune.sweeps.trials.trial import run_trial
-from pcdarts_tune.tasks import DEFAULTS, NAMES_OF_PRECISIONS, Execution, TrialTask
+from pcdarts_tune.tasks import DEFAULTS, NAMES_OF_PRECISIONS, Execution, Proposal, TrialTask
 from pcdarts_tune.training.build import build_search
 from pcdarts_tune.training.searching import Searching
 from pcdarts_tune.training.work import Retraining
@@ -68,7 +68,7 @@ def images(space: Space) -> DataSet:
 
 def task(space: Space, place: Path, **changes: Any) -> TrialTask:
     folders = {"folder": str(place / "trial"), "evaluations": str(place / "evaluations")}
-    return TrialTask(0, 1, 2, {}, space.model_dump_json(), **{**folders, **changes})
+    return TrialTask(Proposal(0, 1, {}), 2, space.model_dump_json(), **{**folders, **changes})
 
 
 def test_the_command_line_names_the_cores_precisions() -> None:
@@ -99,16 +99,14 @@ def test_sweeps_and_trials_of_before_are_as_they_were(space: Space, tmp_path: Pa
     for key in ("precision", "compile", "graphs"):
         del kept[key]
     assert SweepSettings(**kept).execution == DEFAULTS
-    assert Execution(**task(space, tmp_path).execution) == DEFAULTS
+    assert task(space, tmp_path).execution == DEFAULTS
 
 
 def test_only_precision_makes_another_recipe(space: Space, images: DataSet, tmp_path: Path) -> None:
     """Results that were kept before there was a choice still fit; those of another precision never do."""
 
     def recipes(execution: Execution) -> list[str]:
-        cache = EvaluationCache.of(
-            task(space, tmp_path, execution=execution.arguments()), space, CELLS, images.digest
-        )
+        cache = EvaluationCache.of(task(space, tmp_path, execution=execution), space, CELLS, images.digest)
         return [
             Searching(space, images, 0, execution).recipe,
             Retraining(space, CELLS, images, 0, execution).recipe,
@@ -125,12 +123,12 @@ def test_a_trial_is_executed_as_its_sweep_says_and_reports_it(
     space: Space, images: DataSet, tmp_path: Path
 ) -> None:
     records: list[dict[str, Any]] = []
-    told = task(space, tmp_path, execution={"precision": "bf16"})
+    told = task(space, tmp_path, execution=Execution(precision="bf16"))
     outcome = run_trial(told, images, records.append)  # type: ignore[arg-type]  # without rungs nothing is awaited
     said = [record["execution"] for record in records if record["kind"] == "epoch"]
     assert [execution["precision"] for execution in said] == ["bf16", "bf16"]
     assert said[0]["graphs"] == "off: the device is cpu"
-    (plain,) = build_search(space, images, device=CPU, seed=told.seed)
+    (plain,) = build_search(space, images, device=CPU, seed=told.proposal.seed)
     assert outcome.metrics["search/loss_train"] != plain.train_loss
     assert outcome.metrics["search/loss_train"] == pytest.approx(plain.train_loss, abs=0.1)
 

@@ -28,7 +28,7 @@ def hungry(task: TrialTask, data: Any, report: Any) -> Outcome:
     """Trial 1 takes `data` bytes the first time and waits to be ended."""
     folder = Path(task.folder)
     folder.mkdir(parents=True, exist_ok=True)
-    if task.number == 1 and not (folder / "begun").exists():
+    if task.proposal.number == 1 and not (folder / "begun").exists():
         (folder / "begun").touch()
         taken = b"x" * data
         time.sleep(60)

@@ -47,18 +47,18 @@ def lookup(task: TrialTask, data: Any, report: Any) -> Outcome:
         report({"kind": "epoch", "stage": "search", "epoch": epoch, "epochs": 3, "metrics": loss})
         if data == "slow":
             time.sleep(1)
-    if task.hyperparameters["supernet.k"] == 8:
+    if task.proposal.hyperparameters["supernet.k"] == 8:
         raise ValueError("K=8 is in no table")
-    if data == "lost once" and task.number == 1 and not (folder / "lost").exists():
+    if data == "lost once" and task.proposal.number == 1 and not (folder / "lost").exists():
         (folder / "lost").touch()
         os._exit(1)
-    if data == "always lost" and task.number == 0:
+    if data == "always lost" and task.proposal.number == 0:
         os._exit(1)
-    if data == "defect" and task.number == 0:
+    if data == "defect" and task.proposal.number == 0:
         raise RuntimeError("a defect in the trial")
     cost = {"params": 10, "macs": 20, "genotype_hash": genotype.canonical_hash()}
     report({"kind": "derived", "genotype": genotype.to_dict(), **cost})
-    objective = 1 - task.hyperparameters["search.learning_rate"] / 2
+    objective = 1 - task.proposal.hyperparameters["search.learning_rate"] / 2
     return Outcome("complete", objective=objective, genotype=genotype.to_dict(), seconds=0.1, **cost)
 
 
@@ -162,7 +162,7 @@ def kept(task: TrialTask, data: dict[str, str], report: Any) -> Outcome:
         for epoch in range(done, 3):
             loss = {"search/loss_train": 1 / (epoch + 1)}
             log.add({"kind": "epoch", "stage": "search", "epoch": epoch, "epochs": 3, "metrics": loss})
-            if task.number == 1 and epoch == 1 and not done:
+            if task.proposal.number == 1 and epoch == 1 and not done:
                 log.state.flush()
                 os._exit(1)
         outcome = Outcome("complete", objective=0.5, genotype=PUBLISHED["PC_DARTS_cifar"].to_dict())
@@ -231,7 +231,7 @@ def with_rungs(task: TrialTask, data: Any, report: Any) -> Outcome:
     genotype = PUBLISHED["PC_DARTS_cifar"]
     folder = Path(task.folder)
     folder.mkdir(parents=True, exist_ok=True)
-    rate = task.hyperparameters["search.learning_rate"]
+    rate = task.proposal.hyperparameters["search.learning_rate"]
     macs = int(1000 * rate)
     cost = {"params": 10, "macs": macs, "genotype_hash": genotype.canonical_hash()}
     found = {"genotype": genotype.to_dict(), **cost, "constraints": {"macs": macs / 500 - 1}}

@@ -95,7 +95,9 @@ def complete_trials(trials: list[FrozenTrial], directions: Any) -> list[FrozenTr
     if not complete:
         return []
     worst, worse = [], []
-    for column, direction in zip(zip(*(trial.values for trial in complete), strict=True), directions, strict=True):
+    for column, direction in zip(
+        zip(*(trial.values for trial in complete), strict=True), directions, strict=True
+    ):
         low, high = min(column), max(column)
         bad, sign = (low, -1) if direction == optuna.study.StudyDirection.MAXIMIZE else (high, 1)
         worst.append(bad)
@@ -172,7 +174,9 @@ class CmaEs(BaseSampler):
             seed=self._sweep_seed % 2**32,
         )
         while True:
-            drawn = [trial for trial in finished if trial.system_attrs.get(GENERATION) == optimizer.generation]
+            drawn = [
+                trial for trial in finished if trial.system_attrs.get(GENERATION) == optimizer.generation
+            ]
             if len(drawn) < optimizer.population_size:
                 return optimizer
             order = sorted(drawn[: optimizer.population_size], key=_badness)

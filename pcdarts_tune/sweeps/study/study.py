@@ -19,7 +19,6 @@ from __future__ import annotations
 import threading
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pcdarts_tune.addresses import without_secret
@@ -36,7 +35,7 @@ from pcdarts_tune.sweeps.study.objectives import (
 )
 from pcdarts_tune.sweeps.study.samplers import Occasion, derived_seed, sampler
 from pcdarts_tune.sweeps.study.storage import open_storage, steady, told
-from pcdarts_tune.tasks import Outcome, State, TrialRecord, ranked
+from pcdarts_tune.tasks import Outcome, Proposal, State, TrialRecord, ranked
 
 if TYPE_CHECKING:
     import optuna
@@ -46,15 +45,6 @@ __all__ = ["Proposal", "SweepStudy", "derived_seed"]
 STUDY_NAME = "sweep"
 _OPEN = ("RUNNING", "WAITING")
 """Optuna's states of a trial that was not told."""
-
-
-@dataclass(frozen=True)
-class Proposal:
-    """A trial to run: its number, the seed of its search, and dotted key -> value."""
-
-    number: int
-    seed: int
-    hyperparameters: dict[str, Any]
 
 
 class SweepStudy:
@@ -283,26 +273,17 @@ def _key(values: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
 
 def _record(trial: optuna.trial.FrozenTrial, run_id: str | None) -> TrialRecord:
     attributes = trial.user_attrs
-    known: dict[str, Any] = attributes.get("outcome", {}) if trial.state.is_finished() else {}
-    running: State = "running" if "started" in attributes else "waiting"
+    state: State = "running" if "started" in attributes else "waiting"
+    known: dict[str, Any] = {"state": state}
+    if trial.state.is_finished():
+        known = attributes.get("outcome", {"state": "failed"})
     return TrialRecord(
         trial=trial.number,
-        state=known.get("state", "failed") if trial.state.is_finished() else running,
-        objective=known.get("objective"),
-        genotype=known.get("genotype"),
-        genotype_hash=known.get("genotype_hash"),
-        params=known.get("params"),
-        macs=known.get("macs"),
+        seed=attributes.get("seed", 0),
         hyperparameters=attributes.get("hyperparameters", {}),
         run_id=run_id,
-        reason=known.get("reason"),
-        seed=attributes.get("seed", 0),
-        evaluation_from=known.get("evaluation_from"),
-        seconds=known.get("seconds"),
-        metrics=known.get("metrics", {}),
-        latency=known.get("latency"),
-        constraints=known.get("constraints", {}),
         rungs={epochs: entry["values"]["accuracy"] for epochs, entry in _rungs(attributes).items()},
+        **known,
     )
 
 

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pcdarts_tune.places import Place, place_at
-from pcdarts_tune.tasks import Execution
 
 if TYPE_CHECKING:
     from pcdarts_tune.core.genotype import Genotype
@@ -38,7 +37,7 @@ class EvaluationCache:
             "data": space.data.model_dump(mode="json"),
             "images": data_digest,
             "seed": task.evaluation_seed,
-            **Execution(**task.execution).identity(),
+            **task.execution.identity(),
         }
         digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
         return cls(place_at(task.evaluations), f"{digest}.json")

@@ -62,7 +62,7 @@ def _sizes(task: TrialTask) -> str:
     values = {"K": ("supernet", "k"), "batch": ("search", "batch_size"), "channels": ("supernet", "channels")}
     parts = []
     for name, (section, key) in values.items():
-        value = task.hyperparameters.get(f"{section}.{key}", space.get(section, {}).get(key))
+        value = task.proposal.hyperparameters.get(f"{section}.{key}", space.get(section, {}).get(key))
         if value is not None:
             parts.append(f"{name} {value}")
     return ", ".join(parts) or "these settings"

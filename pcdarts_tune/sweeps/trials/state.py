@@ -53,7 +53,7 @@ class TrialState:
         """
         place = place_at(address)
         if (result := _result(place)) is not None:
-            return cls(place, history=result["history"], outcome=Outcome.from_dict(result["outcome"]))
+            return cls(place, history=result["history"], outcome=Outcome(**result["outcome"]))
         data = place.read(CHECKPOINT)
         if data is None:
             return cls(place)
@@ -146,7 +146,7 @@ def _result(place: Place) -> dict[str, Any] | None:
         return None
     try:
         result: dict[str, Any] = json.loads(data)
-        Outcome.from_dict(result["outcome"])
+        Outcome(**result["outcome"])
         if isinstance(result["history"], list):
             return result
     except (ValueError, LookupError, TypeError, RecursionError):

@@ -43,7 +43,7 @@ def ray_trial(config: dict[str, Any], function: TrialFunction | None = None, dat
     from pcdarts_tune.sweeps.study.objectives import rungs_in
     from pcdarts_tune.sweeps.trials.failing import guarded
     from pcdarts_tune.sweeps.trials.reports import Reporter, await_answer
-    from pcdarts_tune.tasks import with_share
+    from pcdarts_tune.tasks import add_resources
 
     # one string: Ray flattens, copies and keeps nested results
     reporter = Reporter(lambda records: tune.report({"records": records}))
@@ -57,7 +57,7 @@ def ray_trial(config: dict[str, Any], function: TrialFunction | None = None, dat
 
     task = TrialTask.from_json(config["task"])
     try:
-        outcome = with_share(guarded(function or run_trial, task, unpack(data), report), task)
+        outcome = add_resources(guarded(function or run_trial, task, unpack(data), report), task)
         reporter.put({"kind": "outcome", **outcome.to_dict()})
     except BaseException:
         with suppress(BaseException):  # what went wrong first counts
@@ -79,7 +79,7 @@ def run_trial(task: TrialTask, data: Any, report: Report) -> Outcome:
     from pcdarts_tune.spaces.space import Space
 
     device = take_share(task)
-    space = apply(Space.model_validate_json(task.space), task.hyperparameters)
+    space = apply(Space.model_validate_json(task.space), task.proposal.hyperparameters)
     with TrialLog(TrialState.open(task.folder), report) as log:
         return log.state.outcome or _run(log, task, space, data, device)
 
@@ -87,9 +87,9 @@ def run_trial(task: TrialTask, data: Any, report: Report) -> Outcome:
 def _run(log: TrialLog, task: TrialTask, space: Space, data: Any, device: torch.device) -> Outcome:
     from pcdarts_tune.sweeps.trials.evaluations import EvaluationCache
 
-    execution = Execution(**task.execution)
-    genotype, found = derive(log, space, data, device=device, seed=task.seed, execution=execution)
-    known: dict[str, Any] = {"trial": task.number, "stopped": found.get("pruned"), "metrics": {}}
+    execution = task.execution
+    genotype, found = derive(log, space, data, device=device, seed=task.proposal.seed, execution=execution)
+    known: dict[str, Any] = {"trial": task.proposal.number, "stopped": found.get("pruned"), "metrics": {}}
     if known["stopped"] is None:
         cache = EvaluationCache.of(task, space, genotype, data.digest)
         if (cached := cache.read()) is not None:
@@ -101,7 +101,7 @@ def _run(log: TrialLog, task: TrialTask, space: Space, data: Any, device: torch.
             )
             cache.write(known)
     reason = known.get("stopped")
-    if reason is not None and known["trial"] != task.number:
+    if reason is not None and known["trial"] != task.proposal.number:
         reason += f"; trial {known['trial']} found the same genotype and ended there"
     outcome = Outcome(
         "complete" if reason is None else "pruned",
@@ -113,7 +113,7 @@ def _run(log: TrialLog, task: TrialTask, space: Space, data: Any, device: torch.
         macs=found["macs"],
         latency=found.get("latency"),
         constraints=found.get("constraints", {}),
-        evaluation_from=None if known["trial"] == task.number else known["trial"],
+        evaluation_from=None if known["trial"] == task.proposal.number else known["trial"],
         seconds=log.seconds(),
         metrics={**log.last("search"), **known["metrics"]},
     )
