@@ -1,1 +1,4 @@
-"""The report of a sweep as one HTML page and as JSON. It imports sweeps and what lies below them."""
+"""The sweep report: facts read from a sweep's study, Optuna's plots of them, and one HTML page.
+
+Imports from `sweeping`, `recording`, `drawing` and the layers below; `commands/report.py` imports `reporting.report`.
+"""

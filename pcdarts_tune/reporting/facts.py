@@ -1,33 +1,40 @@
-"""Everything a report says about a sweep, gathered from its study and its folder: no MLflow, no Ray, no network.
+"""Everything that a report says about a sweep, read from its study and its folder: no MLflow, no Ray, no network.
 
-facts = gather(open_sweep(where, "first"))
-facts.best, facts.level, facts.spent
+facts = read_facts(open_sweep(home, "first"))
+facts.best, facts.tied, facts.spent
 """
 
 from __future__ import annotations
 
+import html
 import json
 import math
+import textwrap
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pcdarts_tune.reporting.importances import Importances, importances
+from pcdarts_tune.reporting.importances import Importances, compute_importances
+from pcdarts_tune.reporting.plot_study import make_plot_study
+from pcdarts_tune.spaces import naming
 from pcdarts_tune.spread import Spread
 from pcdarts_tune.sweeps.leaderboard import Standing, standings
 from pcdarts_tune.sweeps.sweep import counts
 from pcdarts_tune.tasks import total
 
 if TYPE_CHECKING:
+    from optuna import Study
+
     from pcdarts_tune.sweeps.sweep import SweepHandle
     from pcdarts_tune.tasks import TrialRecord
 
 
 @dataclass(frozen=True)
 class Retraining:
-    """A genotype that `promote` trained, by what its model's folder says; accuracies that were not read are None."""
+    """A genotype that `promote` trained, as its model's folder describes it; accuracies that were not read are None."""
 
     genotype_hash: str
     seed: int | None
@@ -41,22 +48,25 @@ class Facts:
     """A sweep as it is now.
 
     Attributes:
-        standings: all trials, best first.
+        trials: all trials, best first.
         keys: the settings that differ between trials, in the order of tables.
-        states: how many trials are in each state.
-        held_out: how many images the objective is an accuracy on; None where it cannot be told.
-        spent: hours by unit (GPU, CPU), of the trials that say; `unspent`: how many do not.
-        alphas: of the best trial by epoch, softmaxed; empty where its folder holds none.
-        retrainings: what promotions trained.
+        states: number of trials in each state.
+        target: number of trials that the sweep shall have.
+        study: the trials as an Optuna study that maximizes accuracy, for plots.
+        held_out: number of images that the accuracy was measured on; None where it is not known.
+        spent: hours by unit (GPU, CPU). `unspent`: number of ended trials whose hours are not known.
+        alphas: of the best trial by epoch, softmaxed; empty where its folder has none.
+        retrainings: what promotions trained, best first.
         written: when this was read.
     """
 
     sweep: SweepHandle
-    standings: Sequence[Standing]
+    trials: Sequence[Standing]
     keys: Sequence[str]
     states: dict[str, int]
     target: int
     running: bool
+    study: Study
     importances: Importances
     held_out: int | None
     spent: dict[str, float]
@@ -67,21 +77,21 @@ class Facts:
 
     @property
     def records(self) -> list[TrialRecord]:
-        return [standing.record for standing in self.standings]
+        return [trial.record for trial in self.trials]
 
     @property
     def complete(self) -> list[Standing]:
-        """The trials with an objective, best first."""
-        return [standing for standing in self.standings if standing.record.objective is not None]
+        """The trials with an accuracy, best first."""
+        return [trial for trial in self.trials if trial.record.objective is not None]
 
     @property
     def best(self) -> Standing | None:
-        return self.complete[0] if self.complete else None
+        return next(iter(self.complete), None)
 
     @property
     def resolution(self) -> float | None:
-        """Differences of two accuracies below this say nothing: two standard errors of the difference of two networks on
-        `held_out` images, as if they erred independently."""
+        """The smallest difference of two accuracies that means something: two standard errors of the difference of two
+        networks on `held_out` images, as if they erred independently. None where it is not known."""
         if self.best is None or self.best.record.objective is None or not self.held_out:
             return None
         # Agresti and Coull: an accuracy of 1 is not known without error either
@@ -90,62 +100,87 @@ class Facts:
         return 2 * math.sqrt(2 * p * (1 - p) / n)
 
     @property
-    def level(self) -> list[Standing]:
-        """The complete trials that cannot be told apart from the best by their accuracy, itself included."""
-        if self.best is None or self.resolution is None:
+    def tied(self) -> list[Standing]:
+        """The complete trials whose accuracy cannot be told apart from the highest, the best included."""
+        if self.resolution is None:
             return self.complete[:1]
-        top = max(standing.record.objective or 0.0 for standing in self.complete)
-        return [s for s in self.complete if top - (s.record.objective or 0.0) <= self.resolution]
+        highest = max(trial.record.objective or 0.0 for trial in self.complete)
+        return [t for t in self.complete if highest - (t.record.objective or 0.0) <= self.resolution]
 
     @property
-    def leading_genotypes(self) -> list[Standing]:
+    def best_of_each_genotype(self) -> list[Standing]:
         """The best trial of each genotype, best first."""
-        seen: dict[str, Standing] = {}
-        for standing in self.complete:
-            if standing.record.genotype is not None:
-                seen.setdefault(standing.record.genotype_hash or "", standing)
-        return list(seen.values())
+        found: dict[str, Standing] = {}
+        for trial in self.complete:
+            if trial.record.genotype is not None:
+                found.setdefault(trial.record.genotype_hash or "", trial)
+        return list(found.values())
 
-    def retrained(self, genotype_hash: str) -> Spread | None:
-        """Held-out accuracies of the retrainings of a genotype."""
-        values = [r.held_out for r in self.retrainings if r.genotype_hash == genotype_hash]
-        known = [value for value in values if value is not None]
-        return Spread(tuple(known)) if known else None
+    @cached_property
+    def descriptions(self) -> dict[int, str]:
+        """What plots show of each trial where the mouse rests on it, by number."""
+        return {trial.record.trial: describe_trial(trial) for trial in self.trials}
+
+    @property
+    def retrained(self) -> dict[str, Spread]:
+        """Held-out accuracies over seeds by genotype."""
+        values: dict[str, list[float]] = {}
+        for made in self.retrainings:
+            if made.held_out is not None:
+                values.setdefault(made.genotype_hash, []).append(made.held_out)
+        return {name: Spread(tuple(seeds)) for name, seeds in values.items()}
 
 
-def gather(sweep: SweepHandle) -> Facts:
-    """Read a sweep; works while it runs, and with no trial finished."""
+def describe_trial(trial: Standing) -> str:
+    """What is shown of a trial where the mouse rests on it; `<br>` is the only markup."""
+    record = trial.record
+    accuracy = record.state if record.objective is None else f"accuracy {record.objective:.4f}"
+    lines = [
+        f"trial {record.trial}, {accuracy}",
+        naming.settings(record.hyperparameters),
+        record.reason or "",
+    ]
+    wrapped = [part for line in lines for part in textwrap.wrap(line, 70)]
+    return "<br>".join(html.escape(part, quote=False) for part in wrapped)
+
+
+def read_facts(sweep: SweepHandle) -> Facts:
+    """Read a sweep; works while it runs and before any trial is complete."""
     records = sweep.records()
-    board = standings(records)
+    trials = standings(records)
     best = next((record for record in records if record.objective is not None), None)
-    ended = [record for record in records if record.state in ("complete", "pruned", "failed")]
+    ended = [trial for trial in trials if trial.record.state in ("complete", "pruned", "failed")]
+    times = {trial.number: (trial.datetime_start, trial.datetime_complete) for trial in sweep.study._trials()}
+    study = make_plot_study(records, sweep.space.tune, times)
     return Facts(
         sweep=sweep,
-        standings=board,
+        trials=trials,
         keys=sweep.keys,
         states=counts(records),
         target=sweep.target,
         running=sweep.running,
-        importances=importances(records, sweep.space.tune),
-        held_out=held_out_images(sweep),
-        spent=total(ended),
-        unspent=sum(standing.spent is None for standing in board if standing.record in ended),
-        alphas={} if best is None else _alphas(sweep, best.trial),
-        retrainings=_retrainings(sweep.folder.path / "promotions"),
+        study=study,
+        importances=compute_importances(study),
+        held_out=count_held_out_images(sweep),
+        spent=total(trial.record for trial in ended),
+        unspent=sum(trial.spent is None for trial in ended),
+        alphas={} if best is None else _read_alphas(sweep, best.trial),
+        retrainings=_read_retrainings(sweep.folder.path / "promotions"),
         written=time.strftime("%Y-%m-%d %H:%M:%S %Z").strip(),
     )
 
 
-def held_out_images(sweep: SweepHandle) -> int | None:
-    """How many images neither the weights nor the alphas see; None where none are held out or their number is not known."""
+def count_held_out_images(sweep: SweepHandle) -> int | None:
+    """The number of images that train neither weights nor alphas; None where none are held out or it is not known."""
     data = sweep.space.data
-    images = _profile(sweep).get("train_images")
+    images = read_profile(sweep).get("train_images")
     if data.split != "tuning" or not isinstance(images, int):
         return None
     return data.held_out if isinstance(data.held_out, int) else round(data.held_out * images)
 
 
-def _profile(sweep: SweepHandle) -> dict[str, Any]:
+def read_profile(sweep: SweepHandle) -> dict[str, Any]:
+    """Sizes of the data set by name, as the sweep recorded them; empty where it did not."""
     try:
         profile = json.loads(sweep.about["data"]["profile"])
     except (KeyError, TypeError, ValueError):
@@ -153,8 +188,7 @@ def _profile(sweep: SweepHandle) -> dict[str, Any]:
     return profile if isinstance(profile, dict) else {}
 
 
-def _alphas(sweep: SweepHandle, number: int) -> dict[int, dict[str, Any]]:
-    """The softmaxed alphas and betas of a trial that ended, by epoch; what its folder does not hold is left out."""
+def _read_alphas(sweep: SweepHandle, number: int) -> dict[int, dict[str, Any]]:
     from pcdarts_tune.sweeps.trials.state import read_result
 
     try:
@@ -162,14 +196,11 @@ def _alphas(sweep: SweepHandle, number: int) -> dict[int, dict[str, Any]]:
     except (OSError, ValueError):
         return {}
     history = result.get("history", []) if isinstance(result, dict) else []
-    return {
-        entry["epoch"]: entry["alphas"]
-        for entry in history
-        if entry.get("stage") == "search" and "alphas" in entry
-    }
+    searched = [entry for entry in history if entry.get("stage") == "search" and "alphas" in entry]
+    return {entry["epoch"]: entry["alphas"] for entry in searched}
 
 
-def _retrainings(folder: Path) -> list[Retraining]:
+def _read_retrainings(folder: Path) -> list[Retraining]:
     found = []
     for file in sorted(folder.glob("*/model/model.json")):
         try:
@@ -177,13 +208,13 @@ def _retrainings(folder: Path) -> list[Retraining]:
             result = origin["result"]
             found.append(
                 Retraining(
-                    file.parent.parent.name.partition("-")[0],
-                    origin.get("seed"),
-                    int(result["epochs"]),
-                    result.get("validation_accuracy"),
-                    result.get("test_accuracy"),
+                    genotype_hash=file.parent.parent.name.partition("-")[0],
+                    seed=origin.get("seed"),
+                    epochs=int(result["epochs"]),
+                    held_out=result.get("validation_accuracy"),
+                    test=result.get("test_accuracy"),
                 )
             )
         except (OSError, ValueError, KeyError, TypeError):
             continue  # a promotion that is being written, or of another version
-    return found
+    return sorted(found, key=lambda made: (-(made.held_out or 0.0), made.genotype_hash, made.seed or 0))

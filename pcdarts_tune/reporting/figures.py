@@ -1,192 +1,228 @@
-"""The charts of a report: how the search went, what each setting does, accuracy against size, what it cost."""
+"""The plots of a report: Optuna's own (optuna.visualization), with each trial's settings where the mouse rests on it.
+
+    for figure in plot_history(facts): figure.plot.to_json()
+
+Colours that depend on the page's light or dark scheme are left out here; the page's script sets them.
+"""
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pcdarts_tune.drawing.picture import Picture
-from pcdarts_tune.reporting.axis import Axis
-from pcdarts_tune.reporting.chart import BEST, LOST, POINT, Chart, Point, bar_list
-from pcdarts_tune.spaces import naming
-from pcdarts_tune.spaces.naming import short_count
-from pcdarts_tune.spaces.ranges import CategoricalRange, ConditionalRange, Range, is_logarithmic
-from pcdarts_tune.sweeps.leaderboard import short_hours
+from pcdarts_tune.reporting.plot_study import make_size_study
 
 if TYPE_CHECKING:
+    from plotly.graph_objects import Figure as Plot
+
     from pcdarts_tune.reporting.facts import Facts
-    from pcdarts_tune.sweeps.leaderboard import Standing
 
 ACCURACY = "held-out accuracy"
+POINT, BEST, LOST = "#5b8bbf", "#d9541e", "#8b95a1"
+SCALE = ["#8da2b8", "#5b8bbf", "#3fa39a", "#dba53a", "#d9541e"]
+"""From the lowest to the highest value; each colour can be seen on white and on black."""
+STATE_COLOURS = {
+    "COMPLETE": POINT,
+    "PRUNED": "#dba53a",
+    "FAIL": "#d1495b",
+    "RUNNING": "#3fa66a",
+    "WAITING": LOST,
+}
+SIZES = {
+    "params": "parameters of the retraining network",
+    "macs": "multiply-adds per image",
+    "latency": "milliseconds per image",
+}
+MOST_IN_CONTOUR = 300
+"""Complete trials above which there is no contour plot: its grid grows with their square."""
 
 
-def accuracy_axis(facts: Facts) -> Axis:
-    """Accuracy, the same in all charts of a report."""
-    values = [s.record.objective for s in facts.complete if s.record.objective is not None]
-    return Axis.of(values, ACCURACY, margin=0.1)
+@dataclass(frozen=True)
+class Figure:
+    """A plot with its title and caption.
+
+    Attributes:
+        name: an identifier that is unique on the page.
+        height, width: pixels; `width` None for that of the page.
+    """
+
+    name: str
+    title: str
+    plot: Plot
+    caption: str = ""
+    height: int = 380
+    width: int | None = None
 
 
-def hint(standing: Standing) -> str:
-    """What is said of a trial where the mouse rests on it."""
-    record = standing.record
-    accuracy = record.state if record.objective is None else f"accuracy {record.objective:.4f}"
-    reason = f": {record.reason}" if record.reason else ""
-    return f"trial {record.trial}, {accuracy}{reason}, {naming.settings(record.hyperparameters)}".rstrip(", ")
+def plot_history(facts: Facts) -> list[Figure]:
+    """How the search went: optimization history, timeline, empirical distribution, accuracies at rungs."""
+    from optuna import visualization
+
+    found = []
+    if facts.complete:
+        found.append(_plot_optimization(facts))
+    if any(record.state != "waiting" for record in facts.records):
+        plot = visualization.plot_timeline(facts.study)
+        for bars in plot.data:
+            bars.update(marker_color=STATE_COLOURS[bars.name], text=_describe(facts, bars.y))
+        plot.update_xaxes(title=None).update_yaxes(**_number_trials(facts))
+        caption = "Each bar runs from a trial's proposal to its result."
+        found.append(Figure("timeline", "Timeline", plot, caption, min(640, 150 + 9 * len(facts.trials))))
+    if len(facts.complete) > 1:
+        plot = visualization.plot_edf(facts.study, target_name=ACCURACY)
+        plot.update_layout(showlegend=False)
+        caption = "The share of the complete trials whose accuracy is at most that on the axis."
+        found.append(Figure("edf", "Empirical distribution of accuracies", plot, caption, 300))
+    if any(record.rungs for record in facts.records):
+        plot = visualization.plot_intermediate_values(facts.study)
+        plot.update_layout(xaxis_title="epoch of the evaluation", yaxis_title=ACCURACY)
+        caption = "Accuracies at the epochs where trials were compared."
+        found.append(Figure("rungs", "Intermediate accuracies", plot, caption))
+    return found
 
 
-def history(facts: Facts) -> Picture | None:
-    """Every trial in the order it was proposed, and the best so far; those without an accuracy as crosses on the floor."""
-    board = sorted(facts.standings, key=lambda s: s.record.trial)
-    scored = [s for s in board if s.record.objective is not None]
-    lost = [s for s in board if s.record.state in ("failed", "pruned")]
-    if not scored:
-        return None
-    numbers = [s.record.trial for s in (*scored, *lost)]
-    chart = Chart(
-        Axis.of([min(numbers), max(numbers)], "trial", margin=0.03), accuracy_axis(facts), width=760
-    )
-    objectives = [s.record.objective or 0.0 for s in scored]
-    so_far = list(itertools.accumulate(objectives, max))
-    chart.steps(list(zip((s.record.trial for s in scored), so_far, strict=True)))
-    chart.points([_dot(s, facts, s.record.trial) for s in scored])
-    chart.crosses([Point(s.record.trial, 0, hint(s), LOST) for s in lost])
-    _mark_best(chart, facts, lambda s: s.record.trial)
-    words = f"{len(scored)} complete trials; the best so far ends at {so_far[-1]:.4f}."
-    return chart.picture("Held-out accuracy by trial, and the best so far", words)
+def plot_importances(facts: Facts) -> list[Figure]:
+    """Optuna's importances, grey where chance alone gives as much; nothing with too few trials."""
+    from optuna import visualization
 
-
-def importance_bars(facts: Facts) -> Picture | None:
-    """A bar a setting; faint where chance alone gives as much."""
     found = facts.importances
     if not found.shares:
-        return None
-    top = max(found.shares.values()) or 1.0
-    return bar_list(
-        [
-            (
-                naming.short_name(key),
-                share / top,
-                f"{share:.2f}",
-                POINT if key in found.above_chance else LOST,
-            )
-            for key, share in found.shares.items()
-        ],
-        width=460,
-    )
-
-
-def slices(facts: Facts) -> list[tuple[str, Picture]]:
-    """Accuracy over each setting that differs."""
-    accuracy = accuracy_axis(facts)
-    found = []
-    for key in facts.keys:
-        shown = [s for s in facts.complete if key in s.record.hyperparameters]
-        if not shown:
-            continue
-        values = [s.record.hyperparameters[key] for s in shown]
-        item = facts.sweep.space.tune[key]
-        log = is_logarithmic(item) and all(v > 0 for v in values)
-        axis = Axis.of(values, key, log=log, choices=_choices(item))
-        chart = Chart(axis, accuracy, width=335, height=240)
-        chart.points([_dot(s, facts, s.record.hyperparameters[key], spread=1.0) for s in reversed(shown)])
-        words = f"{len(shown)} complete trials{', on a logarithmic axis' if log else ''}."
-        found.append((key, chart.picture(f"Held-out accuracy over {key}", words)))
-    return found
-
-
-def trade_offs(facts: Facts) -> list[tuple[str, Picture]]:
-    """Accuracy against what the genotype costs to run, with the Pareto front: those than which none is both more accurate
-    and cheaper."""
-    sizes: list[tuple[str, str, Callable[[Standing], float | None]]] = [
-        ("params", "parameters of the retraining network", lambda s: s.record.params),
-        ("macs", "multiply-adds an image", lambda s: s.record.macs),
-        ("latency", "milliseconds an image", lambda s: s.record.latency),
-    ]
-    found = []
-    for name, title, size in sizes:
-        shown = [(s, value) for s in facts.complete if (value := size(s)) is not None and value > 0]
-        if not shown:
-            continue
-        values = [value for _, value in shown]
-        log = max(values) > 8 * min(values)
-        number = None if name == "latency" else _count
-        chart = Chart(Axis.of(values, title, log=log, number=number), accuracy_axis(facts), width=520)
-        front = pareto(shown)
-        chart.steps([(value, s.record.objective or 0.0) for s, value in front])
-        chart.points([_dot(s, facts, value) for s, value in reversed(shown)])
-        for standing, value in front:
-            chart.points([Point(value, standing.record.objective, hint(standing), BEST, 5)])
-        words = "Pareto front: " + "; ".join(
-            f"trial {s.record.trial}, {s.record.objective:.4f}, {number(value) if number else f'{value:.3g}'}"
-            for s, value in front
-        )
-        found.append((name, chart.picture(f"Held-out accuracy against {title}", words)))
-    return found
-
-
-def pareto(shown: Sequence[tuple[Standing, float]]) -> list[tuple[Standing, float]]:
-    """Those than which no other is as accurate and smaller, or as small and more accurate; smallest first."""
-    front: list[tuple[Standing, float]] = []
-    for standing, value in sorted(shown, key=lambda item: (item[1], -(item[0].record.objective or 0.0))):
-        if not front or (standing.record.objective or 0.0) > (front[-1][0].record.objective or 0.0):
-            front.append((standing, value))
-    return front
-
-
-def cost_bars(facts: Facts, unit: str) -> Picture | None:
-    """What each trial spent."""
-    spent = [(s, s.spent.hours) for s in facts.standings if s.spent is not None and s.spent.unit == unit]
-    if len(spent) < 2:
-        return None
-    spent.sort(key=lambda item: item[0].record.trial)
-    numbers = [s.record.trial for s, _ in spent]
-    chart = Chart(
-        Axis.of([min(numbers) - 0.6, max(numbers) + 0.6], "trial", margin=0.0, whole=True),
-        Axis.of([0.0, max(hours for _, hours in spent)], f"{unit}-hours", margin=0.0),
-        width=760,
-        height=220,
-    )
-    room = (chart.width - 80) / (max(numbers) - min(numbers) + 1)
-    bars = [
-        Point(s.record.trial, hours, f"{hint(s)}, {short_hours(hours)} {unit}-hours", _colour(s, facts))
-        for s, hours in spent
-    ]
-    chart.bars(bars, min(24.0, max(1.0, 0.7 * room)))
-    return chart.picture(f"{unit}-hours of each trial", f"{len(spent)} trials.")
-
-
-def _choices(item: Range) -> list[Any]:
-    """The values of a setting that takes one of a few, in order; none of one that takes any number."""
-    parts = list(item.ranges.values()) if isinstance(item, ConditionalRange) else [item]
-    if not all(isinstance(part, CategoricalRange) for part in parts):
         return []
-    given = [value for part in parts if isinstance(part, CategoricalRange) for value in part.choices]
-    values: list[Any] = list(dict.fromkeys(given))
-    numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
-    return sorted(values) if numbers else values
+    plot = visualization.plot_param_importances(facts.study, evaluator=found.evaluator, target_name=ACCURACY)
+    for bars in plot.data:
+        bars.marker.color = [POINT if key in found.above_chance else LOST for key in bars.y]
+    plot.update_layout(showlegend=False, yaxis_title=None, xaxis_title="importance for a high accuracy")
+    return [Figure("importances", "Hyperparameter importances", plot, height=110 + 30 * len(found.shares))]
 
 
-def _dot(standing: Standing, facts: Facts, x: object, *, spread: float = 0.0) -> Point:
-    """A trial's dot; `spread` moves those of one category apart, each always the same way."""
-    best = facts.best is not None and standing.record.trial == facts.best.record.trial
-    aside = spread * ((standing.record.trial * 0.618) % 1 - 0.5) * 0.36
-    size = 5.5 if best else 4.0
-    return Point(x, standing.record.objective, hint(standing), BEST if best else POINT, size, aside)
+def plot_settings(facts: Facts) -> list[Figure]:
+    """Accuracy over the settings: slices, parallel coordinates, a contour plot of the two most important ones."""
+    from optuna import visualization
+
+    trials = [trial for trial in facts.study.trials if trial.value is not None]
+    keys = [key for key in facts.keys if any(key in trial.params for trial in trials)]
+    if not keys:
+        return []
+    best = None if facts.best is None else facts.best.record.trial
+    slices = visualization.plot_slice(facts.study, params=keys, target_name=ACCURACY)
+    for trace in slices.data:
+        trace.update(
+            text=_describe(facts, trace.marker.color), hovertemplate="%{x}<br>%{text}<extra></extra>"
+        )
+        sizes = [12 if number == best else 7 for number in trace.marker.color]
+        trace.marker.update(colorscale=SCALE, colorbar_title="trial", size=sizes, opacity=0.85)
+    slices.layout.width = None
+    slices.update_xaxes(exponentformat="e", nticks=4, tickangle=0)
+    wide = 230 * len(keys) if len(keys) > 5 else None
+    caption = "The large dot is the best trial."
+    found = [Figure("slice", "Accuracy over each setting", slices, caption, 340, wide)]
+    if len(trials) < 2:
+        return found
+    parallel = visualization.plot_parallel_coordinate(facts.study, params=keys, target_name=ACCURACY)
+    *lines, bar = parallel.data
+    bar.marker.update(colorscale=SCALE, colorbar_title=ACCURACY)
+    for line in lines:
+        line.update(line_color=_sample_colour(line.y[0]), opacity=0.7)
+    parallel.update_layout(plot_bgcolor=None, xaxis_ticktext=[ACCURACY, *sorted(keys)])
+    parallel.update_annotations(font_color=None)
+    caption = "Each line is a complete trial, in the colour of its accuracy."
+    wide = 150 * len(keys) if len(keys) > 7 else None
+    found.append(Figure("parallel", "Parallel coordinates", parallel, caption, 420, wide))
+    differ = {key for key in keys if len({trial.params.get(key) for trial in trials}) > 1}
+    pair = [key for key in dict.fromkeys((*facts.importances.shares, *keys)) if key in differ][:2]
+    if len(pair) == 2 and len(trials) <= MOST_IN_CONTOUR:
+        contour = visualization.plot_contour(facts.study, params=pair, target_name=ACCURACY)
+        contour.update_xaxes(exponentformat="e").update_yaxes(exponentformat="e")
+        contour.update_traces(colorscale=SCALE, selector={"type": "contour"})
+        caption = "Accuracy between the trials is interpolated; where there are few trials it means little."
+        found.append(Figure("contour", f"Contour of {pair[0]} and {pair[1]}", contour, caption, 440))
+    return found
 
 
-def _colour(standing: Standing, facts: Facts) -> str:
-    if standing.record.objective is None:
-        return LOST
-    return BEST if facts.best is not None and standing is facts.best else POINT
+def plot_sizes(facts: Facts) -> list[Figure]:
+    """Accuracy against parameters, multiply-adds and latency, with the Pareto front of each."""
+    from optuna import visualization
+
+    found = []
+    for measure, title in SIZES.items():
+        study = make_size_study(facts.records, measure)
+        if not study.trials:
+            continue
+        numbers = [trial.user_attrs["trial"] for trial in study.trials]
+        plot = visualization.plot_pareto_front(study, target_names=[title, ACCURACY])
+        *_, front = plot.data  # after the trials that are not on it
+        for trace in plot.data:
+            text = _describe(facts, [numbers[number] for number in trace.marker.color])
+            marker = {"color": BEST, "size": 10} if trace is front else {"color": POINT, "size": 7}
+            trace.update(text=text, hovertemplate="%{text}<extra></extra>", marker=None)
+            trace.marker = marker
+        points = sorted(zip(front.x, front.y, strict=True))
+        line = {"shape": "hv", "color": BEST, "width": 1.5}
+        x, y = zip(*points, strict=True)
+        plot.add_scatter(x=x, y=y, mode="lines", line=line, showlegend=False, hoverinfo="skip")
+        sizes = [trial.values[0] for trial in study.trials]
+        plot.update_xaxes(type="log" if max(sizes) > 8 * min(sizes) else "linear")
+        found.append(Figure(f"front-{measure}", f"Accuracy and {title}", plot))
+    return found
 
 
-def _mark_best(chart: Chart, facts: Facts, x: Callable[[Standing], object]) -> None:
-    if facts.best is not None:
-        record = facts.best.record
-        chart.points([_dot(facts.best, facts, x(facts.best))])
-        chart.label(x(facts.best), record.objective, f"trial {record.trial}")
+def plot_costs(facts: Facts) -> list[Figure]:
+    """The hours of each trial, a plot for each unit (GPU, CPU)."""
+    import plotly.graph_objects as go
+
+    found = []
+    for unit in sorted(facts.spent, reverse=True):
+        spent = {t.record.trial: t.spent.hours for t in facts.trials if t.spent and t.spent.unit == unit}
+        if len(spent) < 2:
+            continue
+        lost = {trial.record.trial for trial in facts.trials if trial.record.objective is None}
+        best = facts.best.record.trial if facts.best else None
+        bars = go.Bar(
+            x=list(spent), y=list(spent.values()), text=_describe(facts, spent), textposition="none"
+        )
+        bars.hovertemplate = f"%{{text}}<br>%{{y:.2g}} {unit}-hours<extra></extra>"
+        bars.marker.color = [LOST if n in lost else BEST if n == best else POINT for n in spent]
+        plot = go.Figure(bars, {"xaxis": _number_trials(facts), "yaxis": {"title": f"{unit}-hours"}})
+        found.append(Figure(f"cost-{unit}", f"{unit}-hours of each trial", plot, height=260))
+    return found
 
 
-def _count(value: float) -> str:
-    return short_count(round(value))
+def _describe(facts: Facts, numbers: Sequence[int] | dict[int, float]) -> list[str]:
+    return [facts.descriptions[number] for number in numbers]
+
+
+def _number_trials(facts: Facts) -> dict[str, Any]:
+    """An axis of trial numbers; a few get a tick each, since plotly would put ticks between them."""
+    return {"title": "trial", "dtick": 1 if len(facts.trials) <= 12 else None}
+
+
+def _plot_optimization(facts: Facts) -> Figure:
+    from optuna import visualization
+
+    plot = visualization.plot_optimization_history(facts.study, target_name=ACCURACY)
+    trials, so_far, *_ = plot.data
+    trials.update(name="trial", text=_describe(facts, trials.x), marker={"color": POINT, "size": 8})
+    so_far.update(name="best so far", line={"shape": "hv", "color": BEST}, hoverinfo="skip")
+    caption = "Each dot is a complete trial. Rest the mouse on one for its settings; drag to zoom."
+    if lost := [record.trial for record in facts.records if record.state in ("failed", "pruned")]:
+        floor = min(trials.y) - 0.05 * (max(trials.y) - min(trials.y) or 0.1)
+        plot.add_scatter(x=lost, y=[floor] * len(lost), mode="markers", name="failed or pruned")
+        plot.data[-1].update(text=_describe(facts, lost), marker={"symbol": "x", "size": 7, "color": LOST})
+        caption += " Crosses at the bottom are trials that failed or were pruned."
+    plot.update_traces(hovertemplate="%{text}<extra></extra>", selector={"mode": "markers"})
+    assert facts.best is not None, "only called with complete trials"
+    best = facts.best.record
+    plot.add_scatter(x=[best.trial], y=[best.objective], mode="markers+text", text=f"trial {best.trial}")
+    plot.data[-1].update(
+        textposition="top center", marker={"color": BEST, "size": 11}, name="best", hoverinfo="skip"
+    )
+    plot.update_layout(legend={"orientation": "h", "y": 1.15}, xaxis=_number_trials(facts))
+    return Figure("optimization", "Optimization history", plot, caption)
+
+
+def _sample_colour(at: float) -> str:
+    """The colour at `at`, from 0 to 1, on the scale."""
+    from plotly.colors import sample_colorscale
+
+    return str(sample_colorscale(SCALE, [at])[0])

@@ -1,122 +1,112 @@
-"""Which settings decide whether a trial is among the best, and which way they should go.
+"""Which settings decide whether a trial is among the best, and in which direction they should go.
 
-PED-ANOVA (pedanova.py) compares how a setting is distributed among the best trials with how it is among all: what is far
-more common among the best is important *for a higher accuracy*. (Optuna's evaluator with `target=` would take low for
-better; a setting that only decides which trials are poor would then look important.)
+Optuna's PED-ANOVA (Watanabe et al., IJCAI 2023, arXiv 2304.10255) compares how a setting is distributed among the best
+trials and among all. On a study that maximizes accuracy, a setting that is distributed differently among the best is
+important *for a higher accuracy*. With `target=` Optuna takes low values for better.
 
-    importances(records, space.tune).shares         # {"search.learning_rate": 0.71, "supernet.k": 0.2, ...}
+    compute_importances(make_plot_study(records, tune)).shares     # {"search.learning_rate": 0.71, "supernet.k": 0.2, ...}
 """
 
 from __future__ import annotations
 
 import math
 import random
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from pcdarts_tune.reporting.pedanova import Grid, divergence
-from pcdarts_tune.spaces.ranges import Range
-from pcdarts_tune.spaces.tuning import varied
-
 if TYPE_CHECKING:
-    from pcdarts_tune.tasks import TrialRecord
+    from optuna import Study
+    from optuna.importance import PedAnovaImportanceEvaluator
+    from optuna.trial import FrozenTrial
 
 EVALUATOR = "PED-ANOVA"
 FEWEST = 10
-"""Complete trials below which nothing is computed."""
+"""With fewer complete trials no importances are computed."""
 ENOUGH = 50
-"""Complete trials below which the figures are to be taken with care."""
+"""With fewer complete trials the report warns."""
 BEST = 5
-"""Trials that the best ones are at least: so many does the method ask for."""
+"""At least this many trials count as the best; PED-ANOVA asks for that many."""
 SHARE = 0.2
-"""Of the complete trials, the best ones."""
+"""The share of the complete trials that counts as the best."""
 SHUFFLES = 40
-"""How often accuracies are shuffled among the trials to see what chance alone gives."""
+"""How often accuracies are shuffled among the trials, to see what chance alone gives."""
 
 
 @dataclass(frozen=True)
 class Importances:
-    """Shares that add up to 1, by setting, largest first; empty where there are too few trials.
+    """Importances of the settings that differ.
 
     Attributes:
-        n: complete trials. `best`: how many of them count as the best.
-        trend: Spearman's rank correlation with accuracy, of settings that have an order and differ; by setting.
-        above_chance: the settings that differ more between the best and all than under 95 % of shuffled accuracies.
+        n: number of complete trials. `best`: how many of them count as the best.
+        shares: importance by setting, largest first; they add up to 1. Empty with too few trials.
+        correlations: Spearman's rank correlation with accuracy by setting, of numbers that differ.
+        above_chance: the settings whose importance exceeds that under 95 % of shuffled accuracies.
     """
 
     n: int
     best: int
     shares: dict[str, float] = field(default_factory=dict)
-    trend: dict[str, float] = field(default_factory=dict)
+    correlations: dict[str, float] = field(default_factory=dict)
     above_chance: tuple[str, ...] = ()
 
     @property
     def caution(self) -> str:
-        """What a reader must know of how sure they are; empty where there are many trials."""
-        if self.n >= ENOUGH:
-            return ""
-        return f"from {self.n} complete trials only: a hint, not a finding"
+        """A warning where there are few trials, else empty."""
+        return "" if self.n >= ENOUGH else f"from {self.n} complete trials only: a hint, not a finding"
+
+    @property
+    def evaluator(self) -> PedAnovaImportanceEvaluator:
+        """Optuna's evaluator, set to the best trials."""
+        from optuna.importance import PedAnovaImportanceEvaluator
+
+        # half a trial less: `best / n * n` may round to more than `best`
+        return PedAnovaImportanceEvaluator(target_quantile=(self.best - 0.5) / self.n)
 
 
-def importances(records: Sequence[TrialRecord], tune: Mapping[str, Range]) -> Importances:
-    """Of the settings that differ; trials that are not complete are left out."""
-    complete = [record for record in records if record.objective is not None]
-    keys = [key for key in varied(tune) if all(key in record.hyperparameters for record in complete)]
-    n, best = len(complete), max(BEST, math.ceil(SHARE * len(complete)))
-    objectives = {record.objective for record in complete}
-    trend = {key: rho for key in keys if (rho := _trend(complete, key)) is not None}
-    if n < FEWEST or not keys or len(objectives) < 2:
-        return Importances(n, best, {}, trend)
-    grids = {key: Grid.of(tune[key], [r.hyperparameters[key] for r in complete]) for key in keys}
-    cells = {key: grids[key].cells([r.hyperparameters[key] for r in complete]) for key in keys}
-    values = [record.objective or 0.0 for record in complete]
-    raw = _divergences(cells, grids, values, best)
-    chance: dict[str, list[float]] = {key: [] for key in keys}
-    shuffled, draw = list(values), random.Random(0)
-    for _ in range(SHUFFLES):
-        draw.shuffle(shuffled)
-        for key, value in _divergences(cells, grids, shuffled, best).items():
-            chance[key].append(value)
+def compute_importances(study: Study) -> Importances:
+    """Importances of all parameters of a single-objective study that maximizes; trials that are not complete are left
+    out."""
+    from optuna.importance import get_param_importances
+    from optuna.trial import TrialState
+
+    trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    n = len(trials)
+    found = Importances(n, max(BEST, math.ceil(SHARE * n)), correlations=rank_correlations(trials))
+    values = [trial.value or 0.0 for trial in trials]
+    if n < FEWEST or len(set(values)) < 2 or not any(trial.params for trial in trials):
+        return found
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about `normalize`, and that low targets are taken for better
+        raw = get_param_importances(study, evaluator=found.evaluator, normalize=False)
+        exceeded, draw = dict.fromkeys(raw, 0), random.Random(0)
+        for _ in range(SHUFFLES):
+            draw.shuffle(values)
+            targets = {trial.number: -value for trial, value in zip(trials, values, strict=True)}
+            chance = get_param_importances(
+                study,
+                evaluator=found.evaluator,
+                target=lambda trial, targets=targets: targets[trial.number],  # type: ignore[misc]
+                normalize=False,
+            )
+            for key, value in chance.items():
+                exceeded[key] += value >= raw[key]
     total = math.fsum(raw.values()) or 1.0
-    ordered = sorted(raw, key=lambda key: (-raw[key], key))
-    above = tuple(key for key in ordered if sum(value >= raw[key] for value in chance[key]) <= SHUFFLES // 20)
-    return Importances(n, best, {key: raw[key] / total for key in ordered}, trend, above)
+    shares = {key: value / total for key, value in raw.items()}
+    above = tuple(key for key in shares if exceeded[key] <= SHUFFLES // 20)
+    return Importances(n, found.best, shares, found.correlations, above)
 
 
-def _divergences(
-    cells: dict[str, list[int]], grids: dict[str, Grid], values: Sequence[float], best: int
-) -> dict[str, float]:
-    """How far each setting among the best is from that among all; as many count as best as share the last one's value."""
-    worst = sorted(values, reverse=True)[best - 1]
-    chosen = [i for i, value in enumerate(values) if value >= worst]
-    return {key: divergence([where[i] for i in chosen], where, grids[key]) for key, where in cells.items()}
+def rank_correlations(trials: Sequence[FrozenTrial]) -> dict[str, float]:
+    """Spearman's correlation of each numeric parameter with the value; parameters that do not differ are left out."""
+    from scipy.stats import spearmanr
 
-
-def _trend(complete: Sequence[TrialRecord], key: str) -> float | None:
-    values = [record.hyperparameters[key] for record in complete]
-    if len(complete) < 3 or any(isinstance(v, bool) or not isinstance(v, int | float) for v in values):
-        return None
-    return spearman(values, [record.objective or 0.0 for record in complete])
-
-
-def spearman(a: Sequence[float], b: Sequence[float]) -> float | None:
-    """Rank correlation, equal values sharing their mean rank; None where one of them does not differ."""
-    x, y = _ranks(a), _ranks(b)
-    mean = (len(x) - 1) / 2
-    above = math.fsum((p - mean) * (q - mean) for p, q in zip(x, y, strict=True))
-    below = math.sqrt(math.fsum((p - mean) ** 2 for p in x) * math.fsum((q - mean) ** 2 for q in y))
-    return above / below if below else None
-
-
-def _ranks(values: Sequence[float]) -> list[float]:
-    order = sorted(range(len(values)), key=lambda i: values[i])
-    ranks, start = [0.0] * len(values), 0
-    while start < len(order):
-        stop = start
-        while stop < len(order) and values[order[stop]] == values[order[start]]:
-            stop += 1
-        for place in order[start:stop]:
-            ranks[place] = (start + stop - 1) / 2
-        start = stop
-    return ranks
+    found = {}
+    for key in dict.fromkeys(key for trial in trials for key in trial.params):
+        pairs = [(trial.params[key], trial.value) for trial in trials if key in trial.params]
+        settings, values = zip(*pairs, strict=True)
+        numeric = not any(isinstance(setting, str) for setting in settings)
+        if len(pairs) >= 3 and numeric and len(set(settings)) > 1 and len(set(values)) > 1:
+            found[key] = float(spearmanr(settings, values).statistic)
+    return found

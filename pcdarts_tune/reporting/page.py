@@ -1,80 +1,142 @@
-"""A report as one HTML page that needs nothing else: no script, no font, no picture from elsewhere, no network.
+"""The page: facts, drawings and plots of a report, filled into template.html by jinja2, which escapes all text.
 
-Its content security policy forbids all of that, so that a browser would say so if it were not true.
+The page is one file that needs no network, and its content security policy allows none: plotly.js is in it once, each
+plot as JSON.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+import base64
+import shlex
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from pcdarts_tune.reporting import sections
-from pcdarts_tune.reporting.markup import Html, escape, join, tag
-from pcdarts_tune.reporting.style import CSS
-from pcdarts_tune.reporting.summary import summary
+from pcdarts_tune.addresses import without_secret
+from pcdarts_tune.drawing.cells import cell_picture
+from pcdarts_tune.home import home_flag
+from pcdarts_tune.reporting import figures
+from pcdarts_tune.reporting.alphas import plot_alphas
+from pcdarts_tune.reporting.facts import read_profile
+from pcdarts_tune.reporting.importances import EVALUATOR, FEWEST
+from pcdarts_tune.reporting.summary import group_failures, list_trials, summarize
+from pcdarts_tune.spaces import naming, to_yaml
+from pcdarts_tune.sweeps.leaderboard import leaderboard_columns, short_hours
 
 if TYPE_CHECKING:
+    from jinja2 import Environment
+
     from pcdarts_tune.reporting.facts import Facts
 
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
-
-SECTIONS: dict[str, tuple[str, Callable[[Facts], Html]]] = {
-    "leaderboard": ("Leaderboard", sections.leaderboard),
-    "history": ("How the search went", sections.history),
-    "settings": ("What the settings do", sections.settings),
-    "size": ("Accuracy against size", sections.trade_offs),
-    "cells": ("The best cells", sections.cells),
-    "alphas": ("Alphas and betas of the best trial", sections.alphas),
-    "retrained": ("Retrained", sections.retrained),
-    "cost": ("Cost", sections.cost),
-    "lost": ("What failed and why", sections.lost),
-    "reproduce": ("How to reproduce it", sections.reproduce),
-}
-"""Anchor -> title and what writes it; one that has nothing to say is left out."""
+DRAWN = 3
+"""Genotypes whose cells are drawn."""
+SHOWN = 30
+"""Trials of the leaderboard that are not folded away."""
 
 
-def page(facts: Facts) -> str:
-    """The whole page."""
-    name = facts.sweep.name
-    written = {key: (title, text) for key, (title, write) in SECTIONS.items() if (text := write(facts))}
-    links = join([tag("a", title, href=f"#{key}") for key, (title, _) in written.items()], " ")
-    running = " while the sweep was running" if facts.running else ""
-    said = [
-        (
-            tag("dt", each.about),
-            tag("dd", each.text, Html(" "), tag("code", each.command) if each.command else Html()),
+def render_page(facts: Facts) -> str:
+    """The report as HTML."""
+    from plotly.offline import get_plotlyjs
+
+    with hide_warnings():
+        plots = {
+            "history": figures.plot_history(facts),
+            "importances": figures.plot_importances(facts),
+            "settings": figures.plot_settings(facts),
+            "sizes": figures.plot_sizes(facts),
+            "alphas": plot_alphas(facts.alphas, facts.sweep.space.supernet.primitives),
+            "costs": figures.plot_costs(facts),
+        }
+    return (
+        make_environment()
+        .get_template("template.html")
+        .render(
+            facts=facts,
+            sweep=facts.sweep,
+            evaluator=EVALUATOR,
+            fewest=FEWEST,
+            summary=summarize(facts),
+            leaderboard=leaderboard_columns(facts.trials, facts.keys),
+            shown=SHOWN,
+            plots=plots,
+            genotypes=facts.best_of_each_genotype,
+            drawn=DRAWN,
+            most_found=max(facts.best_of_each_genotype, key=lambda trial: len(trial.found_by), default=None),
+            trial_of={trial.record.genotype_hash: trial.record.trial for trial in reversed(facts.complete)},
+            failures=group_failures(facts),
+            reproduce=describe_reproduction(facts),
+            plotly=get_plotlyjs(),
         )
-        for each in summary(facts)
-    ]
-    body = [
-        tag("h1", f"Sweep {name}"),
-        tag(
-            "p",
-            f"{facts.sweep.space.description or facts.sweep.space.name}. Written {facts.written}{running}.",
-            class_="quiet",
-        ),
-        tag("nav", links),
-        tag("dl", join([part for pair in said for part in pair]), class_="summary"),
-        *(tag("section", tag("h2", title), text, id=key) for key, (title, text) in written.items()),
-    ]
-    return "\n".join(
-        [
-            "<!DOCTYPE html>",
-            '<html lang="en">',
-            "<head>",
-            '<meta charset="utf-8">',
-            f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">',
-            '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            '<meta name="color-scheme" content="light dark">',
-            '<meta name="generator" content="pcdarts-tune report">',
-            f"<title>{escape(f'Sweep {name}')}</title>",
-            '<link rel="icon" href="data:,">',
-            f"<style>{CSS}</style>",
-            "</head>",
-            "<body>",
-            join(body),
-            "</body>",
-            "</html>",
-            "",
-        ]
     )
+
+
+def make_environment() -> Environment:
+    """jinja2 with autoescape and the filters of the template."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    from pcdarts_tune.core.genotype import Genotype
+
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "accuracy": lambda value: "" if value is None else f"{value:.4f}",
+        "list_trials": lambda trials: list_trials([trial.record.trial for trial in trials]),
+        "plot_json": lambda plot: plot.to_json(validate=False),  # escapes <, > and /
+        "short_hours": short_hours,
+        "short_name": naming.short_name,
+        "settings": lambda record: naming.settings(record.hyperparameters),
+        "svg": lambda genotype, title: cell_picture(Genotype.from_dict(genotype), title=title).svg(),
+    }
+    return environment
+
+
+@contextmanager
+def hide_warnings() -> Iterator[None]:
+    """Hide what Optuna warns of: few trials, experimental features."""
+    import optuna
+
+    level = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        optuna.logging.set_verbosity(level)
+
+
+def describe_reproduction(facts: Facts) -> dict[str, Any]:
+    """The commands that run the sweep again, what its result depends on, and its space as YAML and as a link."""
+    sweep = facts.sweep
+    settings, about, home = sweep.settings, sweep.about, home_flag(sweep.home)
+    file, text = f"{sweep.name}.yaml", to_yaml(sweep.space) + "\n"
+    again = ["pcdarts-tune", "sweep", "--space", file, "--name", f"{sweep.name}-again"]
+    again += ["--trials", str(facts.target), "--seed", str(settings.seed)]
+    again += ["--sampler", settings.sampler] if settings.sampler != sweep.space.sampler else []
+    again += ["--data", settings.data_root] if settings.data_root else []
+    commands = [shlex.join(again) + home]
+    if facts.best is not None:
+        best = facts.best.record.trial
+        commands.append(f"pcdarts-tune reproduce {sweep.name}:{best}{home}   # the best trial alone")
+        commands.append(f"pcdarts-tune promote {sweep.name} --trial {best}{home}")
+    data, uri = about["data"], settings.tracking_uri
+    sizes = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in read_profile(sweep).items())
+    known = {
+        "sweep": f"{sweep.name}, {about['id']}",
+        "begun": about["created"],
+        "seed": settings.seed,
+        "sampler": settings.sampler,
+        "data": f"{data['name']}, digest {data['digest']}{f' ({sizes})' if sizes else ''}",
+        "git": about["git"] or "not a checkout",
+        **about["versions"],
+        "records": without_secret(uri) if uri else "the home's own MLflow store",
+    }
+    link = f"data:application/yaml;base64,{base64.b64encode(text.encode()).decode()}"
+    return {"commands": "\n".join(commands), "known": known, "file": file, "yaml": text, "link": link}

@@ -1,4 +1,4 @@
-"""A sweep as one HTML page, read from its study alone: while it runs, with MLflow away, with no trial finished.
+"""A sweep as one HTML page, read from its study alone: while it runs, without MLflow, before any trial is complete.
 
 write_report(open_sweep(where, "first"), Path("first.html"))
 """
@@ -9,42 +9,41 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pcdarts_tune.files import write_output
-from pcdarts_tune.reporting.facts import Facts, gather
+from pcdarts_tune.reporting.facts import Facts, read_facts
 
 if TYPE_CHECKING:
     from pcdarts_tune.sweeps.sweep import SweepHandle
 
 
 def write_report(sweep: SweepHandle, path: Path) -> Facts:
-    """Write the report; a file that was there is replaced whole or not at all.
+    """Write the report to `path`; an existing file is replaced as a whole or left as it is.
 
     Returns:
-        What it says.
+        The facts that the report shows.
 
     Raises:
-        UserError: the folder is missing or cannot be written to.
+        UserError: the folder does not exist or cannot be written to.
     """
-    from pcdarts_tune.reporting.page import page
+    from pcdarts_tune.reporting.page import render_page
 
-    facts = gather(sweep)
-    write_output(path, page(facts).encode())
+    facts = read_facts(sweep)
+    write_output(path, render_page(facts).encode())
     return facts
 
 
 def report_json(facts: Facts, path: Path) -> dict[str, Any]:
-    """What `report --json` prints."""
-    from pcdarts_tune.reporting.figures import pareto
+    """The object that `report --json` prints."""
     from pcdarts_tune.reporting.importances import EVALUATOR
-    from pcdarts_tune.reporting.summary import losses, summary
+    from pcdarts_tune.reporting.plot_study import pareto_front
+    from pcdarts_tune.reporting.summary import group_failures, summarize
 
-    shown = [(s, float(s.record.params)) for s in facts.complete if s.record.params is not None]
     return {
         "file": str(path),
         "sweep": facts.sweep.name,
         "trials": facts.target,
         "states": facts.states,
         "best": None if facts.best is None else facts.best.to_dict(),
-        "level": [s.record.trial for s in facts.level],
+        "level": [trial.record.trial for trial in facts.tied],
         "held_out_images": facts.held_out,
         "resolution": facts.resolution,
         "hours": facts.spent,
@@ -53,9 +52,11 @@ def report_json(facts: Facts, path: Path) -> dict[str, Any]:
             "n": facts.importances.n,
             "shares": facts.importances.shares,
             "above_chance": list(facts.importances.above_chance),
-            "spearman": facts.importances.trend,
+            "spearman": facts.importances.correlations,
         },
-        "pareto": [s.record.trial for s, _ in pareto(shown)],
-        "lost": {reason: [s.record.trial for s in group] for reason, group in losses(facts)},
-        "summary": {said.about: " ".join(filter(None, (said.text, said.command))) for said in summary(facts)},
+        "pareto": pareto_front(facts.records, "params"),
+        "lost": {reason: [trial.record.trial for trial in group] for reason, group in group_failures(facts)},
+        "summary": {
+            part.title: " ".join(filter(None, (part.text, part.command))) for part in summarize(facts)
+        },
     }

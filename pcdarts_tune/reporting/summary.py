@@ -1,6 +1,6 @@
-"""A sweep in words: what was searched, the best, how sure that is, what it cost, what failed, what to do next.
+"""A sweep in words: what was searched, the best trial, how sure that is, the cost, what failed, what to do next.
 
-for line in summary(facts): print(line.text)
+for paragraph in summarize(facts): print(paragraph.title, paragraph.text)
 """
 
 from __future__ import annotations
@@ -19,25 +19,25 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Said:
-    """One paragraph: what it is about, its text, and the command it ends in, if any."""
+class Paragraph:
+    """A titled paragraph of plain text, and the command that it ends in, if any."""
 
-    about: str
+    title: str
     text: str
     command: str = ""
 
 
-def summary(facts: Facts) -> list[Said]:
-    """The report's first words, plain text."""
-    said = [Said("Searched", _searched(facts)), Said("Best", _best(facts))]
+def summarize(facts: Facts) -> list[Paragraph]:
+    """The paragraphs at the top of the report."""
+    parts = [Paragraph("Searched", _describe_search(facts)), Paragraph("Best", _describe_best(facts))]
     if facts.best is not None:
-        said.append(Said("How sure", _sure(facts)))
-    said.append(Said("Cost", _cost(facts)))
-    if lost := _lost(facts):
-        said.append(Said("Lost", lost))
+        parts.append(Paragraph("How sure", _describe_certainty(facts)))
+    parts.append(Paragraph("Cost", _describe_cost(facts)))
+    if lost := _describe_failures(facts):
+        parts.append(Paragraph("Lost", lost))
     text, command = next_step(facts)
-    said.append(Said("Next", text, command))
-    return said
+    parts.append(Paragraph("Next", text, command))
+    return parts
 
 
 def next_step(facts: Facts) -> tuple[str, str]:
@@ -59,7 +59,7 @@ def next_step(facts: Facts) -> tuple[str, str]:
             "A genotype of this sweep was retrained and tested, see below. To look at the trials and the model in MLflow:",
             f"pcdarts-tune ui{home}",
         )
-    level = len({s.record.genotype_hash for s in facts.level})
+    level = len({s.record.genotype_hash for s in facts.tied})
     if level > 1:
         return (
             f"Retrain the best genotypes with several seeds and the default beside them: {level} of them are level here.",
@@ -71,19 +71,17 @@ def next_step(facts: Facts) -> tuple[str, str]:
     )
 
 
-def losses(facts: Facts) -> list[tuple[str, list[Standing]]]:
-    """Reasons why trials have no accuracy, the most frequent first, with their trials."""
+def group_failures(facts: Facts) -> list[tuple[str, list[Standing]]]:
+    """Reasons why trials have no accuracy, the most frequent first, each with its trials."""
     reasons: dict[str, list[Standing]] = {}
-    for standing in facts.standings:
-        record = standing.record
+    for trial in facts.trials:
+        record = trial.record
         if record.state in ("failed", "pruned"):
-            reasons.setdefault(f"{record.state}: {record.reason or 'no reason is known'}", []).append(
-                standing
-            )
+            reasons.setdefault(f"{record.state}: {record.reason or 'no reason is known'}", []).append(trial)
     return sorted(reasons.items(), key=lambda item: (-len(item[1]), item[0]))
 
 
-def listed(numbers: Sequence[int], most: int = 12) -> str:
+def list_trials(numbers: Sequence[int], most: int = 12) -> str:
     """`trial 3`, `trials 3, 5 and 7`, `trials 1, 2, 3 and 40 more`."""
     shown = [str(number) for number in sorted(numbers)]
     if len(shown) == 1:
@@ -93,7 +91,7 @@ def listed(numbers: Sequence[int], most: int = 12) -> str:
     return f"trials {', '.join(shown[:-1])} and {shown[-1]}"
 
 
-def _searched(facts: Facts) -> str:
+def _describe_search(facts: Facts) -> str:
     space, about = facts.sweep.space, facts.sweep.about
     states = ", ".join(f"{n} {state}" for state, n in facts.states.items()) or "none has begun"
     goals = "" if space.objectives == ("accuracy",) else f" The objectives are {', '.join(space.objectives)}."
@@ -105,7 +103,7 @@ def _searched(facts: Facts) -> str:
     )
 
 
-def _best(facts: Facts) -> str:
+def _describe_best(facts: Facts) -> str:
     if facts.best is None:
         return "No trial is complete yet."
     best, record = facts.best, facts.best.record
@@ -121,12 +119,12 @@ def _best(facts: Facts) -> str:
         else f"; {best.skip_connections} skip connections in its normal cell"
     )
     others = [number for number in best.found_by if number != record.trial]
-    again = f" Its genotype was also found by {listed(others)}." if others else ""
+    again = f" Its genotype was also found by {list_trials(others)}." if others else ""
     return f"Trial {record.trial}: accuracy {record.objective:.4f} on {images} ({settings}){size}{macs}{skips}.{again}"
 
 
-def _sure(facts: Facts) -> str:
-    complete, level = len(facts.complete), len(facts.level)
+def _describe_certainty(facts: Facts) -> str:
+    complete, level = len(facts.complete), len(facts.tied)
     texts = []
     if facts.resolution is not None:
         who = "alone" if level == 1 else f"level with {level - 1} of the {complete - 1} others"
@@ -148,25 +146,23 @@ def _sure(facts: Facts) -> str:
     return " ".join(texts)
 
 
-def _cost(facts: Facts) -> str:
+def _describe_cost(facts: Facts) -> str:
     if not facts.spent:
-        seconds = sum(s.record.seconds or 0.0 for s in facts.standings)
+        seconds = sum(s.record.seconds or 0.0 for s in facts.trials)
         return f"{format_seconds(seconds)} of trials; what share of the machine they had was not recorded."
     sums = " and ".join(f"{short_hours(hours)} {unit}-hours" for unit, hours in sorted(facts.spent.items()))
     unknown = f" ({facts.unspent} trials that do not say are left out)" if facts.unspent else ""
-    known = [s.spent.hours for s in facts.standings if s.spent is not None]
+    known = [s.spent.hours for s in facts.trials if s.spent is not None]
     mean = f", {short_hours(sum(known) / len(known))} a trial on average" if len(facts.spent) == 1 else ""
     return f"{sums} in all{mean}{unknown}."
 
 
-def _lost(facts: Facts) -> str:
-    found = losses(facts)
+def _describe_failures(facts: Facts) -> str:
+    found = group_failures(facts)
     if not found:
         return ""
     number = sum(len(group) for _, group in found)
     reason, group = found[0]
     more = "" if len(found) == 1 else f" {len(found)} reasons; the most frequent:"
-    who = listed([s.record.trial for s in group])
-    return (
-        f"{number} of {len(facts.standings)} trials without an accuracy.{more} {who.capitalize()} {reason}."
-    )
+    who = list_trials([s.record.trial for s in group])
+    return f"{number} of {len(facts.trials)} trials without an accuracy.{more} {who.capitalize()} {reason}."

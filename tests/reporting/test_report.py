@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import html
-import itertools
+import base64
 import json
 import math
 import random
-import re
 import subprocess
 import sys
 import warnings
@@ -18,20 +16,20 @@ from typing import Any
 import pytest
 from support.recorded import REASONS, recorded_sweep
 
-from pcdarts_tune.cli import group as cli
+from pcdarts_tune import cli
 from pcdarts_tune.core.genotype import PUBLISHED
-from pcdarts_tune.drawing.geometry import text_width
 from pcdarts_tune.home import Where
-from pcdarts_tune.reporting import figures
-from pcdarts_tune.reporting.axis import TICK_SIZE, Axis
-from pcdarts_tune.reporting.facts import gather, held_out_images
-from pcdarts_tune.reporting.importances import BEST, FEWEST, importances, spearman
-from pcdarts_tune.reporting.page import page
+from pcdarts_tune.reporting.alphas import name_edges, plot_alphas, select_edges
+from pcdarts_tune.reporting.facts import Facts, count_held_out_images, read_facts
+from pcdarts_tune.reporting.importances import BEST, FEWEST, Importances, compute_importances
+from pcdarts_tune.reporting.page import render_page
+from pcdarts_tune.reporting.plot_study import make_plot_study, merge_ranges, pareto_front, plot_value
 from pcdarts_tune.reporting.summary import next_step
-from pcdarts_tune.spaces.ranges import CategoricalRange, FloatRange, IntRange
+from pcdarts_tune.spaces.ranges import CategoricalRange, ConditionalRange, FloatRange, IntRange
 from pcdarts_tune.spaces.space import Space
 from pcdarts_tune.sweeps.create import create_sweep
 from pcdarts_tune.sweeps.leaderboard import standings
+from pcdarts_tune.sweeps.study.objectives import Rung
 from pcdarts_tune.sweeps.sweep import SweepHandle, SweepSettings, open_sweep
 from pcdarts_tune.tasks import Outcome, Spent, TrialRecord, hours
 
@@ -60,23 +58,37 @@ DATA = {
 }
 
 
-class Balanced(HTMLParser):
-    """Checks that elements are closed in the order they were opened; collects what the page would fetch."""
+class Page(HTMLParser):
+    """A report, read: its text, the plots in it and what it would fetch; checks that elements are closed in order."""
 
     VOID = frozenset(("meta", "link", "br", "img"))
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, markup: str) -> None:
         super().__init__()
         self.open: list[str] = []
         self.tags: list[str] = []
         self.fetched: list[str] = []
-        self.feed(text)
+        self.sections: list[str] = []
+        self.words: list[str] = []
+        self.plots: dict[str, Any] = {}
+        self.scripts: list[str] = []
+        self._plot: str | None = None
+        self.feed(markup)
         assert self.open == []
 
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).split())
+
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
         self.tags.append(tag)
         if tag not in self.VOID:
             self.open.append(tag)
+        if tag == "section":
+            self.sections.append(given["id"] or "")
+        if tag == "script":
+            self._plot = given.get("data-plot")
         for name, value in attrs:
             assert not name.startswith("on"), "no handlers"
             if name in ("src", "href", "xlink:href", "data", "action", "srcset"):
@@ -87,17 +99,33 @@ class Balanced(HTMLParser):
         if tag not in self.VOID:
             self.handle_endtag(tag)
 
+    def handle_data(self, data: str) -> None:
+        if "script" not in self.open:
+            self.words.append("" if "style" in self.open else data)
+        elif self._plot is None:
+            self.scripts.append(data)
+        else:
+            self.plots[self._plot] = json.loads(data)
+
     def handle_endtag(self, tag: str) -> None:
         assert self.open.pop() == tag
 
 
-def self_contained(text: str) -> Balanced:
-    found = Balanced(text)
-    assert "script" not in found.tags
-    assert all(address.startswith(("#", "data:")) for address in found.fetched), found.fetched
-    assert "url(" not in text
-    assert "@import" not in text
-    return found
+def read_page(markup: str) -> Page:
+    """The page, after a check that it fetches nothing."""
+    page = Page(markup)
+    assert all(address.startswith(("#", "data:")) for address in page.fetched), page.fetched
+    assert "@import" not in markup[: markup.index("<body>")]
+    assert "default-src 'none'" in markup, "the browser sees to it that nothing is fetched"
+    return page
+
+
+def page_of(facts: Facts) -> Page:
+    return read_page(render_page(facts))
+
+
+def importances(trials: list[TrialRecord], tune: Any) -> Importances:
+    return compute_importances(make_plot_study(trials, tune))
 
 
 @pytest.fixture(scope="module")
@@ -141,39 +169,142 @@ def records(number: int, seed: int, accuracy: Any) -> list[TrialRecord]:
     return found
 
 
-def test_report_says_what_the_sweep_came_to(recorded: SweepHandle, tmp_path: Path) -> None:
+def test_report_shows_what_the_sweep_came_to(recorded: SweepHandle, tmp_path: Path) -> None:
     target = tmp_path / "report.html"
     target.write_text("an older one")
     home = ["--home", str(recorded.where.home)]
     assert cli.run(["report", recorded.name, "-o", str(target), *home]) == 0
-    text = target.read_text()
-    found = self_contained(text)
+    page = read_page(target.read_text())
     assert [p.name for p in tmp_path.iterdir()] == ["report.html"], "written whole, nothing left beside it"
     best = recorded.best()
-    plain = html.unescape(re.sub(r"<[^>]+>", "", text))
     for said in (
         f"{best.objective:.4f}", f"trial {best.trial}", "PED-ANOVA", "36 complete trials", "GPU-hours", "Pareto front",
         recorded.about["data"]["digest"], recorded.about["versions"]["torch"], "--seed 0", "pcdarts-tune sweep --space",
         f"pcdarts-tune promote {recorded.name} --trial {best.trial}", "search.learning_rate", *REASONS,
     ):  # fmt: skip
-        assert said in plain, said
-    for section in (
-        "leaderboard",
-        "history",
-        "settings",
-        "size",
-        "cells",
-        "alphas",
-        "cost",
-        "lost",
-        "reproduce",
-    ):
-        assert f'<section id="{section}">' in text
-    facts = gather(recorded)
-    assert found.tags.count("svg") >= 1 + 1 + len(facts.keys) + 2 + 3 + 2 + 1
-    assert "Normal cell: node 0 = " in text, "a drawn cell says in words what it shows"
-    rows = re.findall(r'<tr class="[^"]*"><td', text[: text.index('<section id="history">')])
-    assert len(rows) == 40
+        assert said in page.text, said
+    assert page.sections == [
+        "leaderboard", "history", "settings", "size", "cells", "alphas", "cost", "lost", "reproduce",
+    ]  # fmt: skip
+    assert list(page.plots) == [
+        "optimization", "timeline", "edf", "importances", "slice", "parallel", "contour", "front-params", "front-macs",
+        "alphas-plot", "course-plot", "cost-GPU",
+    ]  # fmt: skip
+    assert page.tags.count("svg") == 3, "the cells of the three best genotypes"
+    assert "Normal cell: node 0 = " in page.text, "a drawn cell says in words what it shows"
+    assert sum(tag == "tr" for tag in page.tags) >= 40 + 2
+    assert sum("plotly.js v" in script for script in page.scripts) == 1, "inlined once"
+
+
+def traces(plot: Any, name: str) -> list[Any]:
+    return [trace for trace in plot["data"] if trace.get("name") == name]
+
+
+def values_of(numbers: Any) -> list[float]:
+    """Numbers of a plot, which plotly may write as base64."""
+    import numpy as np
+
+    if isinstance(numbers, dict):
+        return [float(n) for n in np.frombuffer(base64.b64decode(numbers["bdata"]), numbers["dtype"])]
+    return list(numbers)
+
+
+def test_plots_show_each_trial_with_its_settings(recorded: SweepHandle) -> None:
+    facts = read_facts(recorded)
+    plots = page_of(facts).plots
+    trials = traces(plots["optimization"], "trial")[0]
+    complete = sorted(t.record.trial for t in facts.complete)
+    assert values_of(trials["x"]) == complete
+    record = facts.sweep.record(complete[0])
+    assert trials["text"][0].startswith(f"trial {record.trial}, accuracy {record.objective:.4f}<br>K=")
+    so_far = values_of(traces(plots["optimization"], "best so far")[0]["y"])
+    assert so_far[-1] == recorded.best().objective
+    lost = traces(plots["optimization"], "failed or pruned")[0]
+    assert sorted(values_of(lost["x"])) == [9, 19, 29, 39]
+    assert any("out of memory with K 1" in text for text in lost["text"])
+    states = {trace["name"]: len(trace["text"]) for trace in plots["timeline"]["data"]}
+    assert states == {"COMPLETE": 36, "FAIL": 2, "PRUNED": 2}
+    assert plots["parallel"]["layout"]["xaxis"]["ticktext"] == ["held-out accuracy", *sorted(facts.keys)]
+    assert len(plots["slice"]["data"]) == len(facts.keys)
+    assert [len(trace["text"]) for trace in plots["slice"]["data"]] == [36] * len(facts.keys)
+    axes = [axis for name, axis in plots["slice"]["layout"].items() if name.startswith("xaxis")]
+    kinds = {axis["title"]["text"]: axis.get("type") for axis in axes}
+    assert kinds["search.learning_rate"] == "log"
+    assert kinds["search.batch_size"] is None
+    bars = plots["importances"]["data"][0]
+    assert list(reversed(bars["y"])) == list(facts.importances.shares)
+    front = {text.partition(",")[0] for text in plots["front-params"]["data"][-2]["text"]}
+    assert front >= {f"trial {number}" for number in pareto_front(facts.records, "params")}
+
+
+def test_alphas_have_a_slider_over_the_epochs(recorded: SweepHandle) -> None:
+    facts = read_facts(recorded)
+    plots = page_of(facts).plots
+    slider = plots["alphas-plot"]["layout"]["sliders"][0]
+    assert [step["label"] for step in slider["steps"]] == ["1", "2", "3"]
+    assert [frame["name"] for frame in plots["alphas-plot"]["frames"]] == ["1", "2", "3"]
+    assert [step["args"][0] for step in slider["steps"]] == [["1"], ["2"], ["3"]]
+    assert slider["active"] == 2
+    for epoch, frame in enumerate(plots["alphas-plot"]["frames"]):
+        for cell, trace in zip(("normal", "reduce"), frame["data"], strict=True):
+            shown = [[text.strip("</b>[]") for text in row] for row in trace["text"]]
+            assert [row[:8] for row in shown] == [
+                [f"{weight:.3f}" for weight in row] for row in facts.alphas[epoch][f"alpha_{cell}"]
+            ]
+            assert [row[8] for row in shown] == [
+                f"{beta:.3f}" for beta in facts.alphas[epoch][f"beta_{cell}"]
+            ]
+            assert sum("[" in text for row in trace["text"] for text in row) == 8, "two edges into each node"
+    assert plots["alphas-plot"]["data"][0]["text"] == plots["alphas-plot"]["frames"][2]["data"][0]["text"]
+    assert len(plots["course-plot"]["data"][1]["text"]) == 14 * 9
+
+
+def test_marked_edges_are_those_that_the_genotype_takes() -> None:
+    import numpy as np
+
+    from pcdarts_tune.core.genotype import DARTS_PRIMITIVES, derive_genotype, node_slices
+
+    draw = np.random.default_rng(0)
+    for with_betas in (False, True):
+        alpha = draw.dirichlet(np.ones(8), 14)
+        beta = np.concatenate([draw.dirichlet(np.ones(node + 2)) for node in range(4)])
+        betas = np.log(beta) if with_betas else None
+        genotype = derive_genotype(np.log(alpha), np.log(alpha), betas, betas)
+        starts = [rows.start for rows in node_slices(4)]
+        expected = {
+            (starts[at // 2] + source, DARTS_PRIMITIVES.index(operation))
+            for at, (operation, source) in enumerate(genotype.normal)
+        }
+        weights = np.column_stack([alpha, beta]) if with_betas else alpha
+        assert select_edges(weights, DARTS_PRIMITIVES) == expected
+    assert name_edges(5) == ["c(k-2) → 0", "c(k-1) → 0", "c(k-2) → 1", "c(k-1) → 1", "0 → 1"]
+
+
+def test_alphas_of_other_forms_are_left_out() -> None:
+    flat = [[0.5, 0.5]] * 5
+    plain = {"alpha_normal": flat, "alpha_reduce": flat, "beta_normal": None, "beta_reduce": None}
+    names = ("skip_connect", "sep_conv_3x3")
+    assert [figure.name for figure in plot_alphas({0: plain, 1: plain}, names)] == [
+        "alphas-plot",
+        "course-plot",
+    ]
+    assert [figure.name for figure in plot_alphas({0: plain}, names)] == ["alphas-plot"], (
+        "one epoch has no course"
+    )
+    assert plot_alphas({0: plain}, (*names, "none")) == []
+    assert plot_alphas({0: {**plain, "alpha_reduce": flat[:4]}}, names) == []
+    assert plot_alphas({0: {"alpha_normal": flat}}, names) == []
+    assert plot_alphas({}, names) == []
+
+
+def test_colours_follow_the_scheme_of_the_page(recorded: SweepHandle) -> None:
+    text = render_page(read_facts(recorded))
+    assert "prefers-color-scheme: dark" in text
+    for plot in read_page(text).plots.values():
+        layout = plot["layout"]
+        assert "paper_bgcolor" not in layout
+        assert "plot_bgcolor" not in layout
+        assert "color" not in layout.get("font", {})
 
 
 def test_json_of_the_report_has_the_figures_behind_it(
@@ -206,46 +337,24 @@ def test_json_of_the_report_has_the_figures_behind_it(
             assert better, "nobody beats the front"
 
 
-def test_no_chart_has_labels_that_touch(recorded: SweepHandle) -> None:
-    facts = gather(recorded)
-    drawn = [figures.history(facts), figures.importance_bars(facts), figures.cost_bars(facts, "GPU")]
-    drawn += [picture for _, picture in [*figures.slices(facts), *figures.trade_offs(facts)]]
-    assert all(picture is not None for picture in drawn)
-    for picture in drawn:
-        assert picture is not None
-        assert picture.overlaps() == [], picture.title
-
-
-@pytest.mark.parametrize("seed", range(20))
-def test_ticks_of_any_axis_do_not_touch(seed: int) -> None:
-    draw = random.Random(seed)
-    scale = 10 ** draw.uniform(-6, 9)
-    values: list[Any] = [
-        scale * draw.uniform(0.5, 2) ** draw.choice([0, 1, 8]) for _ in range(draw.randint(1, 9))
-    ]
-    if seed % 5 == 0:
-        values = [draw.randint(-5, 300) for _ in values]
-    if seed % 5 == 1:
-        values = [draw.choice([True, False, "a_very_long_choice_of_a_setting", "b"]) for _ in values]
-    log = seed % 2 == 0 and all(isinstance(v, float) for v in values)
-    axis = Axis.of(values, "x", log=log)
-    assert all(-1e-9 <= axis.at(value) <= 1 + 1e-9 for value in values)
-    for length in (40.0, 300.0):
-        ticks = sorted(axis.ticks(length))
-        assert ticks or length < 100
-        for (a, left), (b, right) in itertools.pairwise(ticks):
-            between = (b - a) * length - (text_width(left, TICK_SIZE) + text_width(right, TICK_SIZE)) / 2
-            assert between > 0, (left, right)
-
-
 def test_nothing_that_people_name_becomes_markup(tmp_path: Path) -> None:
-    reason = f"the class {EVIL} & <img src=x onerror=alert(1)> has one image"
-    sweep = made(tmp_path, [complete(0.5), Outcome("failed", reason=reason), Outcome("pruned", reason=EVIL)])
-    text = page(gather(sweep))
-    self_contained(text)
+    reason = f"the class {EVIL} & <img src=x onerror=alert(1)> </script> has one image"
+    outcomes = [
+        complete(0.5),
+        complete(0.6),
+        Outcome("failed", reason=reason),
+        Outcome("pruned", reason=EVIL),
+    ]
+    text = render_page(read_facts(made(tmp_path, outcomes)))
+    page = read_page(text)
     assert EVIL not in text
-    assert "&lt;script&gt;alert(&#x27;1&#x27;)&lt;/script&gt;" in text
-    assert "<img" not in text
+    assert "&lt;script&gt;alert(&#39;1&#39;)&lt;/script&gt;" in text
+    assert "<img" not in text[: text.index("plotly.js v")]
+    assert EVIL in page.text, "shown as it is"
+    bars = traces(page.plots["timeline"], "FAIL")[0]
+    assert "&lt;img src=x" in bars["text"][0], "plotly takes its texts for HTML"
+    assert "<img" not in bars["text"][0]
+    assert plot_value(EVIL) == "&lt;script&gt;alert('1')&lt;/script&gt;"
 
 
 @pytest.mark.parametrize(
@@ -259,16 +368,17 @@ def test_nothing_that_people_name_becomes_markup(tmp_path: Path) -> None:
     ],
 )
 def test_report_of_any_state(tmp_path: Path, outcomes: list[Outcome | None], said: str) -> None:
-    sweep = made(tmp_path, outcomes)
-    text = page(gather(sweep))
-    self_contained(text)
-    assert said in re.sub(r"<[^>]+>", "", text)
+    page = page_of(read_facts(made(tmp_path, outcomes)))
+    assert said in page.text
+    assert page.text.count("Importances need") == bool(page.plots.get("slice"))
 
 
 def test_report_while_the_sweep_runs_and_mlflow_is_away(tmp_path: Path) -> None:
     sweep = made(tmp_path, [complete(0.8), None], tracking_uri="http://127.0.0.1:9")
     with sweep.lock():
-        text = re.sub(r"<[^>]+>", "", page(gather(open_sweep(Where(tmp_path), "made"))))
+        page = page_of(read_facts(open_sweep(Where(tmp_path), "made")))
+    text = page.text
+    assert {trace["name"] for trace in page.plots["timeline"]["data"]} == {"COMPLETE", "RUNNING"}
     assert "while the sweep was running" in text
     assert "1 complete, 1 running" in text
     assert "The sweep runs now: 1 of 2 trials have ended." in text
@@ -285,12 +395,15 @@ def test_report_that_cannot_be_written(
 
 
 def test_listings_need_neither_torch_nor_mlflow_nor_ray(recorded: SweepHandle, tmp_path: Path) -> None:
-    home, name = str(recorded.where.home), recorded.name
-    for arguments in (["leaderboard", name], ["report", name, "-o", str(tmp_path / "r.html")]):
+    home, name = str(recorded.home), recorded.name
+    for arguments, more in (
+        (["leaderboard", name], {"sklearn", "matplotlib", "plotly", "jinja2"}),
+        (["report", name, "-o", str(tmp_path / "r.html")], set()),  # Optuna loads scikit-learn and matplotlib
+    ):
         code = (
-            "import sys; from pcdarts_tune.cli.group import run; "
+            "import sys; from pcdarts_tune.cli import run; "
             f"assert run({[*arguments, '--home', home]!r}) == 0; "
-            "heavy = {'torch', 'mlflow', 'ray', 'sklearn', 'matplotlib'} & set(sys.modules); sys.exit(str(heavy) if heavy else 0)"
+            f"heavy = { {'torch', 'mlflow', 'ray', *more} } & set(sys.modules); sys.exit(str(heavy) if heavy else 0)"
         )
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
@@ -370,11 +483,103 @@ def test_importances_say_when_they_are_not_sure() -> None:
     assert outstanding <= 14
 
 
-def test_rank_correlation() -> None:
-    assert spearman([1, 2, 3], [10, 20, 30]) == pytest.approx(1)
-    assert spearman([1, 2, 3, 4], [4, 3, 2, 1]) == pytest.approx(-1)
-    assert spearman([1, 1, 2, 2], [1, 2, 3, 4]) == pytest.approx(2 / math.sqrt(5))
-    assert spearman([1, 1], [1, 2]) is None
+def test_rank_correlations_are_of_numbers_that_differ() -> None:
+    tune = {
+        "up": FloatRange(low=0, high=10),
+        "down": IntRange(low=0, high=10),
+        "same": FloatRange(low=0, high=1),
+        "name": CategoricalRange(choices=("a", "b")),
+    }
+    trials = [
+        TrialRecord(
+            i, "complete", 0.1 * i, None, None, None, None,
+            {"up": float(i * i), "down": 5 - i, "same": 0.5, "name": "ab"[i % 2]}, None, None, 0,
+        )
+        for i in range(3)
+    ]  # fmt: skip
+    assert importances(trials, tune).correlations == {"up": pytest.approx(1), "down": pytest.approx(-1)}
+    assert importances(trials[:2], tune).correlations == {}, "two points always lie on a line"
+
+
+def test_conditional_settings_are_one_setting() -> None:
+    import optuna
+
+    conditional = SPACE.tune["search.batch_size"]
+    assert merge_ranges(conditional, []) == optuna.distributions.IntDistribution(64, 512)
+    assert merge_ranges(conditional, [32]) == optuna.distributions.IntDistribution(32, 512), (
+        "of an older space"
+    )
+    parts = {"a": FloatRange(low=1e-3, high=0.1, log=True), "b": FloatRange(low=0.01, high=1.0, log=True)}
+    both = ConditionalRange(by="x", ranges=parts)
+    assert merge_ranges(both, []) == optuna.distributions.FloatDistribution(1e-3, 1.0, log=True)
+    mixed = ConditionalRange(
+        by="x", ranges={"a": CategoricalRange(choices=(8, 2)), "b": IntRange(low=1, high=4)}
+    )
+    assert merge_ranges(mixed, [3]).choices == (2, 3, 8)
+    named = merge_ranges(CategoricalRange(choices=(True, None, "a<b")), [])
+    assert named.choices == ("true", "null", "a&lt;b")
+    study = make_plot_study(records(30, 0, lambda values, draw: draw.random()), SPACE.tune)
+    assert {name for trial in study.trials for name in trial.params} == set(SPACE.tune)
+    assert "search.batch_size" in compute_importances(study).shares
+
+
+def test_several_objectives_and_rungs(tmp_path: Path) -> None:
+    space = SPACE.model_copy(update={"objectives": ("accuracy", "macs", "latency")})
+    sweep = create_sweep(tmp_path, "made", space, SweepSettings(), trials=5, data=DATA)
+    for accuracy, macs in ((0.9, 30_000_000), (0.8, 10_000_000), (0.7, 20_000_000), (0.95, 400_000_000)):
+        number = sweep.study.ask(5).number
+        sweep.study.start(number)
+        sweep.study.reached(
+            number, {"accuracy": accuracy / 2, "macs": macs, "latency": 1.0}, Rung(2, 8, 0.5, 99)
+        )
+        sweep.study.tell(
+            number, complete(accuracy, macs=macs, latency=1.0 + number, genotype_hash=str(number))
+        )
+    page = page_of(read_facts(open_sweep(Where(tmp_path), "made")))
+    assert "The sweep aimed at accuracy and macs, latency. On the line is the Pareto front" in page.text
+    assert {"front-params", "front-macs", "front-latency", "rungs"} <= set(page.plots)
+    dominated, front, line = page.plots["front-macs"]["data"]
+    assert [text[:7] for text in dominated["text"]] == ["trial 2"]
+    assert sorted(text[:7] for text in front["text"]) == ["trial 0", "trial 1", "trial 3"]
+    assert list(zip(values_of(line["x"]), values_of(line["y"]), strict=True)) == [
+        (1e7, 0.8),
+        (3e7, 0.9),
+        (4e8, 0.95),
+    ]
+    assert page.plots["front-macs"]["layout"]["xaxis"]["type"] == "log"
+    assert traces(page.plots["optimization"], "best so far")[0]["y"]
+    rungs = page.plots["rungs"]["data"]
+    assert [trace["name"] for trace in rungs] == ["Trial0", "Trial1", "Trial2", "Trial3"]
+    assert values_of(rungs[0]["y"]) == [0.45]
+
+
+def test_report_of_a_sweep_that_tunes_nothing(tmp_path: Path) -> None:
+    space = Space(name="made", description="")
+    sweep = create_sweep(tmp_path, "plain", space, SweepSettings(), trials=2, data=DATA)
+    for accuracy in (0.5, 0.5):
+        number = sweep.study.ask(2).number
+        sweep.study.start(number)
+        sweep.study.tell(number, complete(accuracy))
+    page = page_of(read_facts(open_sweep(Where(tmp_path), "plain")))
+    assert "Tuned by tpe: nothing." in page.text
+    assert "settings" not in page.sections
+
+
+def test_retrainings_and_their_spread(tmp_path: Path) -> None:
+    sweep = made(tmp_path, [complete(0.9)])
+    hash_ = GENOTYPE.canonical_hash()
+    for seed, held_out, test in ((0, 0.91, None), (1, 0.93, 0.92)):
+        folder = sweep.folder.path / "promotions" / f"{hash_}-{seed}" / "model"
+        folder.mkdir(parents=True)
+        result = {"epochs": 600, "validation_accuracy": held_out, "test_accuracy": test}
+        (folder / "model.json").write_text(json.dumps({"origin": {"seed": seed, "result": result}}))
+    (folder.parent.parent / "half").mkdir()
+    page = page_of(read_facts(sweep))
+    assert (
+        f"{hash_[:8]} (best here) 0 1 600 0.9300 0.9200 {hash_[:8]} (best here) 0 0 600 0.9100" in page.text
+    )
+    assert f"Held-out accuracy of {hash_[:8]} over seeds: 0.9200 (std 0.0141" in page.text
+    assert "was retrained and tested" in page.text
 
 
 def test_where_trials_stand() -> None:
@@ -427,10 +632,10 @@ def test_how_sure_counts_the_images(tmp_path: Path) -> None:
     sweep = made(
         tmp_path, [complete(0.95), complete(0.94, genotype_hash="b"), complete(0.7, genotype_hash="c")]
     )
-    assert held_out_images(sweep) == 200, "a tenth of 2,000"
-    facts = gather(sweep)
+    assert count_held_out_images(sweep) == 200, "a tenth of 2,000"
+    facts = read_facts(sweep)
     assert facts.resolution == pytest.approx(2 * math.sqrt(2 * 0.9412 * 0.0588 / 204), rel=1e-3)
-    assert [s.record.trial for s in facts.level] == [0, 1]
+    assert [s.record.trial for s in facts.tied] == [0, 1]
     text, command = next_step(facts)
     assert "2 of them are level" in text
     assert "--candidates 2 --seeds 3" in command

@@ -16,7 +16,7 @@ import pytest
 from mlflow import MlflowClient
 from support.chromium import EXECUTABLE, PICTURES, Chromium, Page
 
-from pcdarts_tune.cli import group as cli
+from pcdarts_tune import cli
 from pcdarts_tune.core.genotype import PUBLISHED, random_genotype
 from pcdarts_tune.drawing.cells import cell_picture
 from pcdarts_tune.files import read_json
@@ -219,12 +219,25 @@ def test_model_has_its_alias(pages: Pages) -> None:
     page.screenshot(PICTURES / "model.png")
 
 
-def test_report_needs_no_network_and_no_scripts(whole: Whole, browser: Chromium, tmp_path: Path) -> None:
+DRAWN = "[...document.querySelectorAll('.plot')].every(plot => plot.querySelector('.main-svg'))"
+"""All plots of a report have been drawn."""
+INK = "getComputedStyle(document.querySelector('#optimization .xtick text')).fill"
+"""The colour of a plot's text."""
+
+
+def middle_of(page: Page, selector: str) -> dict[str, float]:
+    """Where the middle of an element is, once it has been scrolled into view."""
+    page.evaluate(f"document.querySelector({json.dumps(selector)}).scrollIntoView({{block: 'center'}})")
+    box = f"(r => [r.x, r.y, r.width, r.height])(document.querySelector({json.dumps(selector)}).getBoundingClientRect())"
+    x, y, width, height = page.evaluate(box)
+    return {"x": x + width / 2, "y": y + height / 2, "width": width}
+
+
+def test_report_needs_no_network(whole: Whole, browser: Chromium, tmp_path: Path) -> None:
     target = tmp_path / "report.html"
     assert cli.run(["report", "real", "-o", str(target), "--home", str(whole.home)]) == 0
     page = browser.open(target.as_uri(), offline=True)
-    assert page.problems == []
-    assert page.requests == [target.as_uri()]
+    page.wait_for(DRAWN)
     best = whole.board[0]
     for text in (
         f"Trial {best['trial']}: accuracy {best['objective']:.4f}",
@@ -232,21 +245,60 @@ def test_report_needs_no_network_and_no_scripts(whole: Whole, browser: Chromium,
         "How to reproduce it",
     ):
         assert text in page.text
-    assert page.evaluate(OVERLAPPING) == []
-    assert page.evaluate(CUT) == []
-    pictures = "[...document.querySelectorAll('svg image')].map(i => i.getBoundingClientRect().width)"
-    assert all(width > 5 for width in page.evaluate(pictures))
-    light = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    for expression in (OVERLAPPING, CUT):
+        assert page.evaluate(expression.replace("('svg')", "('figure > svg')")) == [], "drawn cells"
     page.screenshot(PICTURES / "report.png", whole=True)
-    dark = browser.open(target.as_uri(), offline=True, dark=True)
-    assert dark.problems == []
-    assert dark.evaluate("getComputedStyle(document.body).backgroundColor") != light
-    dark.screenshot(PICTURES / "report-dark.png", whole=True)
-    browser.open(target.as_uri(), offline=True, scripts=False).screenshot(PICTURES / "report-no-scripts.png")
-    narrow = browser.open(target.as_uri(), offline=True)
+    # the mouse on a trial shows its settings
+    point = middle_of(page, "#optimization .scatterlayer .trace .point")
+    page.call("Input.dispatchMouseEvent", type="mouseMoved", x=point["x"], y=point["y"])
+    assert "K=" in page.wait_for("document.querySelector('#optimization .hovertext')?.textContent")
+    # the slider shows another epoch
+    selector = "#alphas-plot .slider-rail-touch-rect"
+    rail = middle_of(page, selector)
+    before = page.evaluate("document.getElementById('alphas-plot').data[0].text.flat().join()")
+    assert before == page.evaluate(
+        "document.getElementById('alphas-plot')._transitionData._frames.at(-1).data[0].text.flat().join()"
+    ), "the last epoch at first"
+    at = {"x": rail["x"] - rail["width"] / 2 + 4, "y": rail["y"], "button": "left", "clickCount": 1}
+    page.call("Input.dispatchMouseEvent", type="mousePressed", **at)
+    page.call("Input.dispatchMouseEvent", type="mouseReleased", **at)
+    page.wait_for("document.querySelector('#alphas-plot .slider-label').textContent === 'epoch 1'")
+    page.wait_for(
+        f"document.getElementById('alphas-plot').data[0].text.flat().join() !== {json.dumps(before)}"
+    )
+    assert page.problems == []
+    assert page.requests == [target.as_uri()]
+
+
+def test_report_follows_the_scheme_the_width_and_the_printer(
+    whole: Whole, browser: Chromium, tmp_path: Path
+) -> None:
+    target = tmp_path / "report.html"
+    assert cli.run(["report", "real", "-o", str(target), "--home", str(whole.home)]) == 0
+    page = browser.open(target.as_uri(), offline=True, dark=True)
+    page.wait_for(DRAWN)
+    page.screenshot(PICTURES / "report-dark.png", whole=True)
+    colours = f"[getComputedStyle(document.body).backgroundColor, {INK}]"
+    dark = page.evaluate(colours)
+    # on paper it is light, and nothing is folded away
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    page.wait_for(f"{INK} !== {json.dumps(dark[1])}")
+    assert page.evaluate("[...document.querySelectorAll('details')].every(d => d.open)")
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    page.wait_for(f"{INK} === {json.dumps(dark[1])}")
+    assert not page.evaluate("[...document.querySelectorAll('details')].some(d => d.open)")
+    # the reader's system turns light
+    page.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "light"}])
+    page.wait_for(f"{INK} !== {json.dumps(dark[1])}")
+    assert page.evaluate(colours)[0] != dark[0]
     size: dict[str, Any] = {"width": 420, "height": 900, "deviceScaleFactor": 1, "mobile": False}
-    narrow.call("Emulation.setDeviceMetricsOverride", **size)
-    assert narrow.evaluate("document.documentElement.scrollWidth") <= 420, "nothing sticks out on a telephone"
+    page.call("Emulation.setDeviceMetricsOverride", **size)
+    page.wait_for("document.documentElement.scrollWidth <= 420")
+    assert page.problems == []
+    plain = browser.open(target.as_uri(), offline=True, scripts=False)
+    assert "The plots on this page need JavaScript" in plain.text
+    assert "Leaderboard" in plain.text
+    plain.screenshot(PICTURES / "report-no-scripts.png")
 
 
 def test_no_labels_of_drawn_cells_touch(browser: Chromium, tmp_path: Path) -> None:

@@ -1,0 +1,159 @@
+"""Plots of the architecture parameters of a search: a heat map with a slider over the epochs, and their whole course.
+
+Alphas are softmax weights of the O operations on each of E edges, betas those of the edges into each node (PC-DARTS, Xu et
+al., ICLR 2020, equations 3 to 5); a column `β` stands beside the operations. Colours show the number of doublings from an
+equal share, so that the first steps away from it are visible and all epochs are on one scale.
+
+    plot_alphas({0: {"alpha_normal": …, "alpha_reduce": …, "beta_normal": …, "beta_reduce": …}}, DARTS_PRIMITIVES)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pcdarts_tune.core.genotype import node_count, node_slices
+from pcdarts_tune.drawing.cells import short_name
+from pcdarts_tune.reporting.figures import Figure
+
+CELLS = ("normal", "reduce")
+COLOURS = ["#f6cf9c", "#fbe6cb", "#ffffff", "#8c7cb8", "#2d0b55"]
+"""Below an equal share, equal, above."""
+REACH = 3.0
+"""Doublings at which the colours end."""
+
+
+def plot_alphas(epochs: Mapping[int, Mapping[str, Any]], primitives: Sequence[str]) -> list[Figure]:
+    """Both plots; none for records of another version or form.
+
+    Args:
+        epochs: epoch from 0 -> `alpha_normal` and `alpha_reduce` (E, O), `beta_normal` and `beta_reduce` (E,) or None.
+        primitives: the O names.
+    """
+    import numpy as np
+
+    names, shown = [short_name(name) for name in primitives], sorted(epochs)
+    try:
+        weights = np.array([[epochs[t][f"alpha_{cell}"] for t in shown] for cell in CELLS], float)
+        betas = [[epochs[t].get(f"beta_{cell}") for t in shown] for cell in CELLS]
+        rows = [
+            rows for rows in node_slices(node_count(weights.shape[2])) for _ in range(*rows.indices(10**6))
+        ]
+        shares = np.full((len(rows), len(names)), 1 / len(names))
+        if betas[0][0] is not None:
+            names.append("β")
+            weights = np.concatenate([weights, np.array(betas, float)[..., None]], axis=3)
+            shares = np.column_stack([shares, [1 / (nodes.stop - nodes.start) for nodes in rows]])
+        doublings = np.log2(np.maximum(weights / shares, 1e-6)) / REACH  # (2, T, E, O or O + 1)
+    except (ValueError, KeyError, TypeError, IndexError):
+        return []
+    colours = np.round(np.sign(doublings) * np.sqrt(np.minimum(1.0, np.abs(doublings))), 3)
+    numbers = [epoch + 1 for epoch in shown]
+    slider = _plot_epochs(weights, colours, names, primitives, numbers)
+    return [slider, _plot_course(weights, colours, names, numbers)] if len(shown) > 1 else [slider]
+
+
+def name_edges(edges: int) -> list[str]:
+    """`c(k-2) → 0`, …, `2 → 3`, in the order of the rows of alpha."""
+    nodes = node_count(edges)
+    states = ["c(k-2)", "c(k-1)", *map(str, range(nodes))]
+    return [f"{states[source]} → {node}" for node in range(nodes) for source in range(node + 2)]
+
+
+def select_edges(weights: Any, primitives: Sequence[str]) -> set[tuple[int, int]]:
+    """(edge, operation) of the two strongest edges into each node, which a genotype takes.
+
+    Args:
+        weights: (E, O), or (E, O + 1) with betas in the last column.
+    """
+    import numpy as np
+
+    choices = [o for o, name in enumerate(primitives) if name != "none"]
+    if not choices:
+        return set()
+    strongest = np.array(choices)[weights[:, choices].argmax(axis=1)]
+    strength = weights[range(len(weights)), strongest]
+    if weights.shape[1] > len(primitives):
+        strength = strength * weights[:, -1]
+    best = [
+        rows.start + edge
+        for rows in node_slices(node_count(len(weights)))
+        for edge in np.argsort(-strength[rows], kind="stable")[:2]
+    ]
+    return {(int(edge), int(strongest[edge])) for edge in best}
+
+
+def _plot_epochs(
+    weights: Any, colours: Any, names: list[str], primitives: Sequence[str], numbers: list[int]
+) -> Figure:
+    import plotly.express as px
+
+    edges = name_edges(weights.shape[2])
+    plot = px.imshow(
+        colours, facet_col=0, animation_frame=1, x=names, y=edges, aspect="auto", facet_col_spacing=0.1
+    )
+    for frame, number, weights_CEO in zip(plot.frames, numbers, weights.swapaxes(0, 1), strict=True):
+        frame.name = str(number)
+        for heat_map, weights_EO in zip(frame.data, weights_CEO, strict=True):
+            taken = select_edges(weights_EO, primitives)
+            heat_map.text = [
+                [
+                    f"<b>[{weight:.3f}]</b>" if (e, o) in taken else f"{weight:.3f}"
+                    for o, weight in enumerate(row)
+                ]
+                for e, row in enumerate(weights_EO.tolist())
+            ]
+            heat_map.update(texttemplate="%{text}", hovertemplate="%{y}, %{x}: %{text}<extra></extra>")
+            heat_map.update(xgap=1, ygap=1, textfont_size=10)
+    for heat_map, last in zip(plot.data, plot.frames[-1].data, strict=True):
+        heat_map.update(last)
+    for slider in plot.layout.sliders:  # none with a single epoch
+        slider.update(active=len(numbers) - 1, currentvalue_prefix="epoch ", y=-0.06)
+        for step, number in zip(slider.steps, numbers, strict=True):
+            step.update(label=str(number), args=[[str(number)], *step.args[1:]])
+    for buttons in plot.layout.updatemenus:
+        buttons.y = -0.06
+    caption = "Brackets mark what the genotype of that epoch takes. Move the slider, or play the epochs."
+    return Figure("alphas-plot", "Weights in each epoch", _name_cells(plot), caption, 560)
+
+
+def _plot_course(weights: Any, colours: Any, names: list[str], numbers: list[int]) -> Figure:
+    """Every weight over the epochs: a band of rows, one for each of `names`, for each edge."""
+    import plotly.express as px
+
+    _, epochs, edges, operations = weights.shape
+    labels = name_edges(edges)
+    plot = px.imshow(
+        colours.transpose(0, 2, 3, 1).reshape(2, -1, epochs),
+        facet_col=0,
+        x=numbers,
+        aspect="auto",
+        facet_col_spacing=0.1,
+    )
+    for heat_map, weights_TEO in zip(plot.data, weights, strict=True):
+        rows = weights_TEO.reshape(epochs, -1).T.tolist()
+        heat_map.text = [
+            [f"{labels[at // operations]}, {names[at % operations]}: {weight:.4f}" for weight in row]
+            for at, row in enumerate(rows)
+        ]
+        heat_map.hovertemplate = "epoch %{x}<br>%{text}<extra></extra>"
+    middles = [operations * (edge + 0.5) - 0.5 for edge in range(edges)]
+    plot.update_yaxes(tickvals=middles, ticktext=labels)
+    plot.update_xaxes(title="epoch")
+    for edge in range(1, edges):
+        plot.add_hline(operations * edge - 0.5, line={"width": 1, "color": "#8b949e"})
+    caption = f"Each band is an edge, with a row for each weight; from the top: {', '.join(names)}."
+    return Figure("course-plot", "Weights over the epochs", _name_cells(plot), caption, 900)
+
+
+def _name_cells(plot: Any) -> Any:
+    """Headings of both cells, and the colour scale."""
+    ticks = {"÷8": -3.0, "÷2": -1.0, "equal": 0.0, "×1.2": 0.263, "×2": 1.0, "×8": 3.0}
+    at = [(1 if value > 0 else -1) * (abs(value) / REACH) ** 0.5 for value in ticks.values()]
+    bar = {"title": "share", "tickvals": at, "ticktext": list(ticks), "thickness": 14}
+    plot.update_layout(coloraxis={"colorscale": COLOURS, "cmin": -1, "cmax": 1, "colorbar": bar}, margin_t=30)
+    plot.update_yaxes(showgrid=False, showticklabels=True, matches=None, autorange="reversed")
+    plot.update_xaxes(showgrid=False)
+    for heading, text in zip(plot.layout.annotations, ("Normal cell", "Reduction cell"), strict=False):
+        heading.text = text
+    return plot
