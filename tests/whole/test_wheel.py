@@ -14,7 +14,16 @@ from pathlib import Path
 import pytest
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-PARTS = ("pcdarts_tune", "search_spaces", "pyproject.toml", "README.md", "LICENSE", "cli.py", "tests")
+PARTS = (
+    "pcdarts_tune",
+    "search_spaces",
+    "pyproject.toml",
+    "README.md",
+    "LICENSE",
+    "setup.py",
+    "cli.py",
+    "tests",
+)
 
 
 @pytest.fixture(scope="module")
