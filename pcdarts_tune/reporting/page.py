@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 
 from pcdarts_tune.addresses import without_secret
 from pcdarts_tune.drawing.cells import cell_picture
-from pcdarts_tune.home import home_flag
 from pcdarts_tune.reporting import figures
 from pcdarts_tune.reporting.alphas import plot_alphas
 from pcdarts_tune.reporting.facts import read_profile
@@ -116,7 +115,7 @@ def hide_warnings() -> Iterator[None]:
 def describe_reproduction(facts: Facts) -> dict[str, Any]:
     """The commands that run the sweep again, what its result depends on, and its space as YAML and as a link."""
     sweep = facts.sweep
-    settings, about, home = sweep.settings, sweep.about, home_flag(sweep.home)
+    settings, about, home = sweep.settings, sweep.about, sweep.where.home_flag
     file, text = f"{sweep.name}.yaml", to_yaml(sweep.space) + "\n"
     again = ["pcdarts-tune", "sweep", "--space", file, "--name", f"{sweep.name}-again"]
     again += ["--trials", str(facts.target), "--seed", str(settings.seed)]

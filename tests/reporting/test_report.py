@@ -395,7 +395,7 @@ def test_report_that_cannot_be_written(
 
 
 def test_listings_need_neither_torch_nor_mlflow_nor_ray(recorded: SweepHandle, tmp_path: Path) -> None:
-    home, name = str(recorded.home), recorded.name
+    home, name = str(recorded.where.home), recorded.name
     for arguments, more in (
         (["leaderboard", name], {"sklearn", "matplotlib", "plotly", "jinja2"}),
         (["report", name, "-o", str(tmp_path / "r.html")], set()),  # Optuna loads scikit-learn and matplotlib
