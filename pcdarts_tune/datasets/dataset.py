@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,7 +17,7 @@ from torch import Tensor
 
 from pcdarts_tune.core.images.decode import to_tensor
 from pcdarts_tune.core.images.stream import StreamImages
-from pcdarts_tune.datasets.splits import check_counts, stratified_part
+from pcdarts_tune.datasets.stratify import check_counts, stratified_part
 from pcdarts_tune.errors import UserError
 
 if TYPE_CHECKING:
@@ -26,16 +28,16 @@ Images = Tensor | StreamImages
 
 CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
-# (mean, std) of the training images a channel, 0..1, as published; cifar10's as DARTS and PC-DARTS write them.
 PUBLISHED_CONSTANTS = {
     "cifar10": ((0.49139968, 0.48215827, 0.44653124), (0.24703233, 0.24348505, 0.26158768)),
     "cifar100": ((0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761)),
     "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
 }
-# A test split that a set does not bring stays the same whatever `data.split_seed` is: nothing is tuned on it.
+"""Mean and std of each channel of the training images, 0..1, as published; cifar10's as DARTS and PC-DARTS write them."""
 TEST_SEED = 0
-# Streamed images from which mean and standard deviation are computed.
+"""A test split that a set does not bring stays the same whatever `data.split_seed` is: nothing is tuned on it."""
 STATISTICS_SAMPLE = 10_000
+"""The mean and standard deviation of streamed images are computed from so many of them."""
 
 
 @dataclass(frozen=True)
@@ -116,10 +118,8 @@ def make_dataset(
         raise UserError(f"{source} has an empty test split", hint="add test images, or remove the test part")
     known = recognise(name, classes, train.images.shape)
     mean, std = PUBLISHED_CONSTANTS[known] if known else channel_statistics(train.images)
-    digest = _digest(classes, train, test)
-    return DataSet(
-        name, classes, train.images, train.labels, test.images, test.labels, mean, std, digest, source, notes
-    )
+    images = (train.images, train.labels, test.images, test.labels)
+    return DataSet(name, classes, *images, mean, std, _digest(classes, train, test), source, notes)
 
 
 def recognise(name: str, classes: tuple[str, ...], shape: tuple[int, ...]) -> str | None:
@@ -141,16 +141,9 @@ def channel_statistics(images: Images) -> tuple[tuple[float, ...], tuple[float, 
     Of streamed images an evenly spaced sample is read.
     """
     counts = torch.zeros(images.shape[1], 256, dtype=torch.int64)
-    if isinstance(images, Tensor):
-        for start in range(0, len(images), 4096):
-            _count_levels(images[start : start + 4096], counts)
-    else:
-        sample = torch.linspace(0, len(images) - 1, min(len(images), STATISTICS_SAMPLE)).long()
-        for index in sample.tolist():
-            try:
-                _count_levels(to_tensor(images.decode(index, resize=True))[None], counts)
-            except ValueError:
-                continue  # damaged; the training counts and names such files
+    for x_NCHW in images.split(4096) if isinstance(images, Tensor) else _sample(images):
+        for channel in range(x_NCHW.shape[1]):
+            counts[channel] += torch.bincount(x_NCHW[:, channel].flatten(), minlength=256)
     levels = torch.arange(256, dtype=torch.float64) / 255
     weights = counts.double() / counts.sum(dim=1, keepdim=True).clamp(min=1)
     mean = weights @ levels
@@ -159,18 +152,17 @@ def channel_statistics(images: Images) -> tuple[tuple[float, ...], tuple[float, 
     return tuple(mean.tolist()), tuple(std.tolist())
 
 
-def _count_levels(x_NCHW: Tensor, counts: Tensor) -> None:
-    for channel in range(x_NCHW.shape[1]):
-        counts[channel] += torch.bincount(x_NCHW[:, channel].flatten(), minlength=256)
+def _sample(images: StreamImages) -> Iterator[Tensor]:
+    for index in torch.linspace(0, len(images) - 1, min(len(images), STATISTICS_SAMPLE)).long().tolist():
+        with suppress(ValueError):  # damaged; the training counts and names such files
+            yield to_tensor(images.decode(index, resize=True))[None]
 
 
 def _digest(classes: tuple[str, ...], train: Part, test: Part) -> str:
     total = hashlib.sha256(json.dumps(classes).encode())
     for part in (train, test):
         total.update(json.dumps([part.digest, *part.images.shape]).encode())
-        if isinstance(part.images, Tensor):
-            total.update(part.images.contiguous().numpy().data)
-        else:
-            total.update(part.images.rows.contiguous().numpy().data)
+        pixels = part.images if isinstance(part.images, Tensor) else part.images.rows
+        total.update(pixels.contiguous().numpy().data)
         total.update(part.labels.contiguous().numpy().data)
     return total.hexdigest()[:16]

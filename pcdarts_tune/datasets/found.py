@@ -1,9 +1,10 @@
-"""What the readers of files hand to `pack`: images still encoded, and their labels."""
+"""Images on disk, still encoded, and their labels, as the readers of folders and parquet files find them."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from dataclasses import dataclass
 
@@ -15,6 +16,17 @@ TRAIN = frozenset({"train", "training"})
 TEST = frozenset({"test", "testing"})
 VALIDATION = frozenset({"val", "valid", "validation"})
 
+LAYOUT = "DIR/train/CLASS/*.jpg and DIR/test/CLASS/*.jpg, or DIR/CLASS/*.jpg, or parquet files with images and labels"
+"""How images may lie on disk, for messages."""
+
+Stamp = tuple[str, int, int]
+"""Name, bytes and modification time in ns of a file; a cached copy holds while they are the same."""
+
+
+def stamp_of(name: str, status: os.stat_result | None) -> Stamp:
+    """The stamp of a file; zeros for one that is not there."""
+    return (name, 0, 0) if status is None else (name, status.st_size, status.st_mtime_ns)
+
 
 @dataclass(frozen=True)
 class Encoded:
@@ -23,16 +35,16 @@ class Encoded:
     Attributes:
         source: the encoded images.
         labels: int64 (N,).
-        stamp: (name, bytes, modification time in ns) of each file; what a cached copy is valid for.
+        stamps: of each file.
     """
 
     source: ImageSource
     labels: Tensor
-    stamp: tuple[tuple[str, int, int], ...]
+    stamps: tuple[Stamp, ...]
 
     def names_digest(self) -> str:
         """Of the files' names and sizes: it stands for their content where that is too much to read."""
-        return hashlib.sha256(json.dumps([entry[:2] for entry in self.stamp]).encode()).hexdigest()
+        return hashlib.sha256(json.dumps([stamp[:2] for stamp in self.stamps]).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -50,7 +62,5 @@ class Found:
 def role_of(name: str) -> str | None:
     """`train`, `test` or `validation` where a word of a file's or folder's name says so."""
     words = set(re.split(r"[^a-z]+", name.lower()))
-    for role, spellings in (("train", TRAIN), ("test", TEST), ("validation", VALIDATION)):
-        if words & spellings:
-            return role
-    return None
+    roles = {"train": TRAIN, "test": TEST, "validation": VALIDATION}
+    return next((role for role, spellings in roles.items() if words & spellings), None)

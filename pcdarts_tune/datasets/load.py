@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -15,10 +16,10 @@ from typing import TYPE_CHECKING
 import PIL
 
 from pcdarts_tune.core.images.stream import ImageSource
-from pcdarts_tune.datasets import cache
+from pcdarts_tune.datasets.cache import digest_of, load_cached
 from pcdarts_tune.datasets.dataset import DataSet, make_dataset, recognise
-from pcdarts_tune.datasets.folder import LAYOUT, find_folder, looks_like_image_folder
-from pcdarts_tune.datasets.found import Found
+from pcdarts_tune.datasets.folder import find_folder, looks_like_image_folder
+from pcdarts_tune.datasets.found import LAYOUT, Found, stamp_of
 from pcdarts_tune.datasets.named import (
     TORCHVISION,
     cifar_files,
@@ -26,14 +27,14 @@ from pcdarts_tune.datasets.named import (
     has_torchvision_files,
     load_digits,
 )
-from pcdarts_tune.datasets.pack import Progress, pack, streamable
+from pcdarts_tune.datasets.pack import ReportProgress, pack, streamable
 from pcdarts_tune.datasets.parquet import find_parquet, parquet_files
-from pcdarts_tune.datasets.splits import check_counts
+from pcdarts_tune.datasets.splits import split_dataset
+from pcdarts_tune.datasets.stratify import check_counts
 from pcdarts_tune.errors import UserError, nearest
-from pcdarts_tune.say import say
+from pcdarts_tune.say import Progress, say
 
 if TYPE_CHECKING:
-    from pcdarts_tune.datasets import DataSet
     from pcdarts_tune.spaces.space import DataConfig, Space
 
 Loader = Callable[["DataConfig", Path | None], DataSet]
@@ -59,7 +60,7 @@ def load_dataset(
     *,
     cache_dir: Path | None = None,
     keep: bool = True,
-    progress: Progress | None = None,
+    progress: ReportProgress | None = None,
 ) -> DataSet:
     """Load what a space names; images or parquet files in `root` come first, whatever the space names.
 
@@ -72,25 +73,27 @@ def load_dataset(
     Raises:
         UserError: missing, empty, unreadable, of one class, or too small; with what to do.
     """
-    if root is not None:
-        _check_root(root)
-        found = None if has_torchvision_files(data.dataset, root) else _find_files(data, root)
-        if found is not None:
-            ds = _load_files(found, data, cache_dir, keep, progress)
-            return replace(ds, max_unreadable=data.max_unreadable)
-    if data.dataset in _LOADERS:
-        return _LOADERS[data.dataset](data, root)
-    if data.dataset in TORCHVISION:
-        return _load_torchvision(data, root or default_root(), cache_dir, keep)
+    found, name = find_dataset(data, root), data.dataset
+    if found is not None:
+        ds = _load_files(found, data, cache_dir, keep, progress)
+        return replace(ds, max_unreadable=data.max_unreadable)
+    if name in _LOADERS:
+        return _LOADERS[name](data, root)
+    if name in TORCHVISION:
+        folder = root or default_root()
+        files = [path for path in cifar_files(name, folder) if path.is_file()]
+        path = _cache_path(cache_dir, data, [stamp_of(path.name, path.stat()) for path in files])
+        return load_cached(path if files else None, lambda: TORCHVISION[name](data, folder), keep=keep)
     if root is not None:
         raise UserError(f"{root} holds no images", hint=f"expected {LAYOUT}")
-    if data.dataset == "digits":
-        return _cached(_cache_path(cache_dir, data, version("scikit-learn")), keep, lambda: load_digits(data))
-    if data.dataset == "folder":
+    if name == "digits":
+        path = _cache_path(cache_dir, data, version("scikit-learn"))
+        return load_cached(path, lambda: load_digits(data), keep=keep)
+    if name == "folder":
         raise UserError("this space reads your own images", hint=f"--data DIR, where {LAYOUT}")
     names = ["digits", "folder", *TORCHVISION, *_LOADERS]
     raise UserError(
-        f"no data set {data.dataset!r}{nearest(data.dataset, names)}; there are {', '.join(sorted(names))}",
+        f"no data set {name!r}{nearest(name, names)}; there are {', '.join(sorted(names))}",
         hint="data.dataset: folder with --data DIR for images of your own",
     )
 
@@ -103,30 +106,18 @@ def find_dataset(data: DataConfig, root: Path | None) -> Found | None:
     """
     if root is None:
         return None
-    _check_root(root)
-    return None if has_torchvision_files(data.dataset, root) else _find_files(data, root)
-
-
-def _check_root(root: Path) -> None:
+    hint = "--data DIR must be a folder or a parquet file"
     try:
-        exists = root.exists()
-    except OSError as error:  # a link to itself, a name too long
-        raise UserError(
-            f"cannot read {root}: {error.strerror}", hint="--data DIR must be a folder or a parquet file"
-        ) from error
-    if not exists:
-        raise UserError(f"{root} does not exist", hint="--data DIR must be a folder or a parquet file")
-    if root.is_file() and root.suffix.lower() != ".parquet":
-        raise UserError(f"{root} is neither a folder nor a .parquet file", hint="unpack archives first")
-
-
-def _find_files(data: DataConfig, root: Path) -> Found | None:
-    try:
+        if not root.exists():
+            raise UserError(f"{root} does not exist", hint=hint)
+        if root.is_file() and root.suffix.lower() != ".parquet":
+            raise UserError(f"{root} is neither a folder nor a .parquet file", hint="unpack archives first")
+        if has_torchvision_files(data.dataset, root):
+            return None
+        hint = "check it and its permissions"
         files = parquet_files(root)
-    except OSError as error:
-        raise UserError(
-            f"cannot read {root}: {error.strerror}", hint="check it and its permissions"
-        ) from error
+    except OSError as error:  # a link to itself, a name too long
+        raise UserError(f"cannot read {root}: {error.strerror}", hint=hint) from error
     if files:
         return find_parquet(root, files, data.dataset)
     if looks_like_image_folder(root) or (data.dataset not in TORCHVISION and data.dataset not in _LOADERS):
@@ -135,62 +126,35 @@ def _find_files(data: DataConfig, root: Path) -> Found | None:
 
 
 def _load_files(
-    found: Found,
-    data: DataConfig,
-    cache_dir: Path | None,
-    keep: bool,
-    progress: Progress | None,
+    found: Found, data: DataConfig, cache_dir: Path | None, keep: bool, progress: ReportProgress | None
 ) -> DataSet:
     check_counts(found.classes, found.train.labels, data, what=found.source, has_test=found.test is not None)
-    stamp = [found.train.stamp, found.test.stamp if found.test else None]
-    path = _cache_path(cache_dir, data, [found.classes, stamp, data.max_unreadable])
-    if path is not None:
+    stamps = [found.train.stamps, found.test.stamps if found.test else None]
 
-        def source_of(split: str) -> ImageSource:
-            part = (split == "test" and found.test) or found.train
-            return streamable(part, cache_dir) if keep else part.source
+    def source_of(split: str) -> ImageSource:
+        part = (split == "test" and found.test) or found.train
+        return streamable(part, cache_dir) if keep else part.source
 
-        ds = cache.restore(path, source_of)
-        if ds is not None:
-            return ds
-    packed = pack(found, data, progress=progress, scratch=cache_dir, keep=keep)
-    name, notes = found.name, found.notes + packed.notes
-    known = recognise(name, found.classes, packed.train.images.shape)
-    if known == "cifar10":
-        name = known
-    elif data.dataset not in ("folder", known):
-        notes += (
-            f"the space names {data.dataset}; --data holds another set, {name} ({len(found.classes)} classes)",
-        )
-    ds = make_dataset(name, found.classes, packed.train, packed.test, data, source=found.source, notes=notes)
-    return cache.store(path, ds) if path is not None and keep else ds
+    def load() -> DataSet:
+        train, test, noted = pack(found, data, progress=progress, scratch=cache_dir, keep=keep)
+        name, notes = found.name, found.notes + noted
+        known = recognise(name, found.classes, train.images.shape)
+        if known == "cifar10":
+            name = known
+        elif data.dataset not in ("folder", known):
+            set_named = f"{name} ({len(found.classes)} classes)"
+            notes += (f"the space names {data.dataset}; --data holds another set, {set_named}",)
+        return make_dataset(name, found.classes, train, test, data, source=found.source, notes=notes)
+
+    path = _cache_path(cache_dir, data, [found.classes, stamps, data.max_unreadable])
+    return load_cached(path, load, keep=keep, source_of=source_of)
 
 
-def _load_torchvision(data: DataConfig, root: Path, cache_dir: Path | None, keep: bool) -> DataSet:
-    files = (
-        [path for path in cifar_files(data.dataset, root) if path.is_file()]
-        if "cifar" in data.dataset
-        else []
-    )
-    stamp = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files]
-    path = _cache_path(cache_dir if files else None, data, stamp)
-    return _cached(path, keep, lambda: TORCHVISION[data.dataset](data, root))
-
-
-def _cached(path: Path | None, keep: bool, load: Callable[[], DataSet]) -> DataSet:
-    if path is None:
-        return load()
-    known = cache.restore(path)
-    if known is None:
-        known = cache.store(path, load()) if keep else load()
-    return known
-
-
-def _cache_path(cache_dir: Path | None, data: DataConfig, stamp: object) -> Path | None:
+def _cache_path(cache_dir: Path | None, data: DataConfig, valid_for: object) -> Path | None:
     if cache_dir is None:
         return None
     settings = [data.dataset, data.image_size, data.test_fraction, data.memory_limit_gb]
-    return cache_dir / f"{cache.digest_of([settings, stamp, PIL.__version__])}.safetensors"
+    return cache_dir / f"{digest_of([settings, valid_for, PIL.__version__])}.safetensors"
 
 
 def about_images(images: DataSet) -> dict[str, str]:
@@ -216,22 +180,17 @@ def load_images(
         home: where decoded images are kept for the next time; None for nowhere.
         keep: False only reads what is kept there, and writes nothing.
     """
-    from pcdarts_tune.datasets import load_dataset, split_dataset
-    from pcdarts_tune.say import Progress
+    with ExitStack() as stack:
+        bars: list[Progress] = []
 
-    bar: list[Progress] = []
+        def progress(done: int, total: int) -> None:
+            if not bars:
+                bar = Progress("reading images", total, quiet=quiet, every=5)
+                bars.append(stack.enter_context(bar))
+            bars[0].update(done)
 
-    def progress(done: int, total: int) -> None:
-        if not bar:
-            bar.append(Progress("reading images", total, quiet=quiet, every=5).__enter__())
-        bar[0].update(done)
-
-    try:
         cache_dir = None if home is None else home / "cache"
         images = load_dataset(space.data, root, cache_dir=cache_dir, keep=keep, progress=progress)
-    finally:
-        for shown in bar:
-            shown.__exit__(None, None, None)
     if not quiet:
         splits = split_dataset(images, space.data)
         for note in (*images.notes, *splits.notes):

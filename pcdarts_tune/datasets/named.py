@@ -22,21 +22,12 @@ from pcdarts_tune.errors import UserError
 if TYPE_CHECKING:
     from pcdarts_tune.spaces.space import DataConfig
 
-# Seconds without an answer after which a download is given up; torchvision itself would wait for ever.
 DOWNLOAD_TIMEOUT = 30
-FASHION_CLASSES = (
-    "T-shirt/top",
-    "Trouser",
-    "Pullover",
-    "Dress",
-    "Coat",
-    "Sandal",
-    "Shirt",
-    "Sneaker",
-    "Bag",
-    "Ankle boot",
-)
+"""Seconds without an answer after which a download is given up; torchvision itself would wait for ever."""
+_FASHION = "T-shirt/top, Trouser, Pullover, Dress, Coat, Sandal, Shirt, Sneaker, Bag, Ankle boot"
+FASHION_CLASSES = tuple(_FASHION.split(", "))
 CIFAR_FOLDERS = {"cifar10": "cifar-10-batches-py", "cifar100": "cifar-100-python"}
+CIFAR_ARCHIVES = {"cifar10": "cifar-10-python.tar.gz", "cifar100": "cifar-100-python.tar.gz"}
 
 
 def default_root() -> Path:
@@ -60,9 +51,7 @@ def load_fashion_mnist(data: DataConfig, root: Path) -> DataSet:
     """Fashion-MNIST from the four idx files, plain or gzipped, in `root` or where torchvision puts them."""
     folder = fashion_folder(root)
     if folder is None:
-        if not data.download:
-            raise _missing("fashion_mnist", root)
-        with _downloading("fashion_mnist", root):
+        with _downloading("fashion_mnist", root, data):
             from torchvision.datasets import FashionMNIST
 
             FashionMNIST(str(root), download=True)
@@ -124,11 +113,9 @@ def load_cifar(name: str, data: DataConfig, root: Path) -> DataSet:
     archive = root / kind.filename
     try:
         halves = [kind(str(root), train=train, download=False) for train in (True, False)]
-    except RuntimeError as error:  # absent, or not what its md5 says
+    except RuntimeError:  # absent, or not what its md5 says
         whole_archive = check_integrity(str(archive), kind.tgz_md5)
-        if not whole_archive and not data.download:
-            raise _missing(name, root) from error
-        with _downloading(name, root):
+        with _downloading(name, root, data, needed=not whole_archive):
             halves = [kind(str(root), train=train, download=train) for train in (True, False)]
     except OSError as error:
         raise UserError(
@@ -144,7 +131,9 @@ def load_cifar(name: str, data: DataConfig, root: Path) -> DataSet:
 
 
 def cifar_files(name: str, root: Path) -> list[Path]:
-    """The files below `root` that torchvision reads, there or not."""
+    """The files of CIFAR below `root` that torchvision reads, there or not."""
+    if name not in CIFAR_FOLDERS:
+        return []
     folder = root if root.name == CIFAR_FOLDERS[name] else root / CIFAR_FOLDERS[name]
     batches = [f"data_batch_{number}" for number in range(1, 6)] + ["test_batch"]
     return [folder / part for part in (batches if name == "cifar10" else ["train", "test"])]
@@ -156,8 +145,7 @@ def has_torchvision_files(name: str, root: Path, *, unpacked: bool = False) -> b
         return fashion_folder(root) is not None
     if name not in CIFAR_FOLDERS:
         return False
-    archive = root / ("cifar-10-python.tar.gz" if name == "cifar10" else "cifar-100-python.tar.gz")
-    return cifar_files(name, root)[0].is_file() or (archive.is_file() and not unpacked)
+    return cifar_files(name, root)[0].is_file() or (not unpacked and (root / CIFAR_ARCHIVES[name]).is_file())
 
 
 def _resized(images: Tensor, image_size: int | None) -> Tensor:
@@ -170,19 +158,22 @@ def _resized(images: Tensor, image_size: int | None) -> Tensor:
     return resized
 
 
-def _hint(name: str) -> str:
-    return f"--data DIR with torchvision's files of {name}, an image folder or parquet files"
-
-
-def _missing(name: str, root: Path) -> UserError:
-    return UserError(
-        f"{name} is not in {root}, and data.download is off",
-        hint=f"{_hint(name)}; or --set data.download=true",
-    )
-
-
 @contextlib.contextmanager
-def _downloading(name: str, root: Path) -> Iterator[None]:
+def _downloading(name: str, root: Path, data: DataConfig, *, needed: bool = True) -> Iterator[None]:
+    """A block in which torchvision may fetch a set.
+
+    Args:
+        needed: whether it has to; what lies there may only have to be unpacked.
+
+    Raises:
+        UserError: when it may not, or could not.
+    """
+    hint = f"--data DIR with torchvision's files of {name}, an image folder or parquet files"
+    if needed and not data.download:
+        raise UserError(
+            f"{name} is not in {root}, and data.download is off",
+            hint=f"{hint}; or --set data.download=true",
+        )
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(DOWNLOAD_TIMEOUT)
     try:
@@ -192,7 +183,7 @@ def _downloading(name: str, root: Path) -> Iterator[None]:
     except Exception as error:  # torchvision lets through whatever urllib, tarfile or gzip raise
         raise UserError(
             f"{name} is not in {root} and could not be downloaded: {' '.join(str(error).split())}",
-            hint=_hint(name),
+            hint=hint,
         ) from error
     finally:
         socket.setdefaulttimeout(before)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
-from torch import Tensor
 
 from pcdarts_tune.core.images.decode import Header, UnreadableImage, read_header, to_tensor
 from pcdarts_tune.core.images.stream import ImageSource, StreamImages, allowed_unreadable
@@ -22,30 +21,93 @@ from pcdarts_tune.errors import UserError
 if TYPE_CHECKING:
     from pcdarts_tune.spaces.space import DataConfig
 
-Progress = Callable[[int, int], None]
+T = TypeVar("T")
+ReportProgress = Callable[[int, int], None]
 """Called with (images done, images in all) now and then."""
 
-# Without data.image_size, photographs are brought to the size that ImageNet networks take.
 LARGEST_FOUND = 224
+"""Pixels a side that photographs are brought to without data.image_size: the size that ImageNet networks take."""
 _EVERY = 500
 
 
-@dataclass(frozen=True)
-class Packed:
-    train: Part
-    test: Part | None
-    notes: tuple[str, ...]
+@dataclass
+class _Split:
+    """A split on its way into memory.
+
+    Attributes:
+        name: `training` or `test`.
+        what: the data set, for messages.
+        damaged: row of an image that cannot be read -> why.
+        headers: row of an image -> what its file says of it.
+    """
+
+    name: str
+    what: str
+    part: Encoded
+    max_unreadable: float
+    damaged: dict[int, str] = field(default_factory=dict)
+    headers: dict[int, Header] = field(default_factory=dict)
+
+    def attempt(
+        self, rows: Iterable[int], read: Callable[[int], T], step: Callable[[], None]
+    ) -> Iterator[tuple[int, T]]:
+        """What `read` gives for each row that can be read; the others are noted as damaged.
+
+        Raises:
+            UserError: at the end, when too many are.
+        """
+        for row in rows:
+            try:
+                yield row, read(row)
+            except OSError as error:
+                self.damaged[row] = error.strerror or str(error)
+            except UnreadableImage as error:
+                self.damaged[row] = str(error)
+            step()
+        count = len(self.part.source)
+        if len(self.damaged) > allowed_unreadable(self.max_unreadable, count):
+            raise UserError(
+                f"{len(self.damaged)} of the {count} {self.name} images in {self.what} are unreadable, more than "
+                f"{self.max_unreadable:.0%}: {self.list_damaged()}",
+                hint="repair or remove these files, or allow more: --set data.max_unreadable=0.1",
+            )
+
+    def list_damaged(self, most: int = 5) -> str:
+        listed = list(self.damaged.items())[:most]
+        more = f"; and {len(self.damaged) - most} more" if len(self.damaged) > most else ""
+        return "; ".join(f"{self.part.source.name(row)}: {reason}" for row, reason in listed) + more
+
+    def read_headers(self, step: Callable[[], None]) -> None:
+        source = self.part.source
+        self.headers = dict(self.attempt(range(len(source)), lambda row: read_header(source.read(row)), step))
+
+    def decode(self, size: tuple[int, int], channels: int, step: Callable[[], None]) -> Part:
+        """Images uint8 (N, C, H, W), of those that can be decoded."""
+        every = torch.arange(len(self.part.source))
+        encoded = StreamImages(self.part.source, every, size, channels)
+        images = torch.empty((len(self.headers), channels, *size), dtype=torch.uint8)
+        kept: list[int] = []
+        read = lambda row: to_tensor(encoded.decode(row, resize=True))  # noqa: E731
+        for row, image in self.attempt(self.headers, read, step):
+            images[len(kept)] = image
+            kept.append(row)
+        return Part(images[: len(kept)], self.part.labels[kept])
+
+    def stream(self, size: tuple[int, int], channels: int, source: ImageSource) -> Part:
+        rows = torch.tensor(list(self.headers), dtype=torch.int64)
+        images = StreamImages(source, rows, size, channels)
+        return Part(images, self.part.labels[rows], self.part.names_digest())
 
 
 def pack(
     found: Found,
     data: DataConfig,
     *,
-    progress: Progress | None,
+    progress: ReportProgress | None,
     scratch: Path | None,
     keep: bool = True,
-) -> Packed:
-    """Decode a set that was found.
+) -> tuple[Part, Part | None, tuple[str, ...]]:
+    """Decode a set that was found: its training part, its test part where it has one, and notes for the user.
 
     Args:
         scratch: folder for what streaming a parquet file needs beside it.
@@ -54,8 +116,9 @@ def pack(
     Raises:
         UserError: too many damaged images, or a parquet set to stream and no `scratch`.
     """
-    parts = {"training": found.train} | ({"test": found.test} if found.test else {})
-    total, done = 2 * sum(len(part.source) for part in parts.values()), 0
+    given = [("training", found.train)] + ([("test", found.test)] if found.test else [])
+    splits = [_Split(name, found.source, part, data.max_unreadable) for name, part in given]
+    total, done = 2 * sum(len(part.source) for _, part in given), 0
 
     def step() -> None:
         nonlocal done
@@ -63,76 +126,28 @@ def pack(
         if progress is not None and (done % _EVERY == 0 or done == total):
             progress(done, total)
 
-    damaged: dict[str, dict[int, str]] = {split: {} for split in parts}
-    headers = {split: _read_headers(part.source, damaged[split], step) for split, part in parts.items()}
-    for split, part in parts.items():
-        _check_damaged(found, split, part, damaged[split], data.max_unreadable)
-    size, notes = choose_size(list(headers["training"].values()), data.image_size)
-    grey = [header.grey for split in headers.values() for header in split.values()]
+    for split in splits:
+        split.read_headers(step)
+    size, notes = choose_size(list(splits[0].headers.values()), data.image_size)
+    grey = [header.grey for split in splits for header in split.headers.values()]
     channels = 1 if all(grey) else 3
     if channels == 3 and any(grey):
         notes.append(f"{sum(grey)} grey images among coloured ones are read as RGB")
     needed = len(grey) * channels * size[0] * size[1] / 1e9
-    streamed = needed > data.memory_limit_gb
-    if streamed:
+    if needed > data.memory_limit_gb:
         notes.append(
             f"{needed:.1f} GB of images, data.memory_limit_gb is {data.memory_limit_gb:g}: they are streamed from disk"
         )
-    packed = {}
-    for split, part in parts.items():
-        rows = torch.tensor(list(headers[split]), dtype=torch.int64)
-        if streamed:
-            source = streamable(part, scratch) if keep else part.source
-            packed[split] = Part(
-                StreamImages(source, rows, size, channels), part.labels[rows], part.names_digest()
-            )
-            continue
-        images, kept = _decode(part.source, rows, size, channels, damaged[split], step)
-        _check_damaged(found, split, part, damaged[split], data.max_unreadable)
-        packed[split] = Part(images, part.labels[kept])
-    for split, part in parts.items():
-        if damaged[split]:
-            notes.append(
-                f"{len(damaged[split])} unreadable {split} images are skipped: {_named(part, damaged[split])}"
-            )
-    return Packed(packed["training"], packed.get("test"), tuple(notes))
-
-
-def _read_headers(
-    source: ImageSource, damaged: dict[int, str], step: Callable[[], None]
-) -> dict[int, Header]:
-    headers = {}
-    for row in range(len(source)):
-        try:
-            headers[row] = read_header(source.read(row))
-        except OSError as error:
-            damaged[row] = error.strerror or str(error)
-        except UnreadableImage as error:
-            damaged[row] = str(error)
-        step()
-    return headers
-
-
-def _decode(
-    source: ImageSource,
-    rows: Tensor,
-    size: tuple[int, int],
-    channels: int,
-    damaged: dict[int, str],
-    step: Callable[[], None],
-) -> tuple[Tensor, Tensor]:
-    """uint8 (N, C, H, W) of the images that can be decoded, and their rows."""
-    encoded = StreamImages(source, rows, size, channels)
-    images = torch.empty(encoded.shape, dtype=torch.uint8)
-    kept: list[int] = []
-    for index, row in enumerate(rows.tolist()):
-        try:
-            images[len(kept)] = to_tensor(encoded.decode(index, resize=True))
-            kept.append(row)
-        except UnreadableImage as error:
-            damaged[row] = str(error)
-        step()
-    return images[: len(kept)], torch.tensor(kept, dtype=torch.int64)
+        sources = [streamable(split.part, scratch) if keep else split.part.source for split in splits]
+        packed = [split.stream(size, channels, source) for split, source in zip(splits, sources, strict=True)]
+    else:
+        packed = [split.decode(size, channels, step) for split in splits]
+    notes += [
+        f"{len(split.damaged)} unreadable {split.name} images are skipped: {split.list_damaged()}"
+        for split in splits
+        if split.damaged
+    ]
+    return packed[0], packed[1] if len(packed) > 1 else None, tuple(notes)
 
 
 def choose_size(headers: list[Header], image_size: int | None) -> tuple[tuple[int, int], list[str]]:
@@ -144,11 +159,13 @@ def choose_size(headers: list[Header], image_size: int | None) -> tuple[tuple[in
     """
     sizes = Counter((header.height, header.width) for header in headers)
     common, count = sizes.most_common(1)[0]
-    size = (image_size, image_size) if image_size is not None else common
-    if image_size is None and 2 * count < len(headers):
-        sides = sorted(min(header.height, header.width) for header in headers)
-        size = (sides[len(sides) // 2],) * 2
-    if image_size is None:
+    if image_size is not None:
+        size = (image_size, image_size)
+    else:
+        size = common
+        if 2 * count < len(headers):
+            sides = sorted(min(header.height, header.width) for header in headers)
+            size = (sides[len(sides) // 2],) * 2
         if max(size) > LARGEST_FOUND:
             size = (LARGEST_FOUND, LARGEST_FOUND)
         size = (_multiple_of_4(size[0]), _multiple_of_4(size[1]))
@@ -163,23 +180,6 @@ def _multiple_of_4(length: int) -> int:
     return max(8, 4 * round(length / 4))
 
 
-def _check_damaged(
-    found: Found, split: str, part: Encoded, damaged: dict[int, str], max_unreadable: float
-) -> None:
-    count = len(part.source)
-    if len(damaged) > allowed_unreadable(max_unreadable, count):
-        raise UserError(
-            f"{len(damaged)} of the {count} {split} images in {found.source} are unreadable, more than "
-            f"{max_unreadable:.0%}: {_named(part, damaged)}",
-            hint="repair or remove these files, or allow more: --set data.max_unreadable=0.1",
-        )
-
-
-def _named(part: Encoded, damaged: dict[int, str], most: int = 5) -> str:
-    named = "; ".join(f"{part.source.name(row)}: {reason}" for row, reason in list(damaged.items())[:most])
-    return named + (f"; and {len(damaged) - most} more" if len(damaged) > most else "")
-
-
 def streamable(part: Encoded, scratch: Path | None) -> ImageSource:
     """The source of a split in a form whose images can be read in any order."""
     if not isinstance(part.source, ParquetSource):
@@ -189,4 +189,4 @@ def streamable(part: Encoded, scratch: Path | None) -> ImageSource:
             "these parquet files unpack to more than data.memory_limit_gb",
             hint="raise data.memory_limit_gb, set a smaller data.image_size, or unpack them to an image folder",
         )
-    return BlobSource.of(part.source, scratch / f"{digest_of(part.stamp)}.images")
+    return BlobSource.of(part.source, scratch / f"{digest_of(part.stamps)}.images")

@@ -1,6 +1,7 @@
-"""The encoded images of parquet files, row by row; and a copy of them that can be read in any order.
+"""Parquet files of encoded images: a column `image` (bytes, or a struct with `bytes`) and a column `label`.
 
-Parquet files of encoded images: a column `image` (bytes, or a struct with `bytes`) and a column `label`.
+    found = find_parquet(root, parquet_files(root), "cifar10")
+    found.train.source.read(7)      # the bytes of the eighth image
 
 Class names come from the schema's metadata (`class_names`, or what Hugging Face's datasets writes), else they are the
 labels themselves.
@@ -20,14 +21,15 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from pcdarts_tune.datasets.found import TEST, TRAIN, VALIDATION, Encoded, Found, role_of
+from pcdarts_tune.datasets.found import TEST, TRAIN, VALIDATION, Encoded, Found, role_of, stamp_of
 from pcdarts_tune.errors import UserError
 from pcdarts_tune.files import replace_when_written
 
 IMAGE_COLUMNS = ("image", "img")
+LABEL_COLUMNS = ("label", "labels", "fine_label", "class", "target")
 
 
-def open_parquet(path: Path) -> pq.ParquetFile:
+def _open(path: Path) -> pq.ParquetFile:
     try:
         return pq.ParquetFile(path)
     except (pa.ArrowException, OSError) as error:
@@ -37,7 +39,7 @@ def open_parquet(path: Path) -> pq.ParquetFile:
         ) from error
 
 
-def named_column(path: Path, schema: pa.Schema, names: tuple[str, ...], what: str) -> str:
+def _column(path: Path, schema: pa.Schema, names: tuple[str, ...], what: str) -> str:
     for name in names:
         if name in schema.names:
             return name
@@ -47,9 +49,9 @@ def named_column(path: Path, schema: pa.Schema, names: tuple[str, ...], what: st
     )
 
 
-def image_column(path: Path, schema: pa.Schema) -> tuple[str, bool]:
+def _image_column(path: Path, schema: pa.Schema) -> tuple[str, bool]:
     """The name of the image column, and whether it is a struct that holds the bytes."""
-    name = named_column(path, schema, IMAGE_COLUMNS, "images")
+    name = _column(path, schema, IMAGE_COLUMNS, "images")
     kind = schema.field(name).type
     nested = pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0
     inner = kind.field("bytes").type if nested else kind
@@ -69,18 +71,21 @@ class ParquetSource:
         self.groups: list[tuple[int, int, int]] = []  # (first row, file, row group)
         row = 0
         for number, path in enumerate(files):
-            with open_parquet(path) as file:
+            with _open(path) as file:
                 for group in range(file.metadata.num_row_groups):
                     self.groups.append((row, number, group))
                     row += file.metadata.row_group(group).num_rows
         self.count = row
-        self._held: tuple[int, list[bytes | None]] = (-1, [])
+        self._held: tuple[int, list[bytes | None]] = (-1, [])  # a row group and its images
 
     def __len__(self) -> int:
         return self.count
 
+    def _place(self, row: int) -> int:
+        return bisect.bisect_right(self.groups, row, key=lambda group: group[0]) - 1
+
     def read(self, row: int) -> bytes:
-        place = bisect.bisect_right(self.groups, row, key=lambda group: group[0]) - 1
+        place = self._place(row)
         if self._held[0] != place:
             self._held = (place, self._read_group(*self.groups[place][1:]))
         return self._held[1][row - self.groups[place][0]] or b""
@@ -89,7 +94,7 @@ class ParquetSource:
         path = self.files[number]
         try:
             with pq.ParquetFile(path) as file:
-                name, nested = image_column(path, file.schema_arrow)
+                name, nested = _image_column(path, file.schema_arrow)
                 table = file.read_row_group(group, columns=[f"{name}.bytes" if nested else name])
         except pa.ArrowException as error:
             raise OSError(f"row group {group} is damaged: {str(error).splitlines()[0]}") from error
@@ -97,8 +102,7 @@ class ParquetSource:
         return [value["bytes"] if value else None for value in values] if nested else values
 
     def name(self, row: int) -> str:
-        place = bisect.bisect_right(self.groups, row, key=lambda group: group[0]) - 1
-        _, number, _ = self.groups[place]
+        number = self.groups[self._place(row)][1]
         start = next(first for first, file, _ in self.groups if file == number)
         return f"{self.files[number].name} row {row - start}"
 
@@ -135,19 +139,15 @@ class BlobSource:
         return f"row {row}"
 
 
-LABEL_COLUMNS = ("label", "labels", "fine_label", "class", "target")
-
-
 def parquet_files(root: Path) -> list[Path]:
     """The parquet files that `root` is, or that lie in it or in its folders train, test or data, by name."""
     if root.is_file():
         return [root]
-    folders = [root, *(path for path in root.iterdir() if path.is_dir() and _may_hold_files(path.name))]
+    folders = [root]
+    for path in root.iterdir():
+        if path.is_dir() and (path.name.lower() in {"data", "default"} or role_of(path.name)):
+            folders.append(path)
     return sorted(path for folder in folders for path in folder.glob("*.parquet") if path.is_file())
-
-
-def _may_hold_files(folder: str) -> bool:
-    return folder.lower() in {"data", "default"} or role_of(folder) is not None
 
 
 def find_parquet(root: Path, files: list[Path], prefer: str) -> Found:
@@ -173,31 +173,24 @@ def find_parquet(root: Path, files: list[Path], prefer: str) -> Found:
         )
     unread = sum(map(len, roles.values())) - len(train) - len(test)
     notes = (f"{unread} parquet files are neither train nor test and are not read",) if unread else ()
-    first = _read_labels(train)
-    second = _read_labels(test) if test else None
-    classes, (first_labels, second_labels) = _classes(first, second)
+    first, second = _read_labels(train), _read_labels(test) if test else None
+    classes, labels = _number_classes(first, second)
+    parts = [
+        Encoded(ParquetSource(paths), part, tuple(stamp_of(path.name, path.stat()) for path in paths))
+        for paths, part in zip((train, test), labels, strict=False)
+    ]
     what = f"the parquet data {name!r}"
-    found_test = (
-        Encoded(ParquetSource(test), second_labels, _stamp(test)) if second_labels is not None else None
-    )
-    return Found(
-        name, classes, Encoded(ParquetSource(train), first_labels, _stamp(train)), found_test, what, notes
-    )
-
-
-def _stamp(files: list[Path]) -> tuple[tuple[str, int, int], ...]:
-    return tuple((path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files)
+    return Found(name, classes, parts[0], parts[1] if test else None, what, notes)
 
 
 def _one_set(root: Path, files: list[Path], prefer: str) -> tuple[list[Path], str]:
     """The files of one data set, by what their names begin with, and its name."""
     sets: dict[str, list[Path]] = {}
+    skip = TRAIN | TEST | VALIDATION | {"of"}
     for path in files:
         words = re.split(r"[^A-Za-z0-9]+", path.stem)
-        skip = TRAIN | TEST | VALIDATION | {"of"}
-        sets.setdefault("-".join(w for w in words if w.lower() not in skip and not w.isdigit()), []).append(
-            path
-        )
+        named = [word for word in words if word.lower() not in skip and not word.isdigit()]
+        sets.setdefault("-".join(named), []).append(path)
     if len(sets) == 1:
         only = next(iter(sets))
         return files, only or (root.stem if root.is_file() else root.name)
@@ -214,10 +207,10 @@ def _read_labels(files: list[Path]) -> tuple[list[int] | list[str], tuple[str, .
     values: list[Any] = []
     names: tuple[str, ...] = ()
     for path in files:
-        with open_parquet(path) as file:
+        with _open(path) as file:
             schema = file.schema_arrow
-            image_column(path, schema)
-            column = named_column(path, schema, LABEL_COLUMNS, "labels")
+            _image_column(path, schema)
+            column = _column(path, schema, LABEL_COLUMNS, "labels")
             try:
                 labels = file.read(columns=[column])[column]
             except (pa.ArrowException, OSError) as error:
@@ -278,28 +271,24 @@ def _names_in(schema: pa.Schema, column: str) -> tuple[str, ...]:
         return ()
 
 
-def _classes(
+def _number_classes(
     train: tuple[list[Any], tuple[str, ...]], test: tuple[list[Any], tuple[str, ...]] | None
-) -> tuple[tuple[str, ...], tuple[Tensor, Tensor | None]]:
-    """Class names in the order of their new labels, 0 on, and those labels."""
+) -> tuple[tuple[str, ...], list[Tensor]]:
+    """Class names in the order of their new labels, 0 on, and those labels of each part."""
     values, names = train
     if test is not None and test[1] != names and names and test[1]:
         raise UserError(
             "the train and test files name their classes differently",
             hint="write both with the same class_names",
         )
-    order: list[Any] = (
-        list(range(len(names))) if names and not isinstance(values[0], str) else sorted(set(values))
-    )
+    named = bool(names) and not isinstance(values[0], str)
+    order: list[Any] = list(range(len(names))) if named else sorted(set(values))
     place = {value: index for index, value in enumerate(order)}
     if test is not None and (extra := sorted(set(test[0]) - set(place), key=str)):
         raise UserError(
             f"the test file has labels that the train file has not: {', '.join(map(str, extra[:5]))}",
             hint="images of these classes for training too, or take them out of the test file",
         )
-    classes = names if names and not isinstance(values[0], str) else tuple(str(value) for value in order)
-
-    def relabelled(values: list[Any]) -> Tensor:
-        return torch.tensor([place[value] for value in values], dtype=torch.int64)
-
-    return classes, (relabelled(train[0]), relabelled(test[0]) if test else None)
+    parts = [values] if test is None else [values, test[0]]
+    labels = [torch.tensor([place[value] for value in part], dtype=torch.int64) for part in parts]
+    return names if named else tuple(map(str, order)), labels

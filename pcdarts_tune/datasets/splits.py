@@ -4,7 +4,7 @@
     ds.train_images[splits.weights]
 
 Tuning: a held-out part that scores the cells, the rest halved. Published protocol: the first and the last half of
-everything (PC-DARTS section 4.1). ImageNet: a share of each class for weights and for alphas (10 % and 2.5 %).
+everything (PC-DARTS sec. 4.1). ImageNet: a share of each class for weights and for alphas (10 % and 2.5 %).
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from pcdarts_tune.datasets.dataset import DataSet
+from pcdarts_tune.datasets.stratify import list_some, stratified_part
 from pcdarts_tune.errors import UserError
 
 if TYPE_CHECKING:
-    from pcdarts_tune.datasets.dataset import DataSet
     from pcdarts_tune.spaces.space import DataConfig
 
 
@@ -70,44 +71,6 @@ def split_dataset(ds: DataSet, data: DataConfig) -> Splits:
     return Splits(weights, alphas, held_out, tuple(notes))
 
 
-def stratified_part(
-    labels: Tensor, share: float, generator: torch.Generator, *, leave: int = 1
-) -> tuple[Tensor, Tensor]:
-    """Rows of a part with the classes in proportion, and all other rows; both ascending.
-
-    Args:
-        labels: int64 (N,).
-        share: a fraction in (0, 1) or a number of rows.
-        leave: rows of each class that are left where it has more. At least one is taken; within these bounds the part
-            has exactly as many rows as asked for.
-    """
-    classes = torch.bincount(labels)
-    total = share if isinstance(share, int) else round(share * len(labels))
-    take = _allocate(classes.tolist(), total, leave)
-    chosen = torch.zeros(len(labels), dtype=torch.bool)
-    for label, count in enumerate(take):
-        rows = torch.nonzero(labels == label).flatten()
-        chosen[rows[torch.randperm(len(rows), generator=generator)[:count]]] = True
-    return torch.nonzero(chosen).flatten(), torch.nonzero(~chosen).flatten()
-
-
-def _allocate(counts: list[int], total: int, leave: int) -> list[int]:
-    """Divide `total` over classes in proportion to their counts, largest remainders first, each in 1..count-leave."""
-    size = max(1, sum(counts))
-    least = [min(1, count) for count in counts]
-    most = [max(low, count - leave) for low, count in zip(least, counts, strict=True)]
-    exact = [total * count / size for count in counts]
-    take = [min(max(int(share), low), high) for share, low, high in zip(exact, least, most, strict=True)]
-    while (missing := total - sum(take)) != 0:
-        step = 1 if missing > 0 else -1
-        room = [i for i in range(len(counts)) if (take[i] < most[i] if step > 0 else take[i] > least[i])]
-        if not room:
-            break
-        for i in sorted(room, key=lambda i: (step * (take[i] - exact[i]), i))[: abs(missing)]:
-            take[i] += step
-    return take
-
-
 def _by_fraction(
     labels: Tensor, rest: Tensor, data: DataConfig, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
@@ -147,36 +110,6 @@ def _check_parts(ds: DataSet, parts: dict[str, Tensor]) -> None:
         lacking = [ds.classes[i] for i in torch.nonzero(counts == 0).flatten().tolist()]
         if lacking:
             raise UserError(
-                f"{ds.name}: no image of {_some(lacking)} is left for the part {part!r}",
+                f"{ds.name}: no image of {list_some(lacking)} is left for the part {part!r}",
                 hint="add images, remove these classes, or change data.held_out",
             )
-
-
-def check_counts(
-    classes: tuple[str, ...], labels: Tensor, data: DataConfig, *, what: str, has_test: bool
-) -> None:
-    """Refuse a set with fewer than two classes, or with a class too small to be in every part.
-
-    Raises:
-        UserError: naming the classes.
-    """
-    if len(classes) < 2:
-        found = f"only one class, {classes[0]!r}" if classes else "no classes"
-        raise UserError(
-            f"{what} has {found}: there is nothing to tell apart",
-            hint="a data set needs images of two classes or more",
-        )
-    parts = ["weights", "alphas"] + ["held out"] * (data.split == "tuning") + ["test"] * (not has_test)
-    counts = torch.bincount(labels, minlength=len(classes)).tolist()
-    small = [f"{name} ({count})" for name, count in zip(classes, counts, strict=True) if count < len(parts)]
-    if small:
-        raise UserError(
-            f"{what} is too small: each class needs at least {len(parts)} training images, one for each part "
-            f"({', '.join(parts)}); too few have {_some(small)}",
-            hint="add images or remove these classes",
-        )
-
-
-def _some(names: list[str], most: int = 5) -> str:
-    rest = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + rest
