@@ -1,14 +1,14 @@
-"""What the user can fix, said so that they can fix it. The command line prints these; nothing else catches them.
+"""Errors that a person can mend, which the command line prints with a hint, and what kind of error another one is.
 
-A full disk: no trial's fault, and nothing that trying again mends. The sweep stops, and goes on when there is space.
+raise UserError("--groups 3 cannot be divided among 2 workers", hint="--groups 4")
 """
 
 from __future__ import annotations
 
 import difflib
+import errno
 import unicodedata
 from collections.abc import Iterable
-from pathlib import Path
 
 
 class UserError(Exception):
@@ -56,32 +56,34 @@ def nearest(word: str, legal: Iterable[str]) -> str:
     return f" (did you mean {close[0]!r}?)" if close else ""
 
 
-SIGNS = (
+DISK_FULL = (
     "no space left on device",  # ENOSPC
     "disk quota exceeded",  # EDQUOT
     "database or disk is full",  # SQLite
     "disk full",  # PostgreSQL's class of errors
 )
 """What errors for want of space say, in small letters, whoever passed them on."""
+OUT_OF_MEMORY = (
+    "out of memory",
+    "can't allocate memory",
+    "not enough memory",
+    "_status_alloc_failed",  # cuBLAS, cuDNN
+    "allocation_failed",  # CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED
+)
+"""What errors for want of memory say, in small letters: libraries under torch have no exception of their own."""
 
 
-class DiskFull(WorkFailed):
-    """There is no space where the sweep writes."""
+def is_disk_full(error: object) -> bool:
+    """Whether an error, or the text of one, is for want of space: no trial's fault, and nothing that trying again mends."""
+    text = str(error).lower()
+    return any(sign in text for sign in DISK_FULL)
 
 
-def says_full(said: object) -> bool:
-    """Whether an error, or the text of one, is for want of space."""
-    text = str(said).lower()
-    return any(sign in text for sign in SIGNS)
-
-
-def disk_full(folder: Path, name: str, said: object) -> DiskFull:
-    """What the person is told. `said`: the error that it was noticed by, or its text."""
-    # of a whole traceback that Ray passes on, the line that says it
-    lines = [line.strip() for line in str(said).splitlines() if says_full(line)]
-    line = (lines or [str(said)])[-1]
-    return DiskFull(
-        f"the disk is full: {line[:300]}",
-        hint=f"make space (the sweep writes to {folder}), then pcdarts-tune resume {name}; "
-        "trials that ended stay, the others go on from their last checkpoint",
-    )
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error is for want of memory, of the machine or of a GPU."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    text = str(error).lower()
+    return any(sign in text for sign in OUT_OF_MEMORY)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, Protocol
 
 from pcdarts_tune.errors import UserError
@@ -199,11 +199,6 @@ class Spent:
 
     hours: float
     unit: str
-
-
-def add_resources(outcome: Outcome, task: TrialTask) -> Outcome:
-    """The outcome with the share of its machine that the trial had."""
-    return replace(outcome, metrics={**outcome.metrics, CPUS: float(task.threads), GPUS: float(task.gpus)})
 
 
 def hours(of: Outcome | TrialRecord) -> Spent | None:

@@ -15,7 +15,7 @@ from pcdarts_tune.cli import group as cli
 from pcdarts_tune.errors import UserError
 from pcdarts_tune.places import Place, below, check_address, place_at, probe
 from pcdarts_tune.spaces.load import read_space
-from pcdarts_tune.sweeps.trials.state import read_result
+from pcdarts_tune.sweeps.trials.log import read_result
 from pcdarts_tune.tasks import Proposal, TrialTask
 
 

@@ -140,10 +140,11 @@ def watched(log: str, function: Callable[..., Any] | None = None) -> Callable[..
         from torch.nn.modules.module import register_module_forward_pre_hook
 
         from pcdarts_tune.core.supernet import Supernet
+        from pcdarts_tune.sweeps.trials import log as trial_log
         from pcdarts_tune.sweeps.trials import trial as trainable
 
         note(log, "called", trial=task.proposal.number)
-        add, tell = trainable.TrialLog.add, ray.tune.report
+        add, tell = trial_log.TrialLog.add, ray.tune.report
         stepped = []
 
         def timed_add(self: Any, record: dict[str, Any], *part: Any) -> None:
@@ -161,13 +162,13 @@ def watched(log: str, function: Callable[..., Any] | None = None) -> Callable[..
                 stepped.append(True)
                 note(log, "step", trial=task.proposal.number)
 
-        trainable.TrialLog.add, ray.tune.report = timed_add, timed_report
+        trial_log.TrialLog.add, ray.tune.report = timed_add, timed_report
         hook = register_module_forward_pre_hook(first_step)
         try:
             return (function or trainable.run_trial)(task, data, report)
         finally:
             hook.remove()
-            trainable.TrialLog.add = add
+            trial_log.TrialLog.add = add
             note(log, "ended", trial=task.proposal.number)
 
     return trial

@@ -118,8 +118,7 @@ def _trial(
     recorded: Recorded, images: DataSet, device: torch.device, place: Path, tracked: Tracked, quiet: bool
 ) -> Outcome:
     from pcdarts_tune.say import Progress
-    from pcdarts_tune.sweeps.trials.failing import guarded
-    from pcdarts_tune.sweeps.trials.trial import run_trial
+    from pcdarts_tune.sweeps.trials.trial import run_or_fail, run_trial
     from pcdarts_tune.tasks import Proposal, TrialTask
 
     assert recorded.evaluation_seed is not None, "a trial has one"
@@ -159,7 +158,7 @@ def _trial(
     )
     try:
         with Progress(f"reproducing {recorded.name}", sum(epochs.values()), quiet=quiet) as progress:
-            ended = guarded(run_trial, task, images, report)
+            ended = run_or_fail(run_trial, task, images, report)
         for run in stages.values():
             run.flush()
     except BaseException as error:

@@ -189,7 +189,7 @@ def read_profile(sweep: SweepHandle) -> dict[str, Any]:
 
 
 def _read_alphas(sweep: SweepHandle, number: int) -> dict[int, dict[str, Any]]:
-    from pcdarts_tune.sweeps.trials.state import read_result
+    from pcdarts_tune.sweeps.trials.log import read_result
 
     try:
         result = read_result(sweep.folder.trial_address(number))

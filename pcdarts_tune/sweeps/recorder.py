@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from ray.tune import Callback
 
-from pcdarts_tune.errors import says_full
+from pcdarts_tune.errors import is_disk_full
 from pcdarts_tune.sweeps.study.objectives import rungs_in
-from pcdarts_tune.sweeps.trials.reports import answer
-from pcdarts_tune.sweeps.trials.state import leave_failed
+from pcdarts_tune.sweeps.trials.log import write_failure
+from pcdarts_tune.sweeps.trials.reports import decide
 from pcdarts_tune.tasks import Outcome
 
 if TYPE_CHECKING:
@@ -94,10 +94,10 @@ class Recorder(Callback):
         """A trial that has reached a rung waits to learn whether it goes on: the study decides."""
         for reached in rungs_in(record):
             stop = self._study.reached(number, reached["values"], self._rung(reached["epochs"]))
-            answer(self._folder(number), reached["epochs"], stop)
+            decide(self._folder(number), reached["epochs"], stop)
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        if says_full(reason := _reason(trial)):
+        if is_disk_full(reason := _reason(trial)):
             raise OSError(reason)  # not the trial's fault: the whole sweep stops
         self.fail(self._proposal(trial).number, reason)
 
@@ -112,7 +112,7 @@ class Recorder(Callback):
         """Give a trial up, whose process is gone: its result is left here, in its place, and what it could not report any
         more is passed on."""
         outcome = Outcome("failed", reason=reason)
-        if number not in self.ended and (history := leave_failed(self._folder(number), outcome)):
+        if number not in self.ended and (history := write_failure(self._folder(number), outcome)):
             self._tracker.record(number, {"kind": "history", "records": history})
         self._end(number, outcome)
 

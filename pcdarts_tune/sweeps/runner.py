@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from pcdarts_tune.cluster.orphans import end_orphans, marked
 from pcdarts_tune.cluster.resources import Share, cluster, share_resources
 from pcdarts_tune.cluster.session import ray_running
-from pcdarts_tune.errors import UserError, WorkFailed, disk_full, says_full
+from pcdarts_tune.errors import UserError, WorkFailed, is_disk_full
 from pcdarts_tune.sweeps.ending import Loss, ReasonToStop, Stop, forget, loss
 from pcdarts_tune.sweeps.study.objectives import rung_after
 from pcdarts_tune.sweeps.study.samplers import SLOW, derived_seed
@@ -97,13 +97,23 @@ def run_sweep(
             raise  # at once: what MLflow does not have yet, `resume` delivers
         except BaseException as error:
             tracker.close("KILLED", summary(sweep), timeout=10)
-            if isinstance(error, Exception) and says_full(error):
-                raise disk_full(sweep.folder.path, sweep.name, error) from error
+            if isinstance(error, Exception) and is_disk_full(error):
+                raise _disk_full(sweep, error) from error
             raise
         status = "FINISHED" if reason == "done" else "KILLED"
         waiting = None if run.quiet else _say_waiting
         undelivered = tracker.close(status, summary(sweep), DELIVERED_WITHIN, waiting)
         return Ended(reason, undelivered, tracker.last_trouble)
+
+
+def _disk_full(sweep: SweepHandle, error: Exception) -> WorkFailed:
+    # of a whole traceback that Ray passes on, the line that says it
+    lines = [line.strip() for line in str(error).splitlines() if is_disk_full(line)]
+    return WorkFailed(
+        f"the disk is full: {(lines or [str(error)])[-1][:300]}",
+        hint=f"make space (the sweep writes to {sweep.folder.path}), then pcdarts-tune resume {sweep.name}"
+        f"{sweep.where.home_flag}; trials that ended stay, the others go on from their last checkpoint",
+    )
 
 
 def _say_waiting(left: int) -> None:
@@ -220,7 +230,7 @@ class _Run:
         except BaseException as error:
             trace = "".join(traceback.format_exception(error))
             forget(error)
-            if isinstance(error, UserError) or not isinstance(error, Exception) or says_full(error):
+            if isinstance(error, UserError) or not isinstance(error, Exception) or is_disk_full(error):
                 raise
             lost = loss(error)
             if lost is None:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from pcdarts_tune.sweeps.descriptions import SweepLinks, describe_sweep
 from pcdarts_tune.sweeps.runs import Description, SweepFacts, SweepRuns
 from pcdarts_tune.sweeps.sweep import counts
-from pcdarts_tune.sweeps.trials.state import read_result
+from pcdarts_tune.sweeps.trials.log import read_result
 from pcdarts_tune.tasks import Outcome, Proposal
 from pcdarts_tune.tracking.outbox import Outbox
 from pcdarts_tune.tracking.scope import answering_at_once

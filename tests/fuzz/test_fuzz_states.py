@@ -36,7 +36,7 @@ from pcdarts_tune.core.network import EvaluationNetwork
 from pcdarts_tune.core.steps.checkpoints import Snapshot, restored
 from pcdarts_tune.errors import UserError
 from pcdarts_tune.models.model import load_model, save_model
-from pcdarts_tune.sweeps.trials.state import TrialState
+from pcdarts_tune.sweeps.trials.log import TrialLog
 from pcdarts_tune.training.journal import CheckpointStorage, Resumable
 
 GENOTYPE = PUBLISHED["PC_DARTS_cifar"]
@@ -211,8 +211,7 @@ def test_a_damaged_checkpoint_is_refused_and_a_trial_begins_anew(
             (trial / "result.json").write_bytes(
                 data.draw(damaged(b'{"outcome": {"state": "failed"}, "history": []}'))
             )
-        state = TrialState.open(trial)
-        assert isinstance(state.history, list)
+        assert isinstance(TrialLog(trial).history, list)
     grows(before)
     assert not (Path.cwd() / "run").exists(), "code in a file was run"
     shutil.rmtree(place)

@@ -21,7 +21,7 @@ from pcdarts_tune.spaces import naming
 from pcdarts_tune.sweeps.pictures import drawn_at
 from pcdarts_tune.sweeps.runs import cost_metrics
 from pcdarts_tune.sweeps.sweep import SweepHandle
-from pcdarts_tune.sweeps.trials.state import read_result
+from pcdarts_tune.sweeps.trials.log import read_result
 from pcdarts_tune.tasks import Outcome, TrialRecord
 from pcdarts_tune.tracking.images import image_files
 from pcdarts_tune.tracking.store import OBJECTIVE

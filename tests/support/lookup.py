@@ -31,8 +31,7 @@ from pcdarts_tune.spaces.space import Space
 from pcdarts_tune.sweeps.create import create_sweep
 from pcdarts_tune.sweeps.runner import RunSettings, run_sweep
 from pcdarts_tune.sweeps.sweep import SweepHandle, SweepSettings, open_sweep
-from pcdarts_tune.sweeps.trials.state import TrialState
-from pcdarts_tune.sweeps.trials.trial import TrialLog
+from pcdarts_tune.sweeps.trials.log import TrialLog
 from pcdarts_tune.tasks import Outcome, TrialTask
 
 TUNE: dict[str, Any] = {
@@ -95,8 +94,8 @@ def drawn_rows(number: int = 1218, seed: int = 0) -> tuple[tuple[dict[str, Any],
 
 def lookup_trial(task: TrialTask, data: Table, report: Any) -> Outcome:
     """A trial: what `trainable.run_trial` does and leaves, with a table for the search and the training."""
-    with TrialLog(TrialState.open(task.folder), report) as log:
-        return log.state.outcome or _looked_up(log, task, data)
+    with TrialLog(task.folder, report) as log:
+        return log.outcome or _looked_up(log, task, data)
 
 
 def _looked_up(log: TrialLog, task: TrialTask, data: Table) -> Outcome:
@@ -109,7 +108,7 @@ def _looked_up(log: TrialLog, task: TrialTask, data: Table) -> Outcome:
         "params": params,
         "macs": macs,
     }
-    known = {(record["kind"], record.get("stage"), record.get("epoch")) for record in log.state.history}
+    known = {(record["kind"], record.get("stage"), record.get("epoch")) for record in log.history}
     skips = sum(name == "skip_connect" for name, _ in genotype.normal)
     draw = random.Random(task.proposal.seed)
     for epoch in range(data.epochs[0]):
@@ -148,7 +147,7 @@ def _looked_up(log: TrialLog, task: TrialTask, data: Table) -> Outcome:
             log.add(record)
     metrics = {**log.last("search"), **log.last("evaluation")}
     outcome = Outcome("complete", objective=accuracy, seconds=log.seconds(), metrics=metrics, **found)
-    log.state.finish(outcome)
+    log.finish(outcome)
     return outcome
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from pcdarts_tune.home import Where
 from pcdarts_tune.sweeps.sweep import SweepHandle, open_sweep
-from pcdarts_tune.tasks import Outcome, Proposal, TrialTask, add_resources
+from pcdarts_tune.tasks import CPUS, GPUS, Outcome, Proposal, TrialTask
 from support.lookup import Table, drawn_rows, lookup_made, lookup_trial
 
 REASONS = (
@@ -57,4 +58,4 @@ def _ended(sweep: SweepHandle, proposal: Proposal, table: Table, lost: int) -> O
         outcome = Outcome("failed" if which == 0 else "pruned", reason=REASONS[which], seconds=40.0)
     else:
         outcome = lookup_trial(task, table, lambda record: None)
-    return add_resources(outcome, task)
+    return replace(outcome, metrics={**outcome.metrics, CPUS: float(task.threads), GPUS: task.gpus})

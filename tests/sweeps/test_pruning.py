@@ -16,7 +16,7 @@ from pcdarts_tune.datasets import DataSet, load_dataset
 from pcdarts_tune.spaces.load import read_space
 from pcdarts_tune.spaces.settings import override
 from pcdarts_tune.spaces.space import Space
-from pcdarts_tune.sweeps.trials.state import read_result
+from pcdarts_tune.sweeps.trials.log import read_result
 from pcdarts_tune.sweeps.trials.trial import run_trial
 from pcdarts_tune.tasks import Outcome
 

@@ -15,7 +15,7 @@ from pcdarts_tune.sweeps.create import create_sweep
 from pcdarts_tune.sweeps.runner import trials_left
 from pcdarts_tune.sweeps.sweep import SweepHandle, SweepSettings
 from pcdarts_tune.sweeps.tracker import deliver_late, tracker_of
-from pcdarts_tune.sweeps.trials.state import TrialState, leave_failed
+from pcdarts_tune.sweeps.trials.log import TrialLog, write_failure
 from pcdarts_tune.tasks import Outcome
 
 TUNE: dict[str, Any] = {"search.learning_rate": {"type": "float", "low": 1e-3, "high": 1.0, "log": True}}
@@ -57,15 +57,15 @@ def test_a_failed_trial_s_epochs_reach_mlflow_late(tmp_path: Path) -> None:
     sweep = made(tmp_path, 1)
     number = sweep.study.ask(1).number
     sweep.study.start(number)
-    state = TrialState.open(sweep.folder.trial(number))
+    log = TrialLog(sweep.folder.trial(number))
     for epoch in range(2):
         metrics = {"search/loss_train": 1.0 / (epoch + 1)}
         record = {"kind": "epoch", "stage": "search", "epoch": epoch, "epochs": 3, "metrics": metrics}
-        state.history.append(record)
-        state.save(part=None, seconds=1.0)
+        log.add(record)
+    log.flush()
     # its process is lost for good while MLflow is away
     failed = Outcome("failed", reason="its process was lost")
-    leave_failed(sweep.folder.trial(number), failed)
+    write_failure(sweep.folder.trial(number), failed)
     sweep.study.tell(number, failed)
 
     tracker = tracker_of(sweep)

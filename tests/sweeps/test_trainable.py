@@ -19,10 +19,9 @@ from pcdarts_tune.spaces.load import read_space
 from pcdarts_tune.spaces.settings import apply
 from pcdarts_tune.spaces.space import Space
 from pcdarts_tune.sweeps.trials.evaluations import EvaluationCache
-from pcdarts_tune.sweeps.trials.failing import guarded
+from pcdarts_tune.sweeps.trials.log import read_result, write_failure
 from pcdarts_tune.sweeps.trials.measures import system_metrics
-from pcdarts_tune.sweeps.trials.state import leave_failed, read_result
-from pcdarts_tune.sweeps.trials.trial import run_trial
+from pcdarts_tune.sweeps.trials.trial import run_or_fail, run_trial
 from pcdarts_tune.tasks import Outcome, TrialTask
 
 SETTINGS = (
@@ -145,7 +144,7 @@ def test_the_trial_s_own_mistakes_end_it_alone(space: Space, images: DataSet, tm
         def function(task: TrialTask, data: Any, report: Any) -> Outcome:
             raise error
 
-        return guarded(function, task(space, tmp_path / "said"), None, lambda record: None)
+        return run_or_fail(function, task(space, tmp_path / "said"), None, lambda record: None)
 
     assert outcome_of(ValueError("no such thing")).reason == "no such thing"
     assert outcome_of(ArithmeticError("the loss is NaN in epoch 3")).state == "failed"
@@ -164,11 +163,11 @@ def test_the_trial_s_own_mistakes_end_it_alone(space: Space, images: DataSet, tm
             outcome_of(error)
     # through the whole of it: K that does not divide the channels, a learning rate that explodes
     wrong = task(space, tmp_path / "wrong", hyperparameters={"supernet.k": 3})
-    assert "k" in (guarded(run_trial, wrong, images, lambda record: None).reason or "").lower()
+    assert "k" in (run_or_fail(run_trial, wrong, images, lambda record: None).reason or "").lower()
     wild = task(
         space, tmp_path / "wild", hyperparameters={"search.learning_rate": 10.0, "search.grad_clip": 1e6}
     )
-    exploded = guarded(run_trial, wild, images, lambda record: None)
+    exploded = run_or_fail(run_trial, wild, images, lambda record: None)
     assert exploded.state == "failed" or exploded.objective is not None
 
 
@@ -188,7 +187,7 @@ def test_a_failed_trial_leaves_what_it_reported_and_no_checkpoint(
         return run_trial(task, data, until)
 
     records: list[dict[str, Any]] = []
-    outcome = guarded(full, task(space, tmp_path), images, records.append)
+    outcome = run_or_fail(full, task(space, tmp_path), images, records.append)
     assert outcome.state == "failed"
     assert [path.name for path in (tmp_path / "trial").iterdir()] == ["result.json"]
     result = read_result(tmp_path / "trial")
@@ -198,10 +197,10 @@ def test_a_failed_trial_leaves_what_it_reported_and_no_checkpoint(
     assert run_trial(task(space, tmp_path), images, again.append) == outcome
     assert again == [{"kind": "history", "records": records}]
     # a result is kept, and a folder that cannot be written to is no further failure
-    leave_failed(tmp_path / "trial", Outcome("failed", reason="something else"))
+    write_failure(tmp_path / "trial", Outcome("failed", reason="something else"))
     assert read_result(tmp_path / "trial") == result
     (tmp_path / "file").touch()
-    leave_failed(tmp_path / "file", outcome)
+    write_failure(tmp_path / "file", outcome)
 
 
 def test_an_evaluation_that_cannot_be_read_is_unknown_and_written_anew(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from pcdarts_tune.spaces.space import Space
 from pcdarts_tune.sweeps.create import create_sweep
 from pcdarts_tune.sweeps.runner import RunSettings, run_sweep
 from pcdarts_tune.sweeps.sweep import SweepHandle, SweepSettings, open_sweep
-from pcdarts_tune.sweeps.trials.state import read_result
+from pcdarts_tune.sweeps.trials.log import read_result
 from pcdarts_tune.tasks import Outcome, TrialTask
 
 TUNE: dict[str, Any] = {
@@ -153,20 +153,19 @@ def test_a_lost_process_starts_again_and_a_trial_that_is_always_lost_fails_alone
 
 def kept(task: TrialTask, data: dict[str, str], report: Any) -> Outcome:
     """A trial that keeps checkpoints; number 1 is lost after its second epoch."""
-    from pcdarts_tune.sweeps.trials.state import TrialState
-    from pcdarts_tune.sweeps.trials.trial import TrialLog
+    from pcdarts_tune.sweeps.trials.log import TrialLog
 
     os.environ.update(data)
-    with TrialLog(TrialState.open(task.folder), report) as log:
-        done = len(log.state.history)
+    with TrialLog(task.folder, report) as log:
+        done = len(log.history)
         for epoch in range(done, 3):
             loss = {"search/loss_train": 1 / (epoch + 1)}
             log.add({"kind": "epoch", "stage": "search", "epoch": epoch, "epochs": 3, "metrics": loss})
             if task.proposal.number == 1 and epoch == 1 and not done:
-                log.state.flush()
+                log.flush()
                 os._exit(1)
         outcome = Outcome("complete", objective=0.5, genotype=PUBLISHED["PC_DARTS_cifar"].to_dict())
-        log.state.finish(outcome)
+        log.finish(outcome)
     return outcome
 
 

@@ -27,7 +27,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, Self, TypeVar
 
 from pcdarts_tune.addresses import engine_url, is_postgresql, masked, without_secret
-from pcdarts_tune.errors import UserError, WorkFailed, says_full
+from pcdarts_tune.errors import UserError, WorkFailed, is_disk_full
 
 if TYPE_CHECKING:
     import optuna
@@ -273,7 +273,7 @@ def _away(error: BaseException) -> bool:
 
 
 def _full(error: BaseException) -> bool:
-    return says_full(_reason(error))
+    return is_disk_full(_reason(error))
 
 
 def _reason(error: BaseException) -> str:

@@ -7,7 +7,7 @@ a row have too many skip connections in the normal cell.
 
 Why a trial ends before its time, apart from rungs (halving.py): a search that collapsed, a genotype that is too large.
 
-collapse_reason(space, log.state.history)       # None, or words for the leaderboard
+collapse_reason(space, log.history)       # None, or words for the leaderboard
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def collapse_reason(space: Space, history: Sequence[dict[str, Any]]) -> str | No
     )
 
 
-def judged(space: Space, found: dict[str, Any], collapsed: str | None) -> dict[str, Any]:
+def judge_derived(space: Space, found: dict[str, Any], collapsed: str | None) -> dict[str, Any]:
     """What the record of a derived genotype says besides: why the trial ends there, and how its size compares with the
     space's limits."""
     sizes = {"params": found["params"], "macs": found["macs"]}

@@ -60,14 +60,14 @@ PATIENCE = 10.0
 """Seconds to wait for an answer; without one the trial goes on, which costs time and loses nothing."""
 
 
-def answer(folder: str, epochs: int, stop: str | None) -> None:
+def decide(folder: str, epochs: int, stop: str | None) -> None:
     """Say whether the trial in `folder` ends after `epochs` epochs of its evaluation, and why."""
     from ray.experimental.internal_kv import _internal_kv_put
 
     _internal_kv_put(_key(folder, epochs), json.dumps({"stop": stop}).encode(), overwrite=True)
 
 
-def await_answer(folder: str, epochs: int) -> str | None:
+def wait_for_decision(folder: str, epochs: int) -> str | None:
     """Why the trial ends here; None when it goes on."""
     from ray.experimental.internal_kv import _internal_kv_get
 

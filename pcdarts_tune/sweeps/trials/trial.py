@@ -19,14 +19,15 @@ thousand trials). Nothing here knows Optuna or MLflow.
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Callable
 from contextlib import suppress
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
-from pcdarts_tune.sweeps.trials.state import TrialState
-from pcdarts_tune.tasks import DEFAULTS, Execution, Outcome, Report, TrialFunction, TrialTask
+from pcdarts_tune.errors import UserError, is_out_of_memory
+from pcdarts_tune.sweeps.trials.log import TrialLog, write_failure
+from pcdarts_tune.tasks import CPUS, DEFAULTS, GPUS, Execution, Outcome, Report, TrialFunction, TrialTask
 
 if TYPE_CHECKING:
     import torch
@@ -41,9 +42,7 @@ def ray_trial(config: dict[str, Any], function: TrialFunction | None = None, dat
 
     from pcdarts_tune.cluster.shipping import unpack
     from pcdarts_tune.sweeps.study.objectives import rungs_in
-    from pcdarts_tune.sweeps.trials.failing import guarded
-    from pcdarts_tune.sweeps.trials.reports import Reporter, await_answer
-    from pcdarts_tune.tasks import add_resources
+    from pcdarts_tune.sweeps.trials.reports import Reporter, wait_for_decision
 
     # one string: Ray flattens, copies and keeps nested results
     reporter = Reporter(lambda records: tune.report({"records": records}))
@@ -53,17 +52,69 @@ def ray_trial(config: dict[str, Any], function: TrialFunction | None = None, dat
         if not (reached := rungs_in(record)):
             return None
         reporter.flush()
-        return await_answer(task.folder, reached[-1]["epochs"])
+        return wait_for_decision(task.folder, reached[-1]["epochs"])
 
     task = TrialTask.from_json(config["task"])
     try:
-        outcome = add_resources(guarded(function or run_trial, task, unpack(data), report), task)
+        outcome = run_or_fail(function or run_trial, task, unpack(data), report)
+        resources = {CPUS: float(task.threads), GPUS: float(task.gpus)}
+        outcome = replace(outcome, metrics={**outcome.metrics, **resources})
         reporter.put({"kind": "outcome", **outcome.to_dict()})
     except BaseException:
         with suppress(BaseException):  # what went wrong first counts
             reporter.flush()
         raise
     reporter.flush()
+
+
+def run_or_fail(function: TrialFunction, task: TrialTask, data: Any, report: Report) -> Outcome:
+    """Run a trial; an `Outcome("failed", reason=…)` where it ran out of memory, its numbers are no longer finite, or its
+    settings cannot be.
+
+    Anything else (a lost process, a full disk, a defect) is raised: Ray starts the trial again from its checkpoint, as often
+    as the sweep allows, and the driver then writes down that it failed.
+    """
+    begun = time.monotonic()
+    try:
+        return function(task, data, report)
+    except (UserError, ValueError, ArithmeticError) as error:
+        reason = _one_line(error)
+    except (MemoryError, RuntimeError, OSError) as error:
+        if not is_out_of_memory(error):
+            raise
+        reason = f"out of memory with {_sizes(task)}: {_one_line(error, 160)}; a smaller batch or a larger K needs less"
+        error.__traceback__ = None  # its frames hold the tensors
+        _free_memory()
+    outcome = Outcome("failed", reason=reason, seconds=time.monotonic() - begun)
+    write_failure(task.folder, outcome)
+    return outcome
+
+
+def _sizes(task: TrialTask) -> str:
+    """The settings that decide how much memory a trial takes."""
+    space = json.loads(task.space)
+    values = {"K": ("supernet", "k"), "batch": ("search", "batch_size"), "channels": ("supernet", "channels")}
+    parts = []
+    for name, (section, key) in values.items():
+        value = task.proposal.hyperparameters.get(f"{section}.{key}", space.get(section, {}).get(key))
+        if value is not None:
+            parts.append(f"{name} {value}")
+    return ", ".join(parts) or "these settings"
+
+
+def _one_line(error: BaseException, length: int = 400) -> str:
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def _free_memory() -> None:
+    import gc
+
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def run_trial(task: TrialTask, data: Any, report: Report) -> Outcome:
@@ -73,15 +124,15 @@ def run_trial(task: TrialTask, data: Any, report: Report) -> Outcome:
         data: a `datasets.DataSet`.
 
     Raises:
-        ValueError, ArithmeticError, MemoryError, torch.OutOfMemoryError: what ends this trial alone, see failing.py.
+        ValueError, ArithmeticError, MemoryError, torch.OutOfMemoryError: what ends this trial alone.
     """
     from pcdarts_tune.spaces.settings import apply
     from pcdarts_tune.spaces.space import Space
 
     device = take_share(task)
     space = apply(Space.model_validate_json(task.space), task.proposal.hyperparameters)
-    with TrialLog(TrialState.open(task.folder), report) as log:
-        return log.state.outcome or _run(log, task, space, data, device)
+    with TrialLog(task.folder, report) as log:
+        return log.outcome or _run(log, task, space, data, device)
 
 
 def _run(log: TrialLog, task: TrialTask, space: Space, data: Any, device: torch.device) -> Outcome:
@@ -117,7 +168,7 @@ def _run(log: TrialLog, task: TrialTask, space: Space, data: Any, device: torch.
         seconds=log.seconds(),
         metrics={**log.last("search"), **known["metrics"]},
     )
-    log.state.finish(outcome)
+    log.finish(outcome)
     return outcome
 
 
@@ -136,60 +187,6 @@ def take_share(task: TrialTask) -> torch.device:
     return device
 
 
-class TrialLog:
-    """A trial's records: kept in its checkpoint first, then reported, so that none is lost between the two. Both go on
-    beside the training; only at a rung it waits for the answer.
-
-    with TrialLog(TrialState.open(task.folder), report) as log:
-        log.add({"kind": "epoch", ...}, search.state_dict)
-    """
-
-    def __init__(self, state: TrialState, report: Report) -> None:
-        self.state, self._report, self._reported = state, report, len(state.history)
-        self._begun = time.monotonic() - state.seconds
-        self.stop: str | None = None
-        """Why the trial ends at the rung it has reached."""
-        if state.history:
-            self.stop = report({"kind": "history", "records": list(state.history)})
-
-    def add(self, record: dict[str, Any], part: Callable[[], dict[str, Any]] | None = None) -> None:
-        """Keep and report a record; `part` gives the state of what is going on.
-
-        Raises:
-            OSError: when an earlier record could not be kept.
-        """
-        self.state.history.append(record)
-        self.state.save(part=part, seconds=self.seconds(), written=self._pass_on, wait="rung" in record)
-
-    def _pass_on(self, count: int) -> None:
-        """Report the records that the checkpoint now holds."""
-        for record in self.state.history[self._reported : count]:
-            self.stop = self._report(record)
-            self._reported += 1
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Wait until everything is kept and passed on."""
-        if error is None:
-            self.state.flush()
-        else:
-            with suppress(BaseException):  # what went wrong first counts
-                self.state.flush()
-
-    def seconds(self) -> float:
-        """Time spent on this trial, earlier starts included."""
-        return time.monotonic() - self._begun
-
-    def last(self, stage: str) -> dict[str, float]:
-        """The metrics of the last epoch of a stage."""
-        of_stage = [record["metrics"] for record in self.state.history if record.get("stage") == stage]
-        return dict(of_stage[-1]) if of_stage else {}
-
-
 def derive(
     log: TrialLog,
     space: Space,
@@ -202,19 +199,19 @@ def derive(
     """Search (what is left of it) and derive: the genotype, and the record that says so."""
     from pcdarts_tune.core.genotype import Genotype
     from pcdarts_tune.sweeps.trials.measures import retraining_cost, retraining_latency, search_record
-    from pcdarts_tune.sweeps.trials.pruning import collapse_reason, judged
+    from pcdarts_tune.sweeps.trials.pruning import collapse_reason, judge_derived
     from pcdarts_tune.training.build import build_search
 
-    found = next((record for record in log.state.history if record["kind"] == "derived"), None)
+    found = next((record for record in log.history if record["kind"] == "derived"), None)
     if found is None:
         search = build_search(space, data, device=device, seed=seed, execution=execution)
-        if log.state.part is not None:
-            search.load_state_dict(log.state.part)
+        if log.part is not None:
+            search.load_state_dict(log.part)
         epochs = iter(search)
-        collapsed = collapse_reason(space, log.state.history)
+        collapsed = collapse_reason(space, log.history)
         while collapsed is None and (epoch := next(epochs, None)) is not None:
             log.add(search_record(epoch, device) | {"execution": search.execution()}, search.state_dict)
-            collapsed = collapse_reason(space, log.state.history)
+            collapsed = collapse_reason(space, log.history)
         genotype = search.supernet.genotype()
         params, macs = retraining_cost(space, genotype, data)
         found = {
@@ -224,10 +221,10 @@ def derive(
             "params": params,
             "macs": macs,
         }
-        found |= judged(space, found, collapsed)
+        found |= judge_derived(space, found, collapsed)
         if "latency" in space.objectives and "pruned" not in found:
             found["latency"] = retraining_latency(space, genotype, data, device)
-        log.state.part = None
+        log.part = None
         log.add(found)
     return Genotype.from_dict(found["genotype"]), found
 
@@ -253,12 +250,12 @@ def evaluate(
         return {"stopped": log.stop, "metrics": log.last("evaluation")}
 
     training = build_evaluation(space, genotype, data, device=device, seed=seed, execution=execution)
-    if log.state.part is not None:
-        training.load_state_dict(log.state.part)
+    if log.part is not None:
+        training.load_state_dict(log.part)
     for epoch in training:
         record = evaluation_record(epoch, device) | {"execution": training.execution()}
         log.add({**record, **reached_rung(space, found, record)}, training.state_dict)
         if log.stop is not None:
             return {"stopped": log.stop, "metrics": log.last("evaluation")}
-    last = [record for record in log.state.history if record.get("stage") == "evaluation"][-1]
+    last = [record for record in log.history if record.get("stage") == "evaluation"][-1]
     return {"objective": last["accuracy"], "metrics": last["metrics"]}
