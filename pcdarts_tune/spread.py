@@ -10,11 +10,12 @@ apart only where their intervals do not meet, which is stricter than a t test at
 from __future__ import annotations
 
 import math
+import statistics
 from dataclasses import dataclass
 from typing import Any
 
 LEVEL = 0.95
-"""Of the interval."""
+"""The confidence level of intervals."""
 
 
 @dataclass(frozen=True)
@@ -29,25 +30,25 @@ class Spread:
 
     @property
     def mean(self) -> float:
-        """NaN of none."""
-        return math.fsum(self.values) / self.n if self.values else math.nan
+        """The mean; NaN of no value."""
+        return statistics.fmean(self.values) if self.values else math.nan
 
     @property
     def std(self) -> float | None:
-        """Of the sample (n - 1); None below two values."""
-        if self.n < 2:
-            return None
-        return math.sqrt(math.fsum((value - self.mean) ** 2 for value in self.values) / (self.n - 1))
+        """The standard deviation of the sample (n - 1); None below two values."""
+        return statistics.stdev(self.values) if self.n > 1 else None
 
     @property
     def interval(self) -> tuple[float, float] | None:
         """The 95 % t interval of the mean, cut at 0 and 1; None below two values."""
         if self.std is None:
             return None
-        half = t_quantile((1 + LEVEL) / 2, self.n - 1) * self.std / math.sqrt(self.n)
+        from scipy.special import stdtrit
+
+        half = float(stdtrit(self.n - 1, (1 + LEVEL) / 2)) * self.std / math.sqrt(self.n)
         return max(0.0, self.mean - half), min(1.0, self.mean + half)
 
-    def meets(self, other: Spread) -> bool:
+    def overlaps(self, other: Spread) -> bool:
         """Whether the two cannot be told apart: the intervals overlap, or one of them is not known."""
         mine, its = self.interval, other.interval
         return mine is None or its is None or (mine[0] <= its[1] and its[0] <= mine[1])
@@ -66,31 +67,3 @@ class Spread:
             return f"{self.mean:.4f} (n={self.n})" if self.values else "none (n=0)"
         low, high = self.interval
         return f"{self.mean:.4f} (std {self.std:.4f}, 95 % interval {low:.4f} to {high:.4f}, n={self.n})"
-
-
-def t_quantile(probability: float, degrees: int) -> float:
-    """Student's t: the value below which `probability` (0.5 to 1) of the distribution lies.
-
-    The distribution function has a closed form for whole degrees of freedom (Abramowitz & Stegun 26.7.3, 26.7.4), which
-    is inverted by halving.
-    """
-    low, high = 0.0, 1.0
-    while _within(high, degrees) < 2 * probability - 1:
-        high *= 2
-    for _ in range(80):
-        middle = (low + high) / 2
-        low, high = (middle, high) if _within(middle, degrees) < 2 * probability - 1 else (low, middle)
-    return (low + high) / 2
-
-
-def _within(t: float, degrees: int) -> float:
-    """The probability of values between -t and t."""
-    angle = math.atan(t / math.sqrt(degrees))
-    sine, cosine = math.sin(angle), math.cos(angle)
-    odd = degrees % 2
-    term = cosine if odd else 1.0
-    total = 0.0
-    for k in range(odd, degrees - 1, 2):
-        total += term
-        term *= cosine**2 * (k + 1) / (k + 2)
-    return 2 / math.pi * (angle + sine * total) if odd else sine * total

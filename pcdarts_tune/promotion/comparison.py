@@ -132,7 +132,7 @@ def _verdict(chosen: Standing, other: Standing, measure: Measure) -> str:
             f"cannot tell {chosen.name} from {other.name} with {seeds}: {where} accuracies {means}, and one training "
             "says nothing of the spread (--seeds 3)"
         )
-    if mine.meets(its):
+    if mine.overlaps(its):
         return (
             f"cannot tell {chosen.name} from {other.name} with {seeds}: {where} means {means}, the 95 % intervals "
             f"overlap ({_shown(mine.interval)} and {_shown(its.interval)})"

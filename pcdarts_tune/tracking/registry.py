@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 
 CHAMPION = "champion"
-REQUIREMENTS = ("torch", "torchvision", "numpy", "pillow", "safetensors")
+REQUIREMENTS = ("torch", "torchvision", "numpy", "pillow", "pydantic", "safetensors")
 """What a logged model needs to predict, MLflow itself aside."""
 
 _CODE = (

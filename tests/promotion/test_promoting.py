@@ -14,16 +14,10 @@ from pcdarts_tune.core.genotype import PUBLISHED, Genotype, random_genotype
 from pcdarts_tune.errors import UserError
 from pcdarts_tune.promotion.candidates import Baselines, Contestant, parse_baselines
 from pcdarts_tune.promotion.comparison import Standing, Trained, choose, rows, verdicts
-from pcdarts_tune.spread import Spread, t_quantile
+from pcdarts_tune.spread import Spread
 from pcdarts_tune.tracking.champions import TAG, crown, history, outranks, roll_back, standing
 from pcdarts_tune.tracking.registry import aliased
 from pcdarts_tune.training.work import Retrained, Retraining
-
-
-@pytest.mark.parametrize("degrees", [1, 2, 3, 4, 5, 9, 10, 59, 60])
-@pytest.mark.parametrize("probability", [0.6, 0.95, 0.975, 0.999])
-def test_t_quantiles_are_students(degrees: int, probability: float) -> None:
-    assert t_quantile(probability, degrees) == pytest.approx(stats.t.ppf(probability, degrees), rel=1e-9)
 
 
 def test_the_interval_is_that_of_the_mean() -> None:
