@@ -22,10 +22,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from pcdarts_tune.core.genotype import node_count, node_slices
-from pcdarts_tune.drawing.cells import HEADINGS, short_name
-from pcdarts_tune.drawing.geometry import text_width
-from pcdarts_tune.drawing.picture import INK
-from pcdarts_tune.drawing.pngwriter import draw_png
+from pcdarts_tune.drawing.cells import HEADINGS, name_edges, select_edges, short_name
+from pcdarts_tune.drawing.picture import INK, text_width
+from pcdarts_tune.drawing.render import draw_png
 
 Alphas = Mapping[str, Any]
 """`alpha_normal` and `alpha_reduce`, (E, O), and with edge normalisation `beta_normal` and `beta_reduce`, (E,)."""
@@ -36,6 +35,7 @@ COLOURS = LinearSegmentedColormap.from_list(
 """Colours of softmax weights by `colour_position`; an odd number of them, so that 1/O is exactly white."""
 
 _LINES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7a7a7a", "#000000", "#8c510a")
+_INPUTS = ("$c_{k-2}$", "$c_{k-1}$")
 _TITLE, _BAR = 0.4, 0.85  # height of the title, width of the colour scale
 
 
@@ -57,22 +57,22 @@ def alphas_png(alphas: Alphas, primitives: Sequence[str], *, title: str = "") ->
     figure, height = _new_figure(side, side, 1200, title), (side - _TITLE) / 2 - slanted - 0.4
     for number, (heading, (alpha_TEO, beta_TE)) in enumerate(zip(HEADINGS.values(), cells, strict=True)):
         alpha_EO, beta_E = alpha_TEO[0], None if beta_TE is None else beta_TE[0]
+        weights = alpha_EO if beta_E is None else np.column_stack([alpha_EO, beta_E])
         top = _TITLE + 0.4 + number * (height + slanted + 0.4)
         axes = _add_axes(figure, left, top, side - left - right, height)
         axes.set_title(heading, loc="left", size=13, weight="bold")
         _draw_heat_map(axes, alpha_EO, operations)
         axes.set_xticks(range(operations), names, size=10, rotation=45, ha="right", rotation_mode="anchor")
-        axes.set_yticks(range(edges), name_edges(edges), size=11)
+        axes.set_yticks(range(edges), name_edges(edges, _INPUTS), size=11)
         for (e, o), position in np.ndenumerate(colour_position(alpha_EO, operations)):
             ink = "#ffffff" if position > 0.78 else INK
             axes.text(o, e, _shorten(alpha_EO[e, o]), color=ink, size=9, ha="center", va="center")
         for rows in node_slices(node_count(edges))[1:]:
             axes.axhline(rows.start - 0.5, color="#57606a", linewidth=1.2)
-        for e, o in select_edges(alpha_EO, beta_E, primitives):
+        for e, o in select_edges(weights, primitives):
             for colour, width in (("#ffffff", 3.2), ("#000000", 1.4)):
-                axes.add_patch(
-                    Rectangle((o - 0.47, e - 0.44), 0.94, 0.88, fill=False, color=colour, lw=width)
-                )
+                frame = Rectangle((o - 0.47, e - 0.44), 0.94, 0.88, fill=False, color=colour, lw=width)
+                axes.add_patch(frame)
         if beta_E is not None:
             axes = _add_axes(figure, side - right + 0.15, top, 0.55, height)
             axes.set(xlim=(0, 1), ylim=(edges - 0.5, -0.5))
@@ -96,19 +96,11 @@ def alpha_history_png(epochs: Mapping[int, Alphas], primitives: Sequence[str], *
         ValueError: when the shapes do not fit each other, or there is no epoch.
     """
     numbers = sorted(epochs)
-    span = (
-        f"epoch {numbers[0]} to {numbers[-1]}"
-        if len(numbers) > 1
-        else f"epoch {numbers[0]}"
-        if numbers
-        else ""
-    )
-    cells, names = (
-        _to_arrays([epochs[number] for number in numbers], primitives),
-        [*map(short_name, primitives)],
-    )
+    cells = _to_arrays([epochs[number] for number in numbers], primitives)
+    names = [short_name(name) for name in primitives]
     _, edges, operations = cells[0][0].shape
-    nodes, labels = node_count(edges), name_edges(edges)
+    nodes, labels = node_count(edges), name_edges(edges, _INPUTS)
+    span = [numbers[0], numbers[-1]] if len(numbers) > 1 else numbers
     width, height = 1.3, max(0.5, 0.115 * operations)
     left = _longest(names, 8) + 0.2
     columns = [left + number * (width + 0.12) + 0.3 * (number > nodes) for number in range(nodes + 3)]
@@ -138,31 +130,9 @@ def alpha_history_png(epochs: Mapping[int, Alphas], primitives: Sequence[str], *
             for axes in panels:
                 axes.set_xticks([])
                 if node == nodes - 1:
-                    axes.set_xlabel(span, size=8)
+                    axes.set_xlabel(f"epoch {' to '.join(map(str, span))}", size=8)
     _draw_colour_bar(figure, bar, _TITLE + 0.5, 2 * height + 0.34, operations)
     return figure
-
-
-def name_edges(edges: int, inputs: Sequence[str] = ("$c_{k-2}$", "$c_{k-1}$")) -> list[str]:
-    """Names of the edges of a cell in the order of the rows of alpha: `c_{k-2} → 0`, …, `2 → 3`.
-
-    Raises:
-        ValueError: when so many edges fit no cell.
-    """
-    nodes = node_count(edges)
-    states = [*inputs, *map(str, range(nodes))]
-    return [f"{states[source]} → {node}" for node in range(nodes) for source in range(node + 2)]
-
-
-def select_edges(alpha_EO: Any, beta_E: Any, primitives: Sequence[str]) -> list[tuple[int, int]]:
-    """(edge, operation) of the two strongest edges into each node, which `derive_genotype` takes, by softmax weights."""
-    choices = [o for o, name in enumerate(primitives) if name != "none"]
-    found = []
-    for rows in node_slices(node_count(len(alpha_EO))) if choices else []:
-        best = [(e, max(choices, key=alpha_EO[e].__getitem__)) for e in range(rows.start, rows.stop)]
-        best.sort(key=lambda pair: -alpha_EO[pair] * (1.0 if beta_E is None else beta_E[pair[0]]))
-        found += best[:2]
-    return found
 
 
 def colour_position(weights: Any, operations: int) -> Any:

@@ -5,8 +5,8 @@ allow. Before each column of nodes stands a column of labels, the operations on 
 level through every column that it passes, in a row of its own, and bends only between columns, so that no edge
 can touch a foreign label or node, whatever the cell. Units: SVG pixels; y grows downwards.
 
-    >>> layout(PUBLISHED["PC_DARTS_cifar"].normal, (2, 3, 4, 5)).overlaps()
-    []
+    >>> layout_edges(cell_edges([("sep_conv_3x3", 0), ("skip_connect", 1)], [2]), 1).states[-1].text
+    'c_{k}'
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from pcdarts_tune.drawing.geometry import Box, CellLayout, Edge, Point, Wire, text_width
-from pcdarts_tune.drawing.ordering import Columns, fewest_crossings, heights, isotonic, straighten
+from pcdarts_tune.drawing.ordering import Columns, fewest_crossings, heights, straighten
+from pcdarts_tune.drawing.picture import Point, text_width
 
 FONT_SIZE = 13.0
 LABEL_HEIGHT = 24.0
@@ -30,36 +30,81 @@ _LEAVE_REACH = 6.0  # how far from its middle an edge may leave a state
 _BORDER = 4.0
 
 
-def layout(
-    cell: Sequence[tuple[str, int]],
-    concat: Sequence[int] | None = None,
-    *,
-    short: Callable[[str], str] = str,
-    spread: float = 1.0,
-) -> CellLayout:
-    """Lay out one cell of a genotype; equal cells, equal layout, whatever the order of a node's two edges.
+@dataclass(frozen=True)
+class Edge:
+    """One edge of a drawn cell, from state to state: 0 and 1 are the inputs, i + 2 node i, the last the output."""
+
+    operation: str | None
+    """None on the edges that are concatenated into the output."""
+    source: int
+    target: int
+    mark: str = ""
+    """What a writer wants to know about this edge, such as which genotype it is from."""
+
+
+@dataclass(frozen=True)
+class Box:
+    """A rectangle and its text; (x, y) is the upper left corner."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    text: str
+
+    @property
+    def centre(self) -> Point:
+        """Its middle."""
+        return self.x + self.width / 2, self.y + self.height / 2
+
+
+@dataclass(frozen=True)
+class Wire:
+    """A drawn edge: cubic Bezier curves through 1 + 3 m points, and the box of its operation."""
+
+    edge: Edge
+    points: tuple[Point, ...]
+    label: Box | None
+
+
+@dataclass(frozen=True)
+class CellLayout:
+    """Where everything of one cell is; `states[i]` is the box of state i, the last that of the output."""
+
+    width: float
+    height: float
+    states: tuple[Box, ...]
+    wires: tuple[Wire, ...]
+
+
+def cell_edges(
+    cell: Sequence[tuple[str, int]], concat: Sequence[int], nodes: int | None = None
+) -> list[Edge]:
+    """The edges of one cell of a genotype, in the same order whatever the order of a node's two edges.
 
     Args:
         cell: (operation, predecessor) pairs, two a node.
-        concat: the states that are the output; None for all nodes.
-        short: what to write for an operation's name.
-        spread: factor on the space between rows.
-
-    Raises:
-        ValueError: when the cell is empty or a predecessor does not come before its node.
+        concat: the states that are the output.
+        nodes: how many are drawn; None for those of the cell.
     """
-    nodes = len(cell) // 2
-    edges = [Edge(cell[i][0], cell[i][1], i // 2 + 2) for i in range(2 * nodes)]
-    outputs = range(2, nodes + 2) if concat is None else concat
-    return layout_edges(
-        [*edges, *(Edge(None, state, nodes + 2) for state in outputs)], nodes, short=short, spread=spread
-    )
+    output = (len(cell) // 2 if nodes is None else nodes) + 2
+    edges = [Edge(name, source, i // 2 + 2) for i, (name, source) in enumerate(cell)]
+    edges += [Edge(None, state, output) for state in concat]
+    return sorted(edges, key=lambda e: (e.target, e.source, e.operation or ""))
 
 
 def layout_edges(
     edges: Sequence[Edge], nodes: int, *, short: Callable[[str], str] = str, spread: float = 1.0
 ) -> CellLayout:
-    """Lay out any edges between the states 0..nodes + 2 (see `layout`); a node may have more or fewer than two."""
+    """Lay out edges between the states 0..nodes + 2; a node may have more or fewer than two.
+
+    Args:
+        short: what to write for an operation's name.
+        spread: factor on the space between rows.
+
+    Raises:
+        ValueError: when there is no node or a predecessor does not come before its node.
+    """
     if nodes < 1:
         raise ValueError("a cell needs at least one node to be drawn")
     for edge in edges:
@@ -67,9 +112,8 @@ def layout_edges(
             raise ValueError(
                 f"an edge must come from an earlier state: {edge.source} -> {edge.target} of {nodes} nodes"
             )
-    return _Grid(
-        sorted(edges, key=lambda e: (e.target, e.source, e.operation or "", e.mark)), nodes, short, spread
-    ).place()
+    ordered = sorted(edges, key=lambda e: (e.target, e.source, e.operation or "", e.mark))
+    return _Grid(ordered, nodes, short, spread).place()
 
 
 @dataclass
@@ -170,11 +214,14 @@ class _Grid:
 
     def _dock(self, ends: list[float], state: int, end: int, beside: int, reach: float, gap: float) -> None:
         """Put the ends at a state as near to the next row of their edges as the box and the other edges allow."""
+        from scipy.optimize import isotonic_regression
+
         mine = [i for i, chain in enumerate(self.chains) if chain[end] == state]
         mine.sort(key=lambda i: self.row[self.chains[i][beside]])
         wanted = [self.y[self.chains[i][beside]] - gap * place for place, i in enumerate(mine)]
         low, high = self.y[state] - reach, self.y[state] + reach - gap * (len(mine) - 1)
-        for place, (i, y) in enumerate(zip(mine, isotonic(wanted, [1.0] * len(mine)), strict=True)):
+        level = isotonic_regression(wanted).x.tolist() if mine else []
+        for place, (i, y) in enumerate(zip(mine, level, strict=True)):
             ends[i] = min(max(y, low), high) + gap * place
 
     def _rows(self, i: int) -> list[float]:

@@ -1,19 +1,16 @@
-"""Order within the columns of a layered drawing: which one crosses the fewest wires.
+"""Order and heights within the columns of a layered drawing.
 
 A wire runs from column to column through one item in each (Sugiyama, Tagawa and Toda 1981), so wires can cross only
-between columns, never on an item. Items are sifted (Matuszewski, Schönfeld and Molitor 1999) from several starts;
-there is no chance in it.
-
-    >>> fewest_crossings([[0, 1], [2, 3]], [(0, 3), (1, 2)], [1, 1])
-    [[[0, 1], [3, 2]]]
-
-Heights in a layered drawing whose order is settled: wires as level as the order allows.
+between columns, never on an item. `fewest_crossings` sifts the items (Matuszewski, Schönfeld and Molitor 1999) from several
+starts; there is no chance in it. `heights` then makes wires as level as that order allows,
 
     min sum w_ij (y_i - y_j)^2   subject to   y_below - y_above >= separation,
 
-solved column by column, each exactly, as an isotonic regression; then the passages of each long wire are pulled
-straight within the room that their neighbours leave.
+solved column by column, each exactly, as an isotonic regression; `straighten` pulls the passages of each long wire straight
+within the room that their neighbours leave.
 
+    >>> fewest_crossings([[0, 1], [2, 3]], [(0, 3), (1, 2)], [1, 1])
+    [[[0, 1], [3, 2]]]
     >>> heights([[0], [1, 2]], [(0, 1, 1.0), (0, 2, 1.0)], lambda above, below: 20.0)
     [0.0, -10.0, 10.0]
 """
@@ -91,21 +88,16 @@ def _sift(columns: Columns, left: _Adjacent, right: _Adjacent, cost: Sequence[in
                 sides.append((_ranks(ordered[c], ordered[c + 1], right), cost[c + 1]))
             for item in sorted(ordered[c]):
                 others = [other for other in ordered[c] if other != item]
-                totals = [
-                    0
-                ]  # at each place from the top, against the topmost; passing an item swaps one pair
-                for other in others:
-                    swap = sum(
-                        w * (_crossings(r[other], r[item]) - _crossings(r[item], r[other])) for r, w in sides
-                    )
-                    totals.append(totals[-1] + swap)
+                swaps = [
+                    sum(w * (_crossings(r[other], r[item]) - _crossings(r[item], r[other])) for r, w in sides)
+                    for other in others
+                ]
+                # at each place from the top, against the topmost; passing an item swaps one pair
+                totals = list(itertools.accumulate(swaps, initial=0))
                 place = ordered[c].index(item)
-                if min(totals) < totals[place]:
-                    nearest = [
-                        abs(i - place) if total == min(totals) else len(totals)
-                        for i, total in enumerate(totals)
-                    ]
-                    place = nearest.index(min(nearest))
+                if (least := min(totals)) < totals[place]:
+                    best = (i for i, total in enumerate(totals) if total == least)
+                    place = min(best, key=lambda i: abs(i - place))
                     ordered[c] = [*others[:place], item, *others[place:]]
                     improved = True
     return ordered
@@ -136,18 +128,18 @@ Separation = Callable[[int, int], float]
 
 def heights(columns: Columns, wires: Sequence[tuple[int, int, float]], separation: Separation) -> list[float]:
     """The y of every item 0..N-1; `wires` are (item, item in the next column, how much it wants to be level)."""
+    from scipy.optimize import isotonic_regression
+
     pulls: dict[int, list[tuple[int, float]]] = {}
     for a, b, weight in wires:
         pulls.setdefault(a, []).append((b, weight))
         pulls.setdefault(b, []).append((a, weight))
     y = [0.0] * sum(map(len, columns))
-    offsets: list[
-        list[float]
-    ] = []  # of each item from the first of its column when they stand as close as they may
+    # of each item from the first of its column when they stand as close as they may
+    offsets: list[list[float]] = []
     for column in columns:
-        offset = [0.0]
-        for above, below in itertools.pairwise(column):
-            offset.append(offset[-1] + separation(above, below))
+        gaps = [separation(above, below) for above, below in itertools.pairwise(column)]
+        offset = list(itertools.accumulate(gaps, initial=0.0))
         offsets.append(offset)
         for item, value in zip(column, offset, strict=True):
             y[item] = value - offset[-1] / 2
@@ -158,9 +150,8 @@ def heights(columns: Columns, wires: Sequence[tuple[int, int, float]], separatio
                 pull = pulls.get(item, [(item, 0.01)])
                 weights.append(sum(w for _, w in pull))
                 wanted.append(sum(w * y[other] for other, w in pull) / weights[-1] - offset_here)
-            for item, value, offset_here in zip(
-                columns[c], isotonic(wanted, weights), offsets[c], strict=True
-            ):
+            level = isotonic_regression(wanted, weights=weights).x.tolist()
+            for item, value, offset_here in zip(columns[c], level, offsets[c], strict=True):
                 y[item] = value + offset_here
     return y
 
@@ -205,16 +196,3 @@ def straighten(
                     y[item] = min(max(aim, least), most)
                 start = stop
     return y
-
-
-def isotonic(values: Sequence[float], weights: Sequence[float]) -> list[float]:
-    """The non-decreasing sequence nearest to `values` in weighted least squares (pool adjacent violators)."""
-    blocks: list[tuple[float, float, int]] = []
-    for value, weight in zip(values, weights, strict=True):
-        size = 1
-        while blocks and blocks[-1][0] >= value:
-            before, before_weight, before_size = blocks.pop()
-            value = (before * before_weight + value * weight) / (before_weight + weight)
-            weight, size = weight + before_weight, size + before_size
-        blocks.append((value, weight, size))
-    return [value for value, _, size in blocks for _ in range(size)]

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pcdarts_tune.core.genotype import node_count, node_slices
-from pcdarts_tune.drawing.cells import short_name
+from pcdarts_tune.drawing.cells import name_edges, select_edges, short_name
 from pcdarts_tune.reporting.figures import Figure
 
 CELLS = ("normal", "reduce")
@@ -51,36 +51,6 @@ def plot_alphas(epochs: Mapping[int, Mapping[str, Any]], primitives: Sequence[st
     numbers = [epoch + 1 for epoch in shown]
     slider = _plot_epochs(weights, colours, names, primitives, numbers)
     return [slider, _plot_course(weights, colours, names, numbers)] if len(shown) > 1 else [slider]
-
-
-def name_edges(edges: int) -> list[str]:
-    """`c(k-2) → 0`, …, `2 → 3`, in the order of the rows of alpha."""
-    nodes = node_count(edges)
-    states = ["c(k-2)", "c(k-1)", *map(str, range(nodes))]
-    return [f"{states[source]} → {node}" for node in range(nodes) for source in range(node + 2)]
-
-
-def select_edges(weights: Any, primitives: Sequence[str]) -> set[tuple[int, int]]:
-    """(edge, operation) of the two strongest edges into each node, which a genotype takes.
-
-    Args:
-        weights: (E, O), or (E, O + 1) with betas in the last column.
-    """
-    import numpy as np
-
-    choices = [o for o, name in enumerate(primitives) if name != "none"]
-    if not choices:
-        return set()
-    strongest = np.array(choices)[weights[:, choices].argmax(axis=1)]
-    strength = weights[range(len(weights)), strongest]
-    if weights.shape[1] > len(primitives):
-        strength = strength * weights[:, -1]
-    best = [
-        rows.start + edge
-        for rows in node_slices(node_count(len(weights)))
-        for edge in np.argsort(-strength[rows], kind="stable")[:2]
-    ]
-    return {(int(edge), int(strongest[edge])) for edge in best}
 
 
 def _plot_epochs(

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pcdarts_tune.addresses import without_secret
-from pcdarts_tune.drawing.cells import cell_picture
+from pcdarts_tune.drawing.cells import cell_svg
 from pcdarts_tune.reporting import figures
 from pcdarts_tune.reporting.alphas import plot_alphas
 from pcdarts_tune.reporting.facts import read_profile
@@ -92,7 +92,7 @@ def make_environment() -> Environment:
         "short_hours": short_hours,
         "short_name": naming.short_name,
         "settings": lambda record: naming.settings(record.hyperparameters),
-        "svg": lambda genotype, title: cell_picture(Genotype.from_dict(genotype), title=title).svg(),
+        "svg": lambda genotype, title: cell_svg(Genotype.from_dict(genotype), title=title),
     }
     return environment
 

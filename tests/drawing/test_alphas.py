@@ -12,15 +12,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 from support.drawn import png_chunks, png_size
 
-from pcdarts_tune.core.genotype import DARTS_PRIMITIVES, Genotype, derive_genotype, node_slices
-from pcdarts_tune.drawing.alphas import (
-    COLOURS,
-    alpha_history_png,
-    alphas_png,
-    colour_position,
-    name_edges,
-    select_edges,
-)
+from pcdarts_tune.core.genotype import DARTS_PRIMITIVES, node_slices
+from pcdarts_tune.drawing.alphas import COLOURS, alpha_history_png, alphas_png, colour_position
 
 LONG = ("conv_7x1_1x7", "f", "an_operation_that_someone_registered_under_a_very_long_name_128")
 
@@ -73,24 +66,6 @@ def test_the_image_of_one_epoch_is_nearly_square() -> None:
             alphas_png(softmaxed(nodes, operations, 1)[1], [*DARTS_PRIMITIVES, *LONG][:operations])
         )
         assert 0.9 < width / height < 1.1
-
-
-def test_frames_mark_what_the_genotype_takes() -> None:
-    for seed in range(20):
-        rng = np.random.default_rng(seed)
-        alpha, beta = rng.normal(size=(14, 8)), rng.normal(size=14)
-        weights = np.exp(alpha) / np.exp(alpha).sum(1, keepdims=True)
-        shares = np.concatenate([np.exp(beta[s]) / np.exp(beta[s]).sum() for s in node_slices(4)])
-        genotype: Genotype = derive_genotype(alpha, alpha, beta, beta)
-        ends = [(node, source) for node in range(4) for source in range(node + 2)]
-        framed = {(*ends[e], DARTS_PRIMITIVES[o]) for e, o in select_edges(weights, shares, DARTS_PRIMITIVES)}
-        assert framed == {(i // 2, source, name) for i, (name, source) in enumerate(genotype.normal)}
-
-
-def test_edge_names() -> None:
-    assert name_edges(5) == ["$c_{k-2}$ → 0", "$c_{k-1}$ → 0", "$c_{k-2}$ → 1", "$c_{k-1}$ → 1", "0 → 1"]
-    with pytest.raises(ValueError, match="fit no cell"):
-        name_edges(6)
 
 
 def test_colours_of_weights_go_one_way_and_start_white() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import random
 import re
@@ -11,13 +10,12 @@ import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
-import numpy as np
 import pytest
-from support.drawn import png_chunks, png_size
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from support.drawn import gap, lay_out, overlaps_of_cell, overlaps_of_texts, png_chunks, png_size, sample_wire
 
-from pcdarts_tune.core.genotype import DARTS_PRIMITIVES, PUBLISHED, Genotype, node_slices
+from pcdarts_tune.core.genotype import DARTS_PRIMITIVES, PUBLISHED, Genotype
 from pcdarts_tune.core.genotype import random_genotype as drawn_genotype
-from pcdarts_tune.drawing.archhistory import arch_history, arch_history_png
 from pcdarts_tune.drawing.cells import (
     cell_dot,
     cell_picture,
@@ -29,12 +27,9 @@ from pcdarts_tune.drawing.cells import (
     operation_kind,
     short_name,
 )
-from pcdarts_tune.drawing.geometry import Box, CellLayout, Edge, Wire, text_width
-from pcdarts_tune.drawing.heatmap import arch_heatmap, arch_heatmap_png
-from pcdarts_tune.drawing.heatscale import colour, edge_names, place
-from pcdarts_tune.drawing.layout import layout, layout_edges
-from pcdarts_tune.drawing.picture import Line, Picture, Raster, Rectangle, Text
-from pcdarts_tune.drawing.pngwriter import png as draw_picture
+from pcdarts_tune.drawing.layout import Box, CellLayout, Edge, Wire, cell_edges, layout_edges
+from pcdarts_tune.drawing.picture import Picture, Rectangle, Text, text_width
+from pcdarts_tune.drawing.render import render_png
 from pcdarts_tune.errors import UserError
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -76,9 +71,10 @@ def cells(genotype: Genotype) -> list[tuple[tuple[tuple[str, int], ...], tuple[i
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_published_cells_do_not_overlap(name: str) -> None:
     for cell, concat in cells(PUBLISHED[name]):
+        edges, nodes = cell_edges(cell, concat), len(cell) // 2
         for spread in (1.0, 3.6):
-            assert layout(cell, concat, spread=spread).overlaps() == []
-        assert layout(cell, concat, short=short_name).overlaps() == []
+            assert overlaps_of_cell(layout_edges(edges, nodes, spread=spread)) == []
+        assert overlaps_of_cell(layout_edges(edges, nodes, short=short_name)) == []
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -86,8 +82,8 @@ def test_random_cells_do_not_overlap(seed: int) -> None:
     rng = random.Random(seed)
     for _ in range(25):
         for cell, concat in cells(random_genotype(rng)):
-            drawn = layout(cell, concat)
-            assert drawn.overlaps() == [], (cell, concat)
+            drawn = lay_out(cell, concat)
+            assert overlaps_of_cell(drawn) == [], (cell, concat)
             assert len(drawn.states) == len(cell) // 2 + 3
             assert [w.edge.operation for w in drawn.wires].count(None) == len(concat)
             assert sorted(w.label.text for w in drawn.wires if w.label) == sorted(name for name, _ in cell)
@@ -102,12 +98,12 @@ def test_random_differences_do_not_overlap() -> None:
             for c, m in ((a.normal, "a"), (b.normal, "b"))
             for i, (n, p) in enumerate(c)
         ]
-        assert layout_edges([*edges, Edge(None, 6, 7)], 5).overlaps() == []
+        assert overlaps_of_cell(layout_edges([*edges, Edge(None, 6, 7)], 5)) == []
 
 
 def test_wires_join_their_states_and_run_through_their_labels() -> None:
     for cell, concat in cells(PUBLISHED["AmoebaNet"]):
-        drawn = layout(cell, concat)
+        drawn = lay_out(cell, concat)
         for wire in drawn.wires:
             source, target = drawn.states[wire.edge.source], drawn.states[wire.edge.target]
             (x0, y0), (x1, y1) = wire.points[0], wire.points[-1]
@@ -116,9 +112,9 @@ def test_wires_join_their_states_and_run_through_their_labels() -> None:
             assert x1 == pytest.approx(target.x, abs=0.1)
             assert target.y < y1 < target.y + target.height
             assert (len(wire.points) - 1) % 3 == 0
-            assert all(a[0] <= b[0] for a, b in zip(wire.samples(), wire.samples()[1:], strict=False))
+            assert all(a[0] <= b[0] for a, b in zip(sample_wire(wire), sample_wire(wire)[1:], strict=False))
             if wire.label is not None:
-                assert wire.label.centre[1] in [pytest.approx(y, abs=0.11) for _, y in wire.samples()]
+                assert wire.label.centre[1] in [pytest.approx(y, abs=0.11) for _, y in sample_wire(wire)]
 
 
 def test_overlaps_are_found() -> None:
@@ -130,16 +126,16 @@ def test_overlaps_are_found() -> None:
     )
     line = ((10.0, 5.0), (40.0, 5.0), (70.0, 5.0), (100.0, 5.0))
     edge, label = Edge("op", 0, 2), Box(40, 0, 20, 10, "op")
-    assert CellLayout(200, 60, states, (Wire(edge, line, label),)).overlaps() == []
+    assert overlaps_of_cell(CellLayout(200, 60, states, (Wire(edge, line, label),))) == []
     second = Wire(Edge("f", 0, 2), line, Box(55, 2, 20, 10, "f"))
-    found = CellLayout(200, 60, states, (Wire(edge, line, label), second)).overlaps()
+    found = overlaps_of_cell(CellLayout(200, 60, states, (Wire(edge, line, label), second)))
     assert "op and f" in found
     assert any(text.startswith("op and the edge") for text in found)
-    assert CellLayout(155, 60, states, ()).overlaps() == ["c leaves the drawing"]
+    assert overlaps_of_cell(CellLayout(155, 60, states, ())) == ["c leaves the drawing"]
 
 
 def test_two_equal_edges_are_both_drawn() -> None:
-    drawn = layout(PUBLISHED["NASNet"].normal, PUBLISHED["NASNet"].normal_concat)
+    drawn = lay_out(PUBLISHED["NASNet"].normal, PUBLISHED["NASNet"].normal_concat)
     twins = [w.label for w in drawn.wires if w.edge == Edge("avg_pool_3x3", 0, 5)]
     assert len(twins) == 2
     assert twins[0] != twins[1]
@@ -152,7 +148,7 @@ def test_text_fits_its_box() -> None:
     for name in [*NAMES, "sep 3×3", "WWWW@@%%", "iiii"]:
         drawn = TextPath((0, 0), name, size=13, prop=FontProperties(family="DejaVu Sans")).get_extents().width
         assert drawn <= text_width(name, 13) + 0.5
-    label = layout((("WWWW", 0), ("iiii", 1))).wires[0].label
+    label = lay_out((("WWWW", 0), ("iiii", 1))).wires[0].label
     assert label is not None
     assert label.width >= text_width("WWWW", 13) + 10
 
@@ -160,7 +156,7 @@ def test_text_fits_its_box() -> None:
 @pytest.mark.parametrize("cell", [(), (("f", 0),), (("f", 0), ("f", 2)), (("f", -1), ("f", 0))])
 def test_layout_refuses_what_is_no_cell(cell: tuple[tuple[str, int], ...]) -> None:
     with pytest.raises(ValueError, match=r"node|earlier"):
-        layout(cell)
+        lay_out(cell)
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
@@ -184,7 +180,7 @@ def test_svg_is_self_contained_and_says_what_it_shows(name: str) -> None:
         Box(*(float(r.get(k, 0)) for k in ("x", "y", "width", "height")), "")
         for r in list(root.iter(f"{SVG}rect"))[1:]
     ]
-    assert all(a.gap(b) > 0 for i, a in enumerate(boxes) for b in boxes[i + 1 :])
+    assert all(gap(a, b) > 0 for i, a in enumerate(boxes) for b in boxes[i + 1 :])
     assert all(b.x >= 0 and b.x + b.width <= float(root.get("width", 0)) for b in boxes)
 
 
@@ -297,64 +293,15 @@ def test_draw_names_mistakes(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["folder.svg"]
 
 
-def test_matplotlib_is_imported_late() -> None:
-    code = "import sys, pcdarts_tune.drawing.cells, pcdarts_tune.drawing.heatmap; sys.exit('matplotlib' in sys.modules)"
+def test_matplotlib_and_scipy_are_imported_late() -> None:
+    code = "import sys, pcdarts_tune.drawing.cells; sys.exit(bool({'matplotlib', 'scipy'} & {*sys.modules}))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
-
-
-def weights(nodes: int, operations: int, epochs: int) -> tuple[np.ndarray, np.ndarray]:
-    rng = np.random.default_rng(nodes)
-    edges = nodes * (nodes + 3) // 2
-    alpha = rng.dirichlet(np.ones(operations), (epochs, edges))
-    beta = np.concatenate(
-        [rng.dirichlet(np.ones(s.stop - s.start), epochs) for s in node_slices(nodes)], axis=1
-    )
-    return alpha, beta
-
-
-def test_edge_names() -> None:
-    assert edge_names(5) == ["c_{k-2} → 0", "c_{k-1} → 0", "c_{k-2} → 1", "c_{k-1} → 1", "0 → 1"]
-    with pytest.raises(ValueError, match="fit no cell"):
-        edge_names(6)
-
-
-@pytest.mark.filterwarnings("error")
-@pytest.mark.parametrize(("nodes", "operations"), [(1, 2), (2, 11), (4, 8)])
-@pytest.mark.parametrize("edge_normalization", [True, False])
-def test_heat_maps(nodes: int, operations: int, edge_normalization: bool) -> None:
-    primitives = [*DARTS_PRIMITIVES, *NAMES[-3:]][:operations]
-    alpha, beta = weights(nodes, operations, epochs=3)
-    betas = beta if edge_normalization else None
-    last = None if betas is None else betas[-1].tolist()
-    one = arch_heatmap_png(alpha[-1].tolist(), alpha[-1], last, last, primitives, title="epoch 3")
-    history = arch_history_png(alpha, alpha, betas, betas, primitives, epochs=[0, 1, 2], title="trial 3")
-    for data in (one, history):
-        assert data.startswith(b"\x89PNG")
-        assert png_chunks(data) <= {b"IHDR", b"pHYs", b"IDAT", b"IEND"}
-    assert one == arch_heatmap_png(alpha[-1], alpha[-1], last, last, primitives, title="epoch 3")
-    for stacked in (False, True):
-        end = arch_heatmap(alpha[-1], alpha[-1], last, last, primitives, title="epoch 3", stacked=stacked)
-        assert end.overlaps() == []
-    whole = arch_history(alpha, alpha, betas, betas, primitives, title="trial 3")
-    assert whole.overlaps() == []
-    for picture in (end, whole):
-        root = ElementTree.fromstring(picture.svg())
-        assert all(
-            node.get("href", "").startswith("data:image/png;base64,") for node in root.iter(f"{SVG}image")
-        )
-
-
-def test_colours_of_weights_go_one_way_and_start_white() -> None:
-    places = [place(weight / 1000, 8) for weight in range(1, 1001)]
-    assert places == sorted(places)
-    assert (place(1 / 8, 8), place(1.0, 8), place(1 / 64, 8)) == (0.5, 1.0, 0.0)
-    assert colour(1 / 8, 8) == "#ffffff"
-    assert colour(0.13, 8) != colour(0.125, 8), "the first steps away are seen"
 
 
 def text_extents(picture: Picture) -> list[Box]:
     """What matplotlib's texts really cover in the PNG, in the picture's units."""
-    figure = draw_picture.__wrapped__(picture, 2.0)  # type: ignore[attr-defined]
+    figure = render_png.__wrapped__(picture, 2.0)  # type: ignore[attr-defined]
+    FigureCanvasAgg(figure)
     renderer = figure.canvas.get_renderer()
     boxes = []
     for text in figure.axes[0].texts:
@@ -368,12 +315,12 @@ def text_extents(picture: Picture) -> list[Box]:
 def test_no_text_of_a_drawing_touches_another(name: str) -> None:
     genotype = PUBLISHED[name] if name in PUBLISHED else drawn_genotype(int(name.split()[1]))
     picture = cell_picture(genotype, title=name)
-    assert picture.overlaps() == []
+    assert overlaps_of_texts(picture) == []
     # the PNG is drawn by another writer: its own texts, as large as they came out
     boxes = text_extents(picture)
     assert len(boxes) == sum(isinstance(shape, Text) for shape in picture.shapes)
     for i, box in enumerate(boxes):
-        assert [other.text for other in boxes[i + 1 :] if box.gap(other) < 0] == []
+        assert [other.text for other in boxes[i + 1 :] if gap(box, other) < 0] == []
         assert box.x >= -0.5
         assert box.x + box.width <= picture.width + 0.5
     for shape in (shape for shape in picture.shapes if isinstance(shape, Rectangle) and shape.height > 20):
@@ -383,42 +330,9 @@ def test_no_text_of_a_drawing_touches_another(name: str) -> None:
             assert box.x + box.width <= shape.x + shape.width
 
 
-def test_pictures_tell_which_of_their_texts_touch() -> None:
-    texts = [Text(30, 20, "one"), Text(40, 22, "two"), Text(95, 50, "far")]
-    assert Picture(100, 100, "", "", texts).overlaps() == ["'one' and 'two'", "'far' leaves the picture"]
-    slanted = [Text(30, 50, "one", angle=45), Text(34, 50, "two", angle=45)]
-    assert Picture(100, 100, "", "", slanted).overlaps() == []
-    assert Text(0, 0, "abc", angle=90).box().height == pytest.approx(Text(0, 0, "abc").box().width)
-
-
-def test_shapes_of_charts_are_written_both_ways() -> None:
-    shapes = [
-        Line(((5, 5), (50, 50)), "#000000", dashed=True),
-        Raster(10, 10, 20, 20, (("#ff0000", "#00ff00"), ("#0000ff", "#ffffff"))),
-        Rectangle(40, 40, 10, 10, "#123456", radius=5, hint="a < b"),
-        Text(20, 60, "c_{k-2} → 0", angle=30),
+def test_texts_that_touch_are_found() -> None:
+    texts = [Text(30, 20, "one", 13), Text(40, 22, "two", 13), Text(95, 50, "far", 13)]
+    assert overlaps_of_texts(Picture(100, 100, "", "", texts)) == [
+        "'one' and 'two'",
+        "'far' leaves the picture",
     ]
-    picture = Picture(80, 80, "t", "d", shapes)
-    root = ElementTree.fromstring(picture.svg(background="none"))
-    assert [node.text for node in root.iter(f"{SVG}title")] == ["t", "a < b"]
-    assert root.find(f"{SVG}image") is not None
-    assert root.find(f"{SVG}rect").get("width") == "10"  # type: ignore[union-attr]
-    png = picture.png(scale=1.0)
-    assert png_size(png) == (80, 80)
-    from PIL import Image
-
-    with Image.open(io.BytesIO(png)) as image:
-        colours = [image.convert("RGB").getpixel(at) for at in ((15, 15), (25, 15), (15, 25))]
-    assert colours == [(255, 0, 0), (0, 255, 0), (0, 0, 255)], "a raster stands upright"
-
-
-def test_heat_maps_refuse_shapes_that_do_not_fit() -> None:
-    alpha, beta = weights(2, 8, epochs=2)
-    with pytest.raises(ValueError, match="alphas must be"):
-        arch_heatmap_png(alpha[0], alpha[0], beta[0], beta[0], DARTS_PRIMITIVES[1:])
-    with pytest.raises(ValueError, match="alphas must be"):
-        arch_heatmap_png(alpha[0], alpha[0], beta[0][:-1], None, DARTS_PRIMITIVES)
-    with pytest.raises(ValueError, match="epochs"):
-        arch_history_png(alpha, alpha, beta, beta, DARTS_PRIMITIVES, epochs=[1])
-    with pytest.raises(ValueError, match="epochs"):
-        arch_history_png([], [], None, None, DARTS_PRIMITIVES)

@@ -18,8 +18,9 @@ from support.recorded import REASONS, recorded_sweep
 
 from pcdarts_tune import cli
 from pcdarts_tune.core.genotype import PUBLISHED
+from pcdarts_tune.drawing.cells import name_edges, select_edges
 from pcdarts_tune.home import Where
-from pcdarts_tune.reporting.alphas import name_edges, plot_alphas, select_edges
+from pcdarts_tune.reporting.alphas import plot_alphas
 from pcdarts_tune.reporting.facts import Facts, count_held_out_images, read_facts
 from pcdarts_tune.reporting.importances import BEST, FEWEST, Importances, compute_importances
 from pcdarts_tune.reporting.page import render_page

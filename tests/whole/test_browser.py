@@ -18,7 +18,7 @@ from support.chromium import EXECUTABLE, PICTURES, Chromium, Page
 
 from pcdarts_tune import cli
 from pcdarts_tune.core.genotype import PUBLISHED, random_genotype
-from pcdarts_tune.drawing.cells import cell_picture
+from pcdarts_tune.drawing.cells import cell_svg
 from pcdarts_tune.files import read_json
 from pcdarts_tune.home import default_tracking_uri
 from pcdarts_tune.tracking.server import serving
@@ -304,9 +304,7 @@ def test_report_follows_the_scheme_the_width_and_the_printer(
 def test_no_labels_of_drawn_cells_touch(browser: Chromium, tmp_path: Path) -> None:
     """All published and twenty random genotypes, as this browser sets their text."""
     drawn = {**PUBLISHED, **{f"random {seed}": random_genotype(seed) for seed in range(20)}}
-    figures = [
-        f"<figure>{cell_picture(genotype, title=name).svg()}</figure>" for name, genotype in drawn.items()
-    ]
+    figures = [f"<figure>{cell_svg(genotype, title=name)}</figure>" for name, genotype in drawn.items()]
     sheet = tmp_path / "cells.html"
     style = "figure { display: inline-block; zoom: 0.45; margin: 8px; border: 1px solid #ccc }"
     sheet.write_text(
