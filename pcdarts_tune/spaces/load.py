@@ -118,7 +118,7 @@ def _read_plugin(point: importlib.metadata.EntryPoint) -> Draft:
             hint=f"the package of {point.value} has to be corrected, or uninstalled",
         ) from error
     if isinstance(found, Space):
-        return Draft.of(found, f"entry point {point.name}")
+        return Draft(found.model_dump(), {(): (1, f"entry point {point.name}")})
     if isinstance(found, (str, Path)):
         return _read(Path(found), f"{point.name} ({Path(found).name})")
     raise UserError(

@@ -4,33 +4,24 @@
     by_k = ConditionalRange(by="supernet.k", ranges={"1": ..., "4": ...})
     resolve(by_k, {"supernet.k": 4}).ends()
 
-Nothing here imports Optuna: a range asks any object with the three methods of `Suggest`.
+Nothing here imports Optuna.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal, Protocol
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from pcdarts_tune.spaces.keys import Listed, Section
 from pcdarts_tune.spaces.values import Scalar, label
 
+if TYPE_CHECKING:
+    from optuna.trial import BaseTrial
+
 MOST_VALUES = 1000
 """An int range with more values is not enumerated."""
-
-
-class Suggest(Protocol):
-    """What values are drawn from; `optuna.Trial` is one."""
-
-    def suggest_float(
-        self, name: str, low: float, high: float, *, step: float | None, log: bool
-    ) -> float: ...
-
-    def suggest_int(self, name: str, low: int, high: int, *, step: int, log: bool) -> int: ...
-
-    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any: ...
 
 
 class FloatRange(Section):
@@ -51,8 +42,8 @@ class FloatRange(Section):
         _check_numbers(self, stepped=self.step is not None)
         return self
 
-    def suggest(self, name: str, suggest: Suggest) -> float:
-        return suggest.suggest_float(name, self.low, self.high, step=self.step, log=self.log)
+    def suggest(self, name: str, trial: BaseTrial) -> float:
+        return trial.suggest_float(name, self.low, self.high, step=self.step, log=self.log)
 
     def contains(self, value: object) -> bool:
         if isinstance(value, bool) or not isinstance(value, (int, float)):
@@ -89,8 +80,8 @@ class IntRange(Section):
         _check_numbers(self, stepped=self.step != 1)
         return self
 
-    def suggest(self, name: str, suggest: Suggest) -> int:
-        return suggest.suggest_int(name, self.low, self.high, step=self.step, log=self.log)
+    def suggest(self, name: str, trial: BaseTrial) -> int:
+        return trial.suggest_int(name, self.low, self.high, step=self.step, log=self.log)
 
     def contains(self, value: object) -> bool:
         return type(value) is int and self.low <= value <= self.high and _is_step(self, value)
@@ -148,8 +139,8 @@ class CategoricalRange(Section):
             raise ValueError(f"{', '.join(twice)} listed more than once")
         return choices
 
-    def suggest(self, name: str, suggest: Suggest) -> Any:
-        return suggest.suggest_categorical(name, list(self.choices))
+    def suggest(self, name: str, trial: BaseTrial) -> Any:
+        return trial.suggest_categorical(name, list(self.choices))
 
     def contains(self, value: object) -> bool:
         return any(type(value) is type(choice) and value == choice for choice in self.choices)

@@ -6,6 +6,7 @@ trial = apply(space, propose(space.tune, optuna_trial))                         
 
 from __future__ import annotations
 
+import copy
 import itertools
 import os
 import shlex
@@ -72,9 +73,14 @@ def override(space: Space, texts: Iterable[str]) -> Space:
     return change(space, parse_settings(texts))
 
 
-def apply(space: Space, values: Mapping[str, Any]) -> Space:
-    """The space with these dotted keys set, and no longer tuned. Raises UserError with every mistake."""
-    return change(space, [Setting(key, value, f"{key}={label(value)}") for key, value in values.items()])
+def apply(space: Space | Mapping[str, Any], values: Mapping[str, Any]) -> Space:
+    """The space with these dotted keys set, and no longer tuned. Raises UserError with every mistake.
+
+    Args:
+        space: a space, or its plain values as a sweep keeps them; they are validated together with the new ones.
+    """
+    settings = [Setting(key, value, f"{key}={label(value)}") for key, value in values.items()]
+    return Draft.of(space).update(settings).validate()
 
 
 @dataclass
@@ -92,8 +98,10 @@ class Draft:
     mistakes: list[Mistake] = field(default_factory=list)
 
     @classmethod
-    def of(cls, space: Space, name: str | None = None) -> Draft:
-        return cls(space.model_dump(), {(): (1, name or f"space {space.name}")})
+    def of(cls, space: Space | Mapping[str, Any]) -> Draft:
+        """What can be set on a space, or on its plain values."""
+        data = space.model_dump() if isinstance(space, Space) else copy.deepcopy(dict(space))
+        return cls(data, {(): (1, f"space {data.get('name')}")})
 
     def update(self, settings: Iterable[Setting]) -> Self:
         """Put settings on top, the last one of a key counts.

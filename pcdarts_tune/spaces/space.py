@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from pcdarts_tune.core.genotype import DARTS_PRIMITIVES
 from pcdarts_tune.errors import nearest
 from pcdarts_tune.spaces.goals import ConstraintsConfig, Objectives, StoppingConfig
 from pcdarts_tune.spaces.keys import Listed, Section
@@ -23,17 +24,6 @@ from pcdarts_tune.spaces.recipes import SHORT, Recipe, SearchConfig, ShortRecipe
 from pcdarts_tune.spaces.rules import check
 from pcdarts_tune.spaces.values import Sampler
 
-PRIMITIVES = (
-    "none",
-    "max_pool_3x3",
-    "avg_pool_3x3",
-    "skip_connect",
-    "sep_conv_3x3",
-    "sep_conv_5x5",
-    "dil_conv_3x3",
-    "dil_conv_5x5",
-)
-"""The eight candidate operations (DARTS sec. 3.1): `core.genotype.DARTS_PRIMITIVES`, without importing torch."""
 Names = Annotated[tuple[str, ...], Listed, Field(max_length=64)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
@@ -85,13 +75,13 @@ class SupernetConfig(Section):
     """Whether a weight is learned for each edge (beta, PC-DARTS sec. 3.3)."""
     mixing: Literal["shuffle", "shift", "random"] = "shuffle"
     """How the searched channels change from edge to edge (shuffle: the published code)."""
-    primitives: Names = PRIMITIVES
+    primitives: Names = DARTS_PRIMITIVES
     """Candidate operations, in index order (DARTS sec. 3.1)."""
 
     @field_validator("primitives")
     @classmethod
     def _check_operations(cls, primitives: tuple[str, ...]) -> tuple[str, ...]:
-        known: Collection[str] = PRIMITIVES
+        known: Collection[str] = DARTS_PRIMITIVES
         if not set(primitives) <= set(known):
             from pcdarts_tune.core.ops import OPERATIONS  # torch: only for operations other than the paper's
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ValidationError
 
@@ -23,11 +23,13 @@ from pcdarts_tune.spaces.ranges import (
     CategoricalRange,
     ConditionalRange,
     Range,
-    Suggest,
     parts,
     resolve,
 )
 from pcdarts_tune.spaces.values import label
+
+if TYPE_CHECKING:
+    from optuna.trial import BaseTrial
 
 
 def ordered(tune: Mapping[str, Range]) -> list[str]:
@@ -51,11 +53,11 @@ def optuna_name(key: str, item: Range, values: Mapping[str, Any]) -> str:
     return f"{key}@{item.by}={label(values[item.by])}" if isinstance(item, ConditionalRange) else key
 
 
-def propose(tune: Mapping[str, Range], suggest: Suggest) -> dict[str, Any]:
+def propose(tune: Mapping[str, Range], trial: BaseTrial) -> dict[str, Any]:
     """One value for each tuned key, drawn in the order of their dependencies; given in the order of `tune`."""
     values: dict[str, Any] = {}
     for key in ordered(tune):
-        values[key] = resolve(tune[key], values).suggest(optuna_name(key, tune[key], values), suggest)
+        values[key] = resolve(tune[key], values).suggest(optuna_name(key, tune[key], values), trial)
     return {key: values[key] for key in tune}
 
 

@@ -127,10 +127,9 @@ def run_trial(task: TrialTask, data: Any, report: Report) -> Outcome:
         ValueError, ArithmeticError, MemoryError, torch.OutOfMemoryError: what ends this trial alone.
     """
     from pcdarts_tune.spaces.settings import apply
-    from pcdarts_tune.spaces.space import Space
 
     device = take_share(task)
-    space = apply(Space.model_validate_json(task.space), task.proposal.hyperparameters)
+    space = apply(json.loads(task.space), task.proposal.hyperparameters)
     with TrialLog(task.folder, report) as log:
         return log.outcome or _run(log, task, space, data, device)
 
