@@ -22,7 +22,7 @@ from pcdarts_tune.say import say
 if TYPE_CHECKING:
     from pcdarts_tune.promotion.comparison import Standing
     from pcdarts_tune.promotion.several import Compared
-    from pcdarts_tune.tracking.epoch_run import Tracked
+    from pcdarts_tune.tracking.run import Tracked
     from pcdarts_tune.training.work import Retrained, Retraining
 
 

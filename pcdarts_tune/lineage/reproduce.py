@@ -22,8 +22,8 @@ from pcdarts_tune.lineage.recorded import Recorded
 from pcdarts_tune.lineage.verdict import Outcome, Verdict, judge
 from pcdarts_tune.say import say
 from pcdarts_tune.tasks import Execution
-from pcdarts_tune.tracking.epoch_run import EpochRun, Tracked, common_tags
-from pcdarts_tune.tracking.store import MlflowStore
+from pcdarts_tune.tracking.run import EpochRun, Tracked, common_tags
+from pcdarts_tune.tracking.store import OBJECTIVE, MlflowStore
 from pcdarts_tune.tracking.tags import Tag
 
 if TYPE_CHECKING:
@@ -123,8 +123,8 @@ def _trial(
 
     assert recorded.evaluation_seed is not None, "a trial has one"
     tags = common_tags("reproduction", recorded.space, images, recorded.seed)
-    first = EpochRun.open(tracked, {}, tags, device=device, metric="search/epoch")
-    stages = {"search": first, "evaluation": first.beside("evaluation/epoch")}
+    run = EpochRun.open(tracked, {}, tags, None, device)
+    store, run_id = run.store, run.run_id
     series: dict[str, dict[int, float]] = {}
     epochs = {"search": recorded.space.search.epochs, "evaluation": recorded.space.evaluation.epochs}
     ended_at = max(recorded.series.get("evaluation/epoch", {}), default=-1) + 1
@@ -138,9 +138,9 @@ def _trial(
         numbers = {**record["metrics"], f"{stage}/epoch": epoch}
         for key, value in numbers.items():
             series.setdefault(key, {})[epoch] = value
-        stages[stage].epoch(epoch, numbers)
+        run.epoch(stage, epoch, numbers)
         if "execution" in record:
-            first.executed(record["execution"])
+            run.put(run.run.set_execution, record["execution"])
         progress.update(epoch + 1 + (epochs["search"] if stage == "evaluation" else 0), stage)
         # where the original was stopped at a rung, this one stops too
         stopped = "rung" in record and record["rung"]["epochs"] == ended_at < epochs["evaluation"]
@@ -159,23 +159,20 @@ def _trial(
     try:
         with Progress(f"reproducing {recorded.name}", sum(epochs.values()), quiet=quiet) as progress:
             ended = run_or_fail(run_trial, task, images, report)
-        for run in stages.values():
-            run.flush()
     except BaseException as error:
-        first.fail(error)
+        run.fail(error)
         raise
-    store, run_id = tracked.store, first.run_id
-    if ended.genotype is not None:
-        store.log_json(run_id, ended.genotype, "genotype.json")
-    if ended.objective is not None:
-        store.log_epoch(run_id, {"objective": ended.objective}, 0)
-    came_of = {
-        Tag.OUTCOME: ended.state,
-        Tag.REASON: ended.reason,
-        Tag.GENOTYPE_HASH: ended.genotype_hash,
-    }
-    store.set_tags(run_id, came_of)
-    store.close_run(run_id, "FAILED" if ended.state == "failed" else "FINISHED")
+
+    def end() -> None:
+        if ended.genotype is not None:
+            store.log_file(run_id, ended.genotype, "genotype.json")
+        if ended.objective is not None:
+            run.run.log({OBJECTIVE: ended.objective}, 0, mark=OBJECTIVE)
+        tags = {Tag.OUTCOME: ended.state, Tag.REASON: ended.reason, Tag.GENOTYPE_HASH: ended.genotype_hash}
+        store.set_tags(run_id, tags)
+        store.close_run(run_id, "FAILED" if ended.state == "failed" else "FINISHED")
+
+    run.end(end)
     return Outcome(run_id, series, ended.genotype, ended.objective, state=ended.state, reason=ended.reason)
 
 

@@ -13,7 +13,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from pcdarts_tune.promotion.comparison import COLUMNS, Standing, rows
-from pcdarts_tune.tracking.epoch_run import common_tags
+from pcdarts_tune.tracking.run import Run, common_tags
+from pcdarts_tune.tracking.store import Content
 from pcdarts_tune.tracking.tags import Tag
 
 if TYPE_CHECKING:
@@ -28,8 +29,8 @@ _TABLE = "comparison.json"
 class PromotionRun:
     """The run that the trainings of one promotion are nested under."""
 
-    def __init__(self, store: MlflowStore, run_id: str) -> None:
-        self.store, self.run_id = store, run_id
+    def __init__(self, run: Run) -> None:
+        self.run, self.store, self.run_id = run, run.store, run.run_id
 
     @classmethod
     def open(
@@ -54,10 +55,11 @@ class PromotionRun:
             Tag.PROMOTION: digest,
         }
         tags = {**common_tags("promotion", space, images, seed), **lineage_tags(sweep)}
-        run_id, new = store.open_run(sweep.experiment, identity, name=name, tags=tags)
-        if new:
-            store.log_json(run_id, space.model_dump(mode="json"), "space.json")
-        return cls(store, run_id)
+        content = Content(files={"space.json": space.model_dump(mode="json")})
+        run_id, fresh = store.open_run(
+            sweep.experiment, identity, name=name, tags=tags, content=lambda: content
+        )
+        return cls(Run(store, run_id, fresh=fresh))
 
     def adopt(self, run_id: str) -> None:
         """Nest a training's run under this one; a run that an earlier promotion nested stays where it is."""
@@ -74,10 +76,10 @@ class PromotionRun:
         done = chosen.best().done
         assert done is not None, "the chosen one did not diverge"
         numbers = {"held_out/mean": spread.mean, "held_out/std": spread.std, "test/acc": done.test_accuracy}
-        known = {key: value for key, value in numbers.items() if value is not None}
-        missing = {key: value for key, value in known.items() if not self.store.steps(self.run_id, key)}
-        self.store.log_epoch(self.run_id, missing, 0)
-        self.store.log_json(self.run_id, {"columns": list(COLUMNS), "data": rows(standings)}, _TABLE)
+        for key, value in numbers.items():
+            if value is not None:
+                self.run.log({key: value}, 0, mark=key)
+        self.store.log_file(self.run_id, {"columns": list(COLUMNS), "data": rows(standings)}, _TABLE)
         self.store.set_tags(
             self.run_id,
             {
@@ -92,9 +94,8 @@ class PromotionRun:
 
     def fail(self, error: BaseException) -> None:
         """End the run as killed or failed; the error itself is what the caller has to tell."""
-        interrupted = isinstance(error, KeyboardInterrupt | SystemExit)
         with suppress(Exception):  # the store may be what failed
-            self.store.close_run(self.run_id, "KILLED" if interrupted else "FAILED")
+            self.run.fail(error)
 
 
 def lineage_tags(sweep: SweepHandle) -> dict[str, str]:

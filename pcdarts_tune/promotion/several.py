@@ -26,7 +26,7 @@ from pcdarts_tune.say import say
 from pcdarts_tune.sweeps.sources import GenotypeSource, read_genotype
 from pcdarts_tune.sweeps.study.samplers import derived_seed
 from pcdarts_tune.tasks import DEFAULTS, Execution
-from pcdarts_tune.tracking.epoch_run import Tracked
+from pcdarts_tune.tracking.run import Tracked
 from pcdarts_tune.tracking.tags import Tag
 from pcdarts_tune.training.work import Retraining
 

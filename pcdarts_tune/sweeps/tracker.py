@@ -1,43 +1,47 @@
-"""What a sweep leaves in MLflow: one parent run, a nested run for each trial; epochs, cells, alphas, outcome, lineage.
+"""What a sweep leaves in MLflow: one parent run, and a nested run for each trial (runs.py).
 
-The driver hands over what happens; a thread writes it down (outbox.py; what is written: sweep_runs.py), so neither a slow
-store nor one that is away for a while holds a trial up.
+The driver hands over what happens; a thread writes it down (tracking/outbox.py), so neither a slow store nor one that is
+away for a while holds a trial up.
 
     tracker = SweepTracker(store, facts, note=study.note)
     tracker.open()
     tracker.trial(proposal); tracker.record(3, record); tracker.ended(3, outcome)
     undelivered = tracker.close("FINISHED", summary)
-
-What a sweep tells MLflow about itself: the facts each run carries, what it still owes, and its summary.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from pcdarts_tune.sweeps.descriptions import SweepLinks, describe_sweep
-from pcdarts_tune.sweeps.runs import Description, SweepFacts, SweepRuns
+from pcdarts_tune.sweeps.descriptions import SweepLinks, describe_sweep, describe_trial
+from pcdarts_tune.sweeps.runs import SweepFacts, TrialRun
 from pcdarts_tune.sweeps.sweep import counts
 from pcdarts_tune.sweeps.trials.log import read_result
 from pcdarts_tune.tasks import Outcome, Proposal
 from pcdarts_tune.tracking.outbox import Outbox
-from pcdarts_tune.tracking.scope import answering_at_once
+from pcdarts_tune.tracking.run import Run
+from pcdarts_tune.tracking.store import Content
 from pcdarts_tune.tracking.tags import Tag
+from pcdarts_tune.tracking.view import saved_view
 
 if TYPE_CHECKING:
     from pcdarts_tune.sweeps.sweep import SweepHandle
     from pcdarts_tune.tracking.store import MlflowStore
 
 WAITING = 2000
-"""Records that are kept in memory for a store that is away; what is beyond is read from the trials' folders when they have
-ended."""
+"""Records that are kept in memory for a store that is away; the others are read from the trials' folders later."""
+DESCRIBE_EVERY = 30.0
+"""Seconds between two descriptions of a sweep that runs, at least: reading all its trials takes a while."""
+
+Description = Callable[[SweepLinks], str]
+"""The sweep in a few lines of Markdown."""
 
 
 class SweepTracker:
-    """Writes one sweep to a store.
+    """Writes one sweep to a store. Public methods queue and return; the others are called by the outbox's thread.
 
     Args:
         note: keeps a value with the study: `run` and `run/<number>` are run ids, `delivered/<number>` says that a trial
@@ -55,12 +59,14 @@ class SweepTracker:
         describe: Description | None = None,
         history: Callable[[int], list[dict[str, Any]]] | None = None,
     ) -> None:
-        self._runs = SweepRuns(store, facts, note, lambda number: number in self._outbox.refused, describe)
-        self._outbox = Outbox(self._runs.doubt)
+        self._store, self._facts, self._note = store, facts, note
+        self._describe, self._described = describe, time.monotonic()
         self._history = history
+        self._outbox = Outbox(self._doubt)
+        self._sweep_run: Run | None = None
+        self._trials: dict[int, TrialRun] = {}
         self._behind: set[int] = set()
         """Trials some of whose records were not kept in memory: their folders have them."""
-        self._settings = ExitStack()
 
     @property
     def trouble(self) -> str | None:
@@ -74,33 +80,29 @@ class SweepTracker:
 
     def open(self) -> None:
         """Begin, or go on with, the sweep's own run."""
-        self._settings.enter_context(answering_at_once())
-        self._outbox.put(self._runs.open)
+        self._outbox.put(self._opened)
 
     def trial(self, proposal: Proposal) -> None:
         """A trial starts, for the first time or again."""
-        at = _now()
-        self._outbox.put(lambda: self._runs.start(proposal, at), proposal.number)
+        self._put(proposal.number, self._start, proposal)
 
     def record(self, number: int, record: dict[str, Any]) -> None:
-        """A trial reported a record (see trainable.py)."""
-        at = _now()
+        """A trial reported a record (see trials/trial.py)."""
         for entry in record["records"] if record["kind"] == "history" else [record]:
             if number in self._behind or (self._history is not None and len(self._outbox) >= WAITING):
                 self._behind.add(number)
                 return
-            self._outbox.put(lambda entry=entry: self._runs.record(number, entry, at), number)  # type: ignore[misc]
+            self._put(number, self._record, entry)
 
     def ended(self, number: int, outcome: Outcome) -> None:
         """A trial has ended."""
-        at = _now()
         if number in self._behind:
             self._behind.discard(number)
-            self._outbox.put(lambda: self._catch_up(number, at), number)
-        self._outbox.put(lambda: self._runs.ended(number, outcome, at), number)
+            self._put(number, self._catch_up)
+        self._put(number, self._end, outcome)
 
     def late(self, proposal: Proposal, outcome: Outcome) -> None:
-        """A trial that ended without all of it having been written down."""
+        """A trial ended without all of it having been written down."""
         self.trial(proposal)
         self._behind.add(proposal.number)
         self.ended(proposal.number, outcome)
@@ -115,25 +117,80 @@ class SweepTracker:
         """End the sweep's run (FINISHED, KILLED), and those of trials that were interrupted; wait for what is waiting.
 
         Args:
-            waiting: told how many deliveries are left when it takes longer than a moment.
+            waiting: called with how many deliveries are left when it takes longer than a moment.
 
         Returns:
             How many deliveries the store did not take.
         """
-        self._outbox.put(lambda: self._runs.close(status, summary))
-        try:
-            return self._outbox.close(timeout, waiting)
-        finally:
-            self._settings.close()
+        self._outbox.put(partial(self._close, status, summary))
+        return self._outbox.close(timeout, waiting)
+
+    def _put(self, number: int, write: Callable[..., None], *args: Any) -> None:
+        now = int(time.time() * 1000)
+        self._outbox.put(partial(write, number, *args, at=now), number)
+
+    def _opened(self) -> Run:
+        """The sweep's run; where the store refused it before, whoever needs it tries again."""
+        if self._sweep_run is None:
+            facts, name = self._facts, self._facts.space.name
+            content = Content(files={"space.json": facts.space.model_dump(mode="json")}, dataset=facts.data)
+            run_id, fresh = self._store.open_run(
+                name,
+                {Tag.SWEEP_ID: facts.identity, Tag.KIND: "sweep"},
+                name=facts.name,
+                tags=facts.run_tags("sweep"),
+                content=lambda: content,
+            )
+            self._store.set_experiment_tag(name, *saved_view(facts.name, facts.identity, facts.space))
+            self._sweep_run = Run(self._store, run_id, fresh=fresh)
+            self._note("run", run_id)
+        return self._sweep_run
+
+    def _start(self, number: int, proposal: Proposal, at: int) -> None:
+        parent = self._opened().run_id
+        trial = self._trials[number] = TrialRun.open(self._store, self._facts, proposal, parent, at)
+        self._note(f"run/{number}", trial.run.run_id)
+
+    def _record(self, number: int, record: dict[str, Any], at: int) -> None:
+        self._trials[number].record(record, at)
 
     def _catch_up(self, number: int, at: int) -> None:
         for record in self._history(number) if self._history is not None else []:
-            self._runs.record(number, record, at)
+            self._record(number, record, at)
 
+    def _end(self, number: int, outcome: Outcome, at: int) -> None:
+        trial, sweep = self._trials[number], self._opened()
+        if outcome.objective is not None:  # a metric over trials
+            values = {"trials/objective": outcome.objective}
+            sweep.log(values, number, mark="trials/objective", at=at)
+        trial.end(outcome, describe_trial(trial.proposal, outcome, self._links(), sweep.run_id), at)
+        # what the store refused is tried again by the next driver
+        if number not in self._outbox.refused:
+            self._note(f"delivered/{number}", True)
+        if self._describe is not None and time.monotonic() - self._described > DESCRIBE_EVERY:
+            self._described = time.monotonic()
+            self._store.set_tags(sweep.run_id, {"mlflow.note.content": self._describe(self._links())})
+        # last: where something above fails, all of it is done again
+        del self._trials[number]
 
-def _now() -> int:
-    """Milliseconds since 1970, as MLflow counts."""
-    return int(time.time() * 1000)
+    def _close(self, status: str, summary: str | Description) -> None:
+        for trial in self._trials.values():
+            self._store.close_run(trial.run.run_id, "KILLED")
+        self._trials.clear()
+        run_id = self._opened().run_id
+        text = summary if isinstance(summary, str) else summary(self._links())
+        self._store.set_tags(run_id, {"mlflow.note.content": text})
+        self._store.close_run(run_id, status)
+
+    def _links(self) -> SweepLinks:
+        facts = self._facts
+        return SweepLinks(self._store.experiment(facts.space.name), facts.name, facts.identity)
+
+    def _doubt(self, error: Exception) -> None:
+        """A delivery failed, perhaps after it was written: look what the runs really have."""
+        for run in (self._sweep_run, *(trial.run for trial in self._trials.values())):
+            if run is not None:
+                run.doubt()
 
 
 def tracker_of(sweep: SweepHandle) -> SweepTracker:
@@ -153,7 +210,7 @@ def tracker_of(sweep: SweepHandle) -> SweepTracker:
 
 
 def deliver_late(sweep: SweepHandle, tracker: SweepTracker) -> None:
-    """Trials that ended while MLflow was away or just before the driver died: write them down now."""
+    """Write down the trials that ended while MLflow was away or just before the driver died."""
     notes = sweep.study.notes()
     for record in sweep.records():
         if record.state not in ("complete", "failed", "pruned") or notes.get(f"delivered/{record.trial}"):
@@ -161,7 +218,7 @@ def deliver_late(sweep: SweepHandle, tracker: SweepTracker) -> None:
         tracker.late(record.proposal, record.outcome)
 
 
-def summary(sweep: SweepHandle) -> Callable[[SweepLinks], str]:
+def summary(sweep: SweepHandle) -> Description:
     """Describes the sweep in two lines of Markdown, as it is when it is called."""
 
     def describe(links: SweepLinks) -> str:

@@ -18,10 +18,11 @@ from collections import deque
 from collections.abc import Callable
 
 from pcdarts_tune.addresses import masked
+from pcdarts_tune.tracking.scope import answering_at_once
 
 log = logging.getLogger(__name__)
 
-Delivery = Callable[[], None]
+Delivery = Callable[[], object]
 
 
 class Outbox:
@@ -103,7 +104,9 @@ class Outbox:
                 if not self._waiting or self._late():
                     return
                 delivery, about = self._waiting[0]
-            if not self._deliver(delivery, about):
+            with answering_at_once():
+                delivered = self._deliver(delivery, about)
+            if not delivered:
                 return
             with self._changed:
                 self._waiting.popleft()

@@ -1,19 +1,12 @@
-"""MLflow's SQLite database, made whole or not at all.
-
-MLflow fills a new database in some fifty steps that take seconds; one that was cut off in the middle (a killed driver)
-can never be opened again. So it is made under another name and moved when it is done.
-
-    make_database("sqlite:////home/me/pcdarts-home/mlflow.db")
-
-The only writer of sweeps to MLflow, a thin layer over its client: every call is made by the driver, none
-by a worker.
+"""The only writer to MLflow: a thin layer over its client, which the driver calls and no worker.
 
     store = MlflowStore("sqlite:////home/me/mlflow.db", artifacts=Path("/home/me/mlartifacts"))
-    run = store.open_run("quickstart", {Tag.SWEEP_ID: "1f0c…", Tag.TRIAL: "3"}, name="t03 K=4")
+    run, fresh = store.open_run("quickstart", {Tag.SWEEP_ID: "1f0c…", Tag.TRIAL: "3"}, name="t03 K=4")
     store.log_epoch(run, {"search/loss_train": 0.4}, step=7)
-    store.close_run(run, "FINISHED", {Tag.OUTCOME: "complete"})
+    store.close_run(run, "FINISHED")
 
-A run is found again by the tags that identify it, so that a sweep that is resumed goes on in the same runs.
+A run is found again by the tags that identify it, so a sweep that is resumed goes on in the same runs. Pictures and
+files written twice are there once; numbers are not, see run.py.
 """
 
 from __future__ import annotations
@@ -23,11 +16,12 @@ import logging
 import math
 import os
 import socket
+import tempfile
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import cached_property
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -37,14 +31,17 @@ from pcdarts_tune.addresses import engine_url, is_database, is_postgresql, keep_
 from pcdarts_tune.addresses import has_secret as has_secret
 from pcdarts_tune.addresses import without_secret as without_secret
 from pcdarts_tune.errors import UserError
-from pcdarts_tune.tracking.images import RunImages
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 
 def make_database(uri: str) -> None:
-    """Make the database at a `sqlite:////…` address, unless it is there; other addresses are left alone."""
+    """Make the database at a `sqlite:////…` address, unless it is there; other addresses are left alone.
+
+    MLflow fills a new database in some fifty steps that take seconds; one that was cut off in the middle (a killed driver)
+    can never be opened again. So it is made under another name and moved when it is done.
+    """
     path = Path(uri.removeprefix("sqlite:///").partition("?")[0])
     if not uri.startswith("sqlite:////") or path.exists() or not path.parent.is_dir():
         return
@@ -81,6 +78,23 @@ OBJECTIVE = "objective"
 """The metric that a trial's run is compared by: the derived network's accuracy on held-out images."""
 
 
+@dataclass(frozen=True)
+class Content:
+    """What a run holds from its beginning.
+
+    Attributes:
+        files: name -> text, or a value that becomes JSON.
+        pictures: key -> PNG, shown at step 0.
+        dataset: `name`, `digest`, `source` and `profile`, for MLflow's own lineage; `context`: what it is used for.
+    """
+
+    parameters: Mapping[str, object] = field(default_factory=dict)
+    files: Mapping[str, Any] = field(default_factory=dict)
+    pictures: Mapping[str, bytes] = field(default_factory=dict)
+    dataset: Mapping[str, str] | None = None
+    context: str = "search"
+
+
 class MlflowStore:
     """A tracking store.
 
@@ -93,10 +107,7 @@ class MlflowStore:
         self.uri, self._artifacts = uri, artifacts
         self._client: MlflowClient | None = None
         self._experiments: dict[str, str] = {}
-
-    @cached_property
-    def _images(self) -> RunImages:
-        return RunImages(self.client)
+        self._started: dict[str, int] = {}
 
     @property
     def client(self) -> MlflowClient:
@@ -132,34 +143,45 @@ class MlflowStore:
         name: str,
         tags: Mapping[str, str] | None = None,
         parent: str | None = None,
+        content: Callable[[], Content] | None = None,
         at: int | None = None,
     ) -> tuple[str, bool]:
         """The run with the identifying tags, set to running again, or a new one: its id, and whether it is new.
 
-        A run is new until its data set is logged, which is done last of what a run begins with: so a beginning that was cut
-        off is made up for.
-
         Args:
+            content: gives what the run holds from its beginning; written until its data set, which is logged last, is
+                there, so that a beginning that was cut off is made up for.
             at: when it began, in milliseconds since 1970; None for now.
         """
         experiment_id = self.experiment(experiment)
         wanted = " and ".join(f"tags.`{key}` = '{value}'" for key, value in identity.items())
         known = self.client.search_runs([experiment_id], wanted, max_results=1)
         if known:
-            run_id: str = known[0].info.run_id
-            self.client.update_run(run_id, status="RUNNING", name=name)
-            self.doubt(run_id)
-            inputs = known[0].inputs
-            return run_id, not (inputs and inputs.dataset_inputs)
-        all_tags = {**(tags or {}), **identity}
-        if parent is not None:
-            all_tags["mlflow.parentRunId"] = parent
-        made = self.client.create_run(experiment_id, start_time=at, tags=all_tags, run_name=name)
-        return made.info.run_id, True
+            run = known[0]
+            self.client.update_run(run.info.run_id, status="RUNNING", name=name)
+        else:
+            all_tags = {**(tags or {}), **identity}
+            if parent is not None:
+                all_tags["mlflow.parentRunId"] = parent
+            run = self.client.create_run(experiment_id, start_time=at, tags=all_tags, run_name=name)
+        if content is not None and not (run.inputs and run.inputs.dataset_inputs):
+            self._write(run.info.run_id, content())
+        return run.info.run_id, not known
 
-    def doubt(self, run_id: str) -> None:
-        """Something was perhaps logged to the run without an answer: look before a picture is logged again."""
-        self._images.doubt(run_id)
+    def _write(self, run_id: str, content: Content) -> None:
+        from mlflow.entities import Dataset, DatasetInput, InputTag, Param
+
+        if content.parameters:  # MLflow never changes one; the same value again does no harm
+            entries = [Param(key, str(value)) for key, value in content.parameters.items()]
+            self.client.log_batch(run_id, params=entries)
+        for name, value in content.files.items():
+            self.log_file(run_id, value, name)
+        for key, png in content.pictures.items():
+            self.log_png(run_id, png, key=key, step=0)
+        if content.dataset is not None:
+            data = Dataset(source_type="local", **content.dataset)
+            used = [InputTag("mlflow.data.context", content.context)]
+            self.client.log_inputs(run_id, [DatasetInput(data, used)])
 
     def steps(self, run_id: str, metric: str) -> set[int]:
         """The steps logged of a metric."""
@@ -177,12 +199,6 @@ class MlflowStore:
         ]
         self.client.log_batch(run_id, metrics=entries)
 
-    def log_parameters(self, run_id: str, values: Mapping[str, str]) -> None:
-        """Parameters; MLflow never changes one, and logging the same value again does no harm."""
-        from mlflow.entities import Param
-
-        self.client.log_batch(run_id, params=[Param(key, value) for key, value in values.items()])
-
     def set_tags(self, run_id: str, tags: Mapping[str, str | None]) -> None:
         """Tags; a value of None is left out."""
         from mlflow.entities import RunTag
@@ -194,29 +210,33 @@ class MlflowStore:
         """A tag of the experiment called `experiment`."""
         self.client.set_experiment_tag(self.experiment(experiment), key, value)
 
-    def log_text(self, run_id: str, text: str, file: str) -> None:
-        """A text file among the run's artifacts."""
-        self.client.log_text(run_id, text, file)
-
-    def log_json(self, run_id: str, value: Any, file: str) -> None:
-        """A JSON file among the run's artifacts."""
-        self.client.log_dict(run_id, value, file)
+    def log_file(self, run_id: str, value: Any, name: str) -> None:
+        """A file among the run's artifacts: a text as it is, any other value as JSON."""
+        if isinstance(value, str):
+            self.client.log_text(run_id, value, name)
+        else:
+            self.client.log_dict(run_id, value, name)
 
     def log_png(self, run_id: str, png: bytes, *, key: str, step: int) -> None:
-        """A picture that MLflow shows with a slider over the steps of its key."""
+        """A picture that MLflow shows with a slider over the steps of its key.
+
+        `MlflowClient.log_image` names the files by time and chance, so that a second attempt doubles them: here a picture's
+        names follow from its run, key and step, and it is written over itself.
+        """
+        from mlflow.tracking.multimedia import compress_image_size
+        from mlflow.utils.mlflow_tags import MLFLOW_LOGGED_IMAGES
         from PIL import Image
 
-        with Image.open(io.BytesIO(png)) as image:
-            self._images.put(run_id, image.convert("RGB"), key=key, step=step)
-
-    def log_dataset(
-        self, run_id: str, *, name: str, digest: str, source: str, profile: str, context: str = "search"
-    ) -> None:
-        """The data set as an input of the run: MLflow's own lineage."""
-        from mlflow.entities import Dataset, DatasetInput, InputTag
-
-        data = Dataset(name=name, digest=digest, source_type="local", source=source, profile=profile)
-        self.client.log_inputs(run_id, [DatasetInput(data, [InputTag("mlflow.data.context", context)])])
+        if run_id not in self._started:
+            self._started[run_id] = self.client.get_run(run_id).info.start_time
+        identity = uuid.uuid5(uuid.NAMESPACE_URL, f"{run_id}/{key}/{step}")
+        stem = f"{key}+step+{step}+timestamp+{self._started[run_id]}+{identity}"
+        with Image.open(io.BytesIO(png)) as image, tempfile.TemporaryDirectory() as folder:
+            whole = image.convert("RGB")
+            whole.save(Path(folder) / f"{stem}.png")
+            compress_image_size(whole).save(Path(folder) / f"{stem}+compressed.webp")
+            self.client.log_artifacts(run_id, folder, "images")
+        self.client.set_tag(run_id, MLFLOW_LOGGED_IMAGES, "True")
 
     def close_run(self, run_id: str, status: str, *, name: str | None = None, at: int | None = None) -> None:
         """End a run as FINISHED, FAILED or KILLED. `at`: when, in ms since 1970; None for now."""

@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, Any
 from pcdarts_tune.errors import UserError
 from pcdarts_tune.files import read_json, write_json
 from pcdarts_tune.say import Progress, say
-from pcdarts_tune.tracking.epoch_run import Tracked
+from pcdarts_tune.tracking.run import EpochRun, Run, Tracked
 from pcdarts_tune.training.journal import CheckpointStorage, Resumable, records_left
 from pcdarts_tune.training.model_folder import cost_to_use, write_model
-from pcdarts_tune.training.retraining_run import RetrainingRun
-from pcdarts_tune.training.work import Retrained, Retraining, epoch_record
+from pcdarts_tune.training.retraining_run import complete_run, end_run, open_run
+from pcdarts_tune.training.work import STAGE, Retrained, Retraining, epoch_record
 
 if TYPE_CHECKING:
     import torch
@@ -86,7 +86,7 @@ def retrain(
         if tracked is not None and done.run_id is not None:
             # the checkpoint is there as long as MLflow may lack an epoch
             left = records_left(checkpoint, work.recipe)
-            RetrainingRun(tracked.store, done.run_id).make_sure(done, [entry["metrics"] for entry in left])
+            complete_run(tracked.store, done, [entry["metrics"] for entry in left])
             if left:
                 checkpoint.unlink()
     return read_test(work, done, device=device, tracked=tracked) if test else done
@@ -116,7 +116,8 @@ def read_test(
     description["origin"]["result"] = done.result()
     write_json(done.folder / "model.json", description)
     if tracked is not None and done.run_id is not None:
-        RetrainingRun(tracked.store, done.run_id).finish(done)
+        run = EpochRun(Run(tracked.store, done.run_id))
+        run.end(end_run, run.run, done)
     return done
 
 
@@ -139,7 +140,7 @@ def _train(
 
         training = vessel(work)
         epochs = ByWorkers(training, checkpoint, work, workers, epoch_record, quiet=quiet)
-    run = None if tracked is None else RetrainingRun.open(tracked, work, device)
+    run = None if tracked is None else open_run(tracked, work, device)
     try:
         _run_epochs(work, training, epochs, run, quiet)
         done = Retrained(
@@ -158,10 +159,10 @@ def _train(
         done = write_model(work, training, done, {**origin, **came_of})
     except BaseException as error:
         if run is not None:
-            run.epochs.fail(error)
+            run.fail(error)
         raise
     if run is not None:
-        run.finish(done)
+        run.end(end_run, run.run, done)
     checkpoint.unlink(missing_ok=True)
     return done
 
@@ -170,19 +171,21 @@ def _run_epochs(
     work: Retraining,
     training: Training,
     epochs: Resumable,
-    run: RetrainingRun | None,
+    run: EpochRun | None,
     quiet: bool,
 ) -> None:
     if run is not None:
-        run.epochs.epochs(entry["metrics"] for entry in epochs.history)
+        for step, entry in enumerate(epochs.history):
+            run.epoch(STAGE, step, entry["metrics"])
     machine: dict[str, str] | None = None  # of the workers
     with Progress(
         "retraining", work.space.retrain.epochs, start=len(epochs.history), quiet=quiet
     ) as progress:
         for entry in epochs:
             if run is not None:
-                run.epochs.epoch(len(epochs.history) - 1, entry["metrics"])
-                run.epochs.executed(_execution(training, entry))
+                run.epoch(STAGE, len(epochs.history) - 1, entry["metrics"])
+                execution = _execution(training, entry)
+                run.put(run.run.set_execution, execution)
                 if entry.get("machine") != machine:
                     machine = entry["machine"]
                     run.store.set_tags(run.run_id, machine)

@@ -1,15 +1,9 @@
-"""A single search in MLflow: one run, found again when the search goes on.
-
-run = SearchRun.open(Tracked(store, "quickstart", "search with the space's own values"), work, device)
-run.epochs.epoch(0, {"search/loss_train": 1.2})
-run.finish(found)
-
-One search in this process: epochs to MLflow where it is tracked, a checkpoint after each, a genotype at the end.
+"""One search in this process: epochs to MLflow where it is tracked, a checkpoint after each, a genotype at the end.
 
     found = search(Searching(space, images, seed=0), checkpoint=Path("genotype.json.checkpoint"), device=device)
     found.genotype
 
-What was interrupted goes on from its checkpoint, in the same MLflow run.
+A search that was interrupted goes on from its checkpoint, in the same MLflow run.
 """
 
 from __future__ import annotations
@@ -18,9 +12,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pcdarts_tune.datasets.load import about_images
 from pcdarts_tune.say import Progress
 from pcdarts_tune.tasks import DEFAULTS, Execution
-from pcdarts_tune.tracking.epoch_run import EpochRun, Tracked, Undelivered, common_tags, delivering
+from pcdarts_tune.tracking.run import EpochRun, Run, Tracked, Undelivered, common_tags
+from pcdarts_tune.tracking.store import Content
 from pcdarts_tune.tracking.tags import Tag
 from pcdarts_tune.training.journal import CheckpointStorage, Resumable, digest
 
@@ -32,60 +28,6 @@ if TYPE_CHECKING:
     from pcdarts_tune.core.search import Search
     from pcdarts_tune.datasets import DataSet
     from pcdarts_tune.spaces.space import Space
-    from pcdarts_tune.tracking.store import MlflowStore
-
-_LOSS = "search/loss_train"  # every epoch has it
-
-
-class SearchRun:
-    """A search's MLflow run."""
-
-    def __init__(self, store: MlflowStore, epochs: EpochRun) -> None:
-        self.store, self.epochs, self.run_id = store, epochs, epochs.run_id
-
-    @classmethod
-    def open(cls, tracked: Tracked, work: Searching, device: torch.device) -> SearchRun:
-        """The run of this search: the one it began in when it goes on."""
-        from pcdarts_tune.datasets.load import about_images
-
-        tags = common_tags("search", work.space, work.images, work.seed)
-        epochs = EpochRun.open(tracked, {Tag.SEARCH: work.recipe}, tags, device=device, metric=_LOSS)
-        if epochs.new:
-            values = work.space.model_dump(mode="json")
-            searched = {f"supernet.{key}": value for key, value in values["supernet"].items()} | {
-                f"search.{key}": value for key, value in values["search"].items() if key != "augment"
-            }
-            store = tracked.store
-            store.log_parameters(epochs.run_id, {key: str(value) for key, value in searched.items()})
-            store.log_json(epochs.run_id, values, "space.json")
-            store.log_dataset(epochs.run_id, **about_images(work.images), context="search")
-        return cls(tracked.store, epochs)
-
-    def finish(self, found: Found) -> None:
-        """Log the genotype and end the run.
-
-        Raises:
-            Undelivered: MLflow did not take all of it.
-        """
-        self.epochs.flush()
-        with delivering():
-            self._finish(found)
-
-    def _finish(self, found: Found) -> None:
-        from pcdarts_tune.drawing.cells import cell_svg, cells_png
-
-        genotype = found.genotype
-        self.store.log_json(self.run_id, genotype.to_dict(), "genotype.json")
-        self.store.log_text(self.run_id, cell_svg(genotype), "cells.svg")
-        self.store.log_png(self.run_id, cells_png(genotype), key="cells", step=found.epochs - 1)
-        skips = genotype.skip_connections
-        note = (
-            f"One search, {found.epochs} epochs: genotype `{genotype.canonical_hash()}`, {skips} skip connections in "
-            f"the normal cell.\n\nTo train it: `pcdarts-tune retrain {self.run_id} -o MODEL`"
-        )
-        tags = {Tag.GENOTYPE_HASH: genotype.canonical_hash(), "mlflow.note.content": note}
-        self.store.set_tags(self.run_id, tags)
-        self.store.close_run(self.run_id, "FINISHED")
 
 
 @dataclass(frozen=True)
@@ -155,7 +97,7 @@ def search(
     job = build_search(work.space, work.images, device=device, seed=work.seed, execution=work.execution)
     storage = None if checkpoint is None else CheckpointStorage.in_file(checkpoint)
     epochs = Resumable(job, storage, work.recipe, _record)
-    run = None if tracked is None else SearchRun.open(tracked, work, device)
+    run = None if tracked is None else _open_run(tracked, work, device)
     try:
         _run_epochs(work, job, epochs, run, quiet)
         last = epochs.history[-1]
@@ -168,26 +110,27 @@ def search(
         )
     except BaseException as error:
         if run is not None:
-            run.epochs.fail(error)
+            run.fail(error)
         raise
     if run is not None:
         try:
-            run.finish(found)
+            run.end(_end_run, run.run, found)
         except Undelivered as error:
             return replace(found, undelivered=error)
     return found
 
 
-def _run_epochs(work: Searching, job: Search, epochs: Resumable, run: SearchRun | None, quiet: bool) -> None:
+def _run_epochs(work: Searching, job: Search, epochs: Resumable, run: EpochRun | None, quiet: bool) -> None:
     if run is not None:
-        run.epochs.epochs(entry["metrics"] for entry in epochs.history)
+        for step, entry in enumerate(epochs.history):
+            run.epoch("search", step, entry["metrics"])
     total = work.space.search.epochs
     with Progress("search", total, start=len(epochs.history), quiet=quiet) as progress:
         for entry in epochs:
-            metrics = entry["metrics"]
+            metrics, execution = entry["metrics"], job.execution()
             if run is not None:
-                run.epochs.epoch(len(epochs.history) - 1, metrics)
-                run.epochs.executed(job.execution())
+                run.epoch("search", len(epochs.history) - 1, metrics)
+                run.put(run.run.set_execution, execution)
             note = f"supernet accuracy {metrics['search/acc_train']:.3f}, {entry['skips']} skip connections"
             progress.update(len(epochs.history), note)
 
@@ -199,3 +142,29 @@ def _record(epoch: SearchEpoch) -> dict[str, Any]:
         "skips": epoch.skip_connections,
         "seconds": epoch.seconds,
     }
+
+
+def _open_run(tracked: Tracked, work: Searching, device: torch.device) -> EpochRun:
+    def content() -> Content:
+        values = work.space.model_dump(mode="json")
+        parameters = {f"supernet.{key}": value for key, value in values["supernet"].items()}
+        parameters |= {f"search.{key}": value for key, value in values["search"].items() if key != "augment"}
+        return Content(parameters, {"space.json": values}, dataset=about_images(work.images))
+
+    tags = common_tags("search", work.space, work.images, work.seed)
+    return EpochRun.open(tracked, {Tag.SEARCH: work.recipe}, tags, content, device)
+
+
+def _end_run(run: Run, found: Found) -> None:
+    from pcdarts_tune.drawing.cells import cell_svg, cells_png
+
+    genotype, store = found.genotype, run.store
+    store.log_file(run.run_id, genotype.to_dict(), "genotype.json")
+    store.log_file(run.run_id, cell_svg(genotype), "cells.svg")
+    store.log_png(run.run_id, cells_png(genotype), key="cells", step=found.epochs - 1)
+    note = (
+        f"One search, {found.epochs} epochs: genotype `{genotype.canonical_hash()}`, {genotype.skip_connections} skip "
+        f"connections in the normal cell.\n\nTo train it: `pcdarts-tune retrain {run.run_id} -o MODEL`"
+    )
+    store.set_tags(run.run_id, {Tag.GENOTYPE_HASH: genotype.canonical_hash(), "mlflow.note.content": note})
+    store.close_run(run.run_id, "FINISHED")

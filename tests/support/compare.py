@@ -11,8 +11,10 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,6 @@ from pcdarts_tune.sweeps.runs import cost_metrics
 from pcdarts_tune.sweeps.sweep import SweepHandle
 from pcdarts_tune.sweeps.trials.log import read_result
 from pcdarts_tune.tasks import Outcome, TrialRecord
-from pcdarts_tune.tracking.images import image_files
 from pcdarts_tune.tracking.store import OBJECTIVE
 
 STATUS = {"complete": "FINISHED", "pruned": "FINISHED", "failed": "FAILED"}
@@ -168,6 +169,25 @@ def _of_files(client: Any, run: Any, record: TrialRecord, history: list[dict[str
             yield f"no {name}"
         elif _json(client, run, name) != content:
             yield f"{name} is another"
+
+
+@dataclass(frozen=True)
+class ImageFile:
+    """One of the two files of a picture in a run."""
+
+    key: str
+    step: int
+    name: str
+
+
+def image_files(client: Any, run_id: str) -> list[ImageFile]:
+    """The files of a run's pictures: a PNG and a smaller WebP for each."""
+    pattern = re.compile(
+        r"(.+?)[+%]step[+%](-?\d+)[+%]timestamp[+%]\d+[+%][0-9a-f-]+(\.png|[+%]compressed\.webp)"
+    )
+    names = [Path(entry.path).name for entry in client.list_artifacts(run_id, "images")]
+    found = [(match, name) for name in names if (match := pattern.fullmatch(name)) is not None]
+    return [ImageFile(match[1], int(match[2]), name) for match, name in found]
 
 
 def _of_pictures(client: Any, run_id: str, wanted: set[tuple[str, int]]) -> Iterator[str]:

@@ -11,18 +11,17 @@ from typing import Any
 
 import pytest
 from mlflow import MlflowClient
+from support.compare import image_files
 
 from pcdarts_tune.addresses import check_uri, has_secret, without_secret
 from pcdarts_tune.core.genotype import PUBLISHED
 from pcdarts_tune.errors import UserError
 from pcdarts_tune.home import artifact_root, default_tracking_uri
 from pcdarts_tune.spaces.space import Space
-from pcdarts_tune.sweeps import runs as sweep_runs
 from pcdarts_tune.sweeps import tracker as sweep_tracking
 from pcdarts_tune.sweeps.runs import SweepFacts
 from pcdarts_tune.sweeps.tracker import SweepTracker
 from pcdarts_tune.tasks import Outcome, Proposal
-from pcdarts_tune.tracking.images import image_files
 from pcdarts_tune.tracking.store import OBJECTIVE, MlflowStore, require_answer
 
 GENOTYPE = PUBLISHED["PC_DARTS_cifar"]
@@ -189,7 +188,7 @@ def test_a_resumed_trial_goes_on_in_its_run_without_doubling(store: MlflowStore)
 def test_a_sweep_s_description_that_fails_loses_no_trial(
     store: MlflowStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sweep_runs, "DESCRIBE_EVERY", -1.0)
+    monkeypatch.setattr(sweep_tracking, "DESCRIBE_EVERY", -1.0)
     notes: dict[str, Any] = {}
     failures = iter([ConnectionError("the study's server is away")])
 
@@ -362,7 +361,6 @@ def test_a_picture_that_was_cut_off_is_completed_and_not_doubled(store: MlflowSt
         for left in (b"", whole[name][:20], None):  # cut off, or never written
             file = folder / name
             file.unlink() if left is None else file.write_bytes(left)
-            store.doubt(run_id)
             store.log_png(run_id, png.getvalue(), key="cells", step=2)
             assert {file.name: file.read_bytes() for file in folder.iterdir()} == whole
 

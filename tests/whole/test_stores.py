@@ -30,7 +30,7 @@ from pcdarts_tune.sweeps import tracker as sweep_tracking
 from pcdarts_tune.sweeps.pictures import TrialPictures
 from pcdarts_tune.sweeps.runner import Ended, RunSettings, run_sweep
 from pcdarts_tune.sweeps.sweep import SweepHandle, open_sweep
-from pcdarts_tune.tracking import epoch_run
+from pcdarts_tune.tracking import run as mlflow_run
 from pcdarts_tune.tracking.outbox import Outbox
 
 QUIET = RunSettings(quiet=True)
@@ -131,7 +131,7 @@ def test_a_driver_that_dies_while_the_server_is_away_loses_nothing(
 def test_a_training_whose_server_goes_away_ends_and_is_delivered_later(
     tmp_path: Path, server: MlflowServer, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
-    monkeypatch.setattr(epoch_run, "DELIVERED_WITHIN", 2.0)
+    monkeypatch.setattr(mlflow_run, "DELIVERED_WITHIN", 2.0)
     update, output, stops = Progress.update, tmp_path / "out", iter([server.stop])
     words = [what, *(["PC_DARTS_cifar"] if what == "retrain" else ["--track"]), "--space", "quickstart"]
     settings = ["epochs=3", "layers=3", "channels=4"]

@@ -81,7 +81,7 @@ def command(
     """
     from pcdarts_tune.datasets.load import load_images
     from pcdarts_tune.spaces.load import load_space
-    from pcdarts_tune.tracking.epoch_run import Tracked
+    from pcdarts_tune.tracking.run import Tracked
     from pcdarts_tune.training.finetuning import check_channels, finetuning_space, in_words
     from pcdarts_tune.training.initial import Initial
     from pcdarts_tune.training.retraining import retrain

@@ -67,7 +67,7 @@ def command(
     from pcdarts_tune.datasets.load import load_images
     from pcdarts_tune.files import write_json
     from pcdarts_tune.spaces.load import read_space
-    from pcdarts_tune.tracking.epoch_run import Tracked
+    from pcdarts_tune.tracking.run import Tracked
     from pcdarts_tune.training.searching import Searching, search
 
     resolved = read_space(space, settings)
