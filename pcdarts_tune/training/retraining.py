@@ -136,10 +136,10 @@ def _train(
         training = work.build(device)
         epochs = Resumable(training, CheckpointStorage.in_file(checkpoint), work.recipe, epoch_record)
     else:
-        from pcdarts_tune.training.workers.driver import ByWorkers, vessel
+        from pcdarts_tune.training.workers.driver import EpochsByWorkers, idle_training
 
-        training = vessel(work)
-        epochs = ByWorkers(training, checkpoint, work, workers, epoch_record, quiet=quiet)
+        training = idle_training(work)
+        epochs = EpochsByWorkers(training, checkpoint, work, workers, epoch_record, quiet=quiet)
     run = None if tracked is None else open_run(tracked, work, device)
     try:
         _run_epochs(work, training, epochs, run, quiet)

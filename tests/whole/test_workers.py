@@ -29,9 +29,9 @@ from pcdarts_tune.core.images.stream import StreamBatches, TensorImages
 from pcdarts_tune.errors import UserError
 from pcdarts_tune.home import default_tracking_uri
 from pcdarts_tune.tasks import Workers
-from pcdarts_tune.training.workers.driver import _raised
-from pcdarts_tune.training.workers.fitting import shared_out
-from pcdarts_tune.training.workers.worker import _share_damaged, open_desk, trouble_of
+from pcdarts_tune.training.workers.coordinator import final_error, start_coordinator
+from pcdarts_tune.training.workers.driver import worker_share
+from pcdarts_tune.training.workers.worker import _count_damaged
 
 CHANGES = {"channels": 4, "layers": 3, "epochs": 6, "drop_path": 0.3, "auxiliary": "true"}
 
@@ -187,12 +187,12 @@ def reading(rank: int, folder: str) -> None:
     batches = StreamBatches(images, labels, num_classes=2, mean=(0.4,), std=(0.3,), max_unreadable=0.1)
     team = Team(rank, 2)
     batches.count_damaged({f"{rank}.png": "cut off"})
-    _share_damaged(batches, team)
+    _count_damaged(batches, team)
     assert sorted(batches.unreadable) == ["0.png", "1.png"]
     batches.count_damaged({f"{rank}.png": "cut off"})
     batches.unreadable[f"{rank + 2}.png"] = "cut off"
     with pytest.raises(ValueError, match="4 of 20 images cannot be decoded"):
-        _share_damaged(batches, team)
+        _count_damaged(batches, team)
     dist.destroy_process_group()
 
 
@@ -204,15 +204,13 @@ def test_a_checkpoint_that_cannot_be_written_says_why_as_in_one_process(ray: Non
     from ray import get
 
     folder = tmp_path / "folder"
-    desk = open_desk(folder / "checkpoint")
-    get(desk.trouble.remote())
+    coordinator = start_coordinator(folder / "checkpoint")
+    assert not get(coordinator.failed.remote())
     folder.rmdir()
     folder.touch()
     with pytest.raises(OSError, match="Not a directory") as raised:
-        get(desk.keep.remote(b"state"))
-    trouble = trouble_of(raised.value)
-    assert trouble is not None and trouble.errno == errno.ENOTDIR
-    again = _raised(trouble)
+        get(coordinator.keep.remote(b"state"))
+    again = final_error(raised.value)
     assert isinstance(again, OSError) and again.errno == errno.ENOTDIR
     assert "Traceback" not in str(again) and "checkpoint" in str(again)
 
@@ -242,10 +240,10 @@ def test_workers_that_cannot_be_are_refused(
 def test_each_worker_gets_a_gpu_or_its_share_of_the_cores() -> None:
     node = {"CPU": 16.0, "GPU": 2.0}
     machine = Cluster(16, 2, (node,))
-    assert (shared_out(Workers(2), machine).cpus, shared_out(Workers(2), machine).gpus) == (8, 1)
-    assert shared_out(Workers(4, device="cpu"), machine).threads == 4
+    assert (worker_share(Workers(2), machine).cpus, worker_share(Workers(2), machine).gpus) == (8, 1)
+    assert worker_share(Workers(4, device="cpu"), machine).threads == 4
     with pytest.raises(UserError, match="a GPU for each, and there are 2") as refused:
-        shared_out(Workers(4), machine)
+        worker_share(Workers(4), machine)
     assert refused.value.hint == "--workers 2, or --device cpu"
     with pytest.raises(UserError, match="a core for each, and there is 1"):
-        shared_out(Workers(2), Cluster(1, 0, ({"CPU": 1.0},)))
+        worker_share(Workers(2), Cluster(1, 0, ({"CPU": 1.0},)))

@@ -1,6 +1,6 @@
 """A retraining computed by Ray Train's workers, followed from here as if it ran here.
 
-    epochs = ByWorkers(training, checkpoint, work, Workers(2), epoch_record)
+    epochs = EpochsByWorkers(training, checkpoint, work, Workers(2), epoch_record)
     for entry in epochs:            # the epochs that are left, as they are reported
         ...
     training.network                # trained: what the workers left in the checkpoint
@@ -11,19 +11,20 @@
 from __future__ import annotations
 
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pcdarts_tune.cluster.resources import cluster
+from pcdarts_tune.cluster.resources import Cluster, Share, cluster, share_resources
 from pcdarts_tune.errors import UserError, WorkFailed
 from pcdarts_tune.say import say
-from pcdarts_tune.tasks import Workers
+from pcdarts_tune.tasks import DEFAULTS, Workers
 from pcdarts_tune.training.journal import CheckpointStorage, Resumable
-from pcdarts_tune.training.workers.fitting import Fit, shared_out
-from pcdarts_tune.training.workers.worker import INTERRUPTED, News, Task, Trouble, open_desk
+from pcdarts_tune.training.workers.coordinator import start_coordinator
+from pcdarts_tune.training.workers.worker import Task, train_worker
 
 if TYPE_CHECKING:
     from pcdarts_tune.core.epochs import TrainEpoch
@@ -36,21 +37,15 @@ ENDS_WITHIN = 20.0
 """Seconds that workers have to end after one said that it cannot go on."""
 
 
-def vessel(work: Retraining) -> Training:
+def idle_training(work: Retraining) -> Training:
     """The training as the driver has it, which only takes a state: on the CPU, as any CPU can."""
     import torch
-
-    from pcdarts_tune.tasks import DEFAULTS
 
     return replace(work, execution=DEFAULTS).build(torch.device("cpu"))
 
 
-class ByWorkers(Resumable):
-    """A retraining that workers compute.
-
-    Args:
-        job: the training, which takes the result.
-    """
+class EpochsByWorkers(Resumable):
+    """The epochs of a retraining that workers compute; `job`, the training, takes the result."""
 
     def __init__(
         self,
@@ -64,19 +59,19 @@ class ByWorkers(Resumable):
     ) -> None:
         super().__init__(job, CheckpointStorage.in_file(checkpoint), work.recipe, record)
         self.work, self.workers, self.quiet = work, workers, quiet
-        self.place = checkpoint
+        self.checkpoint = checkpoint
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        """Have the epochs that are left computed; what workers that are lost did twice comes once.
+        """Have the epochs that are left computed; what lost workers did twice comes once.
 
         Raises:
-            UserError: when there are no such workers to be had, or the input is wrong.
-            NonFiniteLoss: when the training diverges.
-            WorkFailed: when workers were lost too often.
+            UserError: there are no such workers to be had, or the input is wrong.
+            NonFiniteLoss: the training diverges.
+            WorkFailed: workers were lost too often.
         """
         epochs = self.work.space.retrain.epochs
         if len(self.history) < epochs:
-            for entry in _followed(self.work, self.workers, self.place, len(self.history), self.quiet):
+            for entry in self._computed():
                 self.history.append(entry)
                 yield entry
             self.restore()
@@ -85,80 +80,126 @@ class ByWorkers(Resumable):
                 f"the workers ended after {len(self.history)} of {epochs} epochs", hint="run it again"
             )
 
+    def _computed(self) -> Iterator[dict[str, Any]]:
+        from pcdarts_tune.cluster.session import ray_running
+        from pcdarts_tune.cluster.shipping import pack, size
 
-def _followed(
-    work: Retraining, workers: Workers, checkpoint: Path, epoch: int, quiet: bool
-) -> Iterator[dict[str, Any]]:
-    from pcdarts_tune.cluster.session import ray_running
-    from pcdarts_tune.cluster.shipping import pack, size
+        work, workers = self.work, self.workers
+        packed = pack(work.images)
+        with (
+            tempfile.TemporaryDirectory(prefix="pcdarts-tune-ray-", ignore_cleanup_errors=True) as storage,
+            ray_running(address=workers.address, data_bytes=size(packed)),
+        ):
+            import ray
 
-    packed = pack(work.images)
-    with (
-        tempfile.TemporaryDirectory(prefix="pcdarts-tune-ray-", ignore_cleanup_errors=True) as storage,
-        ray_running(address=workers.address, data_bytes=size(packed)),
-    ):
+            share = worker_share(workers, cluster())
+            if not self.quiet:
+                what = "worker" if workers.processes == 1 else "workers"
+                gpus = " and a GPU" if share.gpus else ""
+                say(f"{workers.processes} {what}, each with {share.cpus:g} CPU{gpus}")
+            coordinator = start_coordinator(self.checkpoint)
+            # the images travel by Ray's object store, once to each node
+            initial = None if work.initial is None else work.initial.to_travel()
+            bare: Any = replace(work, images=None, initial=initial)  # type: ignore[arg-type]
+            fit = _Fit(Task(bare, ray.put(packed), coordinator, share.threads), workers, share, storage)
+            try:
+                yield from self._reported(fit, coordinator)
+            finally:
+                with suppress(Exception):  # workers of a Ray that goes on end with their epoch
+                    coordinator.fail.remote(KeyboardInterrupt())
+
+    def _reported(self, fit: _Fit, coordinator: Any) -> Iterator[dict[str, Any]]:
         import ray
 
-        share = shared_out(workers, cluster())
-        if not quiet:
-            what = "worker" if workers.processes == 1 else "workers"
-            gpus = " and a GPU" if share.gpus else ""
-            say(f"{workers.processes} {what}, each with {share.cpus:g} CPU{gpus}")
-        desk = open_desk(checkpoint)
-        # the images travel by Ray's object store, once to each node
-        initial = None if work.initial is None else work.initial.to_travel()
-        bare: Any = replace(work, images=None, initial=initial)  # type: ignore[arg-type]
-        fit = Fit(Task(bare, ray.put(packed), desk, share.threads), workers, share, storage)
+        epoch, read, starts, said = len(self.history), 0, 0, set[str]()
+        while True:
+            ended = fit.ended(ASKED_EVERY)  # asked first: what was reported before the end is read after it
+            messages, error = ray.get(coordinator.news.remote(read))
+            read += len(messages)
+            for kind, value in messages:
+                if kind == "epoch" and value[0] == epoch:
+                    epoch += 1
+                    yield value[1]
+                elif (
+                    kind == "note" and value[0] not in said
+                ):  # a damaged file is named once, whoever found it
+                    said.add(value[0])
+                    say(f"note: {value[1]}")
+                elif kind == "start":
+                    starts += 1
+                    if starts > 1 and not self.quiet:
+                        lost = f"{starts - 1} of {self.workers.max_failures}"
+                        say(f"a worker was lost; all go on from the checkpoint ({lost})")
+            if error is not None:
+                fit.ended(ENDS_WITHIN)  # else Ray is shut down under its thread
+                raise error
+            if ended:
+                fit.require_success()
+                return
+
+
+class _Fit:
+    """Ray Train's trainer in a thread of its own, so that this one can listen and be interrupted."""
+
+    def __init__(self, task: Task, workers: Workers, share: Share, storage: str) -> None:
+        from ray.train import FailureConfig, RunConfig, ScalingConfig
+        from ray.train.torch import TorchTrainer
+
+        resources = {"CPU": share.cpus, **({"GPU": share.gpus} if share.gpus else {})}
+        self._trainer = TorchTrainer(
+            train_worker,
+            train_loop_config={"task": task},
+            scaling_config=ScalingConfig(
+                num_workers=workers.processes, use_gpu=share.gpus > 0, resources_per_worker=resources
+            ),
+            run_config=RunConfig(
+                name="retraining",
+                storage_path=storage,
+                failure_config=FailureConfig(max_failures=workers.max_failures),
+            ),
+        )
+        self._error: Exception | None = None
+        self._thread = threading.Thread(target=self._run, name="ray-train", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
         try:
-            yield from _reported(fit, desk, epoch, workers, quiet)
-        finally:
-            with suppress(Exception):  # workers of a Ray that goes on end with their epoch
-                desk.fail.remote(INTERRUPTED)
+            self._trainer.fit()
+        except Exception as error:
+            self._error = error
 
+    def ended(self, timeout: float) -> bool:
+        """Whether all workers have ended, after waiting so many seconds at most."""
+        self._thread.join(timeout)
+        return not self._thread.is_alive()
 
-def _reported(fit: Fit, desk: Any, epoch: int, workers: Workers, quiet: bool) -> Iterator[dict[str, Any]]:
-    import ray
-
-    starts, notes = 1, 0
-    while True:
-        ended = fit.ended(ASKED_EVERY)  # asked first: what was reported before the end is read after it
-        news: News = ray.get(desk.news.remote(epoch, notes))
-        notes += len(news.notes)
-        for note in news.notes:
-            say(f"note: {note}")
-        if news.starts > starts:
-            starts = news.starts
-            if not quiet:
-                say(
-                    f"a worker was lost; all go on from the checkpoint ({starts - 1} of {workers.max_failures})"
-                )
-        for entry in news.entries:
-            epoch += 1
-            yield entry
-        if news.trouble is not None:
-            fit.ended(ENDS_WITHIN)  # else Ray is shut down under its thread
-            raise _raised(news.trouble)
-        if ended:
-            if fit.error is not None:
-                raise WorkFailed(
-                    f"the workers could not go on: {_first_line(fit.error)}",
-                    hint="run it again: it goes on from the checkpoint; the logs are in /tmp/ray/session_latest/logs",
-                ) from fit.error
+    def require_success(self) -> None:
+        """Raise WorkFailed where Ray Train gave up."""
+        if self._error is None:
             return
+        lines = [line.strip() for line in str(self._error).splitlines() if line.strip()]
+        reason = " ".join(lines[:2])[:300] or type(self._error).__name__
+        raise WorkFailed(
+            f"the workers could not go on: {reason}",
+            hint="run it again: it goes on from the checkpoint; the logs are in /tmp/ray/session_latest/logs",
+        ) from self._error
 
 
-def _raised(trouble: Trouble) -> Exception:
-    from pcdarts_tune.core.steps.meter import NonFiniteLoss
+def worker_share(workers: Workers, found: Cluster) -> Share:
+    """What each worker gets: a GPU where there are some (or none is wanted), and its share of the cores.
 
-    if trouble.kind == NonFiniteLoss.__name__:
-        return NonFiniteLoss(trouble.message)
-    if trouble.kind in ("UserError", "ValueError", "CompileFailed"):
-        return UserError(trouble.message, hint=trouble.hint)
-    if trouble.errno is not None:
-        return OSError(trouble.errno, trouble.message.partition("] ")[2] or trouble.message)
-    return WorkFailed(f"a worker failed: {trouble.kind}: {trouble.message}", hint=trouble.hint)
-
-
-def _first_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return " ".join(lines[:2])[:300] or type(error).__name__
+    Raises:
+        UserError: there are fewer GPUs or cores than workers.
+    """
+    gpus = found.gpus >= 1 if workers.device == "auto" else workers.device == "cuda"
+    kind, have = ("GPU", int(found.gpus)) if gpus else ("core", int(found.cpus))
+    if have >= workers.processes:
+        share = share_resources(found, trials=workers.processes, cpus=None, gpus=float(gpus), most=None)
+        if share.concurrent >= workers.processes:
+            return share
+    there = f"there {'is' if have == 1 else 'are'} {have}"
+    raise UserError(
+        f"--workers {workers.processes} needs a {kind} for each, and {there}",
+        hint=f"--workers {max(1, have)}"
+        + (", or --device cpu" if gpus else ", or --address of a larger cluster"),
+    )
