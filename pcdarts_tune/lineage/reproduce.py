@@ -138,9 +138,7 @@ def _trial(
         numbers = {**record["metrics"], f"{stage}/epoch": epoch}
         for key, value in numbers.items():
             series.setdefault(key, {})[epoch] = value
-        run.epoch(stage, epoch, numbers)
-        if "execution" in record:
-            run.put(run.run.set_execution, record["execution"])
+        run.record(stage, epoch, {**record, "metrics": numbers})
         progress.update(epoch + 1 + (epochs["search"] if stage == "evaluation" else 0), stage)
         # where the original was stopped at a rung, this one stops too
         stopped = "rung" in record and record["rung"]["epochs"] == ended_at < epochs["evaluation"]
@@ -156,12 +154,9 @@ def _trial(
         gpus=1.0 if device.type == "cuda" else 0.0,
         execution=_execution(recorded, device),
     )
-    try:
-        with Progress(f"reproducing {recorded.name}", sum(epochs.values()), quiet=quiet) as progress:
-            ended = run_or_fail(run_trial, task, images, report)
-    except BaseException as error:
-        run.fail(error)
-        raise
+    total = sum(epochs.values())
+    with run, Progress(f"reproducing {recorded.name}", total, quiet=quiet) as progress:
+        ended = run_or_fail(run_trial, task, images, report)
 
     def end() -> None:
         if ended.genotype is not None:

@@ -18,7 +18,7 @@ from pcdarts_tune.sweeps.pictures import TrialPictures, drawn_at
 from pcdarts_tune.tasks import CPUS, GPUS, hours
 from pcdarts_tune.tracking.run import Run
 from pcdarts_tune.tracking.store import OBJECTIVE, Content
-from pcdarts_tune.tracking.tags import Tag
+from pcdarts_tune.tracking.tags import Tag, execution_tags
 
 if TYPE_CHECKING:
     from pcdarts_tune.spaces.space import Space
@@ -102,7 +102,7 @@ class TrialRun:
             if alphas is not None:
                 self.pictures.alphas(alphas, epoch)
         if "execution" in record:
-            self.run.set_execution(record["execution"])
+            self.run.set_tags(execution_tags(record["execution"]))
         # last: an epoch that has its numbers has all
         self.run.log({**record["metrics"], mark: epoch}, epoch, mark=mark, at=at)
 

@@ -1,7 +1,8 @@
 """One run in MLflow: begun or found again, fed with epochs, ended.
 
 run = EpochRun.open(tracked, {Tag.SEARCH: recipe}, tags, content, device)
-run.epoch("search", 0, {"search/loss_train": 1.2})
+with run:
+    run.record("search", 0, {"metrics": {"search/loss_train": 1.2}})
 run.end(run.store.close_run, run.run_id, "FINISHED")
 
 `Run` writes at once, and every number once: MLflow would keep a number that is logged again twice, so it looks what the
@@ -16,7 +17,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
 
 from pcdarts_tune.errors import UserError, WorkFailed
 from pcdarts_tune.home import Where, artifact_root
@@ -78,7 +80,7 @@ class Run:
     def __init__(self, store: MlflowStore, run_id: str, *, fresh: bool = False) -> None:
         self.store, self.run_id, self._fresh = store, run_id, fresh
         self._steps: dict[str, set[int]] = {}
-        self._execution: Mapping[str, str] = {}
+        self._tags: dict[str, str] = {}
 
     def steps(self, metric: str) -> set[int]:
         """The steps that the run has of a metric."""
@@ -97,11 +99,11 @@ class Run:
             self.store.log_epoch(self.run_id, metrics, step, at=at)
             self._steps[mark].add(step)
 
-    def set_execution(self, execution: Mapping[str, str]) -> None:
-        """Tag the run with how its steps are executed, which is known once some were."""
-        if execution != self._execution:
-            self.store.set_tags(self.run_id, execution_tags(execution))
-            self._execution = execution
+    def set_tags(self, tags: Mapping[str, str]) -> None:
+        """Set those tags that were not set to the same before."""
+        if new := {tag: value for tag, value in tags.items() if self._tags.get(tag) != value}:
+            self.store.set_tags(self.run_id, new)
+            self._tags |= new
 
     def doubt(self) -> None:
         """Something was perhaps written without an answer: look what the run has before the next number."""
@@ -142,13 +144,19 @@ class EpochRun:
             parent=tracked.parent,
             content=content,
         )
-        tracked.store.set_tags(run_id, machine(device))
-        return cls(Run(tracked.store, run_id, fresh=fresh))
+        run = Run(tracked.store, run_id, fresh=fresh)
+        run.set_tags(machine(device))
+        return cls(run)
 
-    def epoch(self, stage: str, step: int, metrics: Mapping[str, float]) -> None:
-        """Log an epoch of a stage; one that is known from before is skipped."""
+    def record(self, stage: str, step: int, record: Mapping[str, Any]) -> None:
+        """Log an epoch of a stage, and how and on which machine it was computed where its record says so.
+
+        An epoch that is known from before is skipped.
+        """
         at = int(time.time() * 1000)
-        self.put(lambda: self.run.log(metrics, step, mark=f"{stage}/loss_train", at=at))
+        self.put(lambda: self.run.log(record["metrics"], step, mark=f"{stage}/loss_train", at=at))
+        tags = execution_tags(record["execution"]) if "execution" in record else {}
+        self.put(self.run.set_tags, {**tags, **record.get("machine", {})})
 
     def put(self, write: Callable[..., None], *args: Any) -> None:
         """Have `write` called with these arguments, after what was put in before."""
@@ -168,10 +176,16 @@ class EpochRun:
         if left := self._outbox.close(DELIVERED_WITHIN, waiting):
             raise Undelivered(f"{left} records", self._outbox.last_error)
 
-    def fail(self, error: BaseException) -> None:
-        """End the run as killed or failed, where the store answers."""
-        self.put(self.run.fail, error)
-        self._outbox.close(timeout=10)
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Where the block raises, end the run as killed or failed, if the store answers."""
+        if error is not None:
+            self.put(self.run.fail, error)
+            self._outbox.close(timeout=10)
 
 
 class Undelivered(WorkFailed):

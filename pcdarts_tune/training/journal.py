@@ -1,25 +1,21 @@
-"""Long work that goes on where it stopped: after every epoch its state and all records are written to one checkpoint.
+"""A journal of long work: its records and the state to go on from, kept in one checkpoint.
 
-work = Resumable(training, CheckpointStorage.in_file(folder / "checkpoint"), digest({"space": ..., "seed": 0}), record)
-for entry in work:                  # the epochs that are left
-    ...
-work.history[-1]                    # includes the epochs of the interrupted run
+    journal = Journal(CheckpointStorage.in_file(path))
+    saved = journal.restore()               # None, or what an interrupted run saved; its records are in the journal
+    journal.records.append({"epoch": 0}); journal.save(lambda: {"job": job.state_dict()})
+    journal.flush()
 
-The checkpoint is written whole or not at all, in a thread of its own while the next epoch runs. `Journal` is the part
-without the loop: records that become JSON text once, and a state of any kind beside them.
+A checkpoint is written whole or not at all, in a thread of its own while the work goes on; records become JSON text once.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
-
-from pcdarts_tune.errors import UserError
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pcdarts_tune.core.steps.background import Checkpoints
@@ -126,91 +122,7 @@ class Journal:
             self._checkpoints.flush()
 
 
-class Job(Protocol):
-    """A search or a training of the core: a generator of epochs whose whole state can be taken and put back."""
-
-    def __iter__(self) -> Iterator[Any]: ...
-    def state_dict(self) -> dict[str, Any]: ...
-    def load_state_dict(self, state: dict[str, Any]) -> None: ...
-
-
-class Resumable:
-    """A job with its checkpoint; iterating runs the epochs that are left and gives their records.
-
-    Args:
-        job: computes the epochs.
-        storage: where the checkpoint is kept; None keeps none.
-        recipe: digest of everything that decides the result; a checkpoint of another recipe is refused.
-        record: says what to keep of an epoch, as plain values.
-
-    Raises:
-        UserError: the checkpoint belongs to another recipe or cannot be read.
-    """
-
-    def __init__(
-        self, job: Job, storage: CheckpointStorage | None, recipe: str, record: Callable[[Any], Record]
-    ) -> None:
-        self.job, self.recipe, self.record = job, recipe, record
-        self._storage, self._journal = storage, Journal(storage)
-        self.restore()
-
-    @property
-    def history(self) -> list[Record]:
-        """The records of all epochs so far."""
-        return self._journal.records
-
-    def __iter__(self) -> Iterator[Record]:
-        """Run the epochs that are left; when this ends, however it ends, the last one is in the checkpoint.
-
-        Raises:
-            OSError: an earlier epoch's checkpoint could not be written.
-        """
-        try:
-            for epoch in self.job:
-                self.history.append(self.record(epoch))
-                self._journal.save(lambda: {"recipe": self.recipe, "job": self.job.state_dict()})
-                yield self.history[-1]
-        except BaseException:
-            with suppress(Exception):  # what went wrong first counts
-                self._journal.flush()
-            raise
-        self._journal.flush()
-
-    def restore(self) -> None:
-        """Go on from the checkpoint, where there is one."""
-        if self._storage is None:
-            return
-        name = self._storage.name
-        advice = f"remove {Path(name).name} there to start anew, or choose another place with -o"
-        try:
-            if (saved := self._journal.restore()) is None:
-                return
-            recipe, state = saved["recipe"], saved["job"]
-        except UNREADABLE as error:
-            raise UserError(f"the checkpoint {name} cannot be read: {error}", hint=advice) from error
-        if recipe != self.recipe:
-            raise UserError(
-                f"{name} was left by another recipe, genotype, seed or data set, so this cannot go on from it",
-                hint=advice,
-            )
-        try:
-            self.job.load_state_dict(state)
-        except (LookupError, TypeError, ValueError, RuntimeError, AttributeError) as error:
-            reason = " ".join(str(error).split())[:200]
-            raise UserError(f"the checkpoint {name} does not fit: {reason}", hint=advice) from error
-
-
 def digest(recipe: Mapping[str, Any]) -> str:
     """16 hexadecimal digits of a JSON-able recipe."""
     text = json.dumps(recipe, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def records_left(checkpoint: Path, recipe: str) -> list[Record]:
-    """The records in a checkpoint of that recipe; none where there is no such checkpoint, or it cannot be read."""
-    journal = Journal(CheckpointStorage.in_file(checkpoint))
-    try:
-        saved = journal.restore()
-        return journal.records if saved is not None and saved["recipe"] == recipe else []
-    except UNREADABLE:
-        return []

@@ -12,23 +12,24 @@ training that only takes part in a comparison.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pcdarts_tune.errors import UserError
 from pcdarts_tune.files import read_json, write_json
-from pcdarts_tune.say import Progress, say
+from pcdarts_tune.say import say
 from pcdarts_tune.tracking.run import EpochRun, Run, Tracked
-from pcdarts_tune.training.journal import CheckpointStorage, Resumable, records_left
+from pcdarts_tune.training.epochs import Resumable, follow, records_left
+from pcdarts_tune.training.journal import CheckpointStorage
 from pcdarts_tune.training.model_folder import cost_to_use, write_model
 from pcdarts_tune.training.retraining_run import complete_run, end_run, open_run
-from pcdarts_tune.training.work import STAGE, Retrained, Retraining, epoch_record
+from pcdarts_tune.training.work import STAGE, Retrained, Retraining
 
 if TYPE_CHECKING:
     import torch
 
-    from pcdarts_tune.core.retrain import Training
     from pcdarts_tune.tasks import Workers
 
 
@@ -86,7 +87,7 @@ def retrain(
         if tracked is not None and done.run_id is not None:
             # the checkpoint is there as long as MLflow may lack an epoch
             left = records_left(checkpoint, work.recipe)
-            complete_run(tracked.store, done, [entry["metrics"] for entry in left])
+            complete_run(tracked.store, done, left)
             if left:
                 checkpoint.unlink()
     return read_test(work, done, device=device, tracked=tracked) if test else done
@@ -134,69 +135,40 @@ def _train(
     epochs: Resumable
     if workers is None or not workers.distributed:
         training = work.build(device)
-        epochs = Resumable(training, CheckpointStorage.in_file(checkpoint), work.recipe, epoch_record)
+        epochs = Resumable(training, CheckpointStorage.in_file(checkpoint), work.recipe, STAGE)
     else:
         from pcdarts_tune.training.workers.driver import EpochsByWorkers, idle_training
 
         training = idle_training(work)
-        epochs = EpochsByWorkers(training, checkpoint, work, workers, epoch_record, quiet=quiet)
+        epochs = EpochsByWorkers(training, checkpoint, work, workers, quiet=quiet)
     run = None if tracked is None else open_run(tracked, work, device)
-    try:
-        _run_epochs(work, training, epochs, run, quiet)
+    with run or nullcontext():
+        follow(epochs, run, "retraining", work.space.retrain.epochs, _describe, quiet=quiet)
+        last = epochs.history[-1]
         done = Retrained(
             folder,
             test_accuracy=None,
             test_loss=None,
-            validation_accuracy=epochs.history[-1]["validation_accuracy"],
+            validation_accuracy=last["metrics"].get(f"{STAGE}/acc_held_out"),
             epochs=len(epochs.history),
-            seconds=sum(entry["seconds"] for entry in epochs.history),
+            seconds=sum(record["metrics"][f"{STAGE}/seconds"] for record in epochs.history),
             run_id=None if run is None else run.run_id,
         )
-        came_of = {
-            "execution": _execution(training, epochs.history[-1]),
+        origin = {
+            **origin,
+            # of this process in records of older versions
+            "execution": last.get("execution") or training.execution(),
             "cost": cost_to_use(work, training, device),
         }
-        done = write_model(work, training, done, {**origin, **came_of})
-    except BaseException as error:
-        if run is not None:
-            run.fail(error)
-        raise
+        done = write_model(work, training, done, origin)
     if run is not None:
         run.end(end_run, run.run, done)
     checkpoint.unlink(missing_ok=True)
     return done
 
 
-def _run_epochs(
-    work: Retraining,
-    training: Training,
-    epochs: Resumable,
-    run: EpochRun | None,
-    quiet: bool,
-) -> None:
-    if run is not None:
-        for step, entry in enumerate(epochs.history):
-            run.epoch(STAGE, step, entry["metrics"])
-    machine: dict[str, str] | None = None  # of the workers
-    with Progress(
-        "retraining", work.space.retrain.epochs, start=len(epochs.history), quiet=quiet
-    ) as progress:
-        for entry in epochs:
-            if run is not None:
-                run.epoch(STAGE, len(epochs.history) - 1, entry["metrics"])
-                execution = _execution(training, entry)
-                run.put(run.run.set_execution, execution)
-                if entry.get("machine") != machine:
-                    machine = entry["machine"]
-                    run.store.set_tags(run.run_id, machine)
-            held_out = entry["validation_accuracy"]
-            note = f"training accuracy {entry['train_accuracy']:.4f}"
-            progress.update(
-                len(epochs.history), note if held_out is None else f"held-out accuracy {held_out:.4f}"
-            )
-
-
-def _execution(training: Training, entry: Mapping[str, Any]) -> Mapping[str, str]:
-    """How the steps were executed: here, or by the workers, who say so with every epoch."""
-    came_of: Mapping[str, str] = entry.get("execution") or training.execution()
-    return came_of
+def _describe(metrics: Mapping[str, float]) -> str:
+    held_out = metrics.get(f"{STAGE}/acc_held_out")
+    if held_out is None:
+        return f"training accuracy {metrics[f'{STAGE}/acc_train']:.4f}"
+    return f"held-out accuracy {held_out:.4f}"

@@ -1,7 +1,7 @@
 """A retraining in MLflow: one run, found again when the training goes on, linked to the trial of its genotype.
 
 run = open_run(Tracked(store, "quickstart", "first t03 retraining", tags), work, device)
-run.epoch("retrain", 0, {"retrain/loss_train": 1.2})
+run.record("retrain", 0, {"metrics": {"retrain/loss_train": 1.2}})
 run.end(end_run, run.run, done)
 """
 
@@ -17,11 +17,13 @@ from pcdarts_tune.spaces.naming import short_value
 from pcdarts_tune.tracking.run import EpochRun, Run, Tracked, common_tags, delivering
 from pcdarts_tune.tracking.store import Content
 from pcdarts_tune.tracking.tags import Tag
+from pcdarts_tune.training.work import STAGE
 
 if TYPE_CHECKING:
     import torch
 
     from pcdarts_tune.tracking.store import MlflowStore
+    from pcdarts_tune.training.journal import Record
     from pcdarts_tune.training.work import Retrained, Retraining
 
 
@@ -89,11 +91,11 @@ def _log_cost(run: Run, cost: Mapping[str, Any], step: int) -> None:
     run.store.set_tags(run.run_id, {Tag.LATENCY: str(latency)})
 
 
-def complete_run(store: MlflowStore, done: Retrained, epochs: Sequence[Mapping[str, float]]) -> None:
+def complete_run(store: MlflowStore, done: Retrained, records: Sequence[Record]) -> None:
     """End the run of a retraining that was cut off between the model and the end of its run.
 
     Args:
-        epochs: the metrics of all its epochs, where some may be missing; empty where none are.
+        records: of all its epochs, where some may be missing; empty where none are.
 
     Raises:
         UserError: the run is in another store.
@@ -103,9 +105,9 @@ def complete_run(store: MlflowStore, done: Retrained, epochs: Sequence[Mapping[s
     run = EpochRun(Run(store, done.run_id))
     with delivering():
         ended = _has_ended(run.run, done)
-    if epochs or not ended:
-        for step, metrics in enumerate(epochs):
-            run.epoch("retrain", step, metrics)
+    if records or not ended:
+        for step, record in enumerate(records):
+            run.record(STAGE, step, record)
         run.end(end_run, run.run, done)
 
 

@@ -8,24 +8,24 @@ A search that was interrupted goes on from its checkpoint, in the same MLflow ru
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pcdarts_tune.datasets.load import about_images
-from pcdarts_tune.say import Progress
 from pcdarts_tune.tasks import DEFAULTS, Execution
 from pcdarts_tune.tracking.run import EpochRun, Run, Tracked, Undelivered, common_tags
 from pcdarts_tune.tracking.store import Content
 from pcdarts_tune.tracking.tags import Tag
-from pcdarts_tune.training.journal import CheckpointStorage, Resumable, digest
+from pcdarts_tune.training.epochs import Resumable, follow
+from pcdarts_tune.training.journal import CheckpointStorage, digest
 
 if TYPE_CHECKING:
     import torch
 
-    from pcdarts_tune.core.epochs import SearchEpoch
     from pcdarts_tune.core.genotype import Genotype
-    from pcdarts_tune.core.search import Search
     from pcdarts_tune.datasets import DataSet
     from pcdarts_tune.spaces.space import Space
 
@@ -96,22 +96,18 @@ def search(
 
     job = build_search(work.space, work.images, device=device, seed=work.seed, execution=work.execution)
     storage = None if checkpoint is None else CheckpointStorage.in_file(checkpoint)
-    epochs = Resumable(job, storage, work.recipe, _record)
+    epochs = Resumable(job, storage, work.recipe, "search")
     run = None if tracked is None else _open_run(tracked, work, device)
-    try:
-        _run_epochs(work, job, epochs, run, quiet)
-        last = epochs.history[-1]
-        found = Found(
-            Genotype.from_dict(last["genotype"]),
-            len(epochs.history),
-            sum(entry["seconds"] for entry in epochs.history),
-            last["metrics"],
-            None if run is None else run.run_id,
-        )
-    except BaseException as error:
-        if run is not None:
-            run.fail(error)
-        raise
+    with run or nullcontext():
+        follow(epochs, run, "search", work.space.search.epochs, _describe, quiet=quiet)
+    last = epochs.history[-1]
+    found = Found(
+        Genotype.from_dict(last["genotype"]),
+        len(epochs.history),
+        sum(record["metrics"]["search/seconds"] for record in epochs.history),
+        last["metrics"],
+        None if run is None else run.run_id,
+    )
     if run is not None:
         try:
             run.end(_end_run, run.run, found)
@@ -120,28 +116,9 @@ def search(
     return found
 
 
-def _run_epochs(work: Searching, job: Search, epochs: Resumable, run: EpochRun | None, quiet: bool) -> None:
-    if run is not None:
-        for step, entry in enumerate(epochs.history):
-            run.epoch("search", step, entry["metrics"])
-    total = work.space.search.epochs
-    with Progress("search", total, start=len(epochs.history), quiet=quiet) as progress:
-        for entry in epochs:
-            metrics, execution = entry["metrics"], job.execution()
-            if run is not None:
-                run.epoch("search", len(epochs.history) - 1, metrics)
-                run.put(run.run.set_execution, execution)
-            note = f"supernet accuracy {metrics['search/acc_train']:.3f}, {entry['skips']} skip connections"
-            progress.update(len(epochs.history), note)
-
-
-def _record(epoch: SearchEpoch) -> dict[str, Any]:
-    return {
-        "genotype": epoch.genotype.to_dict(),
-        "metrics": epoch.metrics(),
-        "skips": epoch.skip_connections,
-        "seconds": epoch.seconds,
-    }
+def _describe(metrics: Mapping[str, float]) -> str:
+    skips = int(metrics["arch/skip_connections"])
+    return f"supernet accuracy {metrics['search/acc_train']:.3f}, {skips} skip connections"
 
 
 def _open_run(tracked: Tracked, work: Searching, device: torch.device) -> EpochRun:

@@ -13,15 +13,11 @@ from pcdarts_tune.training.journal import digest
 if TYPE_CHECKING:
     import torch
 
-    from pcdarts_tune.core.epochs import TrainEpoch
     from pcdarts_tune.core.genotype import Genotype
     from pcdarts_tune.core.groups import Team
     from pcdarts_tune.core.retrain import Training
     from pcdarts_tune.datasets import DataSet
     from pcdarts_tune.spaces.space import Space
-
-if TYPE_CHECKING:
-    pass
 
 STAGE = "retrain"
 """Prefix of the metrics in MLflow."""
@@ -104,13 +100,3 @@ class Retrained:
 
     def to_dict(self) -> dict[str, Any]:
         return {"folder": str(self.folder), **self.result()}
-
-
-def epoch_record(epoch: TrainEpoch) -> dict[str, Any]:
-    """What is kept of an epoch."""
-    return {
-        "metrics": epoch.metrics(STAGE),
-        "train_accuracy": epoch.train_accuracy,
-        "validation_accuracy": epoch.valid_accuracy,
-        "seconds": epoch.seconds,
-    }

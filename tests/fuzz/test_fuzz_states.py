@@ -37,7 +37,8 @@ from pcdarts_tune.core.steps.checkpoints import Snapshot, restored
 from pcdarts_tune.errors import UserError
 from pcdarts_tune.models.model import load_model, save_model
 from pcdarts_tune.sweeps.trials.log import TrialLog
-from pcdarts_tune.training.journal import CheckpointStorage, Resumable
+from pcdarts_tune.training.epochs import Resumable
+from pcdarts_tune.training.journal import CheckpointStorage
 
 GENOTYPE = PUBLISHED["PC_DARTS_cifar"]
 SIZES: dict[str, Any] = {
@@ -160,6 +161,9 @@ class Job:
     def __iter__(self) -> Any:
         return iter(())
 
+    def execution(self) -> dict[str, str]:
+        return {}
+
     def state_dict(self) -> dict[str, Any]:
         return {"layer": self.layer.state_dict(), "epoch": self.epoch}
 
@@ -195,7 +199,7 @@ def test_a_damaged_checkpoint_is_refused_and_a_trial_begins_anew(
     file.write_bytes(content)
     with within(20):
         try:
-            work = Resumable(Job(), CheckpointStorage.in_file(file), "r", lambda epoch: {})
+            work = Resumable(Job(), CheckpointStorage.in_file(file), "r", "job")
             assert len(work.history) == 1, "what is taken is whole"
         except UserError as error:
             assert str(file) in str(error)

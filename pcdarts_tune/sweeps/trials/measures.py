@@ -1,6 +1,6 @@
 """What a trial measures besides accuracy: records of its epochs, the machine it runs on, what its genotype costs.
 
-log.add(search_record(epoch, device), search.state_dict)
+log.add(measured_record(epoch, "search", search.execution(), device), search.state_dict)
 params, macs = retraining_cost(space, genotype, images)
 milliseconds = retraining_latency(space, genotype, images, device)
 """
@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
+
+from pcdarts_tune.training.epochs import epoch_record
 
 if TYPE_CHECKING:
     import torch
@@ -22,30 +25,13 @@ if TYPE_CHECKING:
     from pcdarts_tune.spaces.space import Space
 
 
-def search_record(epoch: SearchEpoch, device: torch.device) -> dict[str, Any]:
-    """An epoch of a search as a record (see trainable.py); alphas and betas softmaxed."""
-    names = ("alpha_normal", "alpha_reduce", "beta_normal", "beta_reduce")
-    return {
-        "kind": "epoch",
-        "stage": "search",
-        "epoch": epoch.epoch,
-        "epochs": epoch.epochs,
-        "metrics": {**epoch.metrics(), **system_metrics("search", device)},
-        "genotype": epoch.genotype.to_dict(),
-        "alphas": {name: _rounded(getattr(epoch, name)) for name in names},
-    }
-
-
-def evaluation_record(epoch: TrainEpoch, device: torch.device) -> dict[str, Any]:
-    """An epoch of an evaluation as a record."""
-    return {
-        "kind": "epoch",
-        "stage": "evaluation",
-        "epoch": epoch.epoch,
-        "epochs": epoch.epochs,
-        "accuracy": epoch.valid_accuracy,
-        "metrics": {**epoch.metrics("evaluation"), **system_metrics("evaluation", device)},
-    }
+def measured_record(
+    epoch: SearchEpoch | TrainEpoch, stage: str, execution: Mapping[str, str], device: torch.device
+) -> dict[str, Any]:
+    """`epoch_record`, with what the epoch took of the machine among its metrics."""
+    record = epoch_record(epoch, stage, execution)
+    record["metrics"] |= system_metrics(stage, device)
+    return record
 
 
 def retraining_cost(space: Space, genotype: Genotype, images: DataSet) -> tuple[int, int]:
@@ -114,10 +100,3 @@ class _CpuMeter:
 
 
 _CPU = _CpuMeter()
-
-
-def _rounded(values: Any) -> Any:
-    """Five digits are enough to draw, and a fifth of the text."""
-    if values is None:
-        return None
-    return [_rounded(value) if isinstance(value, tuple | list) else round(value, 5) for value in values]

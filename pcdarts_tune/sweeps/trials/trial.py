@@ -197,7 +197,7 @@ def derive(
 ) -> tuple[Genotype, dict[str, Any]]:
     """Search (what is left of it) and derive: the genotype, and the record that says so."""
     from pcdarts_tune.core.genotype import Genotype
-    from pcdarts_tune.sweeps.trials.measures import retraining_cost, retraining_latency, search_record
+    from pcdarts_tune.sweeps.trials.measures import measured_record, retraining_cost, retraining_latency
     from pcdarts_tune.sweeps.trials.pruning import collapse_reason, judge_derived
     from pcdarts_tune.training.build import build_search
 
@@ -209,7 +209,8 @@ def derive(
         epochs = iter(search)
         collapsed = collapse_reason(space, log.history)
         while collapsed is None and (epoch := next(epochs, None)) is not None:
-            log.add(search_record(epoch, device) | {"execution": search.execution()}, search.state_dict)
+            record = measured_record(epoch, "search", search.execution(), device)
+            log.add(record, search.state_dict)
             collapsed = collapse_reason(space, log.history)
         genotype = search.supernet.genotype()
         params, macs = retraining_cost(space, genotype, data)
@@ -241,7 +242,7 @@ def evaluate(
 ) -> dict[str, Any]:
     """Train the derived network from scratch: its accuracy on the held-out images after the last epoch, or `stopped`: why it
     ended at a rung."""
-    from pcdarts_tune.sweeps.trials.measures import evaluation_record
+    from pcdarts_tune.sweeps.trials.measures import measured_record
     from pcdarts_tune.sweeps.trials.pruning import reached_rung
     from pcdarts_tune.training.build import build_evaluation
 
@@ -252,7 +253,7 @@ def evaluate(
     if log.part is not None:
         training.load_state_dict(log.part)
     for epoch in training:
-        record = evaluation_record(epoch, device) | {"execution": training.execution()}
+        record = measured_record(epoch, "evaluation", training.execution(), device)
         log.add({**record, **reached_rung(space, found, record)}, training.state_dict)
         if log.stop is not None:
             return {"stopped": log.stop, "metrics": log.last("evaluation")}

@@ -1,6 +1,6 @@
 """A retraining computed by Ray Train's workers, followed from here as if it ran here.
 
-    epochs = EpochsByWorkers(training, checkpoint, work, Workers(2), epoch_record)
+    epochs = EpochsByWorkers(training, checkpoint, work, Workers(2))
     for entry in epochs:            # the epochs that are left, as they are reported
         ...
     training.network                # trained: what the workers left in the checkpoint
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -22,12 +22,12 @@ from pcdarts_tune.cluster.resources import Cluster, Share, cluster, share_resour
 from pcdarts_tune.errors import UserError, WorkFailed
 from pcdarts_tune.say import say
 from pcdarts_tune.tasks import DEFAULTS, Workers
-from pcdarts_tune.training.journal import CheckpointStorage, Resumable
+from pcdarts_tune.training.epochs import Resumable
+from pcdarts_tune.training.journal import CheckpointStorage
 from pcdarts_tune.training.workers.coordinator import start_coordinator
 from pcdarts_tune.training.workers.worker import Task, train_worker
 
 if TYPE_CHECKING:
-    from pcdarts_tune.core.epochs import TrainEpoch
     from pcdarts_tune.core.retrain import Training
     from pcdarts_tune.training.work import Retraining
 
@@ -53,11 +53,10 @@ class EpochsByWorkers(Resumable):
         checkpoint: Path,
         work: Retraining,
         workers: Workers,
-        record: Callable[[TrainEpoch], dict[str, Any]],
         *,
         quiet: bool = False,
     ) -> None:
-        super().__init__(job, CheckpointStorage.in_file(checkpoint), work.recipe, record)
+        super().__init__(job, CheckpointStorage.in_file(checkpoint), work.recipe, "retrain")
         self.work, self.workers, self.quiet = work, workers, quiet
         self.checkpoint = checkpoint
 

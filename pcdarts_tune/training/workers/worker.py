@@ -13,13 +13,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from pcdarts_tune.training.journal import CheckpointStorage, Resumable
+from pcdarts_tune.training.epochs import Resumable
+from pcdarts_tune.training.journal import CheckpointStorage
 from pcdarts_tune.training.workers.coordinator import final_error
 
 if TYPE_CHECKING:
     import torch
 
-    from pcdarts_tune.core.epochs import TrainEpoch
     from pcdarts_tune.core.groups import Team
     from pcdarts_tune.core.images.data import Batches
     from pcdarts_tune.training.work import Retraining
@@ -69,7 +69,6 @@ def _train(task: Task) -> None:
     from pcdarts_tune.core.groups import Team
     from pcdarts_tune.machine import set_threads
     from pcdarts_tune.tracking.provenance import machine
-    from pcdarts_tune.training.work import epoch_record
 
     set_threads(task.threads)
     device = get_device()
@@ -79,12 +78,13 @@ def _train(task: Task) -> None:
     team = Team(context.get_world_rank(), context.get_world_size())
     logging.getLogger("pcdarts_tune.core.images.stream").addHandler(_Notes(task.coordinator))
     training = replace(task.work, images=unpack(ray.get(task.images))).build(device, team)
-    known: dict[str, Any] = {"machine": machine(device)}
-
-    def record(epoch: TrainEpoch) -> dict[str, Any]:
-        return {**epoch_record(epoch), **known, "execution": training.execution()}
-
-    epochs = Resumable(training, _checkpoint(task.coordinator, team, device), task.work.recipe, record)
+    epochs = Resumable(
+        training,
+        _checkpoint(task.coordinator, team, device),
+        task.work.recipe,
+        "retrain",
+        {"machine": machine(device)},
+    )
     for entry in epochs:
         if team.rank == 0:
             task.coordinator.post.remote("epoch", (len(epochs.history) - 1, entry))
