@@ -99,11 +99,13 @@ class EvaluationProbe:
         device: torch.device,
         execution: Execution = DEFAULTS,
     ) -> None:
-        from pcdarts_tune.training.build import build_evaluation
+        from pcdarts_tune.training.build import build_training
 
         self.device = device
         self._before = allocated(device)
-        self.training = build_evaluation(space, genotype, images, device=device, seed=0, execution=execution)
+        self.training = build_training(
+            space, genotype, images, device=device, seed=0, stage="evaluation", execution=execution
+        )
         self.largest = len(self.training.train)
         self.precision, self.graphs = self.training.precision, self.training.graphs
 

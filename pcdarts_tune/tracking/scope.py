@@ -5,10 +5,18 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-_QUIET = {"MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false", "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true"}
+_QUIET = {
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    # else a model that is logged takes uv.lock and pyproject.toml of whatever folder is current
+    "MLFLOW_UV_AUTO_DETECT": "false",
+}
+_AT_ONCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "30", **_QUIET}
+_lock, _inside = threading.Lock(), 0
+_before: dict[str, str | None] = {}
 
 
 @contextmanager
@@ -17,28 +25,29 @@ def pointed_at(tracking_uri: str) -> Iterator[None]:
     import mlflow
 
     before = mlflow.get_tracking_uri(), mlflow.get_registry_uri()
-    with _environment("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"):
-        mlflow.set_tracking_uri(tracking_uri)
-        mlflow.set_registry_uri(tracking_uri)
-        try:
-            yield
-        finally:
-            mlflow.set_tracking_uri(before[0])
-            mlflow.set_registry_uri(before[1])
+    environment = {name: os.environ.get(name) for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")}
+    mlflow.set_tracking_uri(tracking_uri)
+    mlflow.set_registry_uri(tracking_uri)
+    try:
+        yield
+    finally:
+        mlflow.set_tracking_uri(before[0])
+        mlflow.set_registry_uri(before[1])
+        _set_environment(environment)
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """MLflow's notes on pip, schemas and downloads are not for the person who promotes, nor its addresses on stdout."""
+    """Keep MLflow's notes on pip, schemas and downloads from the person who promotes, and its addresses from stdout."""
     logger = logging.getLogger("mlflow")
     level = logger.level
     logger.setLevel(logging.ERROR)
-    with _environment(*_QUIET):
-        os.environ.update(_QUIET)
-        try:
-            yield
-        finally:
-            logger.setLevel(level)
+    before = _set_environment(_QUIET)
+    try:
+        yield
+    finally:
+        _set_environment(before)
+        logger.setLevel(level)
 
 
 @contextmanager
@@ -48,8 +57,7 @@ def answering_at_once() -> Iterator[None]:
     global _inside, _before
     with _lock:
         if not _inside:
-            _before = {name: os.environ.get(name) for name in _AT_ONCE}
-            os.environ.update(_AT_ONCE)
+            _before = _set_environment(_AT_ONCE)
         _inside += 1
     try:
         yield
@@ -57,27 +65,15 @@ def answering_at_once() -> Iterator[None]:
         with _lock:
             _inside -= 1
             if not _inside:
-                _put_back(_before)
+                _set_environment(_before)
 
 
-_AT_ONCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "30", **_QUIET}
-_lock, _inside = threading.Lock(), 0
-_before: dict[str, str | None] = {}
-
-
-@contextmanager
-def _environment(*names: str) -> Iterator[None]:
-    """Put these variables back as they were."""
-    before = {name: os.environ.get(name) for name in names}
-    try:
-        yield
-    finally:
-        _put_back(before)
-
-
-def _put_back(before: dict[str, str | None]) -> None:
-    for name, value in before.items():
+def _set_environment(values: Mapping[str, str | None]) -> dict[str, str | None]:
+    """Set variables, or remove those of None; their values before."""
+    before = {name: os.environ.get(name) for name in values}
+    for name, value in values.items():
         if value is None:
             os.environ.pop(name, None)
         else:
             os.environ[name] = value
+    return before

@@ -15,21 +15,26 @@ import io
 import logging
 import math
 import os
+import re
 import socket
 import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from pcdarts_tune.addresses import check_uri as check_uri
-from pcdarts_tune.addresses import engine_url, is_database, is_postgresql, keep_secret, masked
-from pcdarts_tune.addresses import has_secret as has_secret
-from pcdarts_tune.addresses import without_secret as without_secret
+from pcdarts_tune.addresses import (
+    engine_url,
+    is_database,
+    is_postgresql,
+    keep_secret,
+    masked,
+    without_secret,
+)
 from pcdarts_tune.errors import UserError
 
 if TYPE_CHECKING:
@@ -45,33 +50,24 @@ def make_database(uri: str) -> None:
     path = Path(uri.removeprefix("sqlite:///").partition("?")[0])
     if not uri.startswith("sqlite:////") or path.exists() or not path.parent.is_dir():
         return
+    import fcntl
+
     from mlflow import MlflowClient
 
     # a name of its own: MLflow remembers the addresses that a process has used
     made = path.with_name(f".{path.name}.{uuid.uuid4().hex}.new")
-    with _alone(path.parent):
-        if path.exists():
-            return
-        for leftover in path.parent.glob(f".{path.name}.*.new*"):
-            leftover.unlink(missing_ok=True)
-        MlflowClient(f"sqlite:///{made}", f"sqlite:///{made}")
-        os.replace(made, path)
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """One process at a time, as far as the file system has locks; a killed one holds nobody up."""
-    import fcntl
-
-    handle = os.open(folder, os.O_RDONLY)
+    folder = os.open(path.parent, os.O_RDONLY)
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        except OSError:
-            pass
-        yield
+        # one process at a time, where the file system has locks; a killed one holds nobody up
+        with suppress(OSError):
+            fcntl.flock(folder, fcntl.LOCK_EX)
+        if not path.exists():
+            for leftover in path.parent.glob(f".{path.name}.*.new*"):
+                leftover.unlink(missing_ok=True)
+            MlflowClient(f"sqlite:///{made}", f"sqlite:///{made}")
+            os.replace(made, path)
     finally:
-        os.close(handle)
+        os.close(folder)
 
 
 OBJECTIVE = "objective"
@@ -126,13 +122,13 @@ class MlflowStore:
     def experiment(self, name: str) -> str:
         """The id of the experiment called `name`, which is made when there is none."""
         if name not in self._experiments:
-            found = self.client.get_experiment_by_name(name)
-            if found is not None and found.lifecycle_stage == "deleted":
-                self.client.restore_experiment(found.experiment_id)
-            location = self._artifacts.as_uri() if self._artifacts and is_database(self.uri) else None
-            self._experiments[name] = (
-                found.experiment_id if found is not None else self.client.create_experiment(name, location)
-            )
+            if (found := self.client.get_experiment_by_name(name)) is None:
+                location = self._artifacts.as_uri() if self._artifacts and is_database(self.uri) else None
+                self._experiments[name] = self.client.create_experiment(name, location)
+            else:
+                if found.lifecycle_stage == "deleted":
+                    self.client.restore_experiment(found.experiment_id)
+                self._experiments[name] = found.experiment_id
         return self._experiments[name]
 
     def open_run(
@@ -263,11 +259,9 @@ def require_answer(uri: str) -> None:
     parts = urlsplit(uri)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         return
+    port = parts.port or (443 if parts.scheme == "https" else 80)
     try:
-        with socket.create_connection(
-            (parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)), 5
-        ):
-            pass
+        socket.create_connection((parts.hostname, port), 5).close()
     except OSError as error:
         raise NoAnswer(
             f"no MLflow server answers at {without_secret(uri)}: {error.strerror or error}",
@@ -300,10 +294,7 @@ def _require_database(uri: str) -> None:
         engine.connect().close()
     except SQLAlchemyError as error:
         said = " ".join(str(getattr(error, "orig", None) or error).split())[:300]
-        away = any(
-            sign in said.lower()
-            for sign in ("refused", "timeout", "timed out", "could not translate", "starting up")
-        )
+        away = re.search("refused|timeout|timed out|could not translate|starting up", said.lower())
         raise (NoAnswer if away else UserError)(
             f"MLflow's store {without_secret(uri)} cannot be opened: {masked(said)}",
             hint="the password goes into --tracking-uri or PCDARTS_TUNE_TRACKING_URI, or where libpq looks "

@@ -1,14 +1,13 @@
 """From a search space and a data set to the core's search and trainings: the only place that unpacks configuration.
 
 search = build_search(space, images, device=default_device(), seed=0)
-training = build_evaluation(space, genotype, images, device=default_device(), seed=0)
 training = build_training(space, genotype, images, device=default_device(), seed=0)
 test = build_test(space, images, device=default_device())
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -37,37 +36,15 @@ def build_search(
         supernet = Supernet(
             **space.supernet.model_dump(), num_classes=images.num_classes, in_channels=images.in_channels
         ).to(device)
-    values = config.model_dump(exclude={"augment"})
     return Search(
         supernet,
         _part(images, splits.weights, config, device, augment=True),
         _part(images, splits.alphas, config, device, augment=True),
-        **values,
+        **config.model_dump(exclude={"augment"}),
         seed=seed,
         validate=_part(images, splits.held_out, config, device) if len(splits.held_out) else None,
         **execution.arguments(),
     )
-
-
-def build_evaluation(
-    space: Space,
-    genotype: Genotype,
-    images: DataSet,
-    *,
-    device: torch.device,
-    seed: int,
-    execution: Execution = DEFAULTS,
-) -> Training:
-    """The short training that scores a genotype: on both halves, validated on the held-out part."""
-    splits = split_dataset(images, space.data)
-    if not len(splits.held_out):
-        raise UserError(
-            f"the space {space.name!r} holds no images out (data.split: published), so a trial cannot be scored",
-            hint="use it with `search` and `retrain`, or set data.split=tuning for a sweep",
-        )
-    rows = torch.cat([splits.weights, splits.alphas]).sort().values
-    recipe, held_out = space.evaluation, splits.held_out
-    return _training("evaluation", recipe, genotype, images, rows, held_out, device, seed, execution)
 
 
 def build_training(
@@ -77,24 +54,47 @@ def build_training(
     *,
     device: torch.device,
     seed: int,
+    stage: Literal["retrain", "evaluation"] = "retrain",
     execution: Execution = DEFAULTS,
     initial: Initial | None = None,
     **divided: Any,
 ) -> Training:
-    """The full training of a genotype, from scratch or from a trained network.
-
-    With split "tuning" the held-out part gives the curve; with "published" every training image trains.
+    """The training of a genotype with one of the space's recipes, validated on the held-out part where there is one.
 
     Args:
+        stage: `evaluation` is the short training that scores a genotype, on both halves; `retrain` the full one, on every
+            training image that is not held out.
+        initial: a trained network to begin with.
         divided: `groups` and `team` of a training that is divided, see core/groups.py.
+
+    Raises:
+        UserError: images that the network cannot take, or an evaluation without held-out images.
     """
-    held_out = split_dataset(images, space.data).held_out
-    training_rows = torch.ones(len(images.train_labels), dtype=torch.bool)
-    training_rows[held_out] = False
-    rows = training_rows.nonzero()[:, 0]
-    recipe = space.retrain
-    return _training(
-        "retrain", recipe, genotype, images, rows, held_out, device, seed, execution, initial, **divided
+    splits, recipe = split_dataset(images, space.data), getattr(space, stage)
+    if stage == "evaluation":
+        if not len(splits.held_out):
+            raise UserError(
+                f"the space {space.name!r} holds no images out (data.split: published), so a trial cannot be scored",
+                hint="use it with `search` and `retrain`, or set data.split=tuning for a sweep",
+            )
+        rows = torch.cat([splits.weights, splits.alphas]).sort().values
+    else:
+        trains = torch.ones(len(images.train_labels), dtype=torch.bool)
+        trains[splits.held_out] = False
+        rows = trains.nonzero()[:, 0]
+    check_image_size(recipe.stem, images, stage)
+    with seeded(device, seed, "network"):
+        network = EvaluationNetwork(genotype, **network_arguments(recipe, images)).to(device)
+    if initial is not None:
+        initial.load_into(network)
+    return Training(
+        network,
+        _part(images, rows, recipe, device, augment=True),
+        _part(images, splits.held_out, recipe, device) if len(splits.held_out) else None,
+        **recipe.model_dump(exclude={"augment", *_NETWORK}),
+        seed=seed,
+        **execution.arguments(),
+        **divided,
     )
 
 
@@ -110,16 +110,13 @@ def build_test(space: Space, images: DataSet, *, device: torch.device) -> Batche
     )
 
 
+_NETWORK = ("channels", "layers", "stem", "auxiliary")
+
+
 def network_arguments(recipe: TrainConfig, images: DataSet) -> dict[str, Any]:
     """The arguments, but the genotype, that `EvaluationNetwork` takes for a recipe and a data set."""
-    return {
-        "channels": recipe.channels,
-        "layers": recipe.layers,
-        "num_classes": images.num_classes,
-        "stem": recipe.stem,
-        "auxiliary": recipe.auxiliary,
-        "in_channels": images.in_channels,
-    }
+    sizes = {name: getattr(recipe, name) for name in _NETWORK}
+    return {**sizes, "num_classes": images.num_classes, "in_channels": images.in_channels}
 
 
 def check_image_size(stem: str, images: DataSet, section: str) -> None:
@@ -132,36 +129,6 @@ def check_image_size(stem: str, images: DataSet, section: str) -> None:
             f"{section}.stem {stem!r} needs image sides divisible by {multiple}; {images.name} has {height}x{width}",
             hint=f"resize the images: --set data.image_size={near}",
         )
-
-
-def _training(
-    section: str,
-    recipe: TrainConfig,
-    genotype: Genotype,
-    images: DataSet,
-    rows: torch.Tensor,
-    held_out: torch.Tensor,
-    device: torch.device,
-    seed: int,
-    execution: Execution,
-    initial: Initial | None = None,
-    **divided: Any,
-) -> Training:
-    check_image_size(recipe.stem, images, section)
-    with seeded(device, seed, "network"):
-        network = EvaluationNetwork(genotype, **network_arguments(recipe, images)).to(device)
-    if initial is not None:
-        initial.load_into(network)
-    values = recipe.model_dump(exclude={"augment", "channels", "layers", "stem", "auxiliary"})
-    return Training(
-        network,
-        _part(images, rows, recipe, device, augment=True),
-        _part(images, held_out, recipe, device) if len(held_out) else None,
-        **values,
-        seed=seed,
-        **execution.arguments(),
-        **divided,
-    )
 
 
 def _part(

@@ -156,6 +156,18 @@ def registered(folder: Path, store: str, name: str) -> tuple[str, mlflow.MlflowC
     return run_id, client
 
 
+def test_a_logged_model_takes_no_lock_file_of_the_current_folder(
+    folder: Path, store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "uv.lock").write_text('version = 1\nrequires-python = ">=3.11"\n')
+    (tmp_path / "pyproject.toml").write_text('[project]\nname = "other"\nversion = "1"\n')
+    monkeypatch.chdir(tmp_path)
+    registered(folder, store, "locked")
+    logged = fetch_model("locked", tracking_uri=store).parents[1]
+    assert (logged / "MLmodel").is_file()
+    assert not {"uv.lock", "pyproject.toml"} & {path.name for path in logged.iterdir()}
+
+
 # an environment without pcdarts-tune, but for the copy that comes with a model
 HIDING = """
 import importlib.machinery, sys

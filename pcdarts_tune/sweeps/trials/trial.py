@@ -244,12 +244,14 @@ def evaluate(
     ended at a rung."""
     from pcdarts_tune.sweeps.trials.measures import measured_record
     from pcdarts_tune.sweeps.trials.pruning import reached_rung
-    from pcdarts_tune.training.build import build_evaluation
+    from pcdarts_tune.training.build import build_training
 
     if log.stop is not None:
         return {"stopped": log.stop, "metrics": log.last("evaluation")}
 
-    training = build_evaluation(space, genotype, data, device=device, seed=seed, execution=execution)
+    training = build_training(
+        space, genotype, data, device=device, seed=seed, stage="evaluation", execution=execution
+    )
     if log.part is not None:
         training.load_state_dict(log.part)
     for epoch in training:
