@@ -1,6 +1,6 @@
 """Where composing depthwise and pointwise convolution into one dense convolution gains: what stacked.COMPOSE_UP_TO rests on.
 
-    uv run python benchmarks/core/compose.py                 # or PYTHONPATH=. python benchmarks/core/compose.py
+    python benchmarks/core/compose.py                 # or PYTHONPATH=. python benchmarks/core/compose.py
 
 Forward and backward of the first stage of a separable convolution for the 8 edges that leave a cell's two inputs, in turn in
 one process; the ratio is separate over composed, median of the pairs, so above 1 composing is faster.

@@ -1,6 +1,6 @@
 """CIFAR-10 as one file that benchmarks/core/gpu.py reads with PyTorch and torchvision alone.
 
-    uv run python benchmarks/core/prepare_cifar.py cifar10.pt.gz cifar10-train.parquet cifar10-test.parquet
+    python benchmarks/core/prepare_cifar.py cifar10.pt.gz cifar10-train.parquet cifar10-test.parquet
 
 The images stay the JPEG or PNG files that the parquet files hold (20 MB instead of 184), one after the other, compressed:
 

@@ -1,6 +1,6 @@
 """When the collapse rule would have ended 210 real DARTS searches, for several thresholds.
 
-    uv run python benchmarks/search/collapse_replay.py robustdarts_epochs.csv.gz -o benchmarks/results/collapse-replay.json
+    python benchmarks/search/collapse_replay.py robustdarts_epochs.csv.gz -o benchmarks/results/collapse-replay.json
 
 The searches are those of RobustDARTS (Zela et al., ICLR 2020; automl/RobustDARTS, Apache-2.0), spaces S1 and S3, on CIFAR-10
 and SVHN, with five strengths of drop path and seven weight decays. The replay says when the rule fires and whether the search

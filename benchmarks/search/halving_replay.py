@@ -1,6 +1,6 @@
 """What successive halving loses, replayed on the 15,625 cells of NAS-Bench-201 with the product's own rule.
 
-    uv run python benchmarks/search/halving_replay.py nasbench201.csv.gz -o benchmarks/results/halving-replay.json
+    python benchmarks/search/halving_replay.py nasbench201.csv.gz -o benchmarks/results/halving-replay.json
 
 Each replay draws cells at random and lets them come to one rung in a random order (sweeping/halving.py decides, as a sweep
 does, knowing only those before). At the rung stands the 12-epoch accuracy; a cell that goes on has its 200-epoch accuracy, a

@@ -1,6 +1,6 @@
 """How long a person waits for a sweep's leaderboard and report.
 
-    python benchmarks/search/listing.py --trials 200 -o benchmarks/results/cpu-listing-200.json
+    PYTHONPATH=tests python benchmarks/search/listing.py --trials 200 -o benchmarks/results/cpu-listing-200.json
 
 Makes a sweep from recorded values (no Ray, no training: lookup.py's table, through the study as a driver would) and
 times the commands as processes, start of Python included.

@@ -1,7 +1,7 @@
 """What a sweep costs beside its training: standing still, waiting for a place, starting, the driver's work.
 
-    uv run python benchmarks/search/overhead.py                # or PYTHONPATH=. python benchmarks/search/overhead.py
-    python benchmarks/search/overhead.py --trials 4 --growth 4 16 --out /tmp/overhead.json
+    PYTHONPATH=tests python benchmarks/search/overhead.py
+    PYTHONPATH=tests python benchmarks/search/overhead.py --trials 4 --growth 4 16 --out /tmp/overhead.json
 
 Four parts, each in a process of its own: a real sweep of quickstart by the command line; sweeps of lookups (lookup.py),
 which show how the cost grows with the number of trials; and how long copying a state takes for networks of several

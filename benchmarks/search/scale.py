@@ -1,6 +1,6 @@
 """A thousand trials through the whole machinery, looked up instead of trained: does a trial cost more the more there are?
 
-    python benchmarks/search/scale.py --trials 1000 --table darts_surrogate_1218.csv.gz
+    PYTHONPATH=tests python benchmarks/search/scale.py --trials 1000 --table darts_surrogate_1218.csv.gz
 
 For every hundred trials, and per trial: wall time, and processor time of the driver's main thread, both without what the
 sampler takes (its own column); processor time of the thread that writes to MLflow; memory of the driver; how many trials
@@ -213,7 +213,7 @@ def _main() -> None:
         if profile is not None:
             profile.disable()
             profile.dump_stats(given.profile)
-    command = "python benchmarks/search/scale.py " + " ".join(
+    command = "PYTHONPATH=tests python benchmarks/search/scale.py " + " ".join(
         Path(part).name if part.startswith("/") else part for part in sys.argv[1:]
     )
     write(given.output, {"command": command, **result})

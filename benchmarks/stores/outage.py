@@ -1,7 +1,7 @@
 """Outages: a real sweep whose MLflow server goes away, or whose disk fills up; then what is missing, record by record.
 
-    python benchmarks/stores/outage.py mlflow --seconds 60         # stopped, frozen, gone at the end, driver killed meanwhile
-    python benchmarks/stores/outage.py disk --times 5              # a tmpfs as home, filled at random moments (needs root)
+    PYTHONPATH=tests python benchmarks/stores/outage.py mlflow --seconds 60   # stopped, frozen, gone at the end, driver killed
+    PYTHONPATH=tests python benchmarks/stores/outage.py disk --times 5   # a tmpfs as home, filled at random moments (root)
 
 Each writes benchmarks/results/outage-….json and exits 1 where anything is missing, doubled or half-written. The test suite
 runs short ones (tests/whole/test_stores_….py).
@@ -295,7 +295,7 @@ def _main() -> None:
     write(
         path,
         {
-            "command": "python benchmarks/stores/outage.py "
+            "command": "PYTHONPATH=tests python benchmarks/stores/outage.py "
             + " ".join(Path(part).name if part.startswith("/") else part for part in sys.argv[1:]),
             **result,
         },

@@ -1,8 +1,8 @@
 """Soaks: real sweeps whose parts are killed again and again, and the counts of what was lost or doubled by it.
 
-    python benchmarks/stores/soak.py driver --kills 20             # kill -9 of the driver, resumed each time
-    python benchmarks/stores/soak.py process --kills 10            # of the process that trains
-    python benchmarks/stores/soak.py node --kills 10               # of a node of a cluster
+    PYTHONPATH=tests python benchmarks/stores/soak.py driver --kills 20             # kill -9 of the driver, resumed each time
+    PYTHONPATH=tests python benchmarks/stores/soak.py process --kills 10            # of the process that trains
+    PYTHONPATH=tests python benchmarks/stores/soak.py node --kills 10               # of a node of a cluster
 
 Each writes benchmarks/results/soak-….json and exits 1 where anything was lost, doubled or different. The test suite runs
 short ones of the same code (tests/whole/test_soak_….py).
@@ -36,7 +36,7 @@ def _run(name: str, folder: Path | None, output: Path | None, soak: Callable[[Pa
             result = soak(Path(made))
     else:
         result = soak(folder.absolute())
-    command = "python benchmarks/stores/soak.py " + " ".join(sys.argv[1:])
+    command = "PYTHONPATH=tests python benchmarks/stores/soak.py " + " ".join(sys.argv[1:])
     result = {"command": command, "minutes": round((time.monotonic() - begun) / 60, 1), **result}
     path = output or RESULTS / f"soak-{name}.json"
     write(path, result)

@@ -4,7 +4,7 @@
     sweep = lookup_sweep(Path("home"), 200)         # runs 200 trials, or goes on with the sweep until it has 200
     sweep.records()
 
-    python benchmarks/lookup.py --home /tmp/home --trials 200 --table darts_surrogate_1218.csv.gz
+    python tests/support/lookup.py --home /tmp/home --trials 200 --table darts_surrogate_1218.csv.gz
 
 The table is NASLib's 1,218 DARTS genotypes with the accuracy that NAS-Bench-301's surrogate gives them, or, where
 that file is not at hand, as many genotypes drawn with a seed and scored by a formula. Hyperparameters choose the

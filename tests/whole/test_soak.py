@@ -1,6 +1,6 @@
 """Short soaks: real sweeps whose drivers, processes and nodes are killed; nothing may be lost, doubled or different.
 
-The long ones are `python benchmarks/stores/soak.py driver|process|node`, which share this code; see docs/sweeps.md.
+The long ones are `benchmarks/stores/soak.py driver|process|node`, which share this code; see docs/sweeps.md.
 """
 
 from __future__ import annotations
