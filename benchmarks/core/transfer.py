@@ -21,7 +21,6 @@ import torch
 
 from pcdarts_tune.core.genotype import PUBLISHED
 from pcdarts_tune.datasets import DataSet, load_dataset
-from pcdarts_tune.home import Where
 from pcdarts_tune.machine import set_threads
 from pcdarts_tune.spaces.load import load_space
 from pcdarts_tune.spaces.settings import override
@@ -79,7 +78,7 @@ def main() -> None:
             for way, (rate, freeze) in WAYS.items():
                 initial = None
                 if freeze is not None:
-                    initial, _ = Initial.find(str(place / "base"), Where(place), freeze=freeze)
+                    initial, _ = Initial.read(place / "base", "base", freeze=freeze)
                 own = override(space, [*FEW, rate])
                 work = Retraining(own, genotype, new, seed, initial=initial)
                 done = retrain(work, place / work.recipe, device=device, quiet=True)

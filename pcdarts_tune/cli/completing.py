@@ -9,9 +9,7 @@ folders, and from MLflow's SQLite file read directly (a server's models are not 
 from __future__ import annotations
 
 import os
-import sqlite3
 from collections.abc import Iterable
-from contextlib import closing
 from pathlib import Path
 
 import click
@@ -70,29 +68,12 @@ def settings(ctx: click.Context, param: click.Parameter, incomplete: str) -> Ite
 
 
 def _models(home: Path, incomplete: str) -> Items:
-    names = _rows(home, "SELECT name FROM registered_models ORDER BY name")
+    from pcdarts_tune.tracking.lookup import registered_models
+
+    models = registered_models(home)
     name = incomplete.partition("@")[0].partition("/")[0]
-    if (name,) not in names:
-        return _matching((found for (found,) in names), incomplete)
-    aliases = _rows(home, "SELECT alias FROM registered_model_aliases WHERE name = ?", name)
-    versions = _rows(home, "SELECT version FROM model_versions WHERE name = ? ORDER BY version", name)
-    exact = [
-        name,
-        *(f"{name}@{alias}" for (alias,) in aliases),
-        *(f"{name}/{number}" for (number,) in versions),
-    ]
-    return _matching([*(found for (found,) in names if found != name), *exact], incomplete)
-
-
-def _rows(home: Path, query: str, *values: str) -> list[tuple[str, ...]]:
-    """Rows of MLflow's database; none where it is not there or not as expected."""
-    try:
-        with closing(
-            sqlite3.connect(f"file:{home / 'mlflow.db'}?mode=ro", uri=True, timeout=0.2)
-        ) as database:
-            return list(database.execute(query, values))
-    except sqlite3.Error:
-        return []
+    others = [found for found in models if found != name]
+    return _matching([*others, name, *models[name]] if name in models else others, incomplete)
 
 
 def _published() -> Iterable[str]:

@@ -27,7 +27,7 @@ from pcdarts_tune.spaces.values import label
 if TYPE_CHECKING:
     from pcdarts_tune.lineage.describe import Subject
     from pcdarts_tune.lineage.differences import Differences, Pair
-    from pcdarts_tune.lineage.facts import Link
+    from pcdarts_tune.lineage.links import Link
 
 MOST_LINKS = 12
 """Shown of what came of a run; the rest is counted."""
@@ -52,7 +52,7 @@ def print_subject(subject: Subject, home_flag: str) -> None:
     links = [_link(link) for link in subject.became]
     more = [f"... and {len(links) - MOST_LINKS} more (--json has all)"] if len(links) > MOST_LINKS else []
     _section("what came of it", links[:MOST_LINKS] + more)
-    _section("go on", [f"{command}{home_flag}" for command in subject.commands])
+    _section("go on", [f"{command}{home_flag}" for command in subject.next])
 
 
 def _value(value: Any) -> str:

@@ -1,7 +1,7 @@
 """Run a trial, a search or a retraining again from what was recorded of it, and say whether it comes out the same.
 
-    done = reproduce(named, Conditions(where, device="auto"), quiet=False)
-    done.verdict.equal          # bit for bit: every number of every epoch, the genotype, the weights
+    done = reproduce(Original.read(Finder(where).find("first:3")))
+    done.agreement.equal        # bit for bit: every number of every epoch, the genotype, the weights
 
 The reproduction is a run of its own, tagged `pcdarts.reproduces`; nothing of the original is touched, and the test split is
 not read. On a CPU with the same versions and as many threads it comes out equal. One that was interrupted goes on.
@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Any
 
 from pcdarts_tune.errors import UserError
 from pcdarts_tune.files import read_json, write_json
-from pcdarts_tune.home import Where, artifact_root
-from pcdarts_tune.lineage.recorded import Recorded
-from pcdarts_tune.lineage.verdict import Outcome, Verdict, judge
-from pcdarts_tune.say import say
-from pcdarts_tune.tasks import Execution
+from pcdarts_tune.home import artifact_root
+from pcdarts_tune.lineage.agreement import Agreement, Rerun, compare
+from pcdarts_tune.lineage.original import TRAININGS, Original
+from pcdarts_tune.say import Progress, say
+from pcdarts_tune.tasks import Execution, Proposal, TrialTask
+from pcdarts_tune.tracking.lookup import RunReader
 from pcdarts_tune.tracking.run import EpochRun, Tracked, common_tags
 from pcdarts_tune.tracking.store import OBJECTIVE, MlflowStore
 from pcdarts_tune.tracking.tags import Tag
@@ -33,44 +34,59 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Conditions:
-    """Under which it runs again.
-
-    Attributes:
-        device: `auto` is the kind that the original ran on.
-        data: `--data`; None for where the sweep had its images.
-        force: go on with other images.
-    """
-
-    where: Where
-    device: str = "auto"
-    data: Path | None = None
-    force: bool = False
-    quiet: bool = False
-
-
-@dataclass(frozen=True)
 class Reproduced:
     """The reproduction's run, how it compares, and what was different beforehand."""
 
     run_id: str
-    recorded: Recorded
-    outcome: Outcome
-    verdict: Verdict
+    original: Original
+    agreement: Agreement
     warnings: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        return {
-            "reproduces": self.recorded.run_id,
-            "kind": self.recorded.kind,
-            "run_id": self.run_id,
-            **self.verdict.to_dict(),
-            "warnings": list(self.warnings),
-        }
+        record = self.original.record
+        ids = {"reproduces": record.run_id, "kind": record.kind, "run_id": self.run_id}
+        return {**ids, **self.agreement.to_dict(), "warnings": list(self.warnings)}
 
 
-def reproduce(recorded: Recorded, conditions: Conditions) -> Reproduced:
+@dataclass(frozen=True)
+class _Job:
+    """The work of a reproduction: on which images, where it computes, keeps its files and is recorded."""
+
+    original: Original
+    images: DataSet
+    device: torch.device
+    place: Path
+    tracked: Tracked
+    quiet: bool
+
+    @property
+    def execution(self) -> Execution:
+        """As recorded, as far as this device can."""
+        execution = self.original.execution
+        lost = self.device.type == "cpu" and execution.precision == "tf32"
+        return replace(execution, precision="float32") if lost else execution
+
+    def series(self, run_id: str) -> dict[str, dict[int, float]]:
+        """The metrics of a run of this reproduction."""
+        runs = RunReader(self.tracked.store.uri)
+        return runs.series(runs.client.get_run(run_id))
+
+
+def reproduce(
+    original: Original,
+    *,
+    device: str = "auto",
+    data: Path | None = None,
+    force: bool = False,
+    quiet: bool = False,
+) -> Reproduced:
     """Run it again and compare.
+
+    Args:
+        device: `cpu`, `cuda`, or `auto` for the kind that the original ran on.
+        data: where the images are; None for where the original had them.
+        force: go on with other images.
+        quiet: no progress.
 
     Raises:
         UserError: images that cannot be read or are others than the original's.
@@ -78,56 +94,46 @@ def reproduce(recorded: Recorded, conditions: Conditions) -> Reproduced:
     """
     from pcdarts_tune.machine import set_threads
 
-    device = _device(recorded, conditions)
-    if recorded.threads is not None and device.type == "cpu":
-        set_threads(
-            recorded.threads
-        )  # before anything is computed: how sums are split decides their last bits
-    images = _images(recorded, conditions)
-    warnings = tuple(recorded.warnings(device))
-    if not conditions.quiet:
+    record, home = original.record, original.where.home
+    where = _choose_device(original, device)
+    if original.threads is not None and where.type == "cpu":
+        # before anything is computed: how sums are split decides their last bits
+        set_threads(original.threads)
+    images = _load_images(original, data, force, quiet)
+    warnings = tuple(original.warnings(where))
+    if not quiet:
         for warning in warnings:
             say(f"note: {warning}")
-    place = conditions.where.home / "reproductions" / recorded.run_id
-    token = _token(place)
-    tags = {
-        Tag.KIND: "reproduction",
-        Tag.REPRODUCES: recorded.run_id,
-        Tag.REPRODUCED_KIND: recorded.kind,
+    place = home / "reproductions" / record.run_id
+    store = MlflowStore(record.runs.uri, artifact_root(home))
+    origin = {Tag.REPRODUCES: record.run_id}
+    tags = {Tag.KIND: "reproduction", **origin, Tag.REPRODUCED_KIND: record.kind}
+    identity = {**origin, Tag.REPRODUCTION: _token(place)}
+    tracked = Tracked(store, original.space.name, f"reproduction of {record.name}", tags, identity=identity)
+    work = {"trial": _run_trial, "search": _run_search}.get(record.kind, _run_training)
+    again = work(_Job(original, images, where, place, tracked, quiet))
+    agreement = compare(original, again)
+    note = f"Reproduction of {record.kind} `{record.name}` (run `{record.run_id}`): **{agreement}**."
+    came_of = {
+        Tag.REPRODUCED: "equal" if agreement.equal else "differs",
+        "mlflow.note.content": "\n\n".join([note, *warnings]),
     }
-    store = MlflowStore(recorded.uri, artifact_root(conditions.where.home))
-    identity = {Tag.REPRODUCES: recorded.run_id, Tag.REPRODUCTION: token}
-    tracked = Tracked(store, recorded.space.name, f"reproduction of {recorded.name}", tags, identity=identity)
-    works = {"trial": _trial, "search": _search, "retraining": _retraining, "finetuning": _retraining}
-    work = works[recorded.kind]
-    outcome = work(recorded, images, device, place, tracked, conditions.quiet)
-    verdict = judge(recorded, outcome)
-    store.set_tags(
-        outcome.run_id,
-        {
-            Tag.REPRODUCED: "equal" if verdict.equal else "differs",
-            "mlflow.note.content": f"Reproduction of {recorded.kind} `{recorded.name}` (run `{recorded.run_id}`): "
-            f"**{verdict}**." + "".join(f"\n\n{warning}" for warning in warnings),
-        },
-    )
+    store.set_tags(again.run_id, came_of)
     shutil.rmtree(place, ignore_errors=True)
-    return Reproduced(outcome.run_id, recorded, outcome, verdict, warnings)
+    return Reproduced(again.run_id, original, agreement, warnings)
 
 
-def _trial(
-    recorded: Recorded, images: DataSet, device: torch.device, place: Path, tracked: Tracked, quiet: bool
-) -> Outcome:
-    from pcdarts_tune.say import Progress
+def _run_trial(job: _Job) -> Rerun:
+    from pcdarts_tune.sweeps.study.samplers import derived_seed
     from pcdarts_tune.sweeps.trials.trial import run_or_fail, run_trial
-    from pcdarts_tune.tasks import Proposal, TrialTask
 
-    assert recorded.evaluation_seed is not None, "a trial has one"
-    tags = common_tags("reproduction", recorded.space, images, recorded.seed)
-    run = EpochRun.open(tracked, {}, tags, None, device)
+    original, device, tags = job.original, job.device, job.original.record.tags
+    new_tags = common_tags("reproduction", original.space, job.images, original.seed)
+    run = EpochRun.open(job.tracked, {}, new_tags, None, device)
     store, run_id = run.store, run.run_id
     series: dict[str, dict[int, float]] = {}
-    epochs = {"search": recorded.space.search.epochs, "evaluation": recorded.space.evaluation.epochs}
-    ended_at = max(recorded.series.get("evaluation/epoch", {}), default=-1) + 1
+    epochs = {"search": original.space.search.epochs, "evaluation": original.space.evaluation.epochs}
+    ended_at = max(original.series.get("evaluation/epoch", {}), default=-1) + 1
 
     def report(record: dict[str, Any]) -> str | None:
         if record["kind"] == "history":
@@ -142,111 +148,90 @@ def _trial(
         progress.update(epoch + 1 + (epochs["search"] if stage == "evaluation" else 0), stage)
         # where the original was stopped at a rung, this one stops too
         stopped = "rung" in record and record["rung"]["epochs"] == ended_at < epochs["evaluation"]
-        return recorded.reason if stopped else None
+        return tags.get(Tag.REASON) if stopped else None
 
     task = TrialTask(
-        Proposal(recorded.trial or 0, recorded.seed, {}),
-        evaluation_seed=recorded.evaluation_seed,
-        space=recorded.space.model_dump_json(),
-        folder=str(place / "trial"),
-        evaluations=str(place / "evaluations"),
-        threads=recorded.threads or 1,
+        Proposal(int(tags.get(Tag.TRIAL, 0)), original.seed, {}),
+        evaluation_seed=derived_seed(int(tags[Tag.SWEEP_SEED]), "evaluation"),
+        space=original.space.model_dump_json(),
+        folder=str(job.place / "trial"),
+        evaluations=str(job.place / "evaluations"),
+        threads=original.threads or 1,
         gpus=1.0 if device.type == "cuda" else 0.0,
-        execution=_execution(recorded, device),
+        execution=job.execution,
     )
-    total = sum(epochs.values())
-    with run, Progress(f"reproducing {recorded.name}", total, quiet=quiet) as progress:
-        ended = run_or_fail(run_trial, task, images, report)
+    title = f"reproducing {original.record.name}"
+    with run, Progress(title, sum(epochs.values()), quiet=job.quiet) as progress:
+        ended = run_or_fail(run_trial, task, job.images, report)
 
     def end() -> None:
         if ended.genotype is not None:
             store.log_file(run_id, ended.genotype, "genotype.json")
         if ended.objective is not None:
             run.run.log({OBJECTIVE: ended.objective}, 0, mark=OBJECTIVE)
-        tags = {Tag.OUTCOME: ended.state, Tag.REASON: ended.reason, Tag.GENOTYPE_HASH: ended.genotype_hash}
-        store.set_tags(run_id, tags)
+        came_of = {Tag.OUTCOME: ended.state, Tag.REASON: ended.reason, Tag.GENOTYPE_HASH: ended.genotype_hash}
+        store.set_tags(run_id, came_of)
         store.close_run(run_id, "FAILED" if ended.state == "failed" else "FINISHED")
 
     run.end(end)
-    return Outcome(run_id, series, ended.genotype, ended.objective, state=ended.state, reason=ended.reason)
+    return Rerun(run_id, series, ended.genotype, ended.objective, state=ended.state)
 
 
-def _search(
-    recorded: Recorded, images: DataSet, device: torch.device, place: Path, tracked: Tracked, quiet: bool
-) -> Outcome:
+def _run_search(job: _Job) -> Rerun:
     from pcdarts_tune.training.searching import Searching, search
 
-    work = Searching(recorded.space, images, recorded.seed, _execution(recorded, device))
-    found = search(work, checkpoint=place / "checkpoint", device=device, tracked=tracked, quiet=quiet)
+    work = Searching(job.original.space, job.images, job.original.seed, job.execution)
+    checkpoint = job.place / "checkpoint"
+    found = search(work, checkpoint=checkpoint, device=job.device, tracked=job.tracked, quiet=job.quiet)
     if found.undelivered is not None:
         raise found.undelivered
     assert found.run_id is not None, "a reproduction is tracked"
-    return Outcome(found.run_id, _series(tracked, found.run_id), found.genotype.to_dict())
+    return Rerun(found.run_id, job.series(found.run_id), found.genotype.to_dict())
 
 
-def _retraining(
-    recorded: Recorded, images: DataSet, device: torch.device, place: Path, tracked: Tracked, quiet: bool
-) -> Outcome:
+def _run_training(job: _Job) -> Rerun:
+    from pcdarts_tune.sweeps.find import Finder
     from pcdarts_tune.training.initial import Initial
     from pcdarts_tune.training.retraining import retrain
     from pcdarts_tune.training.work import Retraining
 
-    assert recorded.genotype is not None, "a retraining has one"
-    initial, home = None, place.parent.parent
-    if recorded.kind == "finetuning":
-        initial = Initial.from_tags(recorded.base, Where(home, recorded.uri))
+    original, record = job.original, job.original.record
+    assert record.kind in TRAININGS and record.genotype is not None, "Original.read looked"  # noqa: PT018
+    initial = None
+    if record.kind == "finetuning":
+        where = replace(original.where, tracking_uri=record.runs.uri)
+        folder, _ = Finder(where).find(record.tags.get(Tag.BASE_MODEL, ""), "model").model()
+        initial = Initial.from_tags(record.tags, folder)
+    groups = int(record.tags.get(Tag.GROUPS, "1"))
     work = Retraining(
-        recorded.space,
-        recorded.genotype,
-        images,
-        recorded.seed,
-        _execution(recorded, device),
-        groups=recorded.groups,
-        initial=initial,
+        original.space, record.genotype, job.images, original.seed, job.execution, groups, initial
     )
-    done = retrain(work, place / "model", device=device, tracked=tracked, test=False, quiet=quiet)
+    done = retrain(
+        work, job.place / "model", device=job.device, tracked=job.tracked, test=False, quiet=job.quiet
+    )
     assert done.run_id is not None, "a reproduction is tracked"
-    return Outcome(
-        done.run_id,
-        _series(tracked, done.run_id),
-        recorded.genotype.to_dict(),
-        done.validation_accuracy,
-        weights=done.weights,
-    )
+    cells, accuracy = record.genotype.to_dict(), done.validation_accuracy
+    return Rerun(done.run_id, job.series(done.run_id), cells, accuracy, weights=done.weights)
 
 
-def _series(tracked: Tracked, run_id: str) -> dict[str, dict[int, float]]:
-    from pcdarts_tune.tracking.lookup import Ledger
-
-    ledger = Ledger(tracked.store.uri)
-    return ledger.series(ledger.client.get_run(run_id))
-
-
-def _execution(recorded: Recorded, device: torch.device) -> Execution:
-    """As recorded, as far as this device can."""
-    lost = device.type == "cpu" and recorded.execution.precision == "tf32"
-    return replace(recorded.execution, precision="float32") if lost else recorded.execution
-
-
-def _device(recorded: Recorded, conditions: Conditions) -> torch.device:
+def _choose_device(original: Original, wanted: str) -> torch.device:
     import torch
 
     from pcdarts_tune.machine import choose_device
 
-    wanted = recorded.device if conditions.device == "auto" else conditions.device
-    if conditions.device == "auto" and wanted == "cuda" and not torch.cuda.is_available():
-        wanted = "cpu"  # the warnings say so
+    if wanted == "auto":  # where there is no GPU for what ran on one, the warnings say so
+        wanted = original.device if torch.cuda.is_available() else "cpu"
     return choose_device(wanted)
 
 
-def _images(recorded: Recorded, conditions: Conditions) -> DataSet:
+def _load_images(original: Original, data: Path | None, force: bool, quiet: bool) -> DataSet:
     from pcdarts_tune.datasets.load import load_images
 
-    root = conditions.data or recorded.data_root
-    images = load_images(recorded.space, root, conditions.where.home, quiet=conditions.quiet)
-    if images.digest != recorded.data and not conditions.force:
+    images = load_images(original.space, data or original.data_root, original.where.home, quiet=quiet)
+    before = original.record.tags.get(Tag.DATA, "")
+    if images.digest != before and not force:
         raise UserError(
-            f"these are not the images of {recorded.name}: digest {images.digest}, it had {recorded.data}",
+            f"these are not the images of {original.record.name}: digest {images.digest}, it had {before}",
             hint="--data DIR where the same images are, or --force to run it on these",
         )
     return images

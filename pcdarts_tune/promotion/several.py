@@ -23,7 +23,7 @@ from pcdarts_tune.promotion.candidates import Contestant, drawn_contestants, par
 from pcdarts_tune.promotion.comparison import Measure, Standing, verdicts
 from pcdarts_tune.promotion.rounds import Rounds, searched_contestant
 from pcdarts_tune.say import say
-from pcdarts_tune.sweeps.sources import GenotypeSource, read_genotype
+from pcdarts_tune.sweeps.find import GenotypeSource, read_genotype
 from pcdarts_tune.sweeps.study.samplers import derived_seed
 from pcdarts_tune.tasks import DEFAULTS, Execution
 from pcdarts_tune.tracking.run import Tracked

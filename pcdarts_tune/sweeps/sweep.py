@@ -30,6 +30,7 @@ from pcdarts_tune.sweeps.record import read_record
 from pcdarts_tune.sweeps.study.storage import StudyLock, is_locked
 from pcdarts_tune.sweeps.study.study import STUDY_NAME, SweepStudy
 from pcdarts_tune.tasks import Execution, TrialRecord, ranked
+from pcdarts_tune.tracking.lookup import SHORTEST
 from pcdarts_tune.tracking.store import MlflowStore
 
 if TYPE_CHECKING:
@@ -246,14 +247,18 @@ class SweepHandle:
         )
 
     def record_of_run(self, run_id: str) -> TrialRecord:
-        """The trial whose MLflow run has that id, or one that begins so (8 digits and more).
+        """The trial whose MLflow run has that id, or one that begins so.
 
         Raises:
-            UserError: when it is no trial of this sweep.
+            UserError: when it is no trial of this sweep, or several begin so.
         """
-        found = [r for r in self.records() if r.run_id and len(run_id) >= 8 and r.run_id.startswith(run_id)]
+        digits = run_id.lower()
+        found = [r for r in self.records() if len(digits) >= SHORTEST and (r.run_id or "").startswith(digits)]
         if len(found) == 1:
             return found[0]
+        if found:
+            names = ", ".join(f"{record.run_id} (trial {record.trial})" for record in found)
+            raise UserError(f"several runs begin with {run_id!r}: {names}", hint="give more digits")
         raise UserError(
             f"{run_id!r} is not the run of a trial of sweep {self.name!r}",
             hint=f"pcdarts-tune leaderboard {self.name} --json",

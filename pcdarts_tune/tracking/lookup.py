@@ -1,18 +1,20 @@
 """MLflow, for reading: runs by id or tag, what they kept, versions of models.
 
-ledger = Ledger(uri)
-run = ledger.run("4f0c91d2")                        # a prefix will do
-ledger.tagged(Tag.TRIAL_RUN, run.info.run_id)
+runs = RunReader(uri)
+run = runs.starting_with("4f0c91d2")
+runs.tagged(Tag.TRIAL_RUN, run.info.run_id)
 """
 
 from __future__ import annotations
 
 import re
+import sqlite3
+from contextlib import closing
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pcdarts_tune.errors import UserError
-from pcdarts_tune.tracking.store import MlflowStore, require_answer
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -20,10 +22,10 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
 SHORTEST = 6
-"""Digits that a run id is recognised by, at least."""
+"""A run id is recognised by as many of its digits, or more."""
 
 
-class Ledger:
+class RunReader:
     """A tracking store that is only read.
 
     Raises:
@@ -36,6 +38,8 @@ class Ledger:
     @cached_property
     def client(self) -> MlflowClient:
         """MLflow's client."""
+        from pcdarts_tune.tracking.store import MlflowStore, require_answer
+
         require_answer(self.uri)
         return MlflowStore(self.uri).client
 
@@ -44,8 +48,17 @@ class Ledger:
         """All experiments' ids."""
         return [experiment.experiment_id for experiment in self.client.search_experiments()]
 
-    def run(self, text: str) -> Run | None:
-        """The run with that id, or the one that begins so; None where there is none.
+    def run(self, run_id: str) -> Run | None:
+        """The run with that id; None where it is not, or no longer, there."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return self.client.get_run(run_id)
+        except MlflowException:
+            return None
+
+    def starting_with(self, text: str) -> Run | None:
+        """The run whose id is, or begins with, `text`; None where there is none.
 
         Raises:
             UserError: when several begin so, naming them.
@@ -69,7 +82,7 @@ class Ledger:
         order = ["attributes.start_time ASC"]
         return list(self.client.search_runs(self.experiments, wanted, order_by=order, max_results=1000))
 
-    def kept(self, run: Run, file: str) -> Any:
+    def json(self, run: Run, file: str) -> Any:
         """A JSON file of the run, None where it has none."""
         import mlflow
         from mlflow.exceptions import MlflowException
@@ -91,3 +104,27 @@ class Ledger:
         keys = sorted(run.data.metrics)
         history = self.client.get_metric_history
         return {key: {point.step: point.value for point in history(run.info.run_id, key)} for key in keys}
+
+
+def registered_models(home: Path) -> dict[str, list[str]]:
+    """Name of a registered model -> its aliases and versions, `first@champion`, `first/2`.
+
+    Read from the home's SQLite file itself, which takes milliseconds where MLflow takes seconds; empty where the file is
+    not there or not as expected.
+    """
+    try:
+        with closing(
+            sqlite3.connect(f"file:{home / 'mlflow.db'}?mode=ro", uri=True, timeout=0.2)
+        ) as database:
+            found: dict[str, list[str]] = {
+                name: [] for (name,) in database.execute("SELECT name FROM registered_models ORDER BY name")
+            }
+            for name, alias in database.execute("SELECT name, alias FROM registered_model_aliases"):
+                found[name].append(f"{name}@{alias}")
+            for name, version in database.execute(
+                "SELECT name, version FROM model_versions ORDER BY version"
+            ):
+                found[name].append(f"{name}/{version}")
+            return found
+    except (KeyError, sqlite3.Error):
+        return {}

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pcdarts_tune.errors import UserError, nearest
-from pcdarts_tune.files import user_path
 from pcdarts_tune.home import Where
 from pcdarts_tune.tracking.scope import pointed_at, quiet
 
@@ -227,38 +226,6 @@ def _pinned(distribution: str) -> str:
     from importlib.metadata import version
 
     return f"{distribution}=={version(distribution).partition('+')[0]}"
-
-
-def find_model(text: str, where: Where) -> Path:
-    """The folder of what MODEL names: a folder, an exported safetensors file, or a model from the registry.
-
-    Raises:
-        UserError: saying what is there instead.
-    """
-    path = user_path(text)
-    if path.is_dir() or (path.is_file() and path.suffix == ".safetensors"):
-        return path
-    if "/" in text and not re.search(r"/\d+$", text) and not text.startswith("models:/"):
-        raise UserError(
-            f"no such model folder: {text}", hint="or the name of a registered model, without a slash"
-        )
-
-    return fetch_model(text, tracking_uri=store_uri(where))
-
-
-def model_name(text: str, where: Where) -> str:
-    """What MODEL names, so that it can be named again later: `first/2` for an alias, a folder's absolute path.
-
-    Raises:
-        UserError: there is no such model in the registry.
-    """
-    path = user_path(text)
-    if path.exists():
-        return str(path.absolute())
-    import mlflow
-
-    uri, wanted = store_uri(where), ModelName.parse(text)
-    return f"{wanted.name}/{find_version(mlflow.MlflowClient(uri, uri), wanted)}"
 
 
 def store_uri(where: Where) -> str:

@@ -1,6 +1,6 @@
 """A trained network to begin a training with, instead of random weights: the base of a fine-tuning.
 
-    initial = Initial.find("first@champion", where)
+    initial = Initial.read(folder, "first/1")
     initial.load_into(network)          # all but the classifiers
     initial.identity()                  # enters the digest of the training's recipe
 
@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pcdarts_tune.errors import UserError
-from pcdarts_tune.home import Where
 from pcdarts_tune.tracking.tags import Tag
 
 if TYPE_CHECKING:
@@ -44,22 +43,19 @@ class Initial:
     content: bytes | None = field(default=None, repr=False, compare=False)
 
     @classmethod
-    def find(cls, text: str, where: Where, *, freeze: bool = False) -> tuple[Initial, LoadedModel]:
-        """What MODEL names, and the model itself, read on the CPU.
+    def read(cls, folder: Path, name: str, *, freeze: bool = False) -> tuple[Initial, LoadedModel]:
+        """The weights of a model folder (or an exported file), and the model itself, read on the CPU.
 
         Raises:
-            UserError: there is no such model, or it cannot be read.
+            UserError: it cannot be read.
         """
         from pcdarts_tune.core.steps.checkpoints import weights_digest
         from pcdarts_tune.models.model import load_model
-        from pcdarts_tune.tracking.registry import find_model, model_name
 
-        folder = find_model(text, where)
         model = load_model(folder)
         origin = model.description.get("origin")
         result = origin.get("result") if isinstance(origin, dict) else None
         run_id = result.get("run_id") if isinstance(result, dict) else None
-        name = model_name(text, where)
         digest = weights_digest(model.network)
         return cls(folder, digest, name, run_id if isinstance(run_id, str) else None, freeze), model
 
@@ -81,14 +77,14 @@ class Initial:
         }
 
     @classmethod
-    def from_tags(cls, tags: Mapping[str, str], where: Where) -> Initial:
-        """What `tags` was made of.
+    def from_tags(cls, tags: Mapping[str, str], folder: Path) -> Initial:
+        """What `tags` was made of, its model read from `folder`.
 
         Raises:
-            UserError: the model is gone, or holds other weights now.
+            UserError: the model holds other weights now.
         """
         name, digest = tags.get(Tag.BASE_MODEL, ""), tags.get(Tag.BASE_WEIGHTS, "")
-        initial, _ = cls.find(name, where)
+        initial, _ = cls.read(folder, name)
         if initial.weights != digest:
             raise UserError(
                 f"{name} holds other weights now (digest {initial.weights}, it had {digest})",

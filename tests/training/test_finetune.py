@@ -18,7 +18,7 @@ from PIL import Image
 from pcdarts_tune.cli import group as cli
 from pcdarts_tune.core.genotype import PUBLISHED
 from pcdarts_tune.core.network import HEADS, EvaluationNetwork
-from pcdarts_tune.home import Where, default_tracking_uri
+from pcdarts_tune.home import default_tracking_uri
 from pcdarts_tune.models.model import load_model
 from pcdarts_tune.training.initial import Initial
 
@@ -136,7 +136,7 @@ def test_a_worse_model_is_registered_and_is_not_champion(
 
 def test_the_base_travels_without_its_folder(base: Path, home: Path, tmp_path: Path) -> None:
     shutil.copytree(base, tmp_path / "base")
-    initial, _ = Initial.find(str(tmp_path / "base"), Where(home), freeze=True)
+    initial, _ = Initial.read(tmp_path / "base", str(tmp_path / "base"), freeze=True)
     travelling = pickle.loads(pickle.dumps(initial.to_travel()))
     shutil.rmtree(tmp_path / "base")
     network = small(in_channels=1)

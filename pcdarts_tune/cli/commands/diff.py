@@ -42,7 +42,7 @@ def command(run_a: str, run_b: str, output: Path | None, where: Where, as_json: 
     from pcdarts_tune.cli.show import draw_difference, print_differences
     from pcdarts_tune.lineage.describe import describe
     from pcdarts_tune.lineage.differences import differences
-    from pcdarts_tune.lineage.references import Finder
+    from pcdarts_tune.sweeps.find import Finder
 
     finder = Finder(where)
     a, b = describe(finder.find(run_a)), describe(finder.find(run_b))

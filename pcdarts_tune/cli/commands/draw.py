@@ -45,7 +45,7 @@ def command(
       pcdarts-tune draw genotype.json --cell normal -o normal.png
     """
     from pcdarts_tune.drawing.cells import draw_genotype
-    from pcdarts_tune.sweeps.sources import read_genotype
+    from pcdarts_tune.sweeps.find import read_genotype
 
     found = read_genotype(genotype, where).genotype
     draw_genotype(found, output, which=cell)

@@ -39,7 +39,7 @@ def command(model: str, form: str | None, output: Path, where: Where, as_json: b
     from pcdarts_tune.errors import UserError
     from pcdarts_tune.models.export import FORMATS, export_model, image_shape
     from pcdarts_tune.models.model import load_model
-    from pcdarts_tune.tracking.registry import find_model
+    from pcdarts_tune.sweeps.find import Finder
 
     if form is None:
         form = output.suffix.removeprefix(".")
@@ -48,7 +48,7 @@ def command(model: str, form: str | None, output: Path, where: Where, as_json: b
                 f"-o {output}: the suffix names no format",
                 hint=f"end it with {', '.join('.' + name for name in FORMATS)}, or give --format",
             )
-    loaded = load_model(find_model(model, where))
+    loaded = load_model(Finder(where).find(model, "model").model()[0])
     difference = export_model(loaded, output, form)
     height, width, channels = image_shape(loaded)
     if as_json:

@@ -81,6 +81,7 @@ def command(
     """
     from pcdarts_tune.datasets.load import load_images
     from pcdarts_tune.spaces.load import load_space
+    from pcdarts_tune.sweeps.find import Finder
     from pcdarts_tune.tracking.run import Tracked
     from pcdarts_tune.training.finetuning import check_channels, finetuning_space, in_words
     from pcdarts_tune.training.initial import Initial
@@ -88,7 +89,7 @@ def command(
     from pcdarts_tune.training.work import Retraining
 
     require_tracking(register, track)
-    initial, loaded = Initial.find(model, where, freeze=freeze)
+    initial, loaded = Initial.read(*Finder(where).find(model, "model").model(), freeze=freeze)
     resolved = finetuning_space(load_space(space), loaded, settings, freeze=freeze)
     workers.check(resolved.retrain.batch_size)
     torch_device = choose_device(workers.device)

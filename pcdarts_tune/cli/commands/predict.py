@@ -45,9 +45,9 @@ def command(
       pcdarts-tune predict my-model *.png --json
     """
     from pcdarts_tune.models.model import load_model
-    from pcdarts_tune.tracking.registry import find_model
+    from pcdarts_tune.sweeps.find import Finder
 
-    loaded = load_model(find_model(model, where), choose_device(device))
+    loaded = load_model(Finder(where).find(model, "model").model()[0], choose_device(device))
     unreadable = 0
     for image in images:
         try:

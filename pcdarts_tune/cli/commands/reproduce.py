@@ -52,20 +52,20 @@ def command(
       pcdarts-tune reproduce first:3
       pcdarts-tune reproduce first@champion --json
     """
-    from pcdarts_tune.lineage.recorded import Recorded
-    from pcdarts_tune.lineage.references import Finder
-    from pcdarts_tune.lineage.reproduce import Conditions, reproduce
+    from pcdarts_tune.lineage.original import Original
+    from pcdarts_tune.lineage.reproduce import reproduce
+    from pcdarts_tune.sweeps.find import Finder
 
-    recorded = Recorded.read(Finder(where).find(run), where)
-    quiet = verbosity() < 0
+    original = Original.read(Finder(where).find(run))
     try:
-        done = reproduce(recorded, Conditions(where, device, data, force, quiet))
+        done = reproduce(original, device=device, data=data, force=force, quiet=verbosity() < 0)
     except KeyboardInterrupt:
         say(f"to go on where it stopped: pcdarts-tune reproduce {run}{where.home_flag}")
         raise
+    record = original.record
     if as_json:
         click.echo(json.dumps(done.to_dict()))
     else:
-        click.echo(f"{recorded.kind} {recorded.name}: {done.verdict}")
+        click.echo(f"{record.kind} {record.name}: {done.agreement}")
         click.echo(f"MLflow run {done.run_id}")
-    say(f"side by side: pcdarts-tune diff {recorded.run_id[:12]} {done.run_id[:12]}{where.home_flag}")
+    say(f"side by side: pcdarts-tune diff {record.run_id[:12]} {done.run_id[:12]}{where.home_flag}")

@@ -108,7 +108,7 @@ def command(
     from pcdarts_tune.datasets.load import load_images
     from pcdarts_tune.promotion.several import SeveralSeeds, baselines_of, compare, named_baselines
     from pcdarts_tune.spaces.load import read_space
-    from pcdarts_tune.sweeps.sources import read_genotype
+    from pcdarts_tune.sweeps.find import read_genotype
     from pcdarts_tune.tracking.run import Tracked
     from pcdarts_tune.training.retraining import retrain
     from pcdarts_tune.training.work import Retraining

@@ -36,7 +36,7 @@ def command(run: str, where: Where, as_json: bool) -> None:
     from pcdarts_tune.cli.show import print_subject
     from pcdarts_tune.home import sweep_names
     from pcdarts_tune.lineage.describe import describe
-    from pcdarts_tune.lineage.references import Finder
+    from pcdarts_tune.sweeps.find import Finder
 
     subject = describe(Finder(where).find(run))
     if as_json:

@@ -1,7 +1,7 @@
 """Whether a reproduction came out like its original: number by number, epoch by epoch.
 
-verdict = judge(recorded, outcome)
-str(verdict)        # "equal bit for bit: 54 numbers of 8 epochs, the genotype"
+agreement = compare(original, again)
+str(agreement)      # "equal bit for bit: 54 numbers of 8 epochs, the genotype"
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pcdarts_tune.core.genotype import Genotype
+from pcdarts_tune.tracking.tags import Tag
 
 if TYPE_CHECKING:
-    from pcdarts_tune.lineage.recorded import Recorded
+    from pcdarts_tune.lineage.original import Original
 
 Series = Mapping[str, Mapping[int, float]]
 """Metric -> epoch -> value."""
@@ -23,7 +24,7 @@ _NOT_OF_THE_RUN = ("system/", "trials/", "test/", "cost/")
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Rerun:
     """What the reproduction gave; `accuracy` is the one on held-out images at the end."""
 
     run_id: str
@@ -32,11 +33,10 @@ class Outcome:
     accuracy: float | None = None
     weights: str | None = None
     state: str = "complete"
-    reason: str | None = None
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Agreement:
     """How the two compare.
 
     Attributes:
@@ -110,9 +110,9 @@ class Verdict:
         }
 
 
-def judge(recorded: Recorded, outcome: Outcome) -> Verdict:
+def compare(original: Original, again: Rerun) -> Agreement:
     """Compare what was recorded with what came out."""
-    before, now = _decisive(recorded.series), _decisive(outcome.series)
+    before, now = _computed(original.series), _computed(again.series)
     if not any(key.startswith("evaluation/") for key in before):  # another trial's: the accuracy says it
         now = {key: values for key, values in now.items() if not key.startswith("evaluation/")}
     order = sorted(
@@ -135,13 +135,12 @@ def judge(recorded: Recorded, outcome: Outcome) -> Verdict:
             first = first or (metric, epoch, value, other)
             by = abs(other - value) / max(1.0, abs(value))
             largest = (metric, by) if largest is None or by > largest[1] else largest
-    cells = None
-    if recorded.found is not None and outcome.genotype is not None:
-        cells = Genotype.from_dict(outcome.genotype) == recorded.found
-    weights = None
-    if recorded.weights is not None and outcome.weights is not None:
-        weights = recorded.weights == outcome.weights
-    return Verdict(
+    record, cells, weights = original.record, None, None
+    if record.genotype is not None and again.genotype is not None:
+        cells = Genotype.from_dict(again.genotype) == record.genotype
+    if Tag.WEIGHTS in record.tags and again.weights is not None:
+        weights = record.tags[Tag.WEIGHTS] == again.weights
+    return Agreement(
         numbers,
         len(epochs),
         first,
@@ -149,12 +148,12 @@ def judge(recorded: Recorded, outcome: Outcome) -> Verdict:
         tuple(sorted(missing)),
         cells,
         weights,
-        (recorded.accuracy, outcome.accuracy),
-        (recorded.state, outcome.state),
+        (record.accuracy, again.accuracy),
+        (original.state, again.state),
     )
 
 
-def _decisive(series: Series) -> dict[str, Mapping[int, float]]:
+def _computed(series: Series) -> dict[str, Mapping[int, float]]:
     """The numbers that a computation decides, and not the machine or what was done afterwards."""
     return {
         key: values

@@ -1,0 +1,138 @@
+"""What MLflow keeps of one run: its space, settings, numbers, cells, machine and versions.
+
+record = RunRecord(runs, run)
+record.settings                 # {"search.learning_rate": 0.1, ...}: those that decided the result
+record.results                  # {"objective": 0.97, ...}
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from pcdarts_tune.core.genotype import Genotype
+from pcdarts_tune.spaces.keys import flatten
+from pcdarts_tune.tracking.tags import Tag
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
+    from pcdarts_tune.spaces.space import Space
+    from pcdarts_tune.tracking.lookup import RunReader
+
+SECTIONS = {
+    "trial": {"data", "supernet", "search", "evaluation"},
+    "search": {"data", "supernet", "search"},
+    "retraining": {"data", "retrain"},
+    "finetuning": {"data", "retrain"},
+    "promotion": {"data", "retrain"},
+    "sweep": {"data", "supernet", "search", "evaluation", "retrain"},
+}
+"""Kind of a run -> the sections of a space that decide its result."""
+
+
+def deciding_settings(space: Space, kind: str) -> dict[str, Any]:
+    """The values of the sections that decide the result of that kind, by dotted key."""
+    return flatten(space.model_dump(mode="json", include=SECTIONS.get(kind, set())))
+
+
+def without_load(metrics: Mapping[str, float]) -> dict[str, float]:
+    """The metrics without those that say how busy the machine was, or what another one says."""
+    of_machine = ("/epoch", "/seconds", "/images_per_second", "/peak_memory_bytes")
+    repeated = {f"cost/{name}" for name in (*metrics, "seconds", "cpus", "gpus")}
+    return {
+        key: value
+        for key, value in metrics.items()
+        if not key.startswith(("system/", "trials/")) and not key.endswith(of_machine) and key not in repeated
+    }
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """A run and the store that keeps it."""
+
+    runs: RunReader
+    run: Run
+
+    @property
+    def run_id(self) -> str:
+        return str(self.run.info.run_id)
+
+    @property
+    def tags(self) -> dict[str, str]:
+        return dict(self.run.data.tags)
+
+    @property
+    def kind(self) -> str:
+        """trial, search, retraining, finetuning, promotion, reproduction, sweep; `run` where it does not say."""
+        return self.tags.get(Tag.KIND, "run")
+
+    @property
+    def name(self) -> str:
+        """What it is called: a trial as `first:3`, a sweep by its name, others as MLflow calls them."""
+        if self.kind == "trial":
+            return f"{self.tags.get(Tag.SWEEP)}:{self.tags.get(Tag.TRIAL)}"
+        own = str(self.run.info.run_name)
+        return self.tags.get(Tag.SWEEP, own) if self.kind == "sweep" else own
+
+    @cached_property
+    def genotype(self) -> Genotype | None:
+        """The cells that it found or trained."""
+        cells = self.runs.json(self.run, "genotype.json")
+        return None if cells is None else Genotype.from_dict(cells)
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """A trial's seed, hyperparameters and the space they are laid over."""
+        return self.runs.json(self.run, "config.json") or {}
+
+    @cached_property
+    def space(self) -> Space | None:
+        """The space it computed with, hyperparameters set; None where it keeps none that this version can read."""
+        from pydantic import ValidationError
+
+        from pcdarts_tune.spaces.settings import apply
+        from pcdarts_tune.spaces.space import Space
+
+        kept = self.config.get("space") if self.config else self.runs.json(self.run, "space.json")
+        if not isinstance(kept, dict):
+            return None
+        try:
+            space = Space.model_validate_json(json.dumps(kept))
+        except ValidationError:  # of another version of this package
+            return None
+        return apply(space, self.config["hyperparameters"]) if self.config else space
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The values of the space that decided its result, by dotted key."""
+        return {} if self.space is None else deciding_settings(self.space, self.kind)
+
+    @property
+    def results(self) -> dict[str, float]:
+        """The last value of each metric that says something of the result; accuracies first."""
+        known = without_load(self.run.data.metrics)
+        return dict(
+            sorted(known.items(), key=lambda item: ("acc" not in item[0] and item[0] != "objective", item))
+        )
+
+    @property
+    def accuracy(self) -> float | None:
+        """On held-out images at the end."""
+        metrics = self.run.data.metrics
+        return metrics.get("objective", metrics.get("retrain/acc_held_out"))
+
+    @property
+    def machine(self) -> dict[str, str]:
+        """What it was computed on, and how."""
+        names = ("device", "threads", "precision", "compile", "graphs", "latency", "weights")
+        return {name: self.tags[f"pcdarts.{name}"] for name in names if f"pcdarts.{name}" in self.tags}
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """Package -> the version it was computed with."""
+        prefix = Tag.VERSION
+        return {key.removeprefix(prefix): value for key, value in self.tags.items() if key.startswith(prefix)}
