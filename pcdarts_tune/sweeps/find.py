@@ -120,12 +120,13 @@ class Found:
     def _refuse_two(self, champion: GenotypeSource, version: str) -> None:
         from pcdarts_tune.sweeps.sweep import open_sweep
 
-        records = open_sweep(self.where, self.text).records()
-        if records and records[0].genotype_hash not in (None, champion.genotype.canonical_hash()):
+        best = open_sweep(self.where, self.text).records()[:1]
+        if best and best[0].genotype and Genotype.from_dict(best[0].genotype) != champion.genotype:
+            trial = f"{self.text}:{best[0].trial}"
             raise UserError(
                 f"{self.text!r} is a model and a sweep with different cells: those of {version} and those of the best "
-                f"trial, {self.text}:{records[0].trial}",
-                hint=f"{self.text}@champion or {self.text}:{records[0].trial}",
+                f"trial, {trial}",
+                hint=f"{self.text}@champion or {trial}",
             )
 
     def model(self) -> tuple[Path, str]:

@@ -21,7 +21,8 @@ from pcdarts_tune.say import say
 @verbosity_options
 def command(model: str, to: int | None, where: Where, as_json: bool) -> None:
     """Give the alias `champion` of MODEL back to the version that was champion before. Called again it goes back one
-    more. Who was champion, since when and why is kept with the registered model; no version is deleted.
+    more; `model/version` and `model@alias` name the version to take. Who was champion, since when and why is kept with the
+    registered model; no version is deleted.
 
     With --json, one object: {"model", "version", "before", "why", "history"}.
 
@@ -31,12 +32,17 @@ def command(model: str, to: int | None, where: Where, as_json: bool) -> None:
       pcdarts-tune rollback first --to 2
     """
     from pcdarts_tune.tracking.champions import history, roll_back
-    from pcdarts_tune.tracking.registry import store_uri
+    from pcdarts_tune.tracking.registry import ModelName, find_version, store_uri
     from pcdarts_tune.tracking.store import MlflowStore, require_answer
 
     uri = store_uri(where)
     require_answer(uri)
     client = MlflowStore(uri).client
+    wanted = ModelName.parse(model)
+    if model != wanted.name:
+        if to is not None:
+            raise click.UsageError(f"{model} and --to both name a version; give one of them")
+        model, to = wanted.name, find_version(client, wanted)
     version, before, why = roll_back(client, model, to)
     reigns = history(client, model)
     if as_json:
