@@ -1,12 +1,9 @@
-"""What batches of a few sizes took, and what that says of the sizes between and beyond.
+"""From samples of single steps to the seconds and bytes of a trial, and from trials to the hours of a sweep.
 
 fit = Fit((Sample(4, ...), Sample(8, ...)))
-fit.at(128).bytes, fit.basis(128)           # "from batch 4 and 8"
-
-From samples of a step to a trial, and from trials to a sweep: seconds, bytes, hours.
-
-trial = forecast(space, search_fit, evaluation_fit, splits)     # Forecast(search_seconds=…, bytes=…, …)
-hours = makespan([trial.seconds, ...], places=4) / 3600
+fit.at(128).bytes, fit.basis(128)                                   # basis: "from batch 4 and 8"
+trial = forecast_trial(space, fit, evaluation_fit, splits)          # Forecast(search_seconds=…, …)
+hours = max(end_times([trial.search_seconds] * 32, places=4)) / 3600
 """
 
 from __future__ import annotations
@@ -23,13 +20,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Sample:
-    """What one batch took.
+    """Seconds and bytes of the steps on one batch.
 
     Attributes:
+        batch: number of images.
         weights: seconds of a step of the weights.
-        alphas: of the architecture step before it; 0 in a training.
-        score: of a batch in evaluation mode.
-        resident: bytes of the tensors that are there before a step: network, optimisers, images.
+        alphas: seconds of the architecture step before it; 0 in a training.
+        score: seconds of a forward pass in evaluation mode.
+        resident: bytes of the tensors that are there before a step: network, optimizers, images.
         added: bytes that a step adds to them at its peak.
     """
 
@@ -42,43 +40,49 @@ class Sample:
 
     @property
     def bytes(self) -> float:
-        """The largest sum of the tensors that live at a time."""
+        """Peak memory of the tensors."""
         return self.resident + self.added
 
 
 @dataclass(frozen=True)
 class Fit:
-    """Samples, smallest batch first, and lines through two of them; `too_large` is a batch that ran out of memory."""
+    """Lines through samples, from which a batch of any size is predicted.
+
+    Attributes:
+        samples: smallest batch first.
+        too_large: a batch size that ran out of memory.
+    """
 
     samples: tuple[Sample, ...]
     too_large: int | None = None
 
     def at(self, batch: int) -> Sample:
-        """What a batch of that size takes."""
+        """The sample of a batch of that size: the measured one, or by a line through two of them."""
         if exact := next((sample for sample in self.samples if sample.batch == batch), None):
             return exact
-        before, last = self._pair(batch)
+        low, high = self._neighbours(batch)
 
-        def line(name: str) -> float:
-            high, low = getattr(last, name), getattr(before, name)
-            slope = max(0.0, (high - low) / (last.batch - before.batch))
-            return float(max(0.0, high + slope * (batch - last.batch)))  # flat where more took less
+        def predict(name: str) -> float:
+            last = getattr(high, name)
+            slope = max(
+                0.0, (last - getattr(low, name)) / (high.batch - low.batch)
+            )  # flat where more took less
+            return float(max(0.0, last + slope * (batch - high.batch)))
 
-        names = ("weights", "alphas", "score", "resident", "added")
-        return Sample(batch, *(line(name) for name in names))
+        return Sample(batch, *map(predict, ("weights", "alphas", "score", "resident", "added")))
 
-    def refuses(self, batch: int) -> bool:
+    def exceeds_memory(self, batch: int) -> bool:
         """Whether a batch of that size, or a smaller one, ran out of memory."""
         return self.too_large is not None and batch >= self.too_large
 
     def basis(self, batch: int) -> str:
-        """How `at` knows."""
+        """What `at` predicts that batch size from."""
         if any(sample.batch == batch for sample in self.samples):
             return "measured"
-        return f"from batch {' and '.join(str(one.batch) for one in self._pair(batch) if one.batch)}"
+        return f"from batch {' and '.join(str(one.batch) for one in self._neighbours(batch) if one.batch)}"
 
-    def _pair(self, batch: int) -> tuple[Sample, Sample]:
-        """The two samples that a line goes through: those around the batch, or the two nearest below or above."""
+    def _neighbours(self, batch: int) -> tuple[Sample, Sample]:
+        """The samples around that size, or the two nearest below or above."""
         if len(self.samples) == 1:
             only = self.samples[0]
             return Sample(0, 0.0, 0.0, 0.0, only.resident, 0.0), only
@@ -89,8 +93,11 @@ class Fit:
 
 @dataclass(frozen=True)
 class Forecast:
-    """What a trial is expected to take; `basis` says how the search's part is known, `out_of_memory` that a batch of
-    its size, or a smaller one, was tried and did not fit.
+    """Predicted seconds and bytes of a trial.
+
+    Attributes:
+        basis: what those of the search are predicted from.
+        out_of_memory: whether a batch of its size, or a smaller one, was tried and ran out of memory.
     """
 
     search_seconds: float
@@ -101,40 +108,41 @@ class Forecast:
     out_of_memory: bool = False
 
     @property
-    def seconds(self) -> float:
-        return self.search_seconds + self.evaluation_seconds
-
-    @property
     def bytes(self) -> float:
-        """The search is over before the evaluation begins."""
+        """The larger of both: the search has ended when the evaluation begins."""
         return max(self.search_bytes, self.evaluation_bytes)
 
+    def fits(self, memory: float) -> bool:
+        """Whether a trial with so many bytes can run."""
+        return self.bytes <= memory and not self.out_of_memory
 
-def forecast(space: Space, search: Fit, evaluation: Fit, splits: Splits, *, largest: int) -> Forecast:
-    """A trial of `space`, whose values are all set.
+
+def forecast_trial(space: Space, search: Fit, evaluation: Fit, splits: Splits) -> Forecast:
+    """Multiply the steps of a trial by the number of them.
 
     Args:
-        search, evaluation: steps of its search and of its evaluation.
-        largest: images of a half: no batch of the search is larger.
+        space: with the trial's own values.
+        search, evaluation: samples of the steps of either.
     """
     weights, held_out = len(splits.weights), len(splits.held_out)
     training = weights + len(splits.alphas)
     config, recipe = space.search, space.evaluation
-    batch = min(config.batch_size, largest)
+    batch = min(config.batch_size, weights, len(splits.alphas))
     step = search.at(batch)
-    moving = max(0, config.epochs - config.arch_warmup_epochs)
+    arch_epochs = max(0, config.epochs - config.arch_warmup_epochs)
     steps = weights / batch
-    searching = config.epochs * (steps * step.weights + held_out / batch * step.score)
-    searching += moving * steps * step.alphas
+    search_seconds = config.epochs * (steps * step.weights + held_out / batch * step.score)
+    search_seconds += arch_epochs * steps * step.alphas
     size = min(recipe.batch_size, training)
     short = evaluation.at(size)
-    evaluating = recipe.epochs * (training * short.weights + held_out * short.score) / size
-    refused = search.refuses(batch) or evaluation.refuses(size)
-    return Forecast(searching, evaluating, step.bytes, short.bytes, search.basis(batch), refused)
+    evaluation_seconds = recipe.epochs * (training * short.weights + held_out * short.score) / size
+    out_of_memory = search.exceeds_memory(batch) or evaluation.exceeds_memory(size)
+    basis = search.basis(batch)
+    return Forecast(search_seconds, evaluation_seconds, step.bytes, short.bytes, basis, out_of_memory)
 
 
 def expected_share(epochs: int, rungs: Sequence[int], keep: float) -> float:
-    """Share of an evaluation's epochs that are run on average where the best `keep` of the trials pass each rung."""
+    """The mean share of an evaluation's epochs that is run where the best `keep` of the trials pass each rung."""
     run, left, before = 0.0, 1.0, 0
     for end in (*rungs, epochs):
         run += left * (end - before)
@@ -142,20 +150,11 @@ def expected_share(epochs: int, rungs: Sequence[int], keep: float) -> float:
     return run / epochs
 
 
-def makespan(seconds: Sequence[float], places: int) -> float:
-    """Seconds until all are done when so many run at a time, each begun in turn as soon as a place is free."""
+def end_times(seconds: Sequence[float], places: int) -> list[float]:
+    """When each of the trials ends if `places` run at a time, each begun in turn as soon as a place is free."""
     free = [0.0] * max(1, min(places, len(seconds)))
+    ends = []
     for length in seconds:
-        heapq.heappush(free, heapq.heappop(free) + length)
-    return max(free)
-
-
-def done_within(seconds: Sequence[float], places: int, budget: float) -> int:
-    """How many of them are done after `budget` seconds."""
-    free = [0.0] * max(1, min(places, len(seconds)))
-    done = 0
-    for length in seconds:
-        end = heapq.heappop(free) + length
-        done += end <= budget
-        heapq.heappush(free, end)
-    return done
+        ends.append(free[0] + length)
+        heapq.heapreplace(free, ends[-1])
+    return ends

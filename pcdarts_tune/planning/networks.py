@@ -1,19 +1,19 @@
-"""The networks of a plan before any is built: which ones its trials differ in, their parameters and multiply-adds.
+"""The networks that the trials of a plan differ in: their size, and what their steps take, measured within a time limit.
 
-supernet_cost(space, images)        # Cost(parameters=…, macs=…)
-representative(space)               # the genotype that stands for those a sweep will find
-
-What a sweep would propose, drawn from a study in memory as the sweep's own would draw it.
-
-draw(space, settings, trials=32)[0].hyperparameters
-sizes(space)        # the ends of what decides a step's memory: [{"supernet.k": 1, "search.batch_size": 64}, ...]
+measured = NetworkMeasurements(space, images, device, most_bytes=1e10, limit=30.0)
+measured.measure(variants)              # the network of most variants first
+measured.forecast(variants[0])          # Forecast, or None where nothing could be measured
 """
 
 from __future__ import annotations
 
+import gc
 import json
-from dataclasses import dataclass
-from itertools import islice
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -22,88 +22,190 @@ from pcdarts_tune.core.cost import macs, parameters
 from pcdarts_tune.core.genotype import PUBLISHED, Genotype, random_genotype
 from pcdarts_tune.core.network import EvaluationNetwork
 from pcdarts_tune.core.supernet import Supernet
-from pcdarts_tune.spaces.tuning import assignments, varied
+from pcdarts_tune.datasets import split_dataset
+from pcdarts_tune.planning.forecast import Fit, Forecast, forecast_trial
+from pcdarts_tune.planning.steps import Probe, measure
+from pcdarts_tune.spaces import naming
+from pcdarts_tune.spaces.keys import lookup
+from pcdarts_tune.tasks import DEFAULTS, Execution
+from pcdarts_tune.training.build import build_search, build_training, network_arguments
 
 if TYPE_CHECKING:
+    from pcdarts_tune.core.retrain import Training
+    from pcdarts_tune.core.search import Search
     from pcdarts_tune.datasets import DataSet
     from pcdarts_tune.spaces.recipes import TrainConfig
     from pcdarts_tune.spaces.space import Space
-    from pcdarts_tune.sweeps.sweep import SweepSettings
-    from pcdarts_tune.tasks import Proposal
 
-STANDS_FOR_ALL = "PC_DARTS_cifar"
+EXAMPLE = "PC_DARTS_cifar"
+"""The published genotype whose networks stand for those that a sweep will find."""
 SCHEDULE = (
     "epochs", "batch_size", "learning_rate", "learning_rate_min", "lr_warmup_epochs", "momentum", "weight_decay",
     "grad_clip", "arch_learning_rate", "arch_betas", "arch_weight_decay", "arch_grad_clip", "arch_warmup_epochs",
 )  # fmt: skip
-"""Of a search: what changes neither the time nor the memory of a step, the batch apart."""
+"""Settings of a search that change neither the time nor the memory of a step with a given batch size."""
+BYTES_PER_WEIGHT = 12
+"""A weight, its gradient and SGD's momentum in float32."""
+BYTES_PER_MAC = 0.25
+"""A rough lower bound of what a training step keeps for each multiply-add of an image."""
+FASTEST = 1e11
+"""Multiply-adds per second that no device reaches: a step that takes too long even so is not tried."""
 
 
 @dataclass(frozen=True)
 class Cost:
+    """Size of a network, with multiply-adds of one image."""
+
     parameters: int
     macs: int
 
 
-def signature(space: Space) -> str:
+def supernet_cost(space: Space, images: DataSet) -> Cost:
+    """The cost of the supernet, as the paper draws it."""
+    with torch.device("meta"):  # shapes only: no memory, no time
+        network = Supernet(
+            **space.supernet.model_dump(), num_classes=images.num_classes, in_channels=images.in_channels
+        )
+    return _count(network, images)
+
+
+def network_cost(recipe: TrainConfig, genotype: Genotype, images: DataSet) -> Cost:
+    """The cost of a derived network without its auxiliary head."""
+    with torch.device("meta"):
+        network = EvaluationNetwork(genotype, **{**network_arguments(recipe, images), "auxiliary": False})
+    return _count(network, images)
+
+
+def _count(network: torch.nn.Module, images: DataSet) -> Cost:
+    return Cost(parameters(network), macs(network, images.in_channels, images.image_size))
+
+
+def choose_genotype(space: Space) -> tuple[str, Genotype]:
+    """`EXAMPLE` and its name, or a random genotype where the space could not find it."""
+    published = PUBLISHED[EXAMPLE]
+    operations = {name for name, _ in (*published.normal, *published.reduce)}
+    nodes, primitives = space.supernet.nodes, space.supernet.primitives
+    if nodes == len(published.normal) // 2 and operations <= set(primitives):
+        return EXAMPLE, published
+    return "a random genotype", random_genotype(0, nodes=nodes, primitives=primitives)
+
+
+def affects_steps(key: str) -> bool:
+    """Whether the time and memory of a step depend on this dotted key."""
+    return key == "search.batch_size" or key.removeprefix("search.") not in SCHEDULE
+
+
+def step_signature(space: Space) -> str:
     """Equal for spaces whose search steps take the same time and memory with equal batches."""
     search = space.search.model_dump(mode="json", exclude=set(SCHEDULE))
     return json.dumps([space.supernet.model_dump(mode="json"), search], sort_keys=True)
 
 
-def representative(space: Space) -> tuple[str, Genotype]:
-    """The genotype that costs are given for: PC_DARTS_cifar, or one at random where the space could not find it."""
-    published = PUBLISHED[STANDS_FOR_ALL]
-    operations = {name for name, _ in (*published.normal, *published.reduce)}
-    nodes, primitives = space.supernet.nodes, space.supernet.primitives
-    if nodes == len(published.normal) // 2 and operations <= set(primitives):
-        return STANDS_FOR_ALL, published
-    return "a random genotype", random_genotype(0, nodes=nodes, primitives=primitives)
+class NetworkMeasurements:
+    """Measured steps of the supernets of a plan, by `step_signature`, and of the evaluation.
 
-
-def supernet_cost(space: Space, images: DataSet) -> Cost:
-    """Of the supernet as the paper draws it, one image."""
-    with torch.device("meta"):  # shapes only: no memory, no time
-        network = Supernet(
-            **space.supernet.model_dump(), num_classes=images.num_classes, in_channels=images.in_channels
-        )
-    return Cost(parameters(network), macs(network, images.in_channels, images.image_size))
-
-
-def network_cost(recipe: TrainConfig, genotype: Genotype, images: DataSet) -> Cost:
-    """Of a derived network, without its auxiliary head."""
-    from pcdarts_tune.training.build import network_arguments
-
-    with torch.device("meta"):
-        network = EvaluationNetwork(genotype, **{**network_arguments(recipe, images), "auxiliary": False})
-    return Cost(parameters(network), macs(network, images.in_channels, images.image_size))
-
-
-MOST_DRAWN = 64
-"""Proposals drawn at the most; what more trials cost is scaled from these."""
-MOST_SIZES = 24
-
-
-def draw(space: Space, settings: SweepSettings, trials: int) -> list[Proposal]:
-    """The first proposals of a sweep of so many trials.
-
-    Exact for those that do not depend on results: the space's own values, a grid, and random draws. A sampler that
-    learns proposes something else once enough trials have ended; its later proposals stand here as random ones.
+    Args:
+        space: of the sweep.
+        most_bytes: a step that is predicted to take more is not tried.
+        limit: seconds for all measurements together, about.
+        execution: precision and the like of the trials.
     """
-    from pcdarts_tune.sweeps.study.study import SweepStudy
-    from pcdarts_tune.sweeps.sweep import study_settings
 
-    study = SweepStudy.unsaved(**study_settings(space, settings))
-    return [study.ask(trials) for _ in range(min(trials, MOST_DRAWN))]
+    def __init__(
+        self,
+        space: Space,
+        images: DataSet,
+        device: torch.device,
+        *,
+        most_bytes: float,
+        limit: float,
+        execution: Execution = DEFAULTS,
+    ) -> None:
+        self.space, self.images, self.device = space, images, device
+        self._arguments: dict[str, Any] = {"device": device, "seed": 0, "execution": execution}
+        self.most_bytes, self.limit, self.begun = most_bytes, limit, time.monotonic()
+        self.splits = split_dataset(images, space.data)
+        self.genotype_name, self.genotype = choose_genotype(space)
+        self.supernets: dict[str, Cost] = {}
+        self.variants: dict[str, Space] = {}
+        self.fits: dict[str, Fit] = {}
+        self.evaluation = Fit(())
+        self.skipped: list[str] = []
+        """Networks that were not measured, with the reason."""
+
+    @property
+    def seconds(self) -> float:
+        """How long it has been measuring."""
+        return time.monotonic() - self.begun
+
+    def measure(self, variants: Sequence[Space]) -> None:
+        """Measure the networks of these spaces, as far as the time goes."""
+        batches: dict[str, set[int]] = {}
+        keys = [step_signature(variant) for variant in variants]
+        for key, variant in zip(keys, variants, strict=True):
+            self.variants.setdefault(key, variant)
+            batches.setdefault(key, set()).add(variant.search.batch_size)
+        self.supernets = {key: supernet_cost(one, self.images) for key, one in self.variants.items()}
+        order = [key for key, _ in Counter(keys).most_common()]
+        cost = network_cost(self.space.evaluation, self.genotype, self.images)
+        if self._is_feasible(cost, "the evaluation"):
+            space, sizes = self.space, {self.space.evaluation.batch_size}
+            arguments = {**self._arguments, "stage": "evaluation"}
+            evaluation = partial(build_training, space, self.genotype, self.images, **arguments)
+            self.evaluation = self._measure(evaluation, sizes, cost, 1 + len(order))
+        for place, key in enumerate(order):
+            cost, name = self.supernets[key], f"the supernet with {self.describe(key)}"
+            if not self._is_feasible(cost, name):
+                continue
+            if place and self.seconds >= self.limit:
+                self.skipped.append(f"{name}: the time was spent")
+                continue
+            search = partial(build_search, self.variants[key], self.images, **self._arguments)
+            self.fits[key] = self._measure(search, batches[key], cost, len(order) - place)
+
+    def forecast(self, variant: Space) -> Forecast | None:
+        """Predicted time and memory of a trial of that space; None where no network like it could be measured."""
+        measured = {key: fit for key, fit in self.fits.items() if fit.samples}
+        if not self.evaluation.samples or not measured:
+            return None
+        key, note = step_signature(variant), ""
+        fit = measured.get(key)
+        if fit is None:
+            size = self.supernets[key].macs
+            near = min(measured, key=lambda other: abs(self.supernets[other].macs - size))
+            fit = _scale(measured[near], size / max(1, self.supernets[near].macs))
+            note = f", scaled from {self.describe(near)} by multiply-adds"
+        found = forecast_trial(variant, fit, self.evaluation, self.splits)
+        return replace(found, basis=found.basis + note)
+
+    def describe(self, key: str) -> str:
+        """The settings that a supernet differs from the others in, such as `K=4`."""
+        names = [name for name in self.space.tune if affects_steps(name) and name != "search.batch_size"]
+        return naming.settings({name: lookup(self.variants[key], name) for name in names}) or "all trials"
+
+    def _measure(
+        self, build: Callable[[], Search | Training], sizes: set[int], cost: Cost, among: int
+    ) -> Fit:
+        gc.collect()  # frees the probe before this one
+        probe = Probe(build, self.device)
+        seconds = max(0.0, self.limit - self.seconds) / among
+        return measure(probe, sizes, macs=cost.macs, seconds=seconds, most_bytes=self.most_bytes)
+
+    def _is_feasible(self, cost: Cost, name: str) -> bool:
+        """Whether two images could be trained on within the limits of memory and time."""
+        least = BYTES_PER_WEIGHT * cost.parameters + BYTES_PER_MAC * cost.macs * 2
+        if least > self.most_bytes:
+            self.skipped.append(f"{name}: two images would take about {least / 1e9:.0f} GB")
+        elif 3 * cost.macs * 2 / FASTEST > self.limit:
+            self.skipped.append(f"{name}: a step would take longer than measuring may")
+        else:
+            return True
+        return False
 
 
-def sizes(space: Space) -> list[dict[str, Any]]:
-    """Every combination of the ends of the ranges that decide how large a step is; one empty one where none does."""
-    keys = [key for key in varied(space.tune) if decides_size(key)]
-    return list(islice(assignments(space.tune, keys, every=False), MOST_SIZES))
-
-
-def decides_size(key: str) -> bool:
-    """Whether a step's time and memory hang on this key."""
-
-    return key == "search.batch_size" or key.removeprefix("search.") not in SCHEDULE
+def _scale(fit: Fit, ratio: float) -> Fit:
+    """All samples of a fit, with times and added memory multiplied."""
+    names = ("weights", "alphas", "score", "added")
+    return Fit(
+        tuple(replace(one, **{name: ratio * getattr(one, name) for name in names}) for one in fit.samples)
+    )

@@ -1,4 +1,4 @@
-"""All of a plan as plain values: what `--plan --json` prints and `show.as_text` puts into words.
+"""A plan of a sweep as plain values: what `--plan --json` prints and `text.format_plan` puts into words.
 
 plan = make_plan(PlanRequest(...))
 plan["first_proposals"][0]["bytes"], plan["time"]["hours"]
@@ -8,38 +8,54 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import islice
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from pcdarts_tune.planning.forecast import Forecast, done_within, expected_share, makespan
+import torch
+
+from pcdarts_tune.addresses import without_secret
+from pcdarts_tune.cluster.resources import Share, share_resources, this_machine
+from pcdarts_tune.cluster.session import look
+from pcdarts_tune.datasets.load import about_images
+from pcdarts_tune.machine import available_memory, default_device, own_memory, set_threads
+from pcdarts_tune.planning.forecast import Forecast, end_times, expected_share
+from pcdarts_tune.planning.networks import NetworkMeasurements, affects_steps, network_cost
 from pcdarts_tune.spaces.goals import rung_epochs
 from pcdarts_tune.spaces.keys import lookup
+from pcdarts_tune.spaces.settings import apply
+from pcdarts_tune.spaces.tuning import assignments, varied
+from pcdarts_tune.sweeps.study.study import SweepStudy
+from pcdarts_tune.sweeps.sweep import SweepSettings, study_settings
 
 if TYPE_CHECKING:
-    import torch
-
-    from pcdarts_tune.cluster.resources import Share
     from pcdarts_tune.datasets import DataSet
-    from pcdarts_tune.planning.room import Room
-    from pcdarts_tune.planning.survey import Survey
     from pcdarts_tune.spaces.space import Space
     from pcdarts_tune.sweeps.runner import RunSettings
-    from pcdarts_tune.sweeps.sweep import SweepSettings
     from pcdarts_tune.tasks import Proposal
 
 LIMIT = 60.0
-"""Seconds that measuring takes, about; a step that has begun is not broken off."""
+"""Seconds that measuring takes, about; a step that has begun is not interrupted."""
+MOST_PROPOSALS = 64
+"""How many proposals are drawn at most; further trials are taken to be like these."""
+MOST_SIZES = 24
+"""How many combinations of settings the table of memory has at most."""
+ALWAYS_LISTED = ("supernet.k", "search.batch_size")
+"""Settings in every row of that table, tuned or not."""
+CUDA_CONTEXT = 500_000_000
+"""Bytes of a GPU that a process takes besides its tensors; assumed, not measured."""
+RAY = 750_000_000
+"""Bytes that Ray's own processes take, as seen on an idle machine."""
 
 
 @dataclass(frozen=True)
 class PlanRequest:
-    """What to plan.
+    """A sweep to plan.
 
     Attributes:
-        name: of the sweep.
-        configuration: dotted key -> where its value comes from, see origins.py.
-        flags: parameter -> the same.
-        assumed: where the images stand for others, in words.
+        configuration: dotted key -> where its value comes from, see `inputs.trace_values`.
+        flags: parameter -> where its value comes from.
+        note: what else to say about the plan, such as that the images stand for others.
     """
 
     name: str
@@ -50,188 +66,224 @@ class PlanRequest:
     images: DataSet
     configuration: Mapping[str, str]
     flags: Mapping[str, str]
-    assumed: str | None = None
+    note: str | None = None
+
+
+@dataclass(frozen=True)
+class TrialResources:
+    """What each trial of a sweep gets.
+
+    Attributes:
+        machines: where trials run, in words.
+        device: where steps are measured.
+        memory: bytes for a trial's tensors.
+        explanation: how `memory` was computed.
+    """
+
+    share: Share
+    machines: str
+    device: torch.device
+    memory: float
+    explanation: str
 
 
 def make_plan(request: PlanRequest, *, limit: float = LIMIT) -> dict[str, Any]:
-    """Draw, measure, forecast. Nothing is written, and no Ray is started.
+    """Draw proposals, measure steps and predict time and memory; writes nothing and starts no Ray.
+
+    Args:
+        limit: seconds for measuring, about.
 
     Raises:
-        UserError: when no trial could ever run, as the sweep itself would say.
+        UserError: no trial could ever run, as the sweep itself would say.
     """
-    from pcdarts_tune.datasets.load import about_images
-    from pcdarts_tune.machine import set_threads
-    from pcdarts_tune.planning.networks import draw, sizes
-    from pcdarts_tune.planning.room import room_of_a_trial
-    from pcdarts_tune.planning.survey import Survey
-    from pcdarts_tune.spaces.settings import apply
-
     space, images = request.space, request.images
-    share, machines = _share(request)
+    resources = find_resources(request)
+    share, memory = resources.share, resources.memory
     set_threads(share.threads)
-    device = _device(share)
-    room = room_of_a_trial(device, share, images_bytes=_bytes_of(images))
-    proposals = draw(space, request.settings, request.trials)
+    proposals = draw_proposals(space, request.settings, request.trials)
     variants = [apply(space, proposal.hyperparameters) for proposal in proposals]
-    corners = [(values, apply(space, values)) for values in sizes(space)]
-    survey = Survey(
+    sizes = []
+    for values in list_sizes(space):
+        variant = apply(space, values)
+        sizes.append(({key: lookup(variant, key) for key in ALWAYS_LISTED} | values, variant))
+    measured = NetworkMeasurements(
         space,
         images,
-        device,
-        most_bytes=max(room.bytes, 0.0),
+        resources.device,
+        most_bytes=max(memory, 0.0),
         limit=limit,
         execution=replace(request.settings.execution, compile=False),
     )
-    survey.take([*variants, *(variant for _, variant in corners)])
-    found = [survey.forecast(variant) for variant in variants]
+    measured.measure([*variants, *(variant for _, variant in sizes)])
+    forecasts = [measured.forecast(variant) for variant in variants]
     return {
         "sweep": request.name,
         "trials": request.trials,
-        "settings": _settings(request),
+        "settings": _describe_settings(request.settings),
         "settings_from": dict(request.flags),
         "space": space.model_dump(mode="json"),
-        "configuration": _configuration(request),
+        "configuration": _describe_configuration(request),
         "data": about_images(images),
-        "resources": {**asdict(share), "machines": machines},
-        "networks": _networks(survey),
+        "resources": {**asdict(share), "machines": resources.machines},
+        "networks": _describe_networks(measured),
         "first_proposals": [
-            {**asdict(proposal), **_expected(one, room)}
-            for proposal, one in zip(proposals, found, strict=True)
+            {**asdict(proposal), **_describe_forecast(forecast, memory)}
+            for proposal, forecast in zip(proposals, forecasts, strict=True)
         ],
         "memory": {
-            "room_bytes": room.bytes,
-            "room": room.text,
+            "room_bytes": memory,
+            "room": resources.explanation,
             "sizes": [
-                {"settings": _sizes(variant, values), **_expected(survey.forecast(variant), room)}
-                for values, variant in corners
+                {"settings": values, **_describe_forecast(measured.forecast(variant), memory)}
+                for values, variant in sizes
             ],
         },
-        "time": _time(request, share, found),
+        "time": _describe_time(request, share, forecasts),
         "measured": {
-            "device": str(device),
+            "device": str(resources.device),
             "threads": share.threads,
-            "seconds": survey.clock.spent(),
+            "seconds": measured.seconds,
             "limit": limit,
-            "not_tried": survey.untried,
+            "not_tried": measured.skipped,
         },
-        "notes": list(_notes(request, proposals, found, room, share, device)),
+        "notes": list(_list_notes(request, resources, proposals, forecasts)),
     }
 
 
-def _share(request: PlanRequest) -> tuple[Share, str]:
-    """What a trial gets, and of what."""
-    from pcdarts_tune.cluster import resources
-    from pcdarts_tune.cluster import session as ray_session
+def find_resources(request: PlanRequest) -> TrialResources:
+    """What each trial gets of the machines that the request names.
 
-    run = request.run
+    Raises:
+        UserError: no machine can run a trial, or the cluster does not answer.
+    """
+    run, images = request.run, request.images
     if run.address is None:
-        there, machines = resources.this_machine(), "this machine"
+        cluster, machines = this_machine(), "this machine"
     else:
-        there = ray_session.look(run.address)
-        machines = f"the cluster at {run.address}, {len(there.nodes)} nodes"
-    wanted = {"cpus": run.cpus, "gpus": run.gpus, "most": run.most}
-    return resources.share_resources(there, trials=request.trials, **wanted), machines  # type: ignore[arg-type]
+        cluster = look(run.address)
+        machines = f"the cluster at {run.address}, {len(cluster.nodes)} nodes"
+    share = share_resources(cluster, trials=request.trials, cpus=run.cpus, gpus=run.gpus, most=run.most)
+    device = default_device() if share.gpus else torch.device("cpu")
+    parts = (images.train_images, images.test_images)  # not tensors where they are streamed from disk
+    decoded = sum(part.nbytes for part in parts if isinstance(part, torch.Tensor))
+    memory, explanation = memory_of_trial(device, share, images_bytes=decoded)
+    return TrialResources(share, machines, device, memory, explanation)
 
 
-def _device(share: Share) -> torch.device:
-    import torch
+def memory_of_trial(device: torch.device, share: Share, *, images_bytes: int) -> tuple[float, str]:
+    """Bytes that a trial's tensors may take, and how they were computed.
 
-    from pcdarts_tune.machine import default_device
+    Args:
+        images_bytes: of the decoded data set, which Ray keeps once for all trials of a machine.
+    """
+    if device.type == "cuda":
+        total, name = (
+            torch.cuda.get_device_properties(device).total_memory,
+            torch.cuda.get_device_name(device),
+        )
+        part = min(1.0, share.gpus)
+        text = f"{part:g} of {name} with {total / 1e9:.1f} GB, less {CUDA_CONTEXT / 1e9:g} GB for CUDA itself"
+        return part * total - CUDA_CONTEXT, text
+    free, process, ray = available_memory(), own_memory(), RAY + 2 * images_bytes
+    text = (
+        f"{free / 1e9:.1f} GB are free here, among {share.concurrent} at a time, less "
+        f"{ray / 1e9:.1f} GB for Ray and {process / 1e9:.1f} GB for each process"
+    )
+    return (free - ray) / share.concurrent - process, text
 
-    return default_device() if share.gpus else torch.device("cpu")
+
+def draw_proposals(space: Space, settings: SweepSettings, trials: int) -> list[Proposal]:
+    """The first proposals of a sweep of so many trials, from a study in memory.
+
+    Exact for those that do not depend on results: the space's own values, a grid, and random draws. A sampler that
+    learns proposes something else once enough trials have ended; its later proposals are drawn at random here.
+    """
+    study = SweepStudy.unsaved(**study_settings(space, settings))
+    return [study.ask(trials) for _ in range(min(trials, MOST_PROPOSALS))]
 
 
-def _settings(request: PlanRequest) -> dict[str, Any]:
-    from pcdarts_tune.addresses import without_secret
+def list_sizes(space: Space) -> list[dict[str, Any]]:
+    """Combinations of the ends of all ranges that decide the memory of a step, such as
+    `{"supernet.k": 1, "search.batch_size": 64}`; a single empty one where no range does."""
+    keys = [key for key in varied(space.tune) if affects_steps(key)]
+    return list(islice(assignments(space.tune, keys, every=False), MOST_SIZES))
 
-    values = asdict(request.settings)
+
+def _describe_settings(settings: SweepSettings) -> dict[str, Any]:
+    values = asdict(settings)
     for key in ("tracking_uri", "study_uri"):
         if values.get(key):
             values[key] = without_secret(values[key])
     return values
 
 
-def _configuration(request: PlanRequest) -> dict[str, dict[str, Any]]:
-    """Every value of the space with where it comes from; a tuned key is where the first trial starts."""
+def _describe_configuration(request: PlanRequest) -> dict[str, dict[str, Any]]:
+    """Every value of the space and where it comes from; for a tuned key the value of the first trial."""
     space = request.space
-    found: dict[str, dict[str, Any]] = {}
-    for key, origin in request.configuration.items():
-        if key.startswith("tune."):
-            found[key] = {"value": str(space.tune[key.removeprefix("tune.")]), "from": origin}
-        else:
-            found[key] = {"value": lookup(space, key), "from": origin}
-    return found
+
+    def value(key: str) -> Any:
+        name = key.removeprefix("tune.")
+        return lookup(space, key) if name == key else str(space.tune[name])
+
+    return {key: {"value": value(key), "from": origin} for key, origin in request.configuration.items()}
 
 
-def _networks(survey: Survey) -> dict[str, Any]:
-    from pcdarts_tune.planning.networks import network_cost
-
-    space, genotype, images = survey.space, survey.genotype, survey.images
+def _describe_networks(measured: NetworkMeasurements) -> dict[str, Any]:
+    space, genotype, images = measured.space, measured.genotype, measured.images
     return {
-        "genotype": survey.genotype_name,
+        "genotype": measured.genotype_name,
         "supernets": [
-            {"settings": survey.named(key), **asdict(cost)} for key, cost in survey.supernets.items()
+            {"settings": measured.describe(key), **asdict(cost)} for key, cost in measured.supernets.items()
         ],
         "evaluation": asdict(network_cost(space.evaluation, genotype, images)),
         "retrain": asdict(network_cost(space.retrain, genotype, images)),
     }
 
 
-def _expected(one: Forecast | None, room: Room) -> dict[str, Any]:
-    if one is None:
-        nothing = (
-            "bytes",
-            "search_bytes",
-            "evaluation_bytes",
-            "fits",
-            "search_seconds",
-            "evaluation_seconds",
-            "basis",
+def _describe_forecast(forecast: Forecast | None, memory: float) -> dict[str, Any]:
+    if forecast is None:
+        seconds, sizes = (
+            ("search_seconds", "evaluation_seconds"),
+            ("search_bytes", "evaluation_bytes", "bytes"),
         )
-        return dict.fromkeys(nothing)
-    return {**asdict(one), "bytes": one.bytes, "fits": one.bytes <= room.bytes and not one.out_of_memory}
+        return dict.fromkeys((*seconds, *sizes, "fits", "basis"))
+    return {**asdict(forecast), "bytes": forecast.bytes, "fits": forecast.fits(memory)}
 
 
-def _sizes(variant: Space, values: Mapping[str, Any]) -> dict[str, Any]:
-    """K and batch, and whatever else the ranges of the space change about a step's size."""
-    always = ("supernet.k", "search.batch_size")
-    return {**{key: lookup(variant, key) for key in always}, **values}
-
-
-def _time(request: PlanRequest, share: Share, found: Sequence[Forecast | None]) -> dict[str, Any] | None:
-    """Of the whole sweep; trials that were not drawn are taken to be as long as those that were."""
+def _describe_time(
+    request: PlanRequest, share: Share, forecasts: Sequence[Forecast | None]
+) -> dict[str, Any] | None:
+    """Time of the whole sweep; trials that were not drawn are taken to be as long as those that were."""
     halving, epochs = request.space.stopping.halving, request.space.evaluation.epochs
-    share_run = expected_share(epochs, rung_epochs(halving.rungs, epochs), halving.keep)
-    known = [one.search_seconds + share_run * one.evaluation_seconds for one in found if one is not None]
+    run = expected_share(epochs, rung_epochs(halving.rungs, epochs), halving.keep)
+    known = [one.search_seconds + run * one.evaluation_seconds for one in forecasts if one is not None]
     if not known:
         return None
-    seconds = [known[place % len(known)] for place in range(request.trials)]
-    total, budget = sum(seconds), request.run.time_budget
+    seconds = [known[trial % len(known)] for trial in range(request.trials)]
+    ends, budget = end_times(seconds, share.concurrent), request.run.time_budget
     return {
         "trial_seconds": {"min": min(known), "median": median(known), "max": max(known)},
-        "hours": makespan(seconds, share.concurrent) / 3600,
-        "gpu_hours": total * share.gpus / 3600,
-        "cpu_hours": total * share.cpus / 3600,
-        "evaluation_share": share_run,
-        "done_in_time_budget": None if budget is None else done_within(seconds, share.concurrent, budget),
+        "hours": max(ends) / 3600,
+        "gpu_hours": sum(seconds) * share.gpus / 3600,
+        "cpu_hours": sum(seconds) * share.cpus / 3600,
+        "evaluation_share": run,
+        "done_in_time_budget": None if budget is None else sum(end <= budget for end in ends),
     }
 
 
-def _notes(
+def _list_notes(
     request: PlanRequest,
+    resources: TrialResources,
     proposals: Sequence[Proposal],
-    found: Sequence[Forecast | None],
-    room: Room,
-    share: Share,
-    device: torch.device,
+    forecasts: Sequence[Forecast | None],
 ) -> Iterator[str]:
-    """What a person should know before they start this."""
-    if request.assumed:
-        yield request.assumed
+    """What to know before the sweep is started."""
+    if request.note:
+        yield request.note
     lacking = [
         str(proposal.number)
-        for proposal, one in zip(proposals, found, strict=True)
-        if one is not None and (one.bytes > room.bytes or one.out_of_memory)
+        for proposal, forecast in zip(proposals, forecasts, strict=True)
+        if forecast is not None and not forecast.fits(resources.memory)
     ]
     if lacking:
         more = f" and {len(lacking) - 8} more" if len(lacking) > 8 else ""
@@ -239,17 +291,9 @@ def _notes(
             f"{len(lacking)} of the {len(proposals)} trials drawn will run out of memory: trial "
             f"{', '.join(lacking[:8])}{more}; lower the batch sizes in the space, raise K, or run fewer at a time"
         )
-    if share.gpus and device.type != "cuda":
+    if resources.share.gpus and resources.device.type != "cuda":
         yield "there is no GPU here: time and memory are those of this machine's CPU, not of the GPUs the trials get"
     elif request.run.address is not None:
         yield "time and memory were measured on this machine; the cluster's may differ"
     if len(proposals) < request.trials:
         yield f"{len(proposals)} of the {request.trials} trials were drawn; the rest is taken to be like them"
-
-
-def _bytes_of(images: DataSet) -> int:
-    """Of the decoded images; none where they are streamed from disk."""
-    import torch
-
-    parts = (images.train_images, images.test_images)
-    return sum(part.nbytes for part in parts if isinstance(part, torch.Tensor))

@@ -13,18 +13,16 @@ from pcdarts_tune.cli.group import run as command_line
 from pcdarts_tune.core.genotype import PUBLISHED
 from pcdarts_tune.datasets import load_dataset, split_dataset
 from pcdarts_tune.planning import networks
-from pcdarts_tune.planning import plan as gather
-from pcdarts_tune.planning.assumed import SHAPES, planned_images
-from pcdarts_tune.planning.forecast import Fit, Sample, done_within, expected_share, forecast, makespan
-from pcdarts_tune.planning.measuring import SearchProbe, measure
-from pcdarts_tune.planning.networks import draw, sizes
-from pcdarts_tune.planning.origins import origins
-from pcdarts_tune.planning.room import Room
-from pcdarts_tune.planning.show import as_text
+from pcdarts_tune.planning.forecast import Fit, Sample, end_times, expected_share, forecast_trial
+from pcdarts_tune.planning.inputs import SHAPES, load_planned_images, trace_values
+from pcdarts_tune.planning.plan import PlanRequest, draw_proposals, list_sizes, make_plan
+from pcdarts_tune.planning.steps import Probe, measure
+from pcdarts_tune.planning.text import format_plan
 from pcdarts_tune.spaces.load import load_space, read_space
 from pcdarts_tune.spaces.settings import override
 from pcdarts_tune.sweeps.runner import RunSettings
 from pcdarts_tune.sweeps.sweep import SweepSettings
+from pcdarts_tune.training.build import build_search
 
 TINY = """\
 name: tiny
@@ -144,7 +142,7 @@ def test_each_value_says_where_it_comes_from(plan: dict[str, Any]) -> None:
 
 
 def test_the_text_says_the_same(plan: dict[str, Any]) -> None:
-    text = as_text(plan)
+    text = format_plan(plan)
     for said in (
         "sweep half: 5 trials",
         "tiny.yaml:3",
@@ -163,37 +161,38 @@ def test_what_does_not_fit_is_said(
     place: Path, plan: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     taken = {one["settings"]["search.batch_size"]: one["bytes"] for one in plan["memory"]["sizes"][2:]}
-    room = Room(bytes=(taken[16] + taken[64]) / 2, text="between the two")
-    monkeypatch.setattr("pcdarts_tune.planning.room.room_of_a_trial", lambda *_, **__: room)
+    memory = (taken[16] + taken[64]) / 2, "between the two"
+    monkeypatch.setattr("pcdarts_tune.planning.plan.memory_of_trial", lambda *_, **__: memory)
     text = str(place / "tiny.yaml")
     space = read_space(text, ["supernet.k=2"])
-    images, _ = planned_images(space, None, place / "home")
-    request = gather.PlanRequest(
-        "s", space, SweepSettings(), 2, RunSettings(cpus=1, most=1), images, origins(space, text, []), {}
+    images, _ = load_planned_images(space, None, place / "home")
+    request = PlanRequest(
+        "s", space, SweepSettings(), 2, RunSettings(cpus=1, most=1), images, trace_values(space, text, []), {}
     )
-    found = gather.make_plan(request, limit=4.0)
+    found = make_plan(request, limit=4.0)
     fits = {one["settings"]["search.batch_size"]: one["fits"] for one in found["memory"]["sizes"]}
     assert fits == {16: True, 64: False}
     assert any("will run out of memory: trial 0" in note for note in found["notes"])
-    assert "NO" in as_text(found)
+    assert "NO" in format_plan(found)
 
 
 def test_proposals_of_a_plan_are_the_study_s(place: Path) -> None:
     # tests/whole/test_sweep.py compares them with those of a sweep that ran
     space = read_space("quickstart")
-    drawn = draw(space, SweepSettings(seed=11), 12)
-    assert drawn == draw(space, SweepSettings(seed=11), 12)
-    assert drawn[1:] != draw(space, SweepSettings(seed=12), 12)[1:]
+    drawn = draw_proposals(space, SweepSettings(seed=11), 12)
+    assert drawn == draw_proposals(space, SweepSettings(seed=11), 12)
+    assert drawn[1:] != draw_proposals(space, SweepSettings(seed=12), 12)[1:]
     ablation = read_space("cifar10_ablation")
-    grid = [tuple(one.hyperparameters.values()) for one in draw(ablation, SweepSettings(), 8)]
+    grid = [tuple(one.hyperparameters.values()) for one in draw_proposals(ablation, SweepSettings(), 8)]
     assert len(set(grid)) == 8, "a whole grid comes once"
-    assert sizes(read_space("cifar10_paper")) == [{}]
+    assert list_sizes(read_space("cifar10_paper")) == [{}]
 
 
 def test_a_line_through_two_batches_foretells_a_third(place: Path) -> None:
     space = read_space(str(place / "tiny.yaml"))
     images = load_dataset(space.data)
-    probe = SearchProbe(space, images, torch.device("cpu"))
+    device = torch.device("cpu")
+    probe = Probe(lambda: build_search(space, images, device=device, seed=0), device)
     fit = measure(probe, [16, 32, 64], macs=1, seconds=60.0, most_bytes=1e12)
     assert [one.batch for one in fit.samples] == [16, 32, 64]
     short = Fit(fit.samples[:2])
@@ -216,8 +215,8 @@ def test_lines() -> None:
     assert fit.at(16).bytes == 100 + 160
     assert Fit((sample(4, 1.0),)).at(8).bytes == 100 + 80
     assert Fit((sample(4, 1.0),)).at(8).weights == 2.0
-    assert not fit.refuses(64)
-    assert Fit(fit.samples, too_large=32).refuses(64)
+    assert not fit.exceeds_memory(64)
+    assert Fit(fit.samples, too_large=32).exceeds_memory(64)
 
 
 def test_a_trial_is_its_steps() -> None:
@@ -225,7 +224,7 @@ def test_a_trial_is_its_steps() -> None:
     images = load_dataset(space.data)
     splits = split_dataset(images, space.data)
     fit = Fit((sample(64, 1.0),))
-    found = forecast(space, fit, fit, splits, largest=1000)
+    found = forecast_trial(space, fit, fit, splits)
     weights, held_out = len(splits.weights) / 64, len(splits.held_out) / 64
     assert found.search_seconds == pytest.approx(6 * (weights * 1.0 + held_out * 0.5) + 4 * weights * 2.0)
     training = weights + len(splits.alphas) / 64
@@ -233,10 +232,10 @@ def test_a_trial_is_its_steps() -> None:
 
 
 def test_a_schedule_is_as_long_as_its_fullest_place() -> None:
-    assert makespan([3.0, 1.0, 1.0, 1.0], places=2) == 3.0
-    assert makespan([1.0, 1.0, 1.0, 3.0], places=2) == 4.0
-    assert makespan([2.0] * 5, places=1) == 10.0
-    assert done_within([1.0, 1.0, 1.0, 3.0], places=2, budget=2.0) == 3
+    assert max(end_times([3.0, 1.0, 1.0, 1.0], places=2)) == 3.0
+    assert max(end_times([1.0, 1.0, 1.0, 3.0], places=2)) == 4.0
+    assert max(end_times([2.0] * 5, places=1)) == 10.0
+    assert sum(end <= 2.0 for end in end_times([1.0, 1.0, 1.0, 3.0], places=2)) == 3
     assert expected_share(100, [], keep=0.34) == 1.0
     assert expected_share(100, [10, 40], keep=0.5) == pytest.approx((10 + 15 + 15) / 100)
 
@@ -246,7 +245,7 @@ def test_a_published_set_that_is_not_here_is_planned_for_by_its_sizes(
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "caches"))
     space = override(load_space("fashion_mnist"), [])
-    images, note = planned_images(space, None, tmp_path / "home")
+    images, note = load_planned_images(space, None, tmp_path / "home")
     assert images.train_images.shape == (60_000, 1, 28, 28)
     assert images.num_classes == SHAPES["fashion_mnist"][0]
     assert "the sweep would fetch it" in str(note)

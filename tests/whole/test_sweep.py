@@ -22,7 +22,7 @@ from pcdarts_tune.cluster.session import ray_running
 from pcdarts_tune.core.genotype import PUBLISHED
 from pcdarts_tune.errors import UserError
 from pcdarts_tune.home import Where, sweep_lock
-from pcdarts_tune.planning.networks import draw
+from pcdarts_tune.planning.plan import draw_proposals
 from pcdarts_tune.spaces.space import Space
 from pcdarts_tune.sweeps.create import create_sweep
 from pcdarts_tune.sweeps.runner import RunSettings, run_sweep
@@ -351,7 +351,8 @@ def test_the_command_line_on_real_training(tmp_path: Path, capsys: pytest.Captur
 
     asked = {record.trial: record.hyperparameters for record in handle.records()}
     planned = {
-        proposal.number: proposal.hyperparameters for proposal in draw(handle.space, handle.settings, 2)
+        proposal.number: proposal.hyperparameters
+        for proposal in draw_proposals(handle.space, handle.settings, 2)
     }
     assert planned == asked, "what --plan draws is what the sweep then ran"
 

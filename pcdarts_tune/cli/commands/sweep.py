@@ -133,15 +133,14 @@ def _plan(
 ) -> None:
     # PyTorch's profiler, which measures memory on a CPU, announces itself on stderr otherwise
     os.environ.setdefault("KINETO_LOG_LEVEL", "99")
-    from pcdarts_tune.planning.assumed import planned_images
-    from pcdarts_tune.planning.origins import flag_origins, origins
+    from pcdarts_tune.planning.inputs import load_planned_images, trace_flags, trace_values
     from pcdarts_tune.planning.plan import PlanRequest, make_plan
-    from pcdarts_tune.planning.show import as_text
+    from pcdarts_tune.planning.text import format_plan
 
-    images, assumed = planned_images(space, data, where.home)
-    flags = flag_origins(click.get_current_context())
-    configuration = origins(space, *given) | {goal.key: goal.origin.split()[0] for goal in goals}
-    request = PlanRequest(name, space, wanted, trials, run, images, configuration, flags, assumed)
+    images, note = load_planned_images(space, data, where.home)
+    flags = trace_flags(click.get_current_context())
+    configuration = trace_values(space, *given) | {goal.key: goal.origin.split()[0] for goal in goals}
+    request = PlanRequest(name, space, wanted, trials, run, images, configuration, flags, note)
     plan = make_plan(request)
-    click.echo(json.dumps(plan) if as_json else as_text(plan))
+    click.echo(json.dumps(plan) if as_json else format_plan(plan))
     say("nothing was written; without --plan it runs")
