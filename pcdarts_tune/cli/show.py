@@ -21,7 +21,7 @@ from pcdarts_tune.errors import UserError, nearest, visible
 from pcdarts_tune.files import write_output
 from pcdarts_tune.lineage.differences import genotype_lines
 from pcdarts_tune.spaces import naming
-from pcdarts_tune.spaces.naming import number
+from pcdarts_tune.spaces.naming import format_number
 from pcdarts_tune.spaces.values import label
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def print_subject(subject: Subject, home_flag: str) -> None:
     click.echo(visible(f"{subject.name}{state}"))
     if subject.run_id is not None:
         click.echo(f"MLflow run {subject.run_id}")
-    _section("result", [f"{key} = {number(value)}" for key, value in subject.results.items()])
+    _section("result", [f"{key} = {format_number(value)}" for key, value in subject.results.items()])
     keys = naming.ordered_keys(subject.hyperparameters)
     _section("hyperparameters", [f"{key} = {_value(subject.hyperparameters[key])}" for key in keys])
     if subject.genotype is not None:
@@ -150,5 +150,5 @@ def _text(value: Any) -> str:
     if value is None:
         return "-"
     if isinstance(value, int | float) and not isinstance(value, bool):
-        return number(value)
+        return format_number(value)
     return visible(str(value))

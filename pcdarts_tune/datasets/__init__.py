@@ -1,4 +1,5 @@
-"""Images and labels from their names or from the user's own files, their splits, and batches of them.
+"""Images and labels by name or from the user's own files, their splits, and batches of them. It imports only the core,
+the modules at the package's root and spaces.
 
     data = DataConfig(dataset="folder", held_out=0.15)
     ds = load_dataset(data, Path("flowers"), cache_dir=home / "cache")

@@ -11,7 +11,16 @@ import torch
 
 from pcdarts_tune.core.images.decode import SUFFIXES
 from pcdarts_tune.core.images.stream import FileSource
-from pcdarts_tune.datasets.found import LAYOUT, TEST, TRAIN, VALIDATION, Encoded, Found, Stamp, stamp_of
+from pcdarts_tune.datasets.encoded import (
+    LAYOUT,
+    TEST,
+    TRAIN,
+    VALIDATION,
+    EncodedSet,
+    EncodedSplit,
+    Stamp,
+    stamp_of,
+)
 from pcdarts_tune.errors import UserError
 
 
@@ -27,7 +36,7 @@ def looks_like_image_folder(root: Path) -> bool:
     return False
 
 
-def find_folder(root: Path) -> Found:
+def find_folder(root: Path) -> EncodedSet:
     """List an image folder; nothing is decoded.
 
     Raises:
@@ -43,7 +52,7 @@ def find_folder(root: Path) -> Found:
             raise UserError(
                 f"{root} holds one folder, {classes[0]!r}", hint=f"did you mean --data {root / classes[0]}?"
             )
-        return Found(root.name, classes, _list(root, classes), None, what)
+        return EncodedSet(root.name, classes, _list(root, classes), None, what)
     classes, notes = _class_names(train), []
     if test and validation:
         notes.append(
@@ -51,7 +60,7 @@ def find_folder(root: Path) -> Found:
         )
     test = test or validation
     if test is None:
-        return Found(root.name, classes, _list(train, classes), None, what)
+        return EncodedSet(root.name, classes, _list(train, classes), None, what)
     if extra := [name for name in _class_names(test) if name not in classes]:
         raise UserError(
             f"{test} has class folders that {train.name}/ has not: {', '.join(extra[:5])}",
@@ -59,7 +68,7 @@ def find_folder(root: Path) -> Found:
         )
     if absent := [name for name in classes if not (test / name).is_dir()]:
         notes.append(f"{test.name}/ has no images of {', '.join(absent[:5])}")
-    return Found(root.name, classes, _list(train, classes), _list(test, classes), what, tuple(notes))
+    return EncodedSet(root.name, classes, _list(train, classes), _list(test, classes), what, tuple(notes))
 
 
 def _parts(root: Path) -> tuple[Path | None, ...]:
@@ -83,7 +92,7 @@ def _class_names(folder: Path) -> tuple[str, ...]:
     return names
 
 
-def _list(folder: Path, classes: tuple[str, ...]) -> Encoded:
+def _list(folder: Path, classes: tuple[str, ...]) -> EncodedSplit:
     files: list[tuple[str, Stamp]] = []
     labels: list[int] = []
     for label, name in enumerate(classes):
@@ -98,7 +107,7 @@ def _list(folder: Path, classes: tuple[str, ...]) -> Encoded:
         files += images
         labels += [label] * len(images)
     paths, stamps = zip(*files, strict=True)
-    return Encoded(FileSource(paths), torch.tensor(labels, dtype=torch.int64), stamps)
+    return EncodedSplit(FileSource(paths), torch.tensor(labels, dtype=torch.int64), stamps)
 
 
 def _walk(folder: Path, shown: str, above: tuple[tuple[int, int], ...] = ()) -> Iterator[tuple[str, Stamp]]:

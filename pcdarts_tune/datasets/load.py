@@ -18,8 +18,8 @@ import PIL
 from pcdarts_tune.core.images.stream import ImageSource
 from pcdarts_tune.datasets.cache import digest_of, load_cached
 from pcdarts_tune.datasets.dataset import DataSet, make_dataset, recognise
+from pcdarts_tune.datasets.encoded import LAYOUT, EncodedSet, stamp_of
 from pcdarts_tune.datasets.folder import find_folder, looks_like_image_folder
-from pcdarts_tune.datasets.found import LAYOUT, Found, stamp_of
 from pcdarts_tune.datasets.named import (
     TORCHVISION,
     cifar_files,
@@ -27,7 +27,7 @@ from pcdarts_tune.datasets.named import (
     has_torchvision_files,
     load_digits,
 )
-from pcdarts_tune.datasets.pack import ReportProgress, pack, streamable
+from pcdarts_tune.datasets.pack import ReportProgress, make_streamable, pack
 from pcdarts_tune.datasets.parquet import find_parquet, parquet_files
 from pcdarts_tune.datasets.splits import split_dataset
 from pcdarts_tune.datasets.stratify import check_counts
@@ -98,7 +98,7 @@ def load_dataset(
     )
 
 
-def find_dataset(data: DataConfig, root: Path | None) -> Found | None:
+def find_dataset(data: DataConfig, root: Path | None) -> EncodedSet | None:
     """What `load_dataset` would read from files in `root`, none of them decoded; None where it reads no such files.
 
     Raises:
@@ -126,14 +126,14 @@ def find_dataset(data: DataConfig, root: Path | None) -> Found | None:
 
 
 def _load_files(
-    found: Found, data: DataConfig, cache_dir: Path | None, keep: bool, progress: ReportProgress | None
+    found: EncodedSet, data: DataConfig, cache_dir: Path | None, keep: bool, progress: ReportProgress | None
 ) -> DataSet:
     check_counts(found.classes, found.train.labels, data, what=found.source, has_test=found.test is not None)
     stamps = [found.train.stamps, found.test.stamps if found.test else None]
 
     def source_of(split: str) -> ImageSource:
         part = (split == "test" and found.test) or found.train
-        return streamable(part, cache_dir) if keep else part.source
+        return make_streamable(part, cache_dir) if keep else part.source
 
     def load() -> DataSet:
         train, test, noted = pack(found, data, progress=progress, scratch=cache_dir, keep=keep)

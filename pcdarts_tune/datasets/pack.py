@@ -14,7 +14,7 @@ from pcdarts_tune.core.images.decode import Header, UnreadableImage, read_header
 from pcdarts_tune.core.images.stream import ImageSource, StreamImages, allowed_unreadable
 from pcdarts_tune.datasets.cache import digest_of
 from pcdarts_tune.datasets.dataset import Part
-from pcdarts_tune.datasets.found import Encoded, Found
+from pcdarts_tune.datasets.encoded import EncodedSet, EncodedSplit
 from pcdarts_tune.datasets.parquet import BlobSource, ParquetSource
 from pcdarts_tune.errors import UserError
 
@@ -43,7 +43,7 @@ class _Split:
 
     name: str
     what: str
-    part: Encoded
+    part: EncodedSplit
     max_unreadable: float
     damaged: dict[int, str] = field(default_factory=dict)
     headers: dict[int, Header] = field(default_factory=dict)
@@ -100,7 +100,7 @@ class _Split:
 
 
 def pack(
-    found: Found,
+    found: EncodedSet,
     data: DataConfig,
     *,
     progress: ReportProgress | None,
@@ -138,7 +138,7 @@ def pack(
         notes.append(
             f"{needed:.1f} GB of images, data.memory_limit_gb is {data.memory_limit_gb:g}: they are streamed from disk"
         )
-        sources = [streamable(split.part, scratch) if keep else split.part.source for split in splits]
+        sources = [make_streamable(split.part, scratch) if keep else split.part.source for split in splits]
         packed = [split.stream(size, channels, source) for split, source in zip(splits, sources, strict=True)]
     else:
         packed = [split.decode(size, channels, step) for split in splits]
@@ -180,7 +180,7 @@ def _multiple_of_4(length: int) -> int:
     return max(8, 4 * round(length / 4))
 
 
-def streamable(part: Encoded, scratch: Path | None) -> ImageSource:
+def make_streamable(part: EncodedSplit, scratch: Path | None) -> ImageSource:
     """The source of a split in a form whose images can be read in any order."""
     if not isinstance(part.source, ParquetSource):
         return part.source

@@ -21,7 +21,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from pcdarts_tune.datasets.found import TEST, TRAIN, VALIDATION, Encoded, Found, role_of, stamp_of
+from pcdarts_tune.datasets.encoded import TEST, TRAIN, VALIDATION, EncodedSet, EncodedSplit, role_of, stamp_of
 from pcdarts_tune.errors import UserError
 from pcdarts_tune.files import replace_when_written
 
@@ -150,7 +150,7 @@ def parquet_files(root: Path) -> list[Path]:
     return sorted(path for folder in folders for path in folder.glob("*.parquet") if path.is_file())
 
 
-def find_parquet(root: Path, files: list[Path], prefer: str) -> Found:
+def find_parquet(root: Path, files: list[Path], prefer: str) -> EncodedSet:
     """Read schemas and labels; no image is decoded.
 
     Args:
@@ -176,11 +176,11 @@ def find_parquet(root: Path, files: list[Path], prefer: str) -> Found:
     first, second = _read_labels(train), _read_labels(test) if test else None
     classes, labels = _number_classes(first, second)
     parts = [
-        Encoded(ParquetSource(paths), part, tuple(stamp_of(path.name, path.stat()) for path in paths))
+        EncodedSplit(ParquetSource(paths), part, tuple(stamp_of(path.name, path.stat()) for path in paths))
         for paths, part in zip((train, test), labels, strict=False)
     ]
     what = f"the parquet data {name!r}"
-    return Found(name, classes, parts[0], parts[1] if test else None, what, notes)
+    return EncodedSet(name, classes, parts[0], parts[1] if test else None, what, notes)
 
 
 def _one_set(root: Path, files: list[Path], prefer: str) -> tuple[list[Path], str]:

@@ -13,7 +13,7 @@ from pcdarts_tune.doctor.check import Check, fail, ok, warn
 from pcdarts_tune.errors import UserError
 
 if TYPE_CHECKING:
-    from pcdarts_tune.datasets.found import Found
+    from pcdarts_tune.datasets.encoded import EncodedSet
 
 
 def check_images(space: str | None, data: Path | None) -> Iterator[Check]:
@@ -46,7 +46,7 @@ def check_images(space: str | None, data: Path | None) -> Iterator[Check]:
         yield ok("data", f"{name} comes with a package")
 
 
-def _files(found: Found) -> Iterator[Check]:
+def _files(found: EncodedSet) -> Iterator[Check]:
     from pcdarts_tune.core.images.decode import decode_image
 
     part, damaged = found.train, []

@@ -181,7 +181,9 @@ class NetworkMeasurements:
     def describe(self, key: str) -> str:
         """The settings that a supernet differs from the others in, such as `K=4`."""
         names = [name for name in self.space.tune if affects_steps(name) and name != "search.batch_size"]
-        return naming.settings({name: lookup(self.variants[key], name) for name in names}) or "all trials"
+        return (
+            naming.format_settings({name: lookup(self.variants[key], name) for name in names}) or "all trials"
+        )
 
     def _measure(
         self, build: Callable[[], Search | Training], sizes: set[int], cost: Cost, among: int

@@ -24,7 +24,7 @@ from pcdarts_tune.planning.networks import NetworkMeasurements, affects_steps, n
 from pcdarts_tune.spaces.goals import rung_epochs
 from pcdarts_tune.spaces.keys import lookup
 from pcdarts_tune.spaces.settings import apply
-from pcdarts_tune.spaces.tuning import assignments, varied
+from pcdarts_tune.spaces.tuning import assignments, varied_keys
 from pcdarts_tune.sweeps.study.study import SweepStudy
 from pcdarts_tune.sweeps.sweep import SweepSettings, study_settings
 
@@ -205,7 +205,7 @@ def draw_proposals(space: Space, settings: SweepSettings, trials: int) -> list[P
 def list_sizes(space: Space) -> list[dict[str, Any]]:
     """Combinations of the ends of all ranges that decide the memory of a step, such as
     `{"supernet.k": 1, "search.batch_size": 64}`; a single empty one where no range does."""
-    keys = [key for key in varied(space.tune) if affects_steps(key)]
+    keys = [key for key in varied_keys(space.tune) if affects_steps(key)]
     return list(islice(assignments(space.tune, keys, every=False), MOST_SIZES))
 
 

@@ -137,7 +137,7 @@ def describe_trial(trial: Standing) -> str:
     accuracy = record.state if record.objective is None else f"accuracy {record.objective:.4f}"
     lines = [
         f"trial {record.trial}, {accuracy}",
-        naming.settings(record.hyperparameters),
+        naming.format_settings(record.hyperparameters),
         record.reason or "",
     ]
     wrapped = [part for line in lines for part in textwrap.wrap(line, 70)]

@@ -91,7 +91,7 @@ def make_environment() -> Environment:
         "plot_json": lambda plot: plot.to_json(validate=False),  # escapes <, > and /
         "short_hours": short_hours,
         "short_name": naming.short_name,
-        "settings": lambda record: naming.settings(record.hyperparameters),
+        "settings": lambda record: naming.format_settings(record.hyperparameters),
         "svg": lambda genotype, title: cell_svg(Genotype.from_dict(genotype), title=title),
     }
     return environment

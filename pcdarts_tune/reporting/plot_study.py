@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from pcdarts_tune.spaces.ranges import CategoricalRange, ConditionalRange, FloatRange, IntRange, Range
-from pcdarts_tune.spaces.tuning import varied
+from pcdarts_tune.spaces.tuning import varied_keys
 from pcdarts_tune.spaces.values import label
 
 if TYPE_CHECKING:
@@ -50,7 +50,8 @@ def make_plot_study(
 
     study = optuna.create_study(direction="maximize")
     seen = {
-        key: [r.hyperparameters[key] for r in records if key in r.hyperparameters] for key in varied(tune)
+        key: [r.hyperparameters[key] for r in records if key in r.hyperparameters]
+        for key in varied_keys(tune)
     }
     spans = {key: merge_ranges(tune[key], values) for key, values in seen.items() if values}
     for record in sorted(records, key=lambda record: record.trial):

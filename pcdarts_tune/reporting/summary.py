@@ -108,7 +108,7 @@ def _describe_best(facts: Facts) -> str:
         return "No trial is complete yet."
     best, record = facts.best, facts.best.record
     images = f"{facts.held_out:,} held-out images" if facts.held_out else "held-out images"
-    settings = naming.settings(record.hyperparameters) or "the space's own settings"
+    settings = naming.format_settings(record.hyperparameters) or "the space's own settings"
     size = "" if record.params is None else f", {naming.short_count(record.params)} parameters"
     macs = (
         "" if record.macs is None else f" and {naming.short_count(record.macs)} multiply-adds when retrained"

@@ -10,10 +10,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pcdarts_tune.spaces.ranges import Range, is_logarithmic
-from pcdarts_tune.spaces.tuning import varied
+from pcdarts_tune.spaces.tuning import varied_keys
 from pcdarts_tune.spaces.values import label
 
-SHORT = {
+SHORT_NAMES = {
     "supernet.k": "K",
     "supernet.channels": "C",
     "supernet.layers": "cells",
@@ -33,7 +33,7 @@ SHORT = {
 
 def short_name(key: str) -> str:
     """`search.learning_rate` -> `lr`."""
-    return SHORT.get(key, key.rpartition(".")[2])
+    return SHORT_NAMES.get(key, key.rpartition(".")[2])
 
 
 def short_value(value: Any) -> str:
@@ -60,11 +60,11 @@ def short_count(count: int | None) -> str:
 
 def ordered_keys(keys: Iterable[str]) -> list[str]:
     """The keys, those with a short name first."""
-    order = list(SHORT)
+    order = list(SHORT_NAMES)
     return sorted(keys, key=lambda key: (order.index(key) if key in order else len(order), key))
 
 
-def settings(hyperparameters: Mapping[str, Any], most: int | None = None) -> str:
+def format_settings(hyperparameters: Mapping[str, Any], most: int | None = None) -> str:
     """`K=4 lr=.124 b=256`: the settings of a trial in a few words."""
     parts = [
         f"{short_name(key)}={short_value(hyperparameters[key])}" for key in ordered_keys(hyperparameters)
@@ -77,13 +77,13 @@ def run_name(
 ) -> str:
     """A trial's run: number, what came of it, settings; MLflow's column is narrow, so what matters comes first."""
     result = f"acc={short_value(float(objective))}" if objective is not None else state
-    return " ".join(part for part in (f"t{number:02d}", result, settings(hyperparameters, 5)) if part)
+    return " ".join(part for part in (f"t{number:02d}", result, format_settings(hyperparameters, 5)) if part)
 
 
-def parameters(tune: Mapping[str, Range], hyperparameters: Mapping[str, Any]) -> dict[str, str]:
+def run_parameters(tune: Mapping[str, Range], hyperparameters: Mapping[str, Any]) -> dict[str, str]:
     """What MLflow keeps as parameters: what differs between trials, as numbers it can plot, and `log10_…` of
     what is drawn on a logarithmic scale (its parallel coordinates have none)."""
-    keys = [key for key in ordered_keys(varied(tune)) if key in hyperparameters]
+    keys = [key for key in ordered_keys(varied_keys(tune)) if key in hyperparameters]
     values = {key: label(hyperparameters[key]) for key in keys}
     for key in keys:
         value = hyperparameters[key]
@@ -92,12 +92,12 @@ def parameters(tune: Mapping[str, Range], hyperparameters: Mapping[str, Any]) ->
     return values
 
 
-def plotted(tune: Mapping[str, Range], key: str) -> str:
+def plotted_parameter(tune: Mapping[str, Range], key: str) -> str:
     """The parameter to plot for a setting: its logarithm where it is drawn on a logarithmic scale."""
     return f"log10_{key}" if is_logarithmic(tune[key]) else key
 
 
-def number(value: float) -> str:
+def format_number(value: float) -> str:
     """`0.97220001` -> `0.9722`, `120931.0` -> `120,931`."""
     if isinstance(value, int) or (float(value).is_integer() and abs(value) < 1e15):
         return f"{int(value):,}"

@@ -1,7 +1,7 @@
 """The recipes of a space: how images are altered, how a search trains, how a derived network trains.
 
 Defaults are the published CIFAR-10 settings (PC-DARTS, arXiv 1907.05737; DARTS, arXiv 1806.09055), but for `evaluation`
-(`SHORT`), the short training that scores a cell inside a trial.
+(`SHORT_SCHEDULE`), the short training that scores a cell inside a trial.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ class TrainConfig(Section):
     """Augmentation of the training images; kind cifar has a cutout of 16 unless it is given."""
 
 
-SHORT: dict[str, Any] = {"channels": 16, "layers": 8, "epochs": 25, "drop_path": 0.1}
+SHORT_SCHEDULE: dict[str, Any] = {"channels": 16, "layers": 8, "epochs": 25, "drop_path": 0.1}
 """What `evaluation` is where a space says nothing: 8 cells and a short schedule, annealed to its end."""
 
 
@@ -143,7 +143,7 @@ def with_cutout(recipe: Any) -> Any:
 
 
 def _short(value: Any) -> Any:
-    return {**SHORT, **value} if isinstance(value, dict) else value
+    return {**SHORT_SCHEDULE, **value} if isinstance(value, dict) else value
 
 
 Recipe = Annotated[TrainConfig, BeforeValidator(with_cutout)]

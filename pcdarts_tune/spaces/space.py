@@ -20,7 +20,7 @@ from pcdarts_tune.errors import nearest
 from pcdarts_tune.spaces.goals import ConstraintsConfig, Objectives, StoppingConfig
 from pcdarts_tune.spaces.keys import Listed, Section
 from pcdarts_tune.spaces.ranges import Range
-from pcdarts_tune.spaces.recipes import SHORT, Recipe, SearchConfig, ShortRecipe, TrainConfig
+from pcdarts_tune.spaces.recipes import SHORT_SCHEDULE, Recipe, SearchConfig, ShortRecipe, TrainConfig
 from pcdarts_tune.spaces.rules import check
 from pcdarts_tune.spaces.values import Sampler
 
@@ -121,7 +121,7 @@ class Space(Section):
     """The network that is searched."""
     search: SearchConfig = SearchConfig()
     """How the supernet is searched."""
-    evaluation: ShortRecipe = TrainConfig(**SHORT)
+    evaluation: ShortRecipe = TrainConfig(**SHORT_SCHEDULE)
     """The short training that scores a trial's cell; fixed, so that trials stay comparable."""
     retrain: Recipe = TrainConfig()
     """The full training of the promoted cell."""

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from optuna.trial import BaseTrial
 
 
-def ordered(tune: Mapping[str, Range]) -> list[str]:
+def dependency_order(tune: Mapping[str, Range]) -> list[str]:
     """The tuned keys, each after the key it depends on, else as given. Raises ValueError on a circle, naming it."""
     done: list[str] = []
     for key in tune:
@@ -56,7 +56,7 @@ def optuna_name(key: str, item: Range, values: Mapping[str, Any]) -> str:
 def propose(tune: Mapping[str, Range], trial: BaseTrial) -> dict[str, Any]:
     """One value for each tuned key, drawn in the order of their dependencies; given in the order of `tune`."""
     values: dict[str, Any] = {}
-    for key in ordered(tune):
+    for key in dependency_order(tune):
         values[key] = resolve(tune[key], values).suggest(optuna_name(key, tune[key], values), trial)
     return {key: values[key] for key in tune}
 
@@ -64,7 +64,7 @@ def propose(tune: Mapping[str, Range], trial: BaseTrial) -> dict[str, Any]:
 def encode(tune: Mapping[str, Range], values: Mapping[str, Any]) -> dict[str, Any]:
     """`values` under Optuna's names, for `study.enqueue_trial`. Raises ValueError where one lies outside its range."""
     encoded: dict[str, Any] = {}
-    for key in ordered(tune):
+    for key in dependency_order(tune):
         concrete = resolve(tune[key], values)
         if not concrete.contains(values[key]):
             raise ValueError(f"{key}: {label(values[key])} lies outside its range, {concrete}")
@@ -99,7 +99,7 @@ def assignments(tune: Mapping[str, Range], keys: Sequence[str], *, every: bool) 
                 break
             key = item.by
     whole = {item.by for item in tune.values() if isinstance(item, ConditionalRange)}
-    order = [key for key in ordered(tune) if key in wanted]
+    order = [key for key in dependency_order(tune) if key in wanted]
 
     def grow(values: dict[str, Any], left: list[str]) -> Iterator[dict[str, Any]]:
         if not left:
@@ -121,7 +121,7 @@ def grid(tune: Mapping[str, Range], *, limit: int = MOST_VALUES) -> list[dict[st
     return combinations if len(combinations) <= limit else None
 
 
-def varied(tune: Mapping[str, Range]) -> tuple[str, ...]:
+def varied_keys(tune: Mapping[str, Range]) -> tuple[str, ...]:
     """The keys that differ between trials; the others are constants, and only clutter a table of parameters."""
     return tuple(
         key
@@ -151,7 +151,7 @@ def check_tune(space: BaseModel, found: list[Mistake]) -> dict[str, Range]:
     """
     tune = _check_targets(space, found)
     try:
-        order = ordered(tune)
+        order = dependency_order(tune)
     except ValueError as error:
         inside = [key for key in tune if key in str(error)]
         raise as_error([*found, Mistake(("tune", inside[0]), str(error), frozenset(inside))]) from None

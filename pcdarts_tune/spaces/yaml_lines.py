@@ -35,7 +35,7 @@ WORDS: dict[str, bool | None] = {
 }
 
 
-def plain(text: str) -> bool | int | float | str | None:
+def parse_scalar(text: str) -> bool | int | float | str | None:
     """The value of an unquoted YAML 1.2 scalar. Raises ValueError on a number too long to be one."""
     if text in WORDS:
         return WORDS[text]
@@ -76,40 +76,40 @@ class _Reader:
         self.text, self.name, self.numbered = text, name, numbered
         self.lines: dict[KeyPath, int] = {}
         self.at = 1
-        self.events = self._checked()
+        self.events = self._parse()
 
-    def wrong(self, text: str, line: int | None = None) -> UserError:
+    def error(self, text: str, line: int | None = None) -> UserError:
         return UserError(
             f"{self.name}:{line or self.at}: {text}" if self.numbered else f"{self.name}: {text}",
             hint="pcdarts-tune spaces quickstart shows how a space is written",
         )
 
-    def _checked(self) -> Iterator[Event]:
+    def _parse(self) -> Iterator[Event]:
         """The parser's events, its errors made ours, and everything refused that could build an object or refer."""
         try:
             for event in yaml.parse(self.text, Loader=yaml.SafeLoader):
                 if event.start_mark is not None:
                     self.at = event.start_mark.line + 1
                 if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-                    raise self.wrong("anchors (&) and aliases (*) are not read here: write the value out")
+                    raise self.error("anchors (&) and aliases (*) are not read here: write the value out")
                 if getattr(event, "tag", None):
-                    raise self.wrong(
+                    raise self.error(
                         "tags (!) are not read here: write the plain value, in quotes if it is text"
                     )
                 yield event
         except yaml.reader.ReaderError as error:
             where = error.position if isinstance(error.position, int) else 0
-            raise self.wrong("not text: a control character", self.text.count("\n", 0, where) + 1) from None
+            raise self.error("not text: a control character", self.text.count("\n", 0, where) + 1) from None
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark
             problem = error.problem or error.context or "not understood"
             if "'\\t'" in problem:
                 problem = "a tab: YAML is indented with spaces"
             line = mark.line + 1 if mark is not None else None
-            raise self.wrong(f"not valid YAML: {problem}", line) from None
+            raise self.error(f"not valid YAML: {problem}", line) from None
         except (yaml.YAMLError, ValueError, OverflowError) as error:
             # PyYAML lets an escape such as "\\UFFFFFFFF" through to chr()
-            raise self.wrong(f"not valid YAML: {error}") from None
+            raise self.error(f"not valid YAML: {error}") from None
 
     def document(self) -> tuple[Any, dict[KeyPath, int]]:
         next(self.events)  # the stream's start
@@ -122,12 +122,12 @@ class _Reader:
         data = self.node(next(self.events), ())
         next(self.events)  # the document's end
         if not isinstance(next(self.events), yaml.StreamEndEvent):
-            raise self.wrong("a second document: one file holds one space")
+            raise self.error("a second document: one file holds one space")
         return data, self.lines
 
     def node(self, event: Event, path: KeyPath) -> Any:
         if len(path) > DEEPEST:
-            raise self.wrong(f"nested more than {DEEPEST} deep")
+            raise self.error(f"nested more than {DEEPEST} deep")
         if isinstance(event, yaml.ScalarEvent):
             return self.scalar(event)
         if isinstance(event, yaml.SequenceStartEvent):
@@ -136,13 +136,13 @@ class _Reader:
 
     def scalar(self, event: yaml.ScalarEvent) -> Any:
         if any("\ud800" <= letter <= "\udfff" for letter in event.value):
-            raise self.wrong("not text: half of a surrogate pair")
+            raise self.error("not text: half of a surrogate pair")
         if not event.implicit[0]:  # quoted, or a block of text
             return event.value
         try:
-            return plain(event.value)
+            return parse_scalar(event.value)
         except ValueError as error:
-            raise self.wrong(str(error)) from None
+            raise self.error(str(error)) from None
 
     def sequence(self, path: KeyPath) -> list[Any]:
         items: list[Any] = []
@@ -157,10 +157,10 @@ class _Reader:
         items: dict[str, Any] = {}
         while not isinstance(event := next(self.events), yaml.MappingEndEvent):
             if not isinstance(event, yaml.ScalarEvent):
-                raise self.wrong("a key must be a word, not a list or a mapping")
+                raise self.error("a key must be a word, not a list or a mapping")
             key, line = label(self.scalar(event)), self.at
             if key in items:
-                raise self.wrong(f"{key!r} again, first on line {self.lines[(*path, key)]}: give it once")
+                raise self.error(f"{key!r} again, first on line {self.lines[(*path, key)]}: give it once")
             self.lines[(*path, key)] = line
             items[key] = self.node(next(self.events), (*path, key))
         return items

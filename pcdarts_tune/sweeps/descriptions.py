@@ -38,7 +38,7 @@ class SweepLinks:
 
 def describe_trial(proposal: Proposal, outcome: Outcome, links: SweepLinks, parent: str) -> str:
     """A trial in two lines."""
-    settings = naming.settings(proposal.hyperparameters) or "the space's own settings"
+    settings = naming.format_settings(proposal.hyperparameters) or "the space's own settings"
     sweep = links.run(links.sweep, parent)
     title = f"Trial {proposal.number} of sweep {sweep}"
     others = links.trials("the other trials", charts=False)
@@ -60,7 +60,7 @@ def describe_sweep(
     first = f"Sweep `{links.sweep}` of space `{space}`: {counted} of {target}."
     if best is not None and best.objective is not None:
         trial = links.run(f"trial {best.trial}", best.run_id)
-        settings = naming.settings(best.hyperparameters) or "default settings"
+        settings = naming.format_settings(best.hyperparameters) or "default settings"
         first += f" Best: {trial}, accuracy **{best.objective:.4f}** on held-out images ({settings})."
     table, charts = (
         links.trials("all trials, best first", charts=False),

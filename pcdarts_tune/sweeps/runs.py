@@ -66,7 +66,7 @@ class TrialRun:
             constants = facts.space.model_dump(mode="json", exclude={"tune"})
             settings = {"hyperparameters": proposal.hyperparameters, "seed": proposal.seed}
             return Content(
-                naming.parameters(facts.space.tune, proposal.hyperparameters),
+                naming.run_parameters(facts.space.tune, proposal.hyperparameters),
                 {"config.json": {**settings, "space": constants}},
                 dataset=facts.data,
             )

@@ -25,7 +25,7 @@ from pcdarts_tune.home import (
     is_running,
     sweep_lock,
 )
-from pcdarts_tune.spaces.tuning import varied
+from pcdarts_tune.spaces.tuning import varied_keys
 from pcdarts_tune.sweeps.record import read_record
 from pcdarts_tune.sweeps.study.storage import StudyLock, is_locked
 from pcdarts_tune.sweeps.study.study import STUDY_NAME, SweepStudy
@@ -269,7 +269,7 @@ class SweepHandle:
         """The settings that differ between trials."""
         from pcdarts_tune.spaces.naming import ordered_keys
 
-        return ordered_keys(varied(self.space.tune))
+        return ordered_keys(varied_keys(self.space.tune))
 
 
 def study_name(sweep: str, identity: str) -> str:

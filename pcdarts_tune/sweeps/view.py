@@ -159,7 +159,8 @@ class View:
         """A trial starts."""
         self.progress.running[proposal.number] = Running(proposal)
         self._line(
-            f"trial {proposal.number}: starts  {naming.settings(proposal.hyperparameters)}", detail=True
+            f"trial {proposal.number}: starts  {naming.format_settings(proposal.hyperparameters)}",
+            detail=True,
         )
 
     def trial_restarted(self, number: int, reason: str) -> None:
@@ -186,7 +187,7 @@ class View:
         self.progress.end(number, outcome)
         text = f"trial {number}: {_describe_outcome(outcome, self.progress)}"
         if isinstance(self._screen, LiveTable):
-            text += f"  {naming.settings(trial.proposal.hyperparameters) if trial else ''}"
+            text += f"  {naming.format_settings(trial.proposal.hyperparameters) if trial else ''}"
         else:
             text += f"  [{self.progress.ended}/{self.progress.target}]{self._left()}"
         self._line(text)
@@ -276,7 +277,7 @@ def _table(progress: Progress, trouble: str | None) -> Group:
         accuracy = "" if trial.accuracy is None else f"{trial.accuracy:.3f}"
         epochs = f"{trial.done}/{trial.epochs}" if trial.epochs else ""
         bar = ProgressBar(total=1.0, completed=trial.share(progress.stages), width=20)
-        settings = naming.settings(trial.proposal.hyperparameters)
+        settings = naming.format_settings(trial.proposal.hyperparameters)
         table.add_row(f"trial {number}", bar, trial.stage, epochs, accuracy, Text(settings, style="dim"))
     lines: list[Any] = [Text("   ".join(head), style="bold"), table]
     if trouble:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from pcdarts_tune.spaces import naming
-from pcdarts_tune.spaces.tuning import varied
+from pcdarts_tune.spaces.tuning import varied_keys
 from pcdarts_tune.tracking.store import OBJECTIVE
 from pcdarts_tune.tracking.tags import Tag
 
@@ -65,7 +65,7 @@ def saved_view(sweep: str, identity: str, space: Space) -> tuple[str, str]:
 
 
 def _state(identity: str, space: Space) -> dict[str, Any]:
-    keys = naming.ordered_keys(varied(space.tune))
+    keys = naming.ordered_keys(varied_keys(space.tune))
     costs = [cost for cost in _COSTS if cost != "cost/latency_ms" or "latency" in space.objectives]
     columns = [
         _column("metrics", OBJECTIVE),
@@ -95,7 +95,7 @@ def _state(identity: str, space: Space) -> dict[str, Any]:
 
 
 def _charts(space: Space, keys: list[str]) -> list[dict[str, Any]]:
-    axes = [naming.plotted(space.tune, key) for key in keys]
+    axes = [naming.plotted_parameter(space.tune, key) for key in keys]
     line = {"scaleType": "linear", "xAxisKey": "step", "selectedXAxisMetricKey": "", "lineSmoothness": 0}
     size = {"key": "cost/params", "type": "METRIC"}
     return [

@@ -127,7 +127,7 @@ def _of_trial(
         yield f"the study knows run {record.run_id}, MLflow has {run.info.run_id}"
     if run.info.status != STATUS[record.state]:
         yield f"status {run.info.status} of a {record.state} trial"
-    if run.data.params != (wanted := naming.parameters(sweep.space.tune, record.hyperparameters)):
+    if run.data.params != (wanted := naming.run_parameters(sweep.space.tune, record.hyperparameters)):
         yield f"parameters {run.data.params}, not {wanted}"
     for key, tag in tags.items():
         if run.data.tags.get(key) != tag:

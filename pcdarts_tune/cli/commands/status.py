@@ -57,7 +57,7 @@ def command(sweep: str | None, where: Where, as_json: bool) -> None:
     click.echo(f"{handle.name} (space {handle.space.name}): {ended} of {target} trials ended; {listing}")
     if best is not None:
         click.echo(
-            f"best: trial {best.trial}, accuracy {best.objective:.4f}  {naming.settings(best.hyperparameters)}"
+            f"best: trial {best.trial}, accuracy {best.objective:.4f}  {naming.format_settings(best.hyperparameters)}"
         )
     if running:
         click.echo("it is being run now")

@@ -166,7 +166,7 @@ def _parameters_lost(mlflow: sqlite3.Connection, sweep: SweepHandle, records: li
     for record in records:
         rows = mlflow.execute("SELECT key, value FROM params WHERE run_uuid = ?", (record.run_id,))
         lost += len(
-            naming.parameters(sweep.space.tune, record.hyperparameters).items() - set(rows.fetchall())
+            naming.run_parameters(sweep.space.tune, record.hyperparameters).items() - set(rows.fetchall())
         )
     return lost
 

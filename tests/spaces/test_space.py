@@ -24,7 +24,7 @@ from pcdarts_tune.spaces.ranges import (
 )
 from pcdarts_tune.spaces.recipes import AugmentConfig, SearchConfig, TrainConfig
 from pcdarts_tune.spaces.space import DataConfig, Space, SupernetConfig
-from pcdarts_tune.spaces.tuning import assignments, encode, grid, ordered, propose, varied
+from pcdarts_tune.spaces.tuning import assignments, dependency_order, encode, grid, propose, varied_keys
 
 
 def one_of(*choices: Any) -> CategoricalRange:
@@ -307,7 +307,7 @@ def test_names_carry_the_value_that_a_range_depends_on() -> None:
 
 
 def test_order_follows_dependencies() -> None:
-    order = ordered(chained())
+    order = dependency_order(chained())
     assert order.index("supernet.k") < order.index("search.batch_size") < order.index("search.epochs")
     assert sorted(order) == sorted(chained())
 
@@ -321,7 +321,7 @@ def test_grid_and_what_varies() -> None:
     combinations = grid(tune)
     assert combinations is not None
     assert len(combinations) == 2 + 8
-    assert varied(tune) == ("supernet.k", "search.batch_size")
+    assert varied_keys(tune) == ("supernet.k", "search.batch_size")
     assert grid({"search.momentum": FloatRange(low=0.1, high=0.9)}) is None
     assert grid(tune, limit=9) is None
     assert grid({}) == [{}]

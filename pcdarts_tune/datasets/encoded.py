@@ -29,7 +29,7 @@ def stamp_of(name: str, status: os.stat_result | None) -> Stamp:
 
 
 @dataclass(frozen=True)
-class Encoded:
+class EncodedSplit:
     """One split.
 
     Attributes:
@@ -48,13 +48,13 @@ class Encoded:
 
 
 @dataclass(frozen=True)
-class Found:
+class EncodedSet:
     """A whole set; `test` is None where it brings none."""
 
     name: str
     classes: tuple[str, ...]
-    train: Encoded
-    test: Encoded | None
+    train: EncodedSplit
+    test: EncodedSplit | None
     source: str
     notes: tuple[str, ...] = ()
 
