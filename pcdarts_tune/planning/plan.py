@@ -31,6 +31,7 @@ from pcdarts_tune.sweeps.sweep import SweepSettings, study_settings
 if TYPE_CHECKING:
     from pcdarts_tune.datasets import DataSet
     from pcdarts_tune.spaces.space import Space
+    from pcdarts_tune.sweeps.record import SweepSettings
     from pcdarts_tune.sweeps.runner import RunSettings
     from pcdarts_tune.tasks import Proposal
 

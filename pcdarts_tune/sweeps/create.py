@@ -23,8 +23,9 @@ from pcdarts_tune.errors import UserError
 from pcdarts_tune.files import write_json
 from pcdarts_tune.home import SweepFolder, Where, sweep_lock
 from pcdarts_tune.places import below
+from pcdarts_tune.sweeps.record import FORMAT, SweepSettings
 from pcdarts_tune.sweeps.study.study import STUDY_NAME, SweepStudy
-from pcdarts_tune.sweeps.sweep import FORMAT, SweepHandle, SweepSettings, study_name, study_settings
+from pcdarts_tune.sweeps.sweep import SweepHandle, study_name, study_settings
 
 if TYPE_CHECKING:
     from pcdarts_tune.spaces.space import Space

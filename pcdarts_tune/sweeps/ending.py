@@ -1,20 +1,17 @@
-"""Two small parts that Ray Tune takes: a way to stop it from outside, and silence.
+"""Why a sweep, or one run of Ray Tune, ends before its time.
 
-Why a whole run of Ray Tune ended, where that was the loss of a process and no defect: Ray's memory monitor, a dead node.
+`Stop` is asked for by Ctrl-C, SIGTERM or a closed terminal once, cleanly, and twice, at once, or because the time is spent:
 
-    except Exception as error:
-        forget(error)
-        lost = loss(error)      # None: something else went wrong
+    with Stop(budget=7200) as stop:
+        while not stop.asked: ...
+    stop.reason     # "interrupted" or "time budget"
 
 A trial's process that dies is Tune's to start again, as often as the sweep allows. One that Ray's memory monitor ended
-raises out of `fit()` instead, whatever its trial may fail, and all trials are cut off with it.
+raises out of `fit()` instead, whatever its trial may fail, and all trials are cut off with it:
 
-When a sweep stops before its end: Ctrl-C, SIGTERM or a closed terminal once, cleanly; twice, at once; or its time is
-spent.
-
-with Stop(budget=7200) as stop:
-    while not stop.asked: ...
-stop.reason     # "interrupted" or "time budget"
+    except Exception as error:
+        drop_frames(error)
+        loss = find_loss(error)      # None: something else went wrong
 """
 
 from __future__ import annotations
@@ -24,7 +21,7 @@ import re
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal, Self
@@ -32,94 +29,13 @@ from typing import Any, Literal, Self
 from ray.tune import Stopper
 from ray.tune.progress_reporter import TrialProgressCallback
 
-
-class AskedToStop(Stopper):
-    """Stops the whole run, and never a single trial, once `asked` says so."""
-
-    def __init__(self, asked: Callable[[], bool]) -> None:
-        self._asked = asked
-
-    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
-        return False
-
-    def stop_all(self) -> bool:
-        return self._asked()
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {}
-
-
-class Silent(TrialProgressCallback):
-    """Takes the place of the callback that Ray adds where there is none, which prints on stdout."""
-
-    def log_result(self, *args: Any, **kwargs: Any) -> None:
-        """Nothing."""
-
-    def on_trial_complete(self, *args: Any, **kwargs: Any) -> None:
-        """Nothing."""
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {}
-
-
-LOW_ON_MEMORY = "running low on memory"
-
-
-@dataclass(frozen=True)
-class Loss:
-    """What was lost: in words, and the ids of the processes' actors where Ray says them."""
-
-    reason: str
-    actors: frozenset[str] = frozenset()
-
-
-def loss(error: Exception) -> Loss | None:
-    """What an error that `fit()` raised says of lost processes; None when it is about something else."""
-    from ray.exceptions import RayError
-
-    text = str(error)
-    actors = frozenset(re.findall(r"Actor\(([0-9a-f]{16,})\)", text.partition("Selected to kill")[2]))
-    if LOW_ON_MEMORY in text:
-        return Loss(_out_of_memory(text), actors)
-    if any(isinstance(each, RayError) for each in _chain(error)):
-        return Loss(" ".join(text.split())[:300], actors)
-    return None
-
-
-def forget(error: BaseException) -> None:
-    """Drop the frames that an error holds: in them are handles of Ray's actors, and one that is freed when Ray has been
-    shut down ends the process on the spot."""
-    for each in _chain(error):
-        each.__traceback__ = None
-
-
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    seen: set[int] = set()
-    following: BaseException | None = error
-    while following is not None and id(following) not in seen:
-        seen.add(id(following))
-        yield following
-        following = following.__cause__ or following.__context__
-
-
-def _out_of_memory(text: str) -> str:
-    machine = re.search(r"was ([\d.]+ ?GB) used / ([\d.]+ ?GB) limit", text)
-    process = re.search(r"actual memory used=([\d.]+ ?GB)", text)
-    of = f" ({machine[1]} of {machine[2]} used)" if machine else ""
-    used = f", which held {process[1]}" if process else ""
-    return (
-        f"out of memory: the machine ran low{of} and Ray ended the process{used}; "
-        "a smaller batch, a larger K, or fewer trials at a time (--max-concurrent) need less"
-    )
-
-
 ReasonToStop = Literal["done", "interrupted", "time budget"]
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-class Stop:
-    """Whether the sweep shall stop.
+class Stop(Stopper):
+    """Whether the sweep shall stop; Ray Tune, too, asks it.
 
     Args:
         budget: seconds; None for no end.
@@ -158,6 +74,16 @@ class Stop:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """It never stops a single trial."""
+        return False
+
+    def stop_all(self) -> bool:
+        return self.asked
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
     def _on_signal(self, number: int, frame: object) -> None:
         if self._signalled:
             raise KeyboardInterrupt
@@ -166,3 +92,67 @@ class Stop:
             # past Python's buffers, whose locks the interrupted code may hold
             with suppress(OSError):
                 os.write(2, b"\nstopping; Ctrl-C once more stops at once\n")
+
+
+class Silent(TrialProgressCallback):
+    """Takes the place of the callback that Ray adds where there is none, which prints on stdout."""
+
+    def log_result(self, *args: Any, **kwargs: Any) -> None:
+        """Nothing."""
+
+    def on_trial_complete(self, *args: Any, **kwargs: Any) -> None:
+        """Nothing."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+
+LOW_ON_MEMORY = "running low on memory"
+
+
+@dataclass(frozen=True)
+class Loss:
+    """What was lost: in words, and the ids of the processes' actors where Ray says them."""
+
+    reason: str
+    actors: frozenset[str] = frozenset()
+
+
+def find_loss(error: Exception) -> Loss | None:
+    """What an error that `fit()` raised says of lost processes; None when it is about something else."""
+    from ray.exceptions import RayError
+
+    text = str(error)
+    actors = frozenset(re.findall(r"Actor\(([0-9a-f]{16,})\)", text.partition("Selected to kill")[2]))
+    if LOW_ON_MEMORY in text:
+        return Loss(_out_of_memory(text), actors)
+    if any(isinstance(each, RayError) for each in _chain(error)):
+        return Loss(" ".join(text.split())[:300], actors)
+    return None
+
+
+def drop_frames(error: BaseException) -> None:
+    """Drop the frames that an error holds: in them are handles of Ray's actors, and one that is freed when Ray has been
+    shut down ends the process on the spot."""
+    for each in _chain(error):
+        each.__traceback__ = None
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    following: BaseException | None = error
+    while following is not None and id(following) not in seen:
+        seen.add(id(following))
+        yield following
+        following = following.__cause__ or following.__context__
+
+
+def _out_of_memory(text: str) -> str:
+    machine = re.search(r"was ([\d.]+ ?GB) used / ([\d.]+ ?GB) limit", text)
+    process = re.search(r"actual memory used=([\d.]+ ?GB)", text)
+    of = f" ({machine[1]} of {machine[2]} used)" if machine else ""
+    used = f", which held {process[1]}" if process else ""
+    return (
+        f"out of memory: the machine ran low{of} and Ray ended the process{used}; "
+        "a smaller batch, a larger K, or fewer trials at a time (--max-concurrent) need less"
+    )

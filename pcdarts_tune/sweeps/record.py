@@ -1,75 +1,97 @@
-"""sweep.json, read again: what a sweep is made of. It is written once and whole; a disk or an editor may still spoil it.
+"""sweep.json: what a sweep is made of. It is written once and whole, and checked when it is read: a disk or an editor may have
+spoilt it.
 
-about = read_record(folder.record_file, FORMAT, SweepSettings)
+    about, settings = read_record(folder.record_file)
 """
 
 from __future__ import annotations
 
-from dataclasses import fields
+import json
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
+
+from pydantic import ConfigDict, NonNegativeInt, TypeAdapter, ValidationError
 
 from pcdarts_tune.errors import UserError
 from pcdarts_tune.files import read_json
+from pcdarts_tune.tasks import Execution
 
-_PARTS: dict[str, type | tuple[type, ...]] = {
-    "id": str,
-    "settings": dict,
-    "space": dict,
-    "data": dict,
-    "versions": dict,
-    "git": (str, type(None)),
-}
-_DATA = ("name", "digest", "source", "profile")
+FORMAT = 1
+"""The format of sweep.json; a file of another one is refused."""
 
 
-def read_record(file: Path, version: int, settings: type) -> dict[str, Any]:
-    """What sweep.json says.
+@dataclass(frozen=True)
+class SweepSettings:
+    """What a sweep is made of besides its space.
 
-    Args:
-        version: the format that is read.
-        settings: the dataclass that its settings fill; their defaults say which kinds of values there are.
+    Attributes:
+        seed: of proposals, searches and evaluations.
+        sampler: how hyperparameters are proposed.
+        data_root: `--data`, absolute.
+        tracking_uri: None for the home's own store.
+        study_uri: of the PostgreSQL database that holds the study, without its password; None for study.db.
+        storage: where its trials leave files, when not in its folder: a path or a URL (places.py), its own.
+        max_failures: how often a trial whose process was lost is started again.
+        precision, compile, graphs: of its trials, see `tasks.Execution`.
+    """
+
+    __pydantic_config__: ClassVar = ConfigDict(extra="forbid")
+
+    seed: NonNegativeInt = 0
+    sampler: str = "tpe"
+    data_root: str | None = None
+    tracking_uri: str | None = None
+    study_uri: str | None = None
+    storage: str | None = None
+    max_failures: NonNegativeInt = 2
+    precision: str = "float32"
+    compile: bool = False
+    graphs: bool | str = "auto"
+
+    @property
+    def execution(self) -> Execution:
+        """How its trials are executed, and its promotions unless they are told otherwise."""
+        return Execution(self.precision, self.compile, self.graphs)
+
+
+@dataclass(frozen=True)
+class _Data:
+    name: str
+    digest: str
+    source: str
+    profile: str
+
+
+@dataclass(frozen=True)
+class _Record:
+    id: str
+    settings: SweepSettings
+    space: dict[str, Any]
+    data: _Data
+    versions: dict[str, str]
+    git: str | None
+
+
+def read_record(file: Path) -> tuple[dict[str, Any], SweepSettings]:
+    """What sweep.json says, and the settings in it.
 
     Raises:
-        UserError: when it is of another version, or is not what a sweep writes.
+        UserError: when it is of another format, or is not what a sweep writes.
     """
     about = read_json(file)
-    if not isinstance(about, dict):
-        raise _spoilt(file, "it holds no object")
-    if about.get("format") != version:
+    if isinstance(about, dict) and about.get("format") != FORMAT:
         raise UserError(
-            f"{file} has format {str(about.get('format'))[:40]}, this version reads {version}",
+            f"{file} has format {str(about.get('format'))[:40]}, this version reads {FORMAT}",
             hint="the version of pcdarts-tune that made it",
         )
-    for name, kind in _PARTS.items():
-        if not isinstance(about.get(name), kind):
-            raise _spoilt(file, f"{name} lacks or is of another kind")
-    if wrong := [name for name in _DATA if not isinstance(about["data"].get(name), str)]:
-        raise _spoilt(file, f"data.{wrong[0]} lacks or is no text")
-    if not all(isinstance(value, str) for value in about["versions"].values()):
-        raise _spoilt(file, "versions are texts")
-    known = {field.name: field.default for field in fields(settings)}
-    for name, value in about["settings"].items():
-        if name not in known:
-            raise _spoilt(file, f"settings.{name[:40]} is unknown")
-        if not _alike(value, known[name]):
-            raise _spoilt(file, f"settings.{name} is of another kind")
-    return about
-
-
-def _alike(value: Any, default: Any) -> bool:
-    """Whether a value is of its default's kind; a default of None stands for a text that may lack."""
-    if default is None:
-        return value is None or isinstance(value, str)
-    if isinstance(default, bool):
-        return isinstance(value, bool)
-    if isinstance(default, str):
-        return isinstance(value, str | bool)
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
-
-
-def _spoilt(file: Path, what: str) -> UserError:
-    return UserError(
-        f"{file} is not what a sweep writes: {what}",
-        hint="restore it from a copy: study.db and trials/ beside it hold the results, and are as they were",
-    )
+    try:
+        # as JSON, in which an object may fill a dataclass, whatever else is strict
+        return about, TypeAdapter(_Record).validate_json(json.dumps(about), strict=True).settings
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        what = [".".join(str(part)[:40] for part in first["loc"]), first["msg"]]
+        raise UserError(
+            f"{file} is not what a sweep writes: {': '.join(filter(None, what))}",
+            hint="restore it from a copy: study.db and trials/ beside it hold the results, and are as they were",
+        ) from None

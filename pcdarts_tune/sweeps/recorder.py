@@ -1,4 +1,4 @@
-"""The driver's ear: what Ray Tune tells of its trials goes to the study first, then to MLflow and the person watching.
+"""What Ray Tune says of its trials goes to the study first, then to MLflow and the person watching.
 
 An outcome is written down the moment it arrives. A trial that Ray gives up on is failed with its reason; one
 that is cut off because the sweep stops is left as it is, and `resume` goes on with it.
@@ -8,49 +8,39 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ray.tune import Callback
 
 from pcdarts_tune.errors import is_disk_full
-from pcdarts_tune.sweeps.study.objectives import rungs_in
+from pcdarts_tune.sweeps.study.objectives import Rung, rungs_in
 from pcdarts_tune.sweeps.trials.log import write_failure
-from pcdarts_tune.sweeps.trials.reports import decide
+from pcdarts_tune.sweeps.trials.reports import send_decision
 from pcdarts_tune.tasks import Outcome
 
 if TYPE_CHECKING:
     from ray.tune.experiment import Trial
 
     from pcdarts_tune.sweeps.searcher import StudySearcher
-    from pcdarts_tune.sweeps.study.objectives import Rung
-    from pcdarts_tune.sweeps.study.study import SweepStudy
+    from pcdarts_tune.sweeps.sweep import SweepHandle
     from pcdarts_tune.sweeps.tracker import SweepTracker
     from pcdarts_tune.sweeps.view import View
     from pcdarts_tune.tasks import Proposal
 
 
 class Recorder(Callback):
-    """Passes on what happens.
+    """Passes on what happens to the trials of a sweep.
 
     Args:
         searcher: knows which proposal runs under which of Ray's ids.
-        folder: where a trial leaves its files, by its number: a path or a URL.
-        rung: see halving.rung_after.
     """
 
     def __init__(
-        self,
-        study: SweepStudy,
-        tracker: SweepTracker,
-        view: View,
-        searcher: StudySearcher,
-        folder: Callable[[int], str],
-        rung: Callable[[int], Rung],
+        self, sweep: SweepHandle, tracker: SweepTracker, view: View, searcher: StudySearcher
     ) -> None:
-        self._study, self._tracker, self._view, self._searcher = (study, tracker, view, searcher)
-        self._folder, self._rung = folder, rung
+        self._sweep, self._study = sweep, sweep.study
+        self._tracker, self._view, self._searcher = tracker, view, searcher
         self.ended: set[int] = set()
         """Trials that have ended in this run."""
         self.live: set[int] = set()
@@ -86,15 +76,16 @@ class Recorder(Callback):
             record.pop("kind")
             self._end(number, Outcome(**record))
             return
-        self._answer(number, record)
+        self._decide(number, record)
         self._tracker.record(number, record)
         self._view.trial_reported(number, record)
 
-    def _answer(self, number: int, record: dict[str, Any]) -> None:
+    def _decide(self, number: int, record: dict[str, Any]) -> None:
         """A trial that has reached a rung waits to learn whether it goes on: the study decides."""
         for reached in rungs_in(record):
-            stop = self._study.reached(number, reached["values"], self._rung(reached["epochs"]))
-            decide(self._folder(number), reached["epochs"], stop)
+            rung = Rung.after(self._sweep.space, reached["epochs"])
+            stop = self._study.decide_at_rung(number, reached["values"], rung)
+            send_decision(self._sweep.folder.trial_address(number), rung.epochs, stop)
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         if is_disk_full(reason := _reason(trial)):
@@ -112,7 +103,9 @@ class Recorder(Callback):
         """Give a trial up, whose process is gone: its result is left here, in its place, and what it could not report any
         more is passed on."""
         outcome = Outcome("failed", reason=reason)
-        if number not in self.ended and (history := write_failure(self._folder(number), outcome)):
+        if number not in self.ended and (
+            history := write_failure(self._sweep.folder.trial_address(number), outcome)
+        ):
             self._tracker.record(number, {"kind": "history", "records": history})
         self._end(number, outcome)
 

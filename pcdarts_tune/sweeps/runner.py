@@ -23,8 +23,7 @@ from pcdarts_tune.cluster.orphans import end_orphans, marked
 from pcdarts_tune.cluster.resources import Share, cluster, share_resources
 from pcdarts_tune.cluster.session import ray_running
 from pcdarts_tune.errors import UserError, WorkFailed, is_disk_full
-from pcdarts_tune.sweeps.ending import Loss, ReasonToStop, Stop, forget, loss
-from pcdarts_tune.sweeps.study.objectives import rung_after
+from pcdarts_tune.sweeps.ending import Loss, ReasonToStop, Stop, drop_frames, find_loss
 from pcdarts_tune.sweeps.study.samplers import SLOW, derived_seed
 from pcdarts_tune.sweeps.tracker import deliver_late, summary, tracker_of
 from pcdarts_tune.tasks import Proposal, TrialTask
@@ -180,7 +179,7 @@ class _Run:
     def _fit(self) -> tuple[Recorder, Loss]:
         from ray import tune
 
-        from pcdarts_tune.sweeps.ending import AskedToStop, Silent
+        from pcdarts_tune.sweeps.ending import Silent
         from pcdarts_tune.sweeps.recorder import Recorder
         from pcdarts_tune.sweeps.searcher import StudySearcher
         from pcdarts_tune.sweeps.trials.trial import ray_trial
@@ -191,17 +190,9 @@ class _Run:
             target=sweep.target,
             concurrent=share.concurrent,
             task=_tasks(sweep, share),
-            unfinished=sweep.study.unfinished(),
             beside=sweep.settings.sampler in SLOW,
         )
-        recorder = Recorder(
-            sweep.study,
-            self.tracker,
-            self.view,
-            searcher,
-            sweep.folder.trial_address,
-            rung_after(sweep.space),
-        )
+        recorder = Recorder(sweep, self.tracker, self.view, searcher)
         # else Tune starts one process after the other; the searcher knows how many there may be
         os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(share.concurrent)
         resources = {"cpu": share.cpus, **({"gpu": share.gpus} if share.gpus else {})}
@@ -219,7 +210,7 @@ class _Run:
                 name=time.strftime("%Y%m%d-%H%M%S"),
                 storage_path=str(sweep.folder.ray),
                 failure_config=tune.FailureConfig(max_failures=sweep.settings.max_failures),
-                stop=AskedToStop(lambda: stop.asked),
+                stop=stop,
                 callbacks=[recorder, Silent()],
                 verbose=0,
             ),
@@ -229,10 +220,10 @@ class _Run:
             tuner.fit()
         except BaseException as error:
             trace = "".join(traceback.format_exception(error))
-            forget(error)
+            drop_frames(error)
             if isinstance(error, UserError) or not isinstance(error, Exception) or is_disk_full(error):
                 raise
-            lost = loss(error)
+            lost = find_loss(error)
             if lost is None:
                 if not recorder.ended:
                     error.add_note(trace)

@@ -26,7 +26,6 @@ class StudySearcher(Searcher):
     Args:
         concurrent: trials at a time.
         task: what a trial is told.
-        unfinished: proposals to run before new ones.
         beside: ask in a thread; the study must bear it (Optuna's relational storage does).
     """
 
@@ -37,12 +36,11 @@ class StudySearcher(Searcher):
         target: int,
         concurrent: int,
         task: Callable[[Proposal], TrialTask],
-        unfinished: list[Proposal],
         beside: bool = False,
     ) -> None:
         super().__init__()
         self._study, self._target, self._concurrent, self._task = (study, target, concurrent, task)
-        self._unfinished = deque(unfinished)
+        self._unfinished = deque(study.unfinished())
         self.proposals: dict[str, Proposal] = {}
         """Ray's trial id -> what runs under it."""
         self._live: set[str] = set()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,50 +26,15 @@ from pcdarts_tune.home import (
     sweep_lock,
 )
 from pcdarts_tune.spaces.tuning import varied_keys
-from pcdarts_tune.sweeps.record import read_record
+from pcdarts_tune.sweeps.record import SweepSettings, read_record
 from pcdarts_tune.sweeps.study.storage import StudyLock, is_locked
 from pcdarts_tune.sweeps.study.study import STUDY_NAME, SweepStudy
-from pcdarts_tune.tasks import Execution, TrialRecord, ranked
+from pcdarts_tune.tasks import TrialRecord, ranked
 from pcdarts_tune.tracking.lookup import SHORTEST
 from pcdarts_tune.tracking.store import MlflowStore
 
 if TYPE_CHECKING:
     from pcdarts_tune.spaces.space import Space
-
-FORMAT = 1
-"""Of sweep.json; a file with a higher number is refused."""
-
-
-@dataclass(frozen=True)
-class SweepSettings:
-    """What a sweep is made of besides its space; kept in sweep.json.
-
-    Attributes:
-        seed: of proposals, searches and evaluations.
-        sampler: how hyperparameters are proposed.
-        data_root: `--data`, absolute.
-        tracking_uri: None for the home's own store.
-        study_uri: of the PostgreSQL database that holds the study, without its password; None for study.db.
-        storage: where its trials leave files, when not in its folder: a path or a URL (sweeping/storage.py), its own.
-        max_failures: how often a trial whose process was lost is started again.
-        precision, compile, graphs: of its trials, see `execution.Execution`.
-    """
-
-    seed: int = 0
-    sampler: str = "tpe"
-    data_root: str | None = None
-    tracking_uri: str | None = None
-    study_uri: str | None = None
-    storage: str | None = None
-    max_failures: int = 2
-    precision: str = "float32"
-    compile: bool = False
-    graphs: bool | str = "auto"
-
-    @property
-    def execution(self) -> Execution:
-        """How its trials are executed, and its promotions unless they are told otherwise."""
-        return Execution(self.precision, self.compile, self.graphs)
 
 
 class SweepHandle:
@@ -83,8 +48,7 @@ class SweepHandle:
 
     def __init__(self, where: Where, folder: SweepFolder) -> None:
         self.where = where
-        self.about: dict[str, Any] = read_record(folder.record_file, FORMAT, SweepSettings)
-        self.settings = SweepSettings(**self.about["settings"])
+        self.about, self.settings = read_record(folder.record_file)
         self.folder = SweepFolder(folder.path, self.settings.storage)
         if where.study_uri and self.settings.study_uri is None:
             raise UserError(

@@ -16,7 +16,7 @@ from support.fuzzing import JUNK, fuzz, junk, run_command, well_told
 from pcdarts_tune.cli import group as cli
 from pcdarts_tune.spaces.space import Space
 from pcdarts_tune.sweeps.create import create_sweep
-from pcdarts_tune.sweeps.sweep import SweepSettings
+from pcdarts_tune.sweeps.record import SweepSettings
 
 NOWHERE = "/nowhere/at/all"
 DATA = {"name": "table", "digest": "00", "source": "{}", "profile": "{}"}

@@ -20,8 +20,8 @@ from pcdarts_tune.planning.steps import Probe, measure
 from pcdarts_tune.planning.text import format_plan
 from pcdarts_tune.spaces.load import load_space, read_space
 from pcdarts_tune.spaces.settings import override
+from pcdarts_tune.sweeps.record import SweepSettings
 from pcdarts_tune.sweeps.runner import RunSettings
-from pcdarts_tune.sweeps.sweep import SweepSettings
 from pcdarts_tune.training.build import build_search
 
 TINY = """\

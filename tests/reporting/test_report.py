@@ -30,8 +30,9 @@ from pcdarts_tune.spaces.ranges import CategoricalRange, ConditionalRange, Float
 from pcdarts_tune.spaces.space import Space
 from pcdarts_tune.sweeps.create import create_sweep
 from pcdarts_tune.sweeps.leaderboard import standings
+from pcdarts_tune.sweeps.record import SweepSettings
 from pcdarts_tune.sweeps.study.objectives import Rung
-from pcdarts_tune.sweeps.sweep import SweepHandle, SweepSettings, open_sweep
+from pcdarts_tune.sweeps.sweep import SweepHandle, open_sweep
 from pcdarts_tune.tasks import Outcome, Spent, TrialRecord, hours
 
 GENOTYPE = PUBLISHED["PC_DARTS_cifar"]
@@ -530,7 +531,7 @@ def test_several_objectives_and_rungs(tmp_path: Path) -> None:
     for accuracy, macs in ((0.9, 30_000_000), (0.8, 10_000_000), (0.7, 20_000_000), (0.95, 400_000_000)):
         number = sweep.study.ask(5).number
         sweep.study.start(number)
-        sweep.study.reached(
+        sweep.study.decide_at_rung(
             number, {"accuracy": accuracy / 2, "macs": macs, "latency": 1.0}, Rung(2, 8, 0.5, 99)
         )
         sweep.study.tell(

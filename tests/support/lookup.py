@@ -29,8 +29,9 @@ from pcdarts_tune.home import SweepFolder, Where
 from pcdarts_tune.spaces.recipes import SHORT_SCHEDULE, SearchConfig, TrainConfig
 from pcdarts_tune.spaces.space import Space
 from pcdarts_tune.sweeps.create import create_sweep
+from pcdarts_tune.sweeps.record import SweepSettings
 from pcdarts_tune.sweeps.runner import RunSettings, run_sweep
-from pcdarts_tune.sweeps.sweep import SweepHandle, SweepSettings, open_sweep
+from pcdarts_tune.sweeps.sweep import SweepHandle, open_sweep
 from pcdarts_tune.sweeps.trials.log import TrialLog
 from pcdarts_tune.tasks import Outcome, TrialTask
 

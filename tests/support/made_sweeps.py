@@ -10,7 +10,8 @@ from pcdarts_tune.datasets import load_dataset
 from pcdarts_tune.spaces.load import load_space
 from pcdarts_tune.spaces.settings import override
 from pcdarts_tune.sweeps.create import create_sweep
-from pcdarts_tune.sweeps.sweep import SweepHandle, SweepSettings
+from pcdarts_tune.sweeps.record import SweepSettings
+from pcdarts_tune.sweeps.sweep import SweepHandle
 from pcdarts_tune.sweeps.tracker import tracker_of
 from pcdarts_tune.tasks import Outcome
 

@@ -12,8 +12,9 @@ from pcdarts_tune.errors import UserError
 from pcdarts_tune.home import sweep_lock
 from pcdarts_tune.spaces.space import Space
 from pcdarts_tune.sweeps.create import create_sweep
+from pcdarts_tune.sweeps.record import SweepSettings
 from pcdarts_tune.sweeps.runner import trials_left
-from pcdarts_tune.sweeps.sweep import SweepHandle, SweepSettings
+from pcdarts_tune.sweeps.sweep import SweepHandle
 from pcdarts_tune.sweeps.tracker import deliver_late, tracker_of
 from pcdarts_tune.sweeps.trials.log import TrialLog, write_failure
 from pcdarts_tune.tasks import Outcome

@@ -64,9 +64,7 @@ def test_a_resumed_sweep_hands_out_what_was_asked_and_then_what_an_undisturbed_o
 
     def run(study: SweepStudy, until: int) -> None:
         """One trial at a time, until one is under way that nobody tells the study of."""
-        searcher = StudySearcher(
-            study, target=trials, concurrent=1, task=task, unfinished=study.unfinished(), beside=False
-        )
+        searcher = StudySearcher(study, target=trials, concurrent=1, task=task, beside=False)
         while True:
             said = searcher.suggest(f"ray-{len(study)}")
             if said == StudySearcher.FINISHED:
@@ -200,7 +198,7 @@ def test_a_slow_sampler_does_not_hold_the_driver_up() -> None:
     def task(proposal: Any) -> TrialTask:
         return TrialTask(proposal, 0, "{}", "f", "e")
 
-    searcher = StudySearcher(study, target=2, concurrent=2, task=task, unfinished=[], beside=True)
+    searcher = StudySearcher(study, target=2, concurrent=2, task=task, beside=True)
     assert [searcher.suggest("a") for _ in range(3)] == [None] * 3, (
         "it thinks, and the driver is answered at once"
     )

@@ -177,14 +177,16 @@ def test_a_decision_at_a_rung_is_made_once_and_survives(tmp_path: Path) -> None:
     study = SweepStudy.create(url, **settings)
     for _ in range(5):
         study.ask(5)
-    assert [study.reached(number, {"accuracy": 0.5 + number / 10}, RUNG) for number in range(3)] == [None] * 3
-    stop = study.reached(3, {"accuracy": 0.4}, RUNG)
+    assert [study.decide_at_rung(number, {"accuracy": 0.5 + number / 10}, RUNG) for number in range(3)] == [
+        None
+    ] * 3
+    stop = study.decide_at_rung(3, {"accuracy": 0.4}, RUNG)
     assert stop is not None
     # the driver dies here; the trial says again what it had, among better company
     again = SweepStudy.open(url, **settings)
-    assert again.reached(0, {"accuracy": 0.5}, RUNG) is None, "what was told to go on goes on"
-    assert again.reached(3, {"accuracy": 0.4}, RUNG) == stop
-    assert again.reached(4, {"accuracy": 0.9}, RUNG) is None
+    assert again.decide_at_rung(0, {"accuracy": 0.5}, RUNG) is None, "what was told to go on goes on"
+    assert again.decide_at_rung(3, {"accuracy": 0.4}, RUNG) == stop
+    assert again.decide_at_rung(4, {"accuracy": 0.9}, RUNG) is None
     again.tell(3, Outcome("pruned", reason=stop, params=5, macs=6))
     again.tell(0, complete(0.8))
     again.tell(1, Outcome("failed", reason="out of memory"))
@@ -204,7 +206,7 @@ def test_tpe_puts_what_is_complete_above_what_was_stopped_however_accurate_it_wa
     for number in range(40):
         rate = study.ask(40).hyperparameters["search.learning_rate"]
         if rate < 0.5:
-            study.reached(number, {"accuracy": 0.99}, Rung(4, 25, 0.34, 10**6))
+            study.decide_at_rung(number, {"accuracy": 0.99}, Rung(4, 25, 0.34, 10**6))
             study.tell(number, Outcome("pruned", reason="stopped"))
         else:
             study.tell(number, complete(0.6))

@@ -16,8 +16,8 @@ import ray
 from pcdarts_tune.core.genotype import PUBLISHED
 from pcdarts_tune.spaces.space import Space
 from pcdarts_tune.sweeps.create import create_sweep
+from pcdarts_tune.sweeps.record import SweepSettings
 from pcdarts_tune.sweeps.runner import RunSettings, run_sweep
-from pcdarts_tune.sweeps.sweep import SweepSettings
 from pcdarts_tune.tasks import Outcome, TrialTask
 
 TUNE: dict[str, Any] = {"search.learning_rate": {"type": "float", "low": 0.01, "high": 1.0}}

@@ -24,7 +24,8 @@ from pcdarts_tune.errors import UserError, WorkFailed
 from pcdarts_tune.home import Where
 from pcdarts_tune.spaces.space import Space
 from pcdarts_tune.sweeps.create import create_sweep
-from pcdarts_tune.sweeps.sweep import SweepSettings, open_sweep
+from pcdarts_tune.sweeps.record import SweepSettings
+from pcdarts_tune.sweeps.sweep import open_sweep
 from pcdarts_tune.tasks import Outcome
 from pcdarts_tune.tracking.store import NoAnswer, require_answer
 

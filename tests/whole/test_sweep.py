@@ -25,8 +25,9 @@ from pcdarts_tune.home import Where, sweep_lock
 from pcdarts_tune.planning.plan import draw_proposals
 from pcdarts_tune.spaces.space import Space
 from pcdarts_tune.sweeps.create import create_sweep
+from pcdarts_tune.sweeps.record import SweepSettings
 from pcdarts_tune.sweeps.runner import RunSettings, run_sweep
-from pcdarts_tune.sweeps.sweep import SweepHandle, SweepSettings, open_sweep
+from pcdarts_tune.sweeps.sweep import SweepHandle, open_sweep
 from pcdarts_tune.sweeps.trials.log import read_result
 from pcdarts_tune.tasks import Outcome, TrialTask
 

@@ -27,8 +27,8 @@ from pcdarts_tune.tasks import Execution
 if TYPE_CHECKING:
     from pcdarts_tune.spaces.space import Space
     from pcdarts_tune.spaces.values import Setting
+    from pcdarts_tune.sweeps.record import SweepSettings
     from pcdarts_tune.sweeps.runner import RunSettings
-    from pcdarts_tune.sweeps.sweep import SweepSettings
 
 
 @click.command(
@@ -96,7 +96,7 @@ def command(
     from pcdarts_tune.spaces.load import read_space
     from pcdarts_tune.sweeps import launch
     from pcdarts_tune.sweeps.create import create_sweep
-    from pcdarts_tune.sweeps.sweep import SweepSettings
+    from pcdarts_tune.sweeps.record import SweepSettings
 
     resolved = read_space(space, settings, goals)
     wanted = SweepSettings(

@@ -14,7 +14,7 @@ accuracy. Nothing is undone: what a trial was told stays true when better ones c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -118,11 +118,11 @@ class Rung:
     keep: float
     min_trials: int
 
-
-def rung_after(space: Space) -> Callable[[int], Rung]:
-    """The rung after so many epochs of a trial's evaluation, as the space has it."""
-    halving, of = space.stopping.halving, space.evaluation.epochs
-    return lambda epochs: Rung(epochs, of, halving.keep, halving.min_trials)
+    @classmethod
+    def after(cls, space: Space, epochs: int) -> Rung:
+        """The rung after so many epochs of a trial's evaluation, as the space has it."""
+        halving = space.stopping.halving
+        return cls(epochs, space.evaluation.epochs, halving.keep, halving.min_trials)
 
 
 def reason_to_stop(

@@ -1,16 +1,15 @@
-"""The lock of a sweep whose study is in PostgreSQL: an advisory lock there, for drivers on other machines see no file's.
+"""Optuna's storage of a study, SQLite or PostgreSQL: how it is opened, locked, and waited for when it does not answer.
 
-    with StudyLock("postgresql://me@db/optuna", "first-1f0c…") as lock:
+    with StudyLock("postgresql://me@db/optuna", "first-1f0c…", "first") as lock:
         lock.check()        # still ours, also after the server was restarted
-
-PostgreSQL lets go of it when the connection ends, however the process ended; nothing is left to clean up. A pooler
-between the two must keep sessions apart (PgBouncer: session pooling).
-
-Optuna's storage of a study, SQLite or PostgreSQL, and what is done when it does not answer.
 
 A PostgreSQL server that is away (a restart, a cut line) is waited for: the driver stands still meanwhile, and its trials
 wait at the end of their epochs. Anything else, such as a full disk, ends the sweep with a message; what the trials have
 done lies in their folders.
+
+Drivers on other machines see no file's lock, so with PostgreSQL a sweep has an advisory lock there. The server lets go of it
+when the connection ends, however the process ended; nothing is left to clean up. A pooler between the two must keep sessions
+apart (PgBouncer: session pooling).
 """
 
 from __future__ import annotations
@@ -196,7 +195,7 @@ def open_storage(url: str) -> optuna.storages.RDBStorage:
 
 
 @contextmanager
-def told(url: str) -> Iterator[None]:
+def explain_open_errors(url: str) -> Iterator[None]:
     """What goes wrong while a study is opened, as a message.
 
     Raises:
@@ -215,7 +214,7 @@ def told(url: str) -> Iterator[None]:
                 "PCDARTS_TUNE_STUDY_URI, or where libpq looks (PGPASSWORD, ~/.pgpass); it is never written down"
             )
         where = f"the Optuna study at {without_secret(url)}"
-        if _full(error):
+        if is_disk_full(_reason(error)):
             raise WorkFailed(f"{where}: {_reason(error)}", hint=FULL) from None
         raise UserError(f"{where} cannot be opened: {_reason(error)}", hint=hint) from None
 
@@ -223,7 +222,7 @@ def told(url: str) -> Iterator[None]:
 FULL = "make space on that disk, then `pcdarts-tune resume SWEEP`; nothing that was finished is lost"
 
 
-def steady(method: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[S, P], T]:
+def retry_while_away(method: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[S, P], T]:
     """Try a method of a study again while its database is away. The method must bear to be begun twice.
 
     Raises:
@@ -251,8 +250,9 @@ def steady(method: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[S, P]
 
 
 def _failed(url: str, error: Exception) -> WorkFailed:
-    hint = FULL if _full(error) else "`pcdarts-tune resume SWEEP` goes on once the database answers"
-    return WorkFailed(f"the study at {without_secret(url)} failed: {_reason(error)}", hint=hint)
+    reason = _reason(error)
+    hint = FULL if is_disk_full(reason) else "`pcdarts-tune resume SWEEP` goes on once the database answers"
+    return WorkFailed(f"the study at {without_secret(url)} failed: {reason}", hint=hint)
 
 
 def _of_the_store(error: BaseException) -> bool:
@@ -270,10 +270,6 @@ def _away(error: BaseException) -> bool:
     if not isinstance(cause, DBAPIError) or "sqlite" in type(cause.orig).__module__:
         return False
     return cause.connection_invalidated or isinstance(cause, OperationalError | InterfaceError)
-
-
-def _full(error: BaseException) -> bool:
-    return is_disk_full(_reason(error))
 
 
 def _reason(error: BaseException) -> str:

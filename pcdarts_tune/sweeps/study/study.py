@@ -34,13 +34,11 @@ from pcdarts_tune.sweeps.study.objectives import (
     with_front,
 )
 from pcdarts_tune.sweeps.study.samplers import Occasion, derived_seed, sampler
-from pcdarts_tune.sweeps.study.storage import open_storage, steady, told
+from pcdarts_tune.sweeps.study.storage import explain_open_errors, open_storage, retry_while_away
 from pcdarts_tune.tasks import Outcome, Proposal, State, TrialRecord, ranked
 
 if TYPE_CHECKING:
     import optuna
-
-__all__ = ["Proposal", "SweepStudy", "derived_seed"]
 
 STUDY_NAME = "sweep"
 _OPEN = ("RUNNING", "WAITING")
@@ -48,7 +46,7 @@ _OPEN = ("RUNNING", "WAITING")
 
 
 class SweepStudy:
-    """An Optuna study with the settings that a sweep needs; one driver at a time writes to it (see locks.sweep_lock).
+    """An Optuna study with the settings that a sweep needs; one driver at a time writes to it (see home.sweep_lock).
 
     Args:
         study: the Optuna study.
@@ -83,25 +81,14 @@ class SweepStudy:
     @classmethod
     def create(cls, url: str, *, name: str = STUDY_NAME, **settings: Any) -> SweepStudy:
         """A new study in the store at `url`."""
-        import optuna
-
-        _quiet()
-        with told(url):
-            study = optuna.create_study(
-                storage=open_storage(url),
-                study_name=name,
-                directions=directions(settings.get("objectives", ("accuracy",))),
-            )
+        with explain_open_errors(url):
+            study = _new_study(settings.get("objectives"), storage=open_storage(url), study_name=name)
         return cls(study, url=url, **settings)
 
     @classmethod
     def unsaved(cls, **settings: Any) -> SweepStudy:
         """A study in memory, gone with the process."""
-        import optuna
-
-        _quiet()
-        aims = directions(settings.get("objectives", ("accuracy",)))
-        return cls(optuna.create_study(directions=aims), **settings)
+        return cls(_new_study(settings.get("objectives")), **settings)
 
     @classmethod
     def open(cls, url: str, *, name: str = STUDY_NAME, **settings: Any) -> SweepStudy:
@@ -112,9 +99,9 @@ class SweepStudy:
         """
         import optuna
 
-        _quiet()
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
         try:
-            with told(url):
+            with explain_open_errors(url):
                 study = optuna.load_study(study_name=name, storage=open_storage(url))
         except KeyError:
             raise UserError(
@@ -122,11 +109,11 @@ class SweepStudy:
             ) from None
         return cls(study, url=url, **settings)
 
-    @steady
+    @retry_while_away
     def __len__(self) -> int:
         return len(self._trials())
 
-    @steady
+    @retry_while_away
     def ask(self, target: int) -> Proposal:
         """Propose the next trial of a sweep of `target` trials: the space's own values first, a whole grid before any
         repeat where the grid fits into the target, else what the sampler draws, seeded by (seed, number)."""
@@ -140,22 +127,19 @@ class SweepStudy:
         fixed = self._fixed(number, target)
         if fixed is not None:
             self._study.enqueue_trial(fixed)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what Optuna calls experimental is no user's business
-            self._study.sampler = sampler(self._sampler, Occasion(self._seed, number, finished, self._tune))
-            return self._describe(self._study.ask())
+        return self._draw(Occasion(self._seed, number, finished, self._tune), self._study.ask)
 
-    @steady
+    @retry_while_away
     def unfinished(self) -> list[Proposal]:
         """Trials that were proposed and not told, lowest number first: a driver that takes over runs these again."""
         return [self._complete(trial) for trial in self._trials() if not trial.state.is_finished()]
 
-    @steady
+    @retry_while_away
     def start(self, number: int) -> None:
         """Note that a trial runs now; until then it is `waiting`."""
         self._trial(number).set_user_attr("started", True)
 
-    @steady
+    @retry_while_away
     def tell(self, number: int, outcome: Outcome) -> bool:
         """Write down how a trial ended; False when that was known already."""
         from optuna.trial import TrialState
@@ -181,8 +165,8 @@ class SweepStudy:
         self._study.tell(number, state=TrialState.PRUNED)
         return True
 
-    @steady
-    def reached(self, number: int, reached: Mapping[str, float], rung: Rung) -> str | None:
+    @retry_while_away
+    def decide_at_rung(self, number: int, reached: Mapping[str, float], rung: Rung) -> str | None:
         """Write down the values a trial has at a rung; why it ends there, None when it goes on. Asked again, the answer is
         the one that was given first."""
         key = f"rung/{rung.epochs}"
@@ -201,17 +185,17 @@ class SweepStudy:
         answer: str | None = known["stop"]
         return answer
 
-    @steady
+    @retry_while_away
     def note(self, key: str, value: Any) -> None:
         """Keep a JSON value with the study: `run/3` is the MLflow run of trial 3, `run` that of the sweep."""
         self._study.set_user_attr(key, value)
 
-    @steady
+    @retry_while_away
     def notes(self) -> dict[str, Any]:
         """All that was noted."""
         return self._study.user_attrs
 
-    @steady
+    @retry_while_away
     def records(self) -> list[TrialRecord]:
         """All trials, best first."""
         notes = self.notes()
@@ -236,20 +220,20 @@ class SweepStudy:
         return storage.get_trial(storage.get_trial_id_from_study_id_trial_number(study, number))
 
     def _complete(self, trial: optuna.trial.FrozenTrial) -> Proposal:
-        from optuna.trial import TrialState
-
         if "hyperparameters" in trial.user_attrs:
             return Proposal(trial.number, trial.user_attrs["seed"], trial.user_attrs["hyperparameters"])
         # the driver died between asking and writing down what it drew: draw what is missing, with the same seed
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            occasion = Occasion(self._seed, trial.number, trial.number, self._tune)
-            self._study.sampler = sampler(self._sampler, occasion)
-            asked = self._study.ask() if trial.state == TrialState.WAITING else self._trial(trial.number)
-            return self._describe(asked)
+        waits = trial.state.name == "WAITING"
+        occasion = Occasion(self._seed, trial.number, trial.number, self._tune)
+        return self._draw(occasion, self._study.ask if waits else lambda: self._trial(trial.number))
 
-    def _describe(self, trial: optuna.Trial) -> Proposal:
-        values = propose(self._tune, trial)
+    def _draw(self, occasion: Occasion, ask: Callable[[], optuna.Trial]) -> Proposal:
+        """Draw what a trial does not have yet, and write it down."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what Optuna calls experimental is no user's business
+            self._study.sampler = sampler(self._sampler, occasion)
+            trial = ask()
+            values = propose(self._tune, trial)
         seed = derived_seed(self._seed, "trial", trial.number)
         trial.set_user_attr("seed", seed)
         trial.set_user_attr("hyperparameters", values)
@@ -265,6 +249,13 @@ class SweepStudy:
         return next(
             (encode(self._tune, values) for values in combinations if _key(values) not in tried), None
         )
+
+
+def _new_study(objectives: Sequence[str] | None, **settings: Any) -> optuna.Study:
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    return optuna.create_study(directions=directions(objectives or ("accuracy",)), **settings)
 
 
 def _key(values: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
@@ -290,9 +281,3 @@ def _record(trial: optuna.trial.FrozenTrial, run_id: str | None) -> TrialRecord:
 def _rungs(attributes: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Epochs -> what was written down at the rung, as a trial's attributes have it."""
     return {key.removeprefix("rung/"): value for key, value in attributes.items() if key.startswith("rung/")}
-
-
-def _quiet() -> None:
-    import optuna
-
-    optuna.logging.set_verbosity(optuna.logging.WARNING)

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from pydantic import FiniteFloat, TypeAdapter, ValidationError
 
 from pcdarts_tune.places import Place, place_at
 
@@ -19,6 +20,20 @@ if TYPE_CHECKING:
     from pcdarts_tune.core.genotype import Genotype
     from pcdarts_tune.spaces.space import Space
     from pcdarts_tune.tasks import TrialTask
+
+
+@dataclass(frozen=True)
+class _Evaluated:
+    trial: int
+    metrics: dict[str, Any]
+    objective: FiniteFloat
+
+
+@dataclass(frozen=True)
+class _Stopped:
+    trial: int
+    metrics: dict[str, Any]
+    stopped: str
 
 
 @dataclass(frozen=True)
@@ -45,11 +60,13 @@ class EvaluationCache:
     def read(self) -> dict[str, Any] | None:
         """`{"trial": …, "objective": …, "metrics": {…}}`, with `"stopped": why` in place of the objective where it ended at
         a rung; None also where the file holds something else."""
+        data = self.place.read(self.name) or b""
         try:
-            known = json.loads(self.place.read(self.name) or b"")
-        except ValueError:
+            TypeAdapter(_Evaluated | _Stopped).validate_json(data, strict=True)
+        except ValidationError:
             return None
-        return known if _is_evaluation(known) else None
+        known: dict[str, Any] = json.loads(data)
+        return known
 
     def write(self, known: dict[str, Any]) -> None:
         """Keep an evaluation; the first one stays where two trials found the genotype at the same time, unless it was
@@ -57,16 +74,3 @@ class EvaluationCache:
         before = self.read()
         if before is None or (before.get("stopped") and not known.get("stopped")):
             self.place.write(self.name, [json.dumps(known, indent=1).encode(), b"\n"])
-
-
-def _is_evaluation(known: Any) -> bool:
-    if not (
-        isinstance(known, dict)
-        and isinstance(known.get("trial"), int)
-        and isinstance(known.get("metrics"), dict)
-    ):
-        return False
-    if isinstance(known.get("stopped"), str):
-        return True
-    objective = known.get("objective")
-    return isinstance(objective, float | int) and math.isfinite(objective)

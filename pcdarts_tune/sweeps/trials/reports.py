@@ -60,7 +60,7 @@ PATIENCE = 10.0
 """Seconds to wait for an answer; without one the trial goes on, which costs time and loses nothing."""
 
 
-def decide(folder: str, epochs: int, stop: str | None) -> None:
+def send_decision(folder: str, epochs: int, stop: str | None) -> None:
     """Say whether the trial in `folder` ends after `epochs` epochs of its evaluation, and why."""
     from ray.experimental.internal_kv import _internal_kv_put
 
