@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -43,77 +45,70 @@ def create_sweep(
     Raises:
         UserError: when the name is taken or the folder cannot be written to.
     """
+    from pcdarts_tune.tracking.provenance import git_revision, versions
+
     folder = SweepFolder.of(home, name)
     check_free(home, name)
     uri, study_uri = settings.tracking_uri, settings.study_uri
-    settings = replace(settings, tracking_uri=_kept(uri), study_uri=study_uri and without_secret(study_uri))
+    settings = replace(
+        settings, tracking_uri=_without_password(uri), study_uri=study_uri and without_secret(study_uri)
+    )
     if study_uri is not None:
         study_uri = check_study_uri(study_uri)
-        if uri is not None and same_database(uri, study_uri):
-            raise UserError(
-                f"--study-uri and --tracking-uri both name {without_secret(study_uri)}: Optuna and MLflow keep the "
-                "versions of their tables under one name",
-                hint="a database of its own for each, such as `createdb optuna` and `createdb mlflow`",
-            )
-    try:
+        _check_two_databases(uri, study_uri)
+    with _explain_unwritable(folder):
         folder.path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise _cannot_be_made(folder, error) from None
-    with sweep_lock(folder):  # another driver may be making one of that name
-        check_free(home, name)
-        _make(folder, name, space, settings, study_uri, trials=trials, data=data)
+    with sweep_lock(folder):
+        check_free(home, name)  # again: another driver may have made one of that name
+        with _explain_unwritable(folder):
+            for leftover in folder.path.glob("study.db*"):  # of a sweep that was never fully made
+                leftover.unlink()
+        identity = uuid.uuid4().hex
+        if settings.storage is not None:
+            # its own: sweeps of several homes may have one name
+            settings = replace(settings, storage=below(settings.storage, f"{name}-{identity[:8]}"))
+        study = SweepStudy.create(
+            study_uri or folder.study_url,
+            name=study_name(name, identity) if study_uri else STUDY_NAME,
+            **study_settings(space, settings),
+        )
+        study.note("target", trials)
+        about = {
+            "format": FORMAT,
+            "name": name,
+            "id": identity,
+            "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+            "settings": asdict(settings),
+            "space": space.model_dump(mode="json"),
+            "data": data,
+            "versions": versions(),
+            "git": git_revision(),
+        }
+        # last of all: a folder without it is no sweep, and its name is free
+        write_json(folder.record_file, about)
     return SweepHandle(Where(home, uri, study_uri), folder)
 
 
-def _make(
-    folder: SweepFolder,
-    name: str,
-    space: Space,
-    settings: SweepSettings,
-    study_uri: str | None,
-    *,
-    trials: int,
-    data: dict[str, str],
-) -> None:
-    from pcdarts_tune.tracking.provenance import git_revision, versions
+def _check_two_databases(uri: str | None, study_uri: str) -> None:
+    if uri is not None and same_database(uri, study_uri):
+        raise UserError(
+            f"--study-uri and --tracking-uri both name {without_secret(study_uri)}: Optuna and MLflow keep the "
+            "versions of their tables under one name",
+            hint="a database of its own for each, such as `createdb optuna` and `createdb mlflow`",
+        )
 
+
+@contextmanager
+def _explain_unwritable(folder: SweepFolder) -> Iterator[None]:
     try:
-        for leftover in folder.path.glob("study.db*"):  # of a sweep that was never fully made
-            leftover.unlink()
+        yield
     except OSError as error:
-        raise _cannot_be_made(folder, error) from None
-    identity = uuid.uuid4().hex
-    if settings.storage is not None:
-        # its own: sweeps of several homes may have one name
-        settings = replace(settings, storage=below(settings.storage, f"{name}-{identity[:8]}"))
-    study = SweepStudy.create(
-        study_uri or folder.study_url,
-        name=study_name(name, identity) if study_uri else STUDY_NAME,
-        **study_settings(space, settings),
-    )
-    study.note("target", trials)
-    about = {
-        "format": FORMAT,
-        "name": name,
-        "id": identity,
-        "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-        "settings": asdict(settings),
-        "space": space.model_dump(mode="json"),
-        "data": data,
-        "versions": versions(),
-        "git": git_revision(),
-    }
-    # last of all: a folder without it is no sweep, and its name is free
-    write_json(folder.record_file, about)
+        raise UserError(
+            f"{folder.path} cannot be made: {error.strerror}", hint="--home DIR, or PCDARTS_TUNE_HOME"
+        ) from None
 
 
-def _cannot_be_made(folder: SweepFolder, error: OSError) -> UserError:
-    return UserError(
-        f"{folder.path} cannot be made: {error.strerror}", hint="--home DIR, or PCDARTS_TUNE_HOME"
-    )
-
-
-def _kept(uri: str | None) -> str | None:
+def _without_password(uri: str | None) -> str | None:
     """A tracking URI as sweep.json keeps it: absolute, without a password. PostgreSQL's client looks for that elsewhere
     too; MLflow's does not, so a mark says that one is needed."""
     if uri is None:
@@ -126,10 +121,10 @@ def _kept(uri: str | None) -> str | None:
 
 def check_free(home: Path, name: str) -> None:
     """Raises UserError when a sweep of that name exists, offering what to do with it."""
-    folder = SweepFolder.of(home, name)
-    if folder.record_file.exists():
+    if SweepFolder.of(home, name).record_file.exists():
+        flag = Where(home).home_flag
         raise UserError(
             f"a sweep named {name!r} exists in {home}",
-            hint=f"pcdarts-tune resume {name} to go on with it, pcdarts-tune extend {name} --trials +16 "
+            hint=f"pcdarts-tune resume {name}{flag} to go on with it, pcdarts-tune extend {name} --trials +16{flag} "
             "to give it more trials, or another --name",
         )

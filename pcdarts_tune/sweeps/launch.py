@@ -137,7 +137,7 @@ def run_to_the_end(sweep: SweepHandle, run: RunSettings, images: DataSet, *, as_
 
     for remark in remarks(sweep.settings.sampler, sweep.space.tune):
         say(f"note: {remark}")
-    to_go_on = f"to go on: pcdarts-tune resume {sweep.name}{sweep.where.home_flag}"
+    to_go_on = f"to go on: {sweep.command('resume')}"
     try:
         ended = run_sweep(sweep, run, data=images)
     except KeyboardInterrupt:
@@ -152,7 +152,7 @@ def run_to_the_end(sweep: SweepHandle, run: RunSettings, images: DataSet, *, as_
     if ended.undelivered:
         say(
             f"MLflow did not take {ended.undelivered} records ({ended.trouble or 'no answer'}); "
-            f"they are kept: pcdarts-tune resume {sweep.name} delivers them, or --tracking-uri URI there for a store that answers"
+            f"they are kept: {sweep.command('resume')} delivers them, or --tracking-uri URI there for a store that answers"
         )
     if ended.reason != "done":
         say(f"stopped ({ended.reason}); {to_go_on}")
@@ -160,7 +160,7 @@ def run_to_the_end(sweep: SweepHandle, run: RunSettings, images: DataSet, *, as_
     if not any(record.objective is not None for record in records):
         say(f"no trial was completed; {sweep.what_next()}")
         return 1
-    say(f"next: pcdarts-tune promote {sweep.name}{sweep.where.home_flag}")
-    say(f"to read what came of it: pcdarts-tune report {sweep.name}{sweep.where.home_flag}")
+    say(f"next: {sweep.command('promote')}")
+    say(f"to read what came of it: {sweep.command('report')}")
     say(f"to compare the trials in MLflow: pcdarts-tune ui{sweep.where.home_flag}")
     return 0

@@ -110,8 +110,8 @@ def _disk_full(sweep: SweepHandle, error: Exception) -> WorkFailed:
     lines = [line.strip() for line in str(error).splitlines() if is_disk_full(line)]
     return WorkFailed(
         f"the disk is full: {(lines or [str(error)])[-1][:300]}",
-        hint=f"make space (the sweep writes to {sweep.folder.path}), then pcdarts-tune resume {sweep.name}"
-        f"{sweep.where.home_flag}; trials that ended stay, the others go on from their last checkpoint",
+        hint=f"make space (the sweep writes to {sweep.folder.path}), then {sweep.command('resume')}; "
+        "trials that ended stay, the others go on from their last checkpoint",
     )
 
 

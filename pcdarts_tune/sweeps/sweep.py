@@ -25,11 +25,12 @@ from pcdarts_tune.home import (
     is_running,
     sweep_lock,
 )
-from pcdarts_tune.spaces.tuning import varied_keys
+from pcdarts_tune.spaces.naming import ordered_keys
+from pcdarts_tune.spaces.tuning import starting_point, varied_keys
 from pcdarts_tune.sweeps.record import SweepSettings, read_record
 from pcdarts_tune.sweeps.study.storage import StudyLock, is_locked
 from pcdarts_tune.sweeps.study.study import STUDY_NAME, SweepStudy
-from pcdarts_tune.tasks import TrialRecord, ranked
+from pcdarts_tune.tasks import STATES, TrialRecord, ranked
 from pcdarts_tune.tracking.lookup import SHORTEST
 from pcdarts_tune.tracking.store import MlflowStore
 
@@ -59,6 +60,10 @@ class SweepHandle:
     @property
     def name(self) -> str:
         return self.folder.name
+
+    def command(self, verb: str, *options: str) -> str:
+        """A command about this sweep to copy, with `--home` where it needs it to find the sweep."""
+        return " ".join(["pcdarts-tune", verb, self.name, *options]) + self.where.home_flag
 
     @cached_property
     def space(self) -> Space:
@@ -175,12 +180,9 @@ class SweepHandle:
         """
         records = self.records()
         if not records or records[0].objective is None:
-            states = (
-                ", ".join(f"{count} {state}" for state, count in counts(records).items())
-                or "none were started"
-            )
+            states = ", ".join(f"{count} {state}" for state, count in counts(records).items())
             raise WorkFailed(
-                f"sweep {self.name!r} has no complete trial yet ({states})",
+                f"sweep {self.name!r} has no complete trial yet ({states or 'none were started'})",
                 hint=self.what_next(),
             )
         return records[0]
@@ -190,10 +192,10 @@ class SweepHandle:
         if self.running:
             return "wait for the first to end"
         if self.study.unfinished() or len(self.study) < self.target:
-            return f"pcdarts-tune resume {self.name}"
+            return self.command("resume")
         return (
-            f"pcdarts-tune leaderboard {self.name} has the reasons; trials that failed are not run again: "
-            f"pcdarts-tune extend {self.name} --trials +N runs others, a new sweep with --set KEY=VALUE changes the space"
+            f"{self.command('leaderboard')} has the reasons; trials that failed are not run again: "
+            f"{self.command('extend', '--trials +N')} runs others, a new sweep with --set KEY=VALUE changes the space"
         )
 
     def record(self, number: int) -> TrialRecord:
@@ -205,9 +207,9 @@ class SweepHandle:
         for record in (records := self.records()):
             if record.trial == number:
                 return record
+        there = f"0 to {len(records) - 1}" if records else "none"
         raise UserError(
-            f"sweep {self.name!r} has no trial {number}; it has {_numbers(records)}",
-            hint=f"pcdarts-tune leaderboard {self.name}",
+            f"sweep {self.name!r} has no trial {number}; it has {there}", hint=self.command("leaderboard")
         )
 
     def record_of_run(self, run_id: str) -> TrialRecord:
@@ -225,14 +227,12 @@ class SweepHandle:
             raise UserError(f"several runs begin with {run_id!r}: {names}", hint="give more digits")
         raise UserError(
             f"{run_id!r} is not the run of a trial of sweep {self.name!r}",
-            hint=f"pcdarts-tune leaderboard {self.name} --json",
+            hint=self.command("leaderboard", "--json"),
         )
 
     @property
     def keys(self) -> list[str]:
         """The settings that differ between trials."""
-        from pcdarts_tune.spaces.naming import ordered_keys
-
         return ordered_keys(varied_keys(self.space.tune))
 
 
@@ -252,24 +252,15 @@ def open_sweep(where: Where, name: str) -> SweepHandle:
 
 def counts(records: list[TrialRecord]) -> dict[str, int]:
     """How many trials are in each state, those states that occur."""
-    from pcdarts_tune.tasks import STATES
-
     return {state: n for state in STATES if (n := sum(record.state == state for record in records))}
 
 
 def study_settings(space: Space, settings: SweepSettings) -> dict[str, Any]:
     """What `SweepStudy` is made and opened with."""
-    from pcdarts_tune.spaces.tuning import starting_point
-
-    start = starting_point(space) if space.tune else None
     return {
         "tune": space.tune,
-        "start": start,
+        "start": starting_point(space) if space.tune else None,
         "seed": settings.seed,
         "sampler": settings.sampler,
         "objectives": space.objectives,
     }
-
-
-def _numbers(records: list[TrialRecord]) -> str:
-    return f"0 to {len(records) - 1}" if records else "none"

@@ -62,8 +62,8 @@ def command(sweep: str | None, where: Where, as_json: bool) -> None:
     if running:
         click.echo("it is being run now")
     elif ended < target:
-        click.echo(f"nobody runs it; to go on: pcdarts-tune resume {handle.name}")
+        click.echo(f"nobody runs it; to go on: {handle.command('resume')}")
     elif best is not None:
-        click.echo(f"next: pcdarts-tune promote {handle.name}")
+        click.echo(f"next: {handle.command('promote')}")
     else:
         click.echo(f"no trial is complete; {handle.what_next()}")
