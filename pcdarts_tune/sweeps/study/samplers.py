@@ -10,17 +10,20 @@ study.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from pcdarts_tune.errors import UserError, nearest
+from pcdarts_tune.spaces.values import Sampler
 
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
 
     from pcdarts_tune.spaces.ranges import Range
 
+SAMPLERS: tuple[str, ...] = get_args(Sampler)
+"""The names of all samplers."""
 STARTUP_TRIALS = 10
 """Trials that must have ended before a model proposes; until then proposals are random. Optuna's own default."""
 POPULATION = 16
@@ -60,72 +63,40 @@ def derived_seed(seed: int, *path: object) -> int:
 def sampler(name: str, occasion: Occasion) -> BaseSampler:
     """The sampler called `name` for one proposal.
 
+    TPE (tree-structured Parzen estimator) takes all parameters together, those that hang on another in groups; a trial that
+    still runs counts as bad, so that trials at the same time differ.
+
     Raises:
         UserError: naming the samplers there are.
     """
-    if name not in SAMPLERS:
-        raise UserError(
-            f"no sampler named {name!r}{nearest(name, SAMPLERS)}; there are {', '.join(SAMPLERS)}",
-            hint="--sampler tpe",
-        )
-    return SAMPLERS[name](occasion)
+    from optuna.samplers import NSGAIISampler, TPESampler
 
+    from pcdarts_tune.sweeps.study.proposing import CmaEs, GaussianProcess, KeyedRandom, Sobol
 
-def _tpe(occasion: Occasion) -> BaseSampler:
-    """Tree-structured Parzen estimator, all parameters together, those that hang on another in groups; a trial that still
-    runs counts as bad, so that trials at the same time differ."""
-    import optuna
-
-    if occasion.finished < STARTUP_TRIALS:
-        return _random(occasion)
-    return optuna.samplers.TPESampler(
-        multivariate=True,
-        group=True,
-        constant_liar=True,
-        n_startup_trials=STARTUP_TRIALS,
-        seed=occasion.own_seed,
+    seed = occasion.own_seed
+    match name:
+        case "tpe" if occasion.finished >= STARTUP_TRIALS:
+            return TPESampler(
+                multivariate=True,
+                group=True,
+                constant_liar=True,
+                n_startup_trials=STARTUP_TRIALS,
+                seed=seed,
+            )
+        case "random" | "tpe":
+            return KeyedRandom(seed)
+        case "gp":
+            return GaussianProcess(seed=seed, startup=STARTUP_TRIALS)
+        case "nsga2":
+            return NSGAIISampler(population_size=POPULATION, seed=seed)
+        case "cmaes":
+            return CmaEs(occasion.tune, seed=seed, sweep_seed=derived_seed(occasion.seed, "cmaes"))
+        case "qmc":
+            return Sobol(occasion.tune, derived_seed(occasion.seed, "qmc"))
+    raise UserError(
+        f"no sampler named {name!r}{nearest(name, SAMPLERS)}; there are {', '.join(SAMPLERS)}",
+        hint="--sampler tpe",
     )
-
-
-def _random(occasion: Occasion) -> BaseSampler:
-    from pcdarts_tune.sweeps.study.proposing import KeyedRandom
-
-    return KeyedRandom(occasion.own_seed)
-
-
-def _gp(occasion: Occasion) -> BaseSampler:
-    from pcdarts_tune.sweeps.study.proposing import GaussianProcess
-
-    return GaussianProcess(seed=occasion.own_seed, startup=STARTUP_TRIALS)
-
-
-def _nsga2(occasion: Occasion) -> BaseSampler:
-    import optuna
-
-    return optuna.samplers.NSGAIISampler(population_size=POPULATION, seed=occasion.own_seed)
-
-
-def _cmaes(occasion: Occasion) -> BaseSampler:
-    from pcdarts_tune.sweeps.study.proposing import CmaEs
-
-    sweep_seed = derived_seed(occasion.seed, "cmaes")
-    return CmaEs(occasion.tune, seed=occasion.own_seed, sweep_seed=sweep_seed)
-
-
-def _qmc(occasion: Occasion) -> BaseSampler:
-    from pcdarts_tune.sweeps.study.proposing import Sobol
-
-    return Sobol(occasion.tune, derived_seed(occasion.seed, "qmc"))
-
-
-SAMPLERS: dict[str, Callable[[Occasion], BaseSampler]] = {
-    "tpe": _tpe,
-    "random": _random,
-    "gp": _gp,
-    "nsga2": _nsga2,
-    "cmaes": _cmaes,
-    "qmc": _qmc,
-}
 
 
 def remarks(name: str, tune: Mapping[str, Range]) -> list[str]:

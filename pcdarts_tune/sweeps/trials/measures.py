@@ -8,10 +8,11 @@ milliseconds = retraining_latency(space, genotype, images, device)
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
+
+import psutil
 
 from pcdarts_tune.training.epochs import epoch_record
 
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
     from pcdarts_tune.core.network import EvaluationNetwork
     from pcdarts_tune.datasets import DataSet
     from pcdarts_tune.spaces.space import Space
+
+
+_PROCESS = psutil.Process()
+_PROCESS.cpu_percent()  # the first answer is 0
 
 
 def measured_record(
@@ -69,12 +74,11 @@ def system_metrics(stage: str, device: torch.device) -> dict[str, float]:
     """
     import resource
 
-    import psutil
     import torch
 
     unit = 1 if sys.platform == "darwin" else 1024
     measured = {"memory_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30}
-    measured["cpu_percent"] = _CPU.percent()
+    measured["cpu_percent"] = _PROCESS.cpu_percent()  # since it was last asked; 200 for two cores
     measured["machine_memory_percent"] = psutil.virtual_memory().percent
     if device.type == "cuda":  # a trial without a GPU must not open one to measure it
         with suppress(Exception):  # a number that cannot be had ends no trial
@@ -84,19 +88,3 @@ def system_metrics(stage: str, device: torch.device) -> dict[str, float]:
             measured["gpu_percent"] = float(torch.cuda.utilization(device))  # by NVIDIA's management library
     # a name for each stage: both count their epochs from 0
     return {f"system/{stage}_{name}": value for name, value in measured.items()}
-
-
-class _CpuMeter:
-    """How busy this process has been since it was last asked: 100 for one core, 200 for two."""
-
-    def __init__(self) -> None:
-        self._wall, self._busy = time.monotonic(), time.process_time()
-
-    def percent(self) -> float:
-        wall, busy = time.monotonic(), time.process_time()
-        spent, worked = wall - self._wall, busy - self._busy
-        self._wall, self._busy = wall, busy
-        return 100 * worked / spent if spent > 0 else 0.0
-
-
-_CPU = _CpuMeter()

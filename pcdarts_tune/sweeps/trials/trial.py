@@ -22,18 +22,21 @@ from __future__ import annotations
 import json
 import time
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from pcdarts_tune.core.genotype import Genotype
 from pcdarts_tune.errors import UserError, is_out_of_memory
 from pcdarts_tune.sweeps.trials.log import TrialLog, write_failure
-from pcdarts_tune.tasks import CPUS, DEFAULTS, GPUS, Execution, Outcome, Report, TrialFunction, TrialTask
+from pcdarts_tune.tasks import CPUS, GPUS, Outcome, Report, TrialFunction, TrialTask
 
 if TYPE_CHECKING:
     import torch
 
-    from pcdarts_tune.core.genotype import Genotype
     from pcdarts_tune.spaces.space import Space
+
+KEPT = ("genotype", "genotype_hash", "params", "macs", "latency", "constraints")
+"""An outcome takes these from the record of the derived genotype."""
 
 
 def ray_trial(config: dict[str, Any], function: TrialFunction | None = None, data: Any = None) -> None:
@@ -131,44 +134,7 @@ def run_trial(task: TrialTask, data: Any, report: Report) -> Outcome:
     device = take_share(task)
     space = apply(json.loads(task.space), task.proposal.hyperparameters)
     with TrialLog(task.folder, report) as log:
-        return log.outcome or _run(log, task, space, data, device)
-
-
-def _run(log: TrialLog, task: TrialTask, space: Space, data: Any, device: torch.device) -> Outcome:
-    from pcdarts_tune.sweeps.trials.evaluations import EvaluationCache
-
-    execution = task.execution
-    genotype, found = derive(log, space, data, device=device, seed=task.proposal.seed, execution=execution)
-    known: dict[str, Any] = {"trial": task.proposal.number, "stopped": found.get("pruned"), "metrics": {}}
-    if known["stopped"] is None:
-        cache = EvaluationCache.of(task, space, genotype, data.digest)
-        if (cached := cache.read()) is not None:
-            known = cached
-        else:
-            seed = task.evaluation_seed
-            known |= evaluate(
-                log, space, genotype, found, data, device=device, seed=seed, execution=execution
-            )
-            cache.write(known)
-    reason = known.get("stopped")
-    if reason is not None and known["trial"] != task.proposal.number:
-        reason += f"; trial {known['trial']} found the same genotype and ended there"
-    outcome = Outcome(
-        "complete" if reason is None else "pruned",
-        objective=known["objective"] if reason is None else None,
-        reason=reason,
-        genotype=found["genotype"],
-        genotype_hash=found["genotype_hash"],
-        params=found["params"],
-        macs=found["macs"],
-        latency=found.get("latency"),
-        constraints=found.get("constraints", {}),
-        evaluation_from=None if known["trial"] == task.proposal.number else known["trial"],
-        seconds=log.seconds(),
-        metrics={**log.last("search"), **known["metrics"]},
-    )
-    log.finish(outcome)
-    return outcome
+        return log.outcome or _Trial(task, space, data, device, log).run()
 
 
 def take_share(task: TrialTask) -> torch.device:
@@ -186,34 +152,58 @@ def take_share(task: TrialTask) -> torch.device:
     return device
 
 
-def derive(
-    log: TrialLog,
-    space: Space,
-    data: Any,
-    *,
-    device: torch.device,
-    seed: int,
-    execution: Execution = DEFAULTS,
-) -> tuple[Genotype, dict[str, Any]]:
-    """Search (what is left of it) and derive: the genotype, and the record that says so."""
-    from pcdarts_tune.core.genotype import Genotype
-    from pcdarts_tune.sweeps.trials.measures import measured_record, retraining_cost, retraining_latency
-    from pcdarts_tune.sweeps.trials.pruning import collapse_reason, judge_derived
-    from pcdarts_tune.training.build import build_search
+@dataclass(frozen=True)
+class _Trial:
+    """A trial that has not ended; `space` has its hyperparameters."""
 
-    found = next((record for record in log.history if record["kind"] == "derived"), None)
-    if found is None:
-        search = build_search(space, data, device=device, seed=seed, execution=execution)
+    task: TrialTask
+    space: Space
+    data: Any
+    device: torch.device
+    log: TrialLog
+
+    def run(self) -> Outcome:
+        """Do what is left of it, and write the result."""
+        number, found = self.task.proposal.number, self.derive()
+        known: dict[str, Any] = {"trial": number, "stopped": found.get("pruned"), "metrics": {}}
+        if known["stopped"] is None:
+            known = self.evaluate_once(Genotype.from_dict(found["genotype"]), found)
+        reason = known.get("stopped")
+        if reason is not None and known["trial"] != number:
+            reason += f"; trial {known['trial']} found the same genotype and ended there"
+        outcome = Outcome(
+            "complete" if reason is None else "pruned",
+            objective=known["objective"] if reason is None else None,
+            reason=reason,
+            evaluation_from=None if known["trial"] == number else known["trial"],
+            seconds=self.log.seconds(),
+            metrics={**self.log.last("search"), **known["metrics"]},
+            **{key: found[key] for key in KEPT if key in found},
+        )
+        self.log.finish(outcome)
+        return outcome
+
+    def derive(self) -> dict[str, Any]:
+        """Search (what is left of it) and derive: the record of the genotype."""
+        from pcdarts_tune.sweeps.trials.measures import measured_record, retraining_cost, retraining_latency
+        from pcdarts_tune.sweeps.trials.pruning import collapse_reason, judge_derived
+        from pcdarts_tune.training.build import build_search
+
+        log, space, device = self.log, self.space, self.device
+        found = next((record for record in log.history if record["kind"] == "derived"), None)
+        if found is not None:
+            return found
+        execution, seed = self.task.execution, self.task.proposal.seed
+        search = build_search(space, self.data, device=device, seed=seed, execution=execution)
         if log.part is not None:
             search.load_state_dict(log.part)
         epochs = iter(search)
         collapsed = collapse_reason(space, log.history)
         while collapsed is None and (epoch := next(epochs, None)) is not None:
-            record = measured_record(epoch, "search", search.execution(), device)
-            log.add(record, search.state_dict)
+            log.add(measured_record(epoch, "search", search.execution(), device), search.state_dict)
             collapsed = collapse_reason(space, log.history)
         genotype = search.supernet.genotype()
-        params, macs = retraining_cost(space, genotype, data)
+        params, macs = retraining_cost(space, genotype, self.data)
         found = {
             "kind": "derived",
             "genotype": genotype.to_dict(),
@@ -223,41 +213,48 @@ def derive(
         }
         found |= judge_derived(space, found, collapsed)
         if "latency" in space.objectives and "pruned" not in found:
-            found["latency"] = retraining_latency(space, genotype, data, device)
+            found["latency"] = retraining_latency(space, genotype, self.data, device)
         log.part = None
         log.add(found)
-    return Genotype.from_dict(found["genotype"]), found
+        return found
 
+    def evaluate_once(self, genotype: Genotype, found: dict[str, Any]) -> dict[str, Any]:
+        """What `EvaluationCache` holds of the genotype, which is evaluated where it holds nothing."""
+        from pcdarts_tune.sweeps.trials.evaluations import EvaluationCache
 
-def evaluate(
-    log: TrialLog,
-    space: Space,
-    genotype: Genotype,
-    found: dict[str, Any],
-    data: Any,
-    *,
-    device: torch.device,
-    seed: int,
-    execution: Execution = DEFAULTS,
-) -> dict[str, Any]:
-    """Train the derived network from scratch: its accuracy on the held-out images after the last epoch, or `stopped`: why it
-    ended at a rung."""
-    from pcdarts_tune.sweeps.trials.measures import measured_record
-    from pcdarts_tune.sweeps.trials.pruning import reached_rung
-    from pcdarts_tune.training.build import build_training
+        cache = EvaluationCache.of(self.task, self.space, genotype, self.data.digest)
+        if (known := cache.read()) is None:
+            known = {"trial": self.task.proposal.number, "stopped": None, **self.evaluate(genotype, found)}
+            cache.write(known)
+        return known
 
-    if log.stop is not None:
-        return {"stopped": log.stop, "metrics": log.last("evaluation")}
+    def evaluate(self, genotype: Genotype, found: dict[str, Any]) -> dict[str, Any]:
+        """Train the derived network from scratch: its accuracy on the held-out images after the last epoch, or `stopped`: why
+        it ended at a rung."""
+        from pcdarts_tune.sweeps.trials.measures import measured_record
+        from pcdarts_tune.sweeps.trials.pruning import reached_rung
+        from pcdarts_tune.training.build import build_training
 
-    training = build_training(
-        space, genotype, data, device=device, seed=seed, stage="evaluation", execution=execution
-    )
-    if log.part is not None:
-        training.load_state_dict(log.part)
-    for epoch in training:
-        record = measured_record(epoch, "evaluation", training.execution(), device)
-        log.add({**record, **reached_rung(space, found, record)}, training.state_dict)
+        log, space = self.log, self.space
+        if log.stop is None:
+            execution, seed = self.task.execution, self.task.evaluation_seed
+            training = build_training(
+                space,
+                genotype,
+                self.data,
+                device=self.device,
+                seed=seed,
+                stage="evaluation",
+                execution=execution,
+            )
+            if log.part is not None:
+                training.load_state_dict(log.part)
+            for epoch in training:
+                record = measured_record(epoch, "evaluation", training.execution(), self.device)
+                log.add({**record, **reached_rung(space, found, record)}, training.state_dict)
+                if log.stop is not None:
+                    break
         if log.stop is not None:
             return {"stopped": log.stop, "metrics": log.last("evaluation")}
-    last = [record for record in log.history if record.get("stage") == "evaluation"][-1]
-    return {"objective": last["accuracy"], "metrics": last["metrics"]}
+        last = [record for record in log.history if record.get("stage") == "evaluation"][-1]
+        return {"objective": last["accuracy"], "metrics": last["metrics"]}
