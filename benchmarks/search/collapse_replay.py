@@ -19,7 +19,7 @@ from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
 
-from pcdarts_tune.sweeps.trials.pruning import collapse
+from pcdarts_tune.sweeps.trials.measures import collapse
 
 
 def read(path: Path) -> list[list[int]]:

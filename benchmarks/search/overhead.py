@@ -177,7 +177,8 @@ def watched(log: str, function: Callable[..., Any] | None = None) -> Callable[..
 def watch_driver(log: str) -> None:
     """Note how long the driver takes for records and proposals, and when it got where."""
     from pcdarts_tune.cluster import session as ray_session
-    from pcdarts_tune.sweeps import recorder, searcher
+    from pcdarts_tune.sweeps import ray_tune as searcher
+    from pcdarts_tune.sweeps import recorder
 
     def timed(kind: type, name: str, what: str, counts: Callable[[Any], bool] = lambda result: True) -> None:
         method = getattr(kind, name)

@@ -27,7 +27,6 @@ from dataclasses import dataclass
 from typing import Any, Literal, Self
 
 from ray.tune import Stopper
-from ray.tune.progress_reporter import TrialProgressCallback
 
 ReasonToStop = Literal["done", "interrupted", "time budget"]
 
@@ -92,19 +91,6 @@ class Stop(Stopper):
             # past Python's buffers, whose locks the interrupted code may hold
             with suppress(OSError):
                 os.write(2, b"\nstopping; Ctrl-C once more stops at once\n")
-
-
-class Silent(TrialProgressCallback):
-    """Takes the place of the callback that Ray adds where there is none, which prints on stdout."""
-
-    def log_result(self, *args: Any, **kwargs: Any) -> None:
-        """Nothing."""
-
-    def on_trial_complete(self, *args: Any, **kwargs: Any) -> None:
-        """Nothing."""
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {}
 
 
 LOW_ON_MEMORY = "running low on memory"

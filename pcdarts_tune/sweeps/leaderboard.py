@@ -1,9 +1,6 @@
-"""Where each trial stands: its rank, who else found its genotype, the spread over seeds, what it cost.
+"""The leaderboard: where each trial stands, who else found its genotype, the spread over seeds, what it cost; as a table or JSON.
 
-standings(sweep.records())[0].to_dict()     # an entry of `leaderboard --json`
-
-The leaderboard as a table: trials best first, their settings, what they cost, what came of them.
-
+standings(sweep.records())[0].to_dict()                 # an entry of `leaderboard --json`
 print_leaderboard(sweep.records(), sweep.keys)          # on stdout: it is a result
 """
 

@@ -15,7 +15,6 @@ import sys
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +28,7 @@ from pcdarts_tune.sweeps.tracker import deliver_late, summary, tracker_of
 from pcdarts_tune.tasks import Proposal, TrialTask
 
 if TYPE_CHECKING:
-    from pcdarts_tune.sweeps.recorder import Recorder
+    from pcdarts_tune.sweeps.ray_tune import Recorder
     from pcdarts_tune.sweeps.sweep import SweepHandle
     from pcdarts_tune.sweeps.tracker import SweepTracker
     from pcdarts_tune.sweeps.view import View
@@ -144,7 +143,9 @@ def _run(
         sweep.study.note("cpus_per_trial", share.cpus)
         view = _view(sweep, run, share)
         try:
-            _Run(sweep, share, stop, tracker, view, function, packed).to_the_end()
+            _Run(
+                sweep, share, stop, tracker, view, function, packed, sweep.space.model_dump_json()
+            ).to_the_end()
         finally:
             view.close()
 
@@ -158,6 +159,7 @@ class _Run:
     view: View
     function: TrialFunction | None
     packed: Any
+    space: str
 
     def to_the_end(self) -> None:
         """Tuner after Tuner until the study has its trials; more than one only where Ray itself gave up."""
@@ -176,12 +178,22 @@ class _Run:
                 if losses[number] > self.sweep.settings.max_failures:
                     recorder.fail(number, f"{lost.reason} ({losses[number]} times)")
 
+    def _task(self, proposal: Proposal) -> TrialTask:
+        return TrialTask(
+            proposal,
+            evaluation_seed=derived_seed(self.sweep.settings.seed, "evaluation"),
+            space=self.space,
+            folder=self.sweep.folder.trial_address(proposal.number),
+            evaluations=self.sweep.folder.evaluations_address,
+            threads=self.share.threads,
+            gpus=self.share.gpus,
+            execution=self.sweep.settings.execution,
+        )
+
     def _fit(self) -> tuple[Recorder, Loss]:
         from ray import tune
 
-        from pcdarts_tune.sweeps.ending import Silent
-        from pcdarts_tune.sweeps.recorder import Recorder
-        from pcdarts_tune.sweeps.searcher import StudySearcher
+        from pcdarts_tune.sweeps.ray_tune import Recorder, Silent, StudySearcher
         from pcdarts_tune.sweeps.trials.trial import ray_trial
 
         sweep, share, stop = self.sweep, self.share, self.stop
@@ -189,7 +201,7 @@ class _Run:
             sweep.study,
             target=sweep.target,
             concurrent=share.concurrent,
-            task=_tasks(sweep, share),
+            task=self._task,
             beside=sweep.settings.sampler in SLOW,
         )
         recorder = Recorder(sweep, self.tracker, self.view, searcher)
@@ -242,27 +254,8 @@ def trials_left(sweep: SweepHandle) -> int:
     return len(sweep.study.unfinished()) + max(0, sweep.target - len(sweep.study))
 
 
-def _tasks(sweep: SweepHandle, share: Share) -> Callable[[Proposal], TrialTask]:
-    space = sweep.space.model_dump_json()
-    seed = derived_seed(sweep.settings.seed, "evaluation")
-
-    def task(proposal: Proposal) -> TrialTask:
-        return TrialTask(
-            proposal,
-            evaluation_seed=seed,
-            space=space,
-            folder=sweep.folder.trial_address(proposal.number),
-            evaluations=sweep.folder.evaluations_address,
-            threads=share.threads,
-            gpus=share.gpus,
-            execution=sweep.settings.execution,
-        )
-
-    return task
-
-
 def _view(sweep: SweepHandle, run: RunSettings, share: Share) -> View:
-    from pcdarts_tune.sweeps.view import Progress, View, choose_screen
+    from pcdarts_tune.sweeps.view import Progress, Screen, View
 
     ended = [record for record in sweep.records() if record.state in ("complete", "failed", "pruned")]
     best = None if not ended or ended[0].objective is None else (ended[0].trial, ended[0].objective)
@@ -270,15 +263,8 @@ def _view(sweep: SweepHandle, run: RunSettings, share: Share) -> View:
         about = f"sweep {sweep.name}: {sweep.target} trials, {share}; in {sweep.folder.path}"
         print(about, file=sys.stderr, flush=True)
     stages = {"search": sweep.space.search.epochs, "evaluation": sweep.space.evaluation.epochs}
-    progress = Progress(
-        sweep.target,
-        share.concurrent,
-        stages,
-        ended_before=len(ended),
-        best=best,
-        objectives=sweep.space.objectives,
-    )
+    progress = Progress(sweep.target, share.concurrent, stages, len(ended), best, sweep.space.objectives)
     for record in ended:
         if record.pareto:
             progress.add_to_front(record.objectives or {})
-    return View(progress, choose_screen(quiet=run.quiet))
+    return View(progress, None if run.quiet else Screen(live=sys.stderr.isatty()))

@@ -1,6 +1,6 @@
 """What a person sees of a sweep on stderr while it runs: a live table in a terminal, plain lines elsewhere, nothing with -q.
 
-    view = View(Progress(target=32, concurrent=4, stages={"search": 25, "evaluation": 25}), choose_screen(quiet=False))
+    view = View(Progress(target=32, concurrent=4, stages={"search": 25, "evaluation": 25}), Screen(live=sys.stderr.isatty()))
     view.trial_started(proposal); view.trial_reported(3, record); view.trial_ended(3, outcome); view.close()
 
 Where nobody reads any more (`sweep 2>&1 | head`, a closed window) the view falls silent: what cannot be shown ends no trial.
@@ -13,7 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from pcdarts_tune.say import format_seconds
 from pcdarts_tune.spaces import naming
@@ -133,19 +133,47 @@ class Progress:
         return of_one * (to_start + under_way) / max(1, self.concurrent)
 
 
-class Screen(Protocol):
-    """Where lines go: `detail` is a line that a live table makes superfluous."""
+class Screen:
+    """Where lines go: plain lines, or printed above a table of the trials that run, which is redrawn in place."""
 
-    def line(self, text: str, *, detail: bool = False) -> None: ...
-    def refresh(self, progress: Progress, trouble: str | None) -> None: ...
-    def close(self) -> None: ...
+    def __init__(self, *, live: bool) -> None:
+        from rich.console import Console
+        from rich.live import Live
 
+        self._console = Console(stderr=True)
+        self._live = Live(console=self._console, auto_refresh=False, transient=True) if live else None
+        self._drawn = 0.0
+        self._trouble: str | None = None
+        if self._live is not None:
+            self._live.start()
 
-def choose_screen(*, quiet: bool = False) -> Screen | None:
-    """The screen that fits where stderr goes; None for none."""
-    if quiet:
-        return None
-    return LiveTable() if sys.stderr.isatty() else PlainLines()
+    @property
+    def live(self) -> bool:
+        """Whether there is a table."""
+        return self._live is not None
+
+    def line(self, text: str, *, detail: bool = False) -> None:
+        """A line; `detail`: one that the table makes superfluous."""
+        if self._live is None:
+            print(text, file=sys.stderr, flush=True)
+        elif not detail:
+            self._console.print(text, highlight=False, markup=False)
+
+    def refresh(self, progress: Progress, trouble: str | None) -> None:
+        """Draw the table where its time has come, or say that deliveries to MLflow stop or go on."""
+        if self._live is None:
+            if trouble != self._trouble:
+                self._trouble = trouble
+                text = f"{trouble}; records wait" if trouble else "records are delivered again"
+                self.line(f"MLflow: {text}")
+        elif time.monotonic() - self._drawn >= REFRESH:
+            self._drawn = time.monotonic()
+            self._live.update(_table(progress, trouble), refresh=True)
+
+    def close(self) -> None:
+        """Take the table away."""
+        if self._live is not None:
+            self._live.stop()
 
 
 class View:
@@ -186,7 +214,7 @@ class View:
         trial = self.progress.running.get(number)
         self.progress.end(number, outcome)
         text = f"trial {number}: {_describe_outcome(outcome, self.progress)}"
-        if isinstance(self._screen, LiveTable):
+        if self._screen is not None and self._screen.live:
             text += f"  {naming.format_settings(trial.proposal.hyperparameters) if trial else ''}"
         else:
             text += f"  [{self.progress.ended}/{self.progress.target}]{self._left()}"
@@ -213,51 +241,6 @@ class View:
                 show(self._screen)
             except OSError:
                 self._screen = None
-
-
-class PlainLines:
-    """A line for each thing that happens."""
-
-    def __init__(self) -> None:
-        self._trouble: str | None = None
-
-    def line(self, text: str, *, detail: bool = False) -> None:
-        print(text, file=sys.stderr, flush=True)
-
-    def refresh(self, progress: Progress, trouble: str | None) -> None:
-        if trouble != self._trouble:
-            self._trouble = trouble
-            self.line(
-                f"MLflow: {trouble}; records wait" if trouble else "MLflow: records are delivered again"
-            )
-
-    def close(self) -> None:
-        """Nothing."""
-
-
-class LiveTable:
-    """A table of the trials that run, redrawn in place, below the lines that are printed."""
-
-    def __init__(self) -> None:
-        from rich.console import Console
-        from rich.live import Live
-
-        self._console = Console(stderr=True)
-        self._drawn = 0.0
-        self._live = Live(console=self._console, auto_refresh=False, transient=True)
-        self._live.start()
-
-    def line(self, text: str, *, detail: bool = False) -> None:
-        if not detail:
-            self._console.print(text, highlight=False, markup=False)
-
-    def refresh(self, progress: Progress, trouble: str | None) -> None:
-        if time.monotonic() - self._drawn >= REFRESH:
-            self._drawn = time.monotonic()
-            self._live.update(_table(progress, trouble), refresh=True)
-
-    def close(self) -> None:
-        self._live.stop()
 
 
 def _table(progress: Progress, trouble: str | None) -> Group:

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from pcdarts_tune.sweeps.ending import SIGNALS, Stop
-from pcdarts_tune.sweeps.view import PlainLines, Progress, View
+from pcdarts_tune.sweeps.view import Progress, Screen, View
 
 
 @pytest.mark.parametrize("number", SIGNALS)
@@ -59,7 +59,7 @@ def test_a_view_outlives_its_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     os.close(reader)
     with open(writer, "w") as broken, monkeypatch.context() as patched:
         patched.setattr(sys, "stderr", broken)
-        plain = PlainLines()
+        plain = Screen(live=False)
         with pytest.raises(BrokenPipeError):
             plain.line("trial 0: starts again")
         view = View(Progress(4, 1, {}), plain)

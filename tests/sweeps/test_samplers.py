@@ -15,7 +15,7 @@ from pcdarts_tune.errors import UserError
 from pcdarts_tune.spaces.load import load_space
 from pcdarts_tune.spaces.settings import override
 from pcdarts_tune.spaces.space import Space
-from pcdarts_tune.sweeps.searcher import StudySearcher
+from pcdarts_tune.sweeps.ray_tune import StudySearcher
 from pcdarts_tune.sweeps.study.samplers import POPULATION, SAMPLERS, STARTUP_TRIALS, remarks
 from pcdarts_tune.sweeps.study.study import SweepStudy
 from pcdarts_tune.tasks import Outcome, TrialTask

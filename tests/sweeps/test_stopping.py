@@ -19,7 +19,7 @@ from pcdarts_tune.spaces.values import amount
 from pcdarts_tune.sweeps.study.objectives import Rung, excess, excess_reason, fronts, reason_to_stop
 from pcdarts_tune.sweeps.study.samplers import STARTUP_TRIALS
 from pcdarts_tune.sweeps.study.study import SweepStudy
-from pcdarts_tune.sweeps.trials.pruning import collapse, collapse_reason, reached_rung
+from pcdarts_tune.sweeps.trials.measures import collapse, collapse_reason, reached_rung
 from pcdarts_tune.tasks import Outcome
 
 TUNE: dict[str, Any] = {"search.learning_rate": {"type": "float", "low": 0.01, "high": 1.0}}

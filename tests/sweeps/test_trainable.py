@@ -18,8 +18,7 @@ from pcdarts_tune.places import place_at
 from pcdarts_tune.spaces.load import read_space
 from pcdarts_tune.spaces.settings import apply
 from pcdarts_tune.spaces.space import Space
-from pcdarts_tune.sweeps.trials.evaluations import EvaluationCache
-from pcdarts_tune.sweeps.trials.log import read_result, write_failure
+from pcdarts_tune.sweeps.trials.log import EvaluationCache, read_result, write_failure
 from pcdarts_tune.sweeps.trials.measures import system_metrics
 from pcdarts_tune.sweeps.trials.trial import run_or_fail, run_trial
 from pcdarts_tune.tasks import Outcome, TrialTask

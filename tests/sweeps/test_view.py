@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pcdarts_tune.sweeps.view import PlainLines, Progress, View
+from pcdarts_tune.sweeps.view import Progress, Screen, View
 from pcdarts_tune.tasks import Outcome, Proposal
 
 
@@ -23,7 +23,7 @@ def epoch(stage: str, number: int, epochs: int) -> dict[str, Any]:
 
 def test_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
     progress = Progress(target=2, concurrent=1, stages={"search": 2, "evaluation": 2})
-    view = View(progress, PlainLines())
+    view = View(progress, Screen(live=False))
     view.trial_started(Proposal(0, 1, {"supernet.k": 4}))
     view.trial_reported(0, {"kind": "history", "records": [epoch("search", 0, 2)]})
     view.trial_reported(0, epoch("search", 1, 2))

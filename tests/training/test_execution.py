@@ -23,7 +23,7 @@ from pcdarts_tune.home import default_tracking_uri
 from pcdarts_tune.spaces.load import read_space
 from pcdarts_tune.spaces.space import Space
 from pcdarts_tune.sweeps.record import SweepSettings
-from pcdarts_tune.sweeps.trials.evaluations import EvaluationCache
+from pcdarts_tune.sweeps.trials.log import EvaluationCache
 from pcdarts_tune.sweeps.trials.trial import run_trial
 from pcdarts_tune.tasks import DEFAULTS, NAMES_OF_PRECISIONS, Execution, Proposal, TrialTask
 from pcdarts_tune.training.build import build_search

@@ -1,15 +1,13 @@
-"""What a sweep aims at: an outcome's values, who is on the Pareto front, and by how much a genotype is too large.
+"""What a sweep aims at: an outcome's values, the Pareto front, limits on a genotype's size, and who goes on at a rung.
 
-objective_values(("accuracy", "macs"), outcome)     # {"accuracy": 0.97, "macs": 312e6}
-fronts([(-0.97, 312e6), (-0.95, 400e6)])            # [0, 1]: the second is worse in both
+    objective_values(("accuracy", "macs"), outcome)     # {"accuracy": 0.97, "macs": 312e6}
+    fronts([(-0.97, 312e6), (-0.95, 400e6)])            # [0, 1]: the second is worse in both
+    reason_to_stop(("accuracy",), {"accuracy": 0.6}, others, Rung(epochs=4, of=25, keep=0.34, min_trials=3))
 
-Successive halving of evaluations, asynchronous (ASHA, Li et al., arXiv 1810.05934): who goes on at a rung.
-
-A trial that reaches a rung is compared with all that were there before it, and goes on when it is among the best
-share of them. For several objectives trials are sorted by Pareto front first (as MO-ASHA, arXiv 2106.12639), then by
-accuracy. Nothing is undone: what a trial was told stays true when better ones come later.
-
-    stop = reason_to_stop(("accuracy",), {"accuracy": 0.6}, others, Rung(epochs=4, of=25, keep=0.34, min_trials=3))
+Rungs are those of asynchronous successive halving (ASHA, Li et al., arXiv 1810.05934): a trial that reaches one is compared
+with all that were there before it, and goes on when it is among the best share of them. For several objectives trials are
+sorted by Pareto front first (as MO-ASHA, arXiv 2106.12639), then by accuracy. Nothing is undone: what a trial was told stays
+true when better ones come later.
 """
 
 from __future__ import annotations
@@ -88,24 +86,25 @@ def with_front(records: Sequence[TrialRecord], objectives: Sequence[str]) -> lis
 def excess(space: Space, *, params: int, macs: int) -> dict[str, float]:
     """By how much a genotype is above each limit of the space, as a share of it: 0.22 is 22 % too large, -0.1 is 10 % to
     spare. Empty where the space has no limits."""
-    limits = {"params": space.constraints.max_params, "macs": space.constraints.max_macs}
-    sizes = {"params": params, "macs": macs}
-    return {name: sizes[name] / limit - 1 for name, limit in limits.items() if limit is not None}
+    return {name: size / limit - 1 for name, size, limit in _limited(space, params, macs)}
 
 
 def excess_reason(space: Space, *, params: int, macs: int) -> str | None:
     """Why a genotype is too large, in words; None where it is not."""
-    limits = {"params": space.constraints.max_params, "macs": space.constraints.max_macs}
-    sizes = {"params": params, "macs": macs}
-    texts = []
-    for name, over in excess(space, params=params, macs=macs).items():
-        limit = limits[name]
-        if over > 0 and limit is not None:
-            texts.append(
-                f"{sizes[name]:,} {UNITS[name]} in the retraining network, {sizes[name] - limit:,} ({over:.0%}) "
-                f"over constraints.max_{name}"
-            )
+    texts = [
+        f"{size:,} {UNITS[name]} in the retraining network, {size - limit:,} ({size / limit - 1:.0%}) over "
+        f"constraints.max_{name}"
+        for name, size, limit in _limited(space, params, macs)
+        if size > limit
+    ]
     return "; ".join(texts) or None
+
+
+def _limited(space: Space, params: int, macs: int) -> list[tuple[str, int, int]]:
+    """Name, size and limit of what the space limits."""
+    limits = space.constraints
+    sizes = (("params", params, limits.max_params), ("macs", macs, limits.max_macs))
+    return [(name, size, limit) for name, size, limit in sizes if limit is not None]
 
 
 @dataclass(frozen=True)

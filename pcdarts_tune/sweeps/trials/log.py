@@ -1,24 +1,35 @@
-"""What a trial leaves: a checkpoint with all records after every epoch, and its result when it has ended.
+"""What a trial leaves: a checkpoint with all records after every epoch, its result when it has ended, and the accuracy of its
+genotype, for other trials that find the same one.
 
-with TrialLog(task.folder, report) as log:      # an earlier start's records are there, and reported first
-    log.add({"kind": "epoch", ...}, search.state_dict)
-    log.finish(outcome)                         # result.json and genotype.json stay, the checkpoint goes
+    with TrialLog(task.folder, report) as log:      # an earlier start's records are there, and reported first
+        log.add({"kind": "epoch", ...}, search.state_dict)
+        log.finish(outcome)                         # result.json and genotype.json stay, the checkpoint goes
+    EvaluationCache.of(task, space, genotype, images.digest).read()
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
+
+from pydantic import FiniteFloat, TypeAdapter, ValidationError
 
 from pcdarts_tune.places import Place, place_at
 from pcdarts_tune.tasks import Outcome, Report
 from pcdarts_tune.training.journal import CheckpointStorage, Journal
+
+if TYPE_CHECKING:
+    from pcdarts_tune.core.genotype import Genotype
+    from pcdarts_tune.spaces.space import Space
+    from pcdarts_tune.tasks import TrialTask
 
 logger = logging.getLogger(__name__)
 
@@ -175,3 +186,59 @@ def _read_result(place: Place) -> dict[str, Any] | None:
 
 def _json(value: Any) -> list[bytes]:
     return [json.dumps(value, indent=1).encode(), b"\n"]
+
+
+@dataclass(frozen=True)
+class _Evaluated:
+    trial: int
+    metrics: dict[str, Any]
+    objective: FiniteFloat
+
+
+@dataclass(frozen=True)
+class _Stopped:
+    trial: int
+    metrics: dict[str, Any]
+    stopped: str
+
+
+@dataclass(frozen=True)
+class EvaluationCache:
+    """The place of one genotype's evaluation: a file for each (canonical genotype, evaluation recipe, data set, split, seed,
+    precision), written whole, so that trials on all nodes share them. All evaluations of a sweep use one seed: which trial came
+    first makes no difference."""
+
+    place: Place
+    name: str
+
+    @classmethod
+    def of(cls, task: TrialTask, space: Space, genotype: Genotype, data_digest: str) -> EvaluationCache:
+        """Where the evaluation of `genotype` under the space's recipe lies, whether it was done or not."""
+        key = {
+            "genotype": genotype.canonical_hash(),
+            "evaluation": space.evaluation.model_dump(mode="json"),
+            "data": space.data.model_dump(mode="json"),
+            "images": data_digest,
+            "seed": task.evaluation_seed,
+            **task.execution.identity(),
+        }
+        digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
+        return cls(place_at(task.evaluations), f"{digest}.json")
+
+    def read(self) -> dict[str, Any] | None:
+        """`{"trial": …, "objective": …, "metrics": {…}}`, with `"stopped": why` in place of the objective where it ended at
+        a rung; None also where the file holds something else."""
+        data = self.place.read(self.name) or b""
+        try:
+            TypeAdapter(_Evaluated | _Stopped).validate_json(data, strict=True)
+        except ValidationError:
+            return None
+        known: dict[str, Any] = json.loads(data)
+        return known
+
+    def write(self, known: dict[str, Any]) -> None:
+        """Keep an evaluation; the first one stays where two trials found the genotype at the same time, unless it was
+        stopped and this one was not."""
+        before = self.read()
+        if before is None or (before.get("stopped") and not known.get("stopped")):
+            self.place.write(self.name, [json.dumps(known, indent=1).encode(), b"\n"])

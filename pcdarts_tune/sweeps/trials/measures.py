@@ -1,19 +1,26 @@
-"""What a trial measures besides accuracy: records of its epochs, the machine it runs on, what its genotype costs.
+"""What a trial measures besides accuracy (records of its epochs, the load of its machine, the cost of its genotype), and what
+ends it early by these measures: a search that collapsed, a genotype that is too large, a rung.
 
-log.add(measured_record(epoch, "search", search.execution(), device), search.state_dict)
-params, macs = retraining_cost(space, genotype, images)
-milliseconds = retraining_latency(space, genotype, images, device)
+    log.add(measured_record(epoch, "search", search.execution(), device), search.state_dict)
+    params, macs = retraining_cost(space, genotype, images)
+    collapse_reason(space, log.history)       # None, or words for the leaderboard
+
+A search has collapsed when skip connections take over the normal cell, late in the search, and stay. The rule looks at the
+genotypes derived after each epoch, as DARTS+ (arXiv 1909.06035) does.
 """
 
 from __future__ import annotations
 
+import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import psutil
 
+from pcdarts_tune.spaces.goals import rung_epochs
+from pcdarts_tune.sweeps.study.objectives import excess, excess_reason
 from pcdarts_tune.training.epochs import epoch_record
 
 if TYPE_CHECKING:
@@ -24,7 +31,6 @@ if TYPE_CHECKING:
     from pcdarts_tune.core.network import EvaluationNetwork
     from pcdarts_tune.datasets import DataSet
     from pcdarts_tune.spaces.space import Space
-
 
 _PROCESS = psutil.Process()
 _PROCESS.cpu_percent()  # the first answer is 0
@@ -88,3 +94,66 @@ def system_metrics(stage: str, device: torch.device) -> dict[str, float]:
             measured["gpu_percent"] = float(torch.cuda.utilization(device))  # by NVIDIA's management library
     # a name for each stage: both count their epochs from 0
     return {f"system/{stage}_{name}": value for name, value in measured.items()}
+
+
+def collapse(skips: Sequence[int], *, skip_connections: int, first: int, epochs: int) -> int | None:
+    """The epoch, from 0, after which the search counts as collapsed; None where it does not.
+
+    Args:
+        skips: skip connections in the normal cell after each epoch.
+        skip_connections: so many, or more, are too many.
+        first: the first epoch that is looked at.
+        epochs: in so many epochs in a row.
+    """
+    row = 0
+    for epoch, count in enumerate(skips):
+        row = row + 1 if epoch >= first and count >= skip_connections else 0
+        if row >= epochs:
+            return epoch
+    return None
+
+
+def collapse_reason(space: Space, history: Sequence[dict[str, Any]]) -> str | None:
+    """Why the search whose records these are has collapsed, by the space's rule; epochs in which the architecture was frozen
+    do not count."""
+    rule, search = space.stopping.collapse, space.search
+    if rule.skip_connections is None:
+        return None
+    skips = [
+        int(record["metrics"]["arch/skip_connections"])
+        for record in history
+        if record.get("stage") == "search" and "arch/skip_connections" in record["metrics"]
+    ]
+    first = max(search.arch_warmup_epochs, math.ceil(rule.after * search.epochs))
+    at = collapse(skips, skip_connections=rule.skip_connections, first=first, epochs=rule.epochs)
+    if at is None:
+        return None
+    row = f" for {rule.epochs} epochs in a row" if rule.epochs > 1 else ""
+    return (
+        f"the search collapsed: {skips[at]} of the normal cell's {2 * space.supernet.nodes} edges are skip connections "
+        f"after epoch {at + 1} of {search.epochs}, {rule.skip_connections} or more{row}"
+    )
+
+
+def judge_derived(space: Space, found: dict[str, Any], collapsed: str | None) -> dict[str, Any]:
+    """What the record of a derived genotype says besides: why the trial ends there, and how its size compares with the
+    space's limits."""
+    sizes = {"params": found["params"], "macs": found["macs"]}
+    judgement: dict[str, Any] = {}
+    if over := excess(space, **sizes):
+        judgement["constraints"] = over
+    if reason := collapsed or excess_reason(space, **sizes):
+        judgement["pruned"] = reason
+    return judgement
+
+
+def reached_rung(space: Space, found: dict[str, Any], record: dict[str, Any]) -> dict[str, Any]:
+    """`{"rung": …}` for the record of an evaluation's epoch that ends at a rung, else nothing."""
+    epochs = record["epoch"] + 1
+    if epochs not in rung_epochs(space.stopping.halving.rungs, space.evaluation.epochs):
+        return {}
+    known = {
+        "accuracy": record["accuracy"],
+        **{name: found.get(name) for name in ("params", "macs", "latency")},
+    }
+    return {"rung": {"epochs": epochs, "values": {name: known[name] for name in space.objectives}}}

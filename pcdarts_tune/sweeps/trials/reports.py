@@ -1,16 +1,16 @@
-"""A trial's reports on their way to the driver: in order, none left out, beside the training.
+"""A trial's reports on their way to the driver, beside the training, and the driver's decision on their way back at a rung.
 
     reporter = Reporter(lambda records: tune.report({"records": records}))
-    reporter.put(record)        # returns at once
+    reporter.put(record)        # returns at once; in order, none left out
     reporter.flush()            # waits until the driver has them
+    wait_for_decision(task.folder, 4)
 
-Ray lets a function go on only when the driver has dealt with its report and asked for the next; a thread waits for
-that in the trial's place. What gathers meanwhile goes in one report.
+Ray lets a function go on only when the driver has dealt with its report and asked for the next; a thread waits for that in the
+trial's place. What gathers meanwhile goes in one report.
 
-How a trial that waits at a rung learns whether it goes on: through Ray's own key-value store, whatever the storage.
-
-The driver decides while it handles the trial's report, so the answer is there when `tune.report` returns. It is kept
-nowhere else than in the study (study.reached): after a restart the trial reports its history, and is answered again.
+A decision goes through Ray's own key-value store, whatever the storage. The driver decides while it handles the trial's
+report, so it is there when `tune.report` returns. It is kept nowhere else than in the study (`SweepStudy.decide_at_rung`): after
+a restart the trial reports its history, and is answered again.
 """
 
 from __future__ import annotations

@@ -185,8 +185,13 @@ class _Trial:
 
     def derive(self) -> dict[str, Any]:
         """Search (what is left of it) and derive: the record of the genotype."""
-        from pcdarts_tune.sweeps.trials.measures import measured_record, retraining_cost, retraining_latency
-        from pcdarts_tune.sweeps.trials.pruning import collapse_reason, judge_derived
+        from pcdarts_tune.sweeps.trials.measures import (
+            collapse_reason,
+            judge_derived,
+            measured_record,
+            retraining_cost,
+            retraining_latency,
+        )
         from pcdarts_tune.training.build import build_search
 
         log, space, device = self.log, self.space, self.device
@@ -220,7 +225,7 @@ class _Trial:
 
     def evaluate_once(self, genotype: Genotype, found: dict[str, Any]) -> dict[str, Any]:
         """What `EvaluationCache` holds of the genotype, which is evaluated where it holds nothing."""
-        from pcdarts_tune.sweeps.trials.evaluations import EvaluationCache
+        from pcdarts_tune.sweeps.trials.log import EvaluationCache
 
         cache = EvaluationCache.of(self.task, self.space, genotype, self.data.digest)
         if (known := cache.read()) is None:
@@ -231,8 +236,7 @@ class _Trial:
     def evaluate(self, genotype: Genotype, found: dict[str, Any]) -> dict[str, Any]:
         """Train the derived network from scratch: its accuracy on the held-out images after the last epoch, or `stopped`: why
         it ended at a rung."""
-        from pcdarts_tune.sweeps.trials.measures import measured_record
-        from pcdarts_tune.sweeps.trials.pruning import reached_rung
+        from pcdarts_tune.sweeps.trials.measures import measured_record, reached_rung
         from pcdarts_tune.training.build import build_training
 
         log, space = self.log, self.space
