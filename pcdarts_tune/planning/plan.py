@@ -25,8 +25,9 @@ from pcdarts_tune.spaces.goals import rung_epochs
 from pcdarts_tune.spaces.keys import lookup
 from pcdarts_tune.spaces.settings import apply
 from pcdarts_tune.spaces.tuning import assignments, varied_keys
+from pcdarts_tune.sweeps.record import SweepSettings
 from pcdarts_tune.sweeps.study.study import SweepStudy
-from pcdarts_tune.sweeps.sweep import SweepSettings, study_settings
+from pcdarts_tune.sweeps.sweep import study_settings
 
 if TYPE_CHECKING:
     from pcdarts_tune.datasets import DataSet
