@@ -2,20 +2,23 @@
 
 @execution_options()
 @worker_options
+@goal_options
 @run_options
-def command(execution: Execution, workers: Workers, run: RunSettings) -> None: ...
+def command(execution: Execution, workers: Workers, goals: list[Setting], run: RunSettings) -> None: ...
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 import click
 
-from pcdarts_tune.cli.options import NearestChoice, address_option, device_option, gathered
+from pcdarts_tune.cli import options
+from pcdarts_tune.cli.options import NearestChoice, gathered
 from pcdarts_tune.say import verbosity
+from pcdarts_tune.spaces.values import Objective, Sampler, Setting, amount
 from pcdarts_tune.tasks import NAMES_OF_PRECISIONS, Execution, Workers
 
 if TYPE_CHECKING:
@@ -59,7 +62,7 @@ def execution_options(default: str = "", kind: Callable[..., Any] = Execution) -
 worker_options = gathered(
     Workers,
     "workers",
-    device_option,
+    options.device,
     click.option(
         "--workers",
         "count",
@@ -74,7 +77,7 @@ worker_options = gathered(
         help="Parts of a batch with BatchNorm statistics of their own: what G workers compute, with fewer of them or in "
         "this process.  [default: --workers]",
     ),
-    address_option,
+    options.address,
 )
 """`--device`, `--workers`, `--groups` and `--address`, handed over as `workers`."""
 
@@ -118,7 +121,7 @@ def _run_settings(
 run_options = gathered(
     _run_settings,
     "run",
-    address_option,
+    options.address,
     click.option(
         "--cpus-per-trial",
         type=click.FloatRange(min=0, min_open=True),
@@ -142,3 +145,66 @@ run_options = gathered(
     ),
 )
 """How much of which machines a sweep takes, and for how long, handed over as `run`, a `RunSettings`."""
+
+
+class Amount(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # generic in click 8.5
+    """`600M`, `4.2M`, `150k`, or a whole number."""
+
+    name = "amount"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        try:
+            count = amount(value)
+        except ValueError as error:
+            self.fail(f"{error}.", param, ctx)
+        if not count or count < 1:
+            self.fail(f"{value!r} leaves nothing that is legal.", param, ctx)
+        return int(count)
+
+
+def _goals(
+    sampler: str | None = None,
+    objectives: tuple[str, ...] = (),
+    max_params: int | None = None,
+    max_macs: int | None = None,
+) -> list[Setting]:
+    aims = " ".join(f"--objective {name}" for name in objectives)
+    given = [
+        Setting("sampler", sampler, f"--sampler {sampler}"),
+        Setting("objectives", list(objectives) or None, aims),
+        Setting("constraints.max_params", max_params, f"--max-params {max_params}"),
+        Setting("constraints.max_macs", max_macs, f"--max-macs {max_macs}"),
+    ]
+    return [setting for setting in given if setting.value is not None]
+
+
+goal_options = gathered(
+    _goals,
+    "goals",
+    click.option(
+        "--sampler",
+        type=NearestChoice(get_args(Sampler)),
+        help="How Optuna proposes hyperparameters.  [default: the space's, tpe unless it says otherwise]",
+    ),
+    click.option(
+        "--objective",
+        "objectives",
+        type=NearestChoice(get_args(Objective)),
+        multiple=True,
+        help="What to aim at; again for several, accuracy among them: then there is a Pareto front.  "
+        "[default: the space's, accuracy]",
+    ),
+    click.option(
+        "--max-params",
+        type=Amount(),
+        metavar="N",
+        help="Evaluate no genotype whose retraining network has more parameters, such as 4.2M.",
+    ),
+    click.option(
+        "--max-macs",
+        type=Amount(),
+        metavar="N",
+        help="Evaluate no genotype whose retraining network needs more multiply-adds an image, such as 600M.",
+    ),
+)
+"""What a space says of its aims, over its file and `--set`, handed over as `goals`, a list of `Setting`."""

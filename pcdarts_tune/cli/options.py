@@ -1,9 +1,8 @@
 """Options that several subcommands share, so that each is spelt, explained and checked in one place.
 
 @click.command()
-@home_options
-@json_option
-@verbosity_options
+@options.home
+@options.output
 def command(where: Where, as_json: bool) -> None: ...
 """
 
@@ -78,7 +77,7 @@ def gathered(kind: Callable[..., Any], name: str, *options: Callable[[Any], Any]
     return decorate
 
 
-home_option = click.option(
+_home_option = click.option(
     "--home",
     type=GivenPath(file_okay=False, path_type=Path),
     envvar="PCDARTS_TUNE_HOME",
@@ -88,7 +87,7 @@ home_option = click.option(
     callback=_home,
     help="Folder that holds everything a sweep leaves.",
 )
-tracking_uri_option = click.option(
+_tracking_uri = click.option(
     "--tracking-uri",
     metavar="URI",
     envvar="PCDARTS_TUNE_TRACKING_URI",
@@ -96,7 +95,7 @@ tracking_uri_option = click.option(
     help="MLflow server or store.  [default: SQLite in --home]",
 )
 STUDY_URI = "PCDARTS_TUNE_STUDY_URI"
-study_uri_option = click.option(
+_study_uri = click.option(
     "--study-uri",
     metavar="URI",
     envvar=STUDY_URI,
@@ -104,41 +103,41 @@ study_uri_option = click.option(
     help="PostgreSQL database for Optuna's study.  [default: SQLite in --home]",
 )
 # a sweep knows where its study is; the password it does not keep
-study_uri_again_option = click.option(
+_study_uri_again = click.option(
     "--study-uri",
     metavar="URI",
     help=f"The study's PostgreSQL database once more, with its password; {STUDY_URI}, PGPASSWORD or ~/.pgpass do as well.",
 )
-home_options = gathered(Where, "where", home_option)
+home = gathered(Where, "where", _home_option)
 """`--home`, handed over as `where`, a `Where`."""
-store_options = gathered(Where, "where", home_option, tracking_uri_option)
+store = gathered(Where, "where", _home_option, _tracking_uri)
 """`--home` and `--tracking-uri`, handed over as `where`."""
-study_options = gathered(Where, "where", home_option, tracking_uri_option, study_uri_option)
+study = gathered(Where, "where", _home_option, _tracking_uri, _study_uri)
 """`--home`, `--tracking-uri` and `--study-uri`, handed over as `where`."""
-sweep_options = gathered(Where, "where", home_option, tracking_uri_option, study_uri_again_option)
+sweep_store = gathered(Where, "where", _home_option, _tracking_uri, _study_uri_again)
 """The same for a sweep that exists."""
-data_option = click.option(
+data = click.option(
     "--data",
     type=GivenPath(path_type=Path),
     callback=_data,
     help="Folder with train/ and test/ or with class folders, a parquet file, a folder of train/test parquet files; "
     "or the root of a torchvision data set that the space names.",
 )
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
-device_option = click.option(
+_json = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
+device = click.option(
     "--device",
     type=NearestChoice(["auto", "cpu", "cuda"]),
     default="auto",
     show_default=True,
     help="Where to compute; auto takes a GPU when there is one.",
 )
-seed_option = click.option(
+seed = click.option(
     "--seed", type=click.IntRange(min=0), help="Seed of all randomness.  [default: the space's]"
 )
-address_option = click.option(
+address = click.option(
     "--address", metavar="ADDR", help="Ray cluster: HOST:PORT, or auto for the one on this machine."
 )
-track_option = click.option(
+track = click.option(
     "--track/--no-track", default=True, show_default=True, help="Record the training in MLflow."
 )
 
@@ -149,13 +148,13 @@ def _model(ctx: click.Context, param: click.Parameter, value: str | None) -> str
     return value
 
 
-model_option = click.option(
+model = click.option(
     "--model",
     metavar="NAME",
     callback=_model,
     help="Name to register the model under.  [default: the sweep's]",
 )
-register_option = click.option(
+register = click.option(
     "--register",
     metavar="NAME",
     callback=_model,
@@ -169,7 +168,7 @@ def require_tracking(register: str | None, track: bool) -> None:
         raise click.UsageError("--register needs the training's MLflow run; leave --no-track out")
 
 
-set_option = click.option(
+settings = click.option(
     "--set",
     "settings",
     metavar="KEY=VALUE",
@@ -179,7 +178,7 @@ set_option = click.option(
 )
 
 
-def space_option(default: str) -> Callable[[F], F]:
+def space(default: str) -> Callable[[F], F]:
     """`--space NAME|FILE`, each command with its own default."""
     return click.option(
         "--space",
@@ -191,7 +190,7 @@ def space_option(default: str) -> Callable[[F], F]:
     )
 
 
-def verbosity_options(function: F) -> F:
+def verbosity(function: F) -> F:
     """`-v` and `-q`; what they add up to is `verbosity()`."""
 
     def count(ctx: click.Context, param: click.Parameter, value: int) -> None:
@@ -200,3 +199,8 @@ def verbosity_options(function: F) -> F:
     common: dict[str, Any] = {"count": True, "expose_value": False, "callback": count}
     function = click.option("-q", "--quiet", help="No progress, only results and errors.", **common)(function)
     return click.option("-v", "--verbose", help="Say more; show tracebacks.", **common)(function)
+
+
+def output(function: F) -> F:
+    """`--json`, handed over as `as_json`, `-v` and `-q`."""
+    return _json(verbosity(function))

@@ -83,7 +83,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Place:
     Image.new("RGB", (8, 8)).save(path / "image.png")
     store = first.store()
     run_id, _ = store.open_run("quickstart", {"made": "here"}, name="training", tags={Tag.KIND: "retraining"})
-    store.log_json(run_id, BEST.to_dict(), "genotype.json")
+    store.log_file(run_id, BEST.to_dict(), "genotype.json")
     uri, model_id = log_model(folder, run_id=run_id, tracking_uri=store.uri)
     version = register(store.client, "first", uri, model_id, run_id, {})
     store.client.set_registered_model_alias("first", "champion", version.version)

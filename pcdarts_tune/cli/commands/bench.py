@@ -9,33 +9,27 @@ from typing import Any
 
 import click
 
+from pcdarts_tune.cli import options
 from pcdarts_tune.cli.option_groups import execution_options
-from pcdarts_tune.cli.options import (
-    NearestChoice,
-    device_option,
-    home_options,
-    json_option,
-    verbosity_options,
-)
 from pcdarts_tune.home import Where
 from pcdarts_tune.machine import choose_device
 from pcdarts_tune.say import verbosity
 from pcdarts_tune.tasks import NAMES_OF_PRECISIONS, Execution
 
 
-@click.command("bench", short_help="Time the fast form against the textbook form.")
+@click.command("bench")
 @click.option(
     "--stage",
-    type=NearestChoice(["search", "evaluate"]),
+    type=options.NearestChoice(["search", "evaluate"]),
     default="search",
     show_default=True,
     help="search: an architecture and a weight step of the supernet; evaluate: a training step of PC_DARTS_cifar.",
 )
-@device_option
+@options.device
 @execution_options()
 @click.option(
     "--textbook-precision",
-    type=NearestChoice(NAMES_OF_PRECISIONS),
+    type=options.NearestChoice(NAMES_OF_PRECISIONS),
     help="Of the textbook form.  [default: that of the fast form]",
 )
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads.  [default: PyTorch's]")
@@ -57,23 +51,16 @@ from pcdarts_tune.tasks import NAMES_OF_PRECISIONS, Execution
     show_default=True,
     help="Time, about.",
 )
-@home_options
-@json_option
-@verbosity_options
+@options.home
+@options.output
 def command(
     stage: str,
     device: str,
     execution: Execution,
-    textbook_precision: str | None,
     threads: int | None,
-    batch: int,
-    k: int,
-    channels: int,
-    layers: int,
-    repeats: int,
-    seconds: float,
     where: Where,
     as_json: bool,
+    **sizes: Any,
 ) -> None:
     """Time both forms of the same mathematics, one step of each in turn, and measure the peak memory of a weight step.
 
@@ -100,19 +87,8 @@ def command(
         if sys.stderr.isatty() and verbosity() >= 0:
             click.echo(f"\r\033[K{line}", nl=False, err=True)
 
-    result = compare(
-        stage,
-        torch_device,
-        batch=batch,
-        k=k,
-        channels=channels,
-        layers=layers,
-        repeats=repeats,
-        seconds=seconds,
-        textbook_precision=textbook_precision,
-        note=note,
-        **execution.arguments(),
-    )
+    # the other options are called like what `compare` takes
+    result = compare(stage, torch_device, note=note, **sizes, **execution.arguments())
     note("")
     if result["n"] < 3 and verbosity() >= 0:
         click.echo(f"only {result['n']} steps of each: too few to trust; --seconds gives more time", err=True)

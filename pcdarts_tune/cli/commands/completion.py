@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from pcdarts_tune.cli.options import NearestChoice, verbosity_options
+from pcdarts_tune.cli import options
 from pcdarts_tune.say import say
 
 VARIABLE = "_PCDARTS_TUNE_COMPLETE"
@@ -20,9 +20,9 @@ _INSTALL = {
 }
 
 
-@click.command("completion", short_help="Complete words in bash, zsh or fish.")
-@click.argument("shell", required=False, type=NearestChoice(["bash", "zsh", "fish"]))
-@verbosity_options
+@click.command("completion")
+@click.argument("shell", required=False, type=options.NearestChoice(["bash", "zsh", "fish"]))
+@options.verbosity
 def command(shell: str | None) -> None:
     """Print the script that completes commands, options, and names of sweeps, spaces, models and published genotypes
     in SHELL: bash, zsh or fish; without SHELL, the one in $SHELL.

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import click
 
+from pcdarts_tune.cli import options
 from pcdarts_tune.cli.completing import runs
-from pcdarts_tune.cli.options import json_option, store_options, verbosity_options
 from pcdarts_tune.home import Where
 from pcdarts_tune.say import say
 
 
-@click.command("diff", short_help="Two runs side by side.")
+@click.command("diff")
 @click.argument("run_a", metavar="RUN", shell_complete=runs)
 @click.argument("run_b", metavar="RUN", shell_complete=runs)
 @click.option(
@@ -22,9 +22,8 @@ from pcdarts_tune.say import say
     type=click.Path(dir_okay=False, path_type=Path),
     help="Draw both genotypes in one picture: .svg or .png.",
 )
-@store_options
-@json_option
-@verbosity_options
+@options.store
+@options.output
 def command(run_a: str, run_b: str, output: Path | None, where: Where, as_json: bool) -> None:
     """Compare two runs: settings that differ, numbers, and cells.
 

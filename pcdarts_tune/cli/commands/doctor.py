@@ -7,33 +7,27 @@ from pathlib import Path
 
 import click
 
+from pcdarts_tune.cli import options
 from pcdarts_tune.cli.completing import spaces
-from pcdarts_tune.cli.options import (
-    data_option,
-    json_option,
-    study_options,
-    verbosity_options,
-)
 from pcdarts_tune.home import Where
 
 _MARKS = {"ok": "ok  ", "warn": "warn", "fail": "FAIL"}
 
 
-@click.command("doctor", short_help="Check versions, GPU, Ray, stores, disk and data.")
+@click.command("doctor")
 @click.option(
     "--space",
     metavar="NAME|FILE",
     shell_complete=spaces,
     help="Check this space too, and the images it names.",
 )
-@data_option
+@options.data
 @click.option("--address", metavar="ADDR", help="Ray cluster to look for: HOST:PORT, or auto.")
 @click.option(
     "--ray", is_flag=True, help="Start Ray (or join it at --address) and run a task; takes some seconds."
 )
-@study_options
-@json_option
-@verbosity_options
+@options.study
+@options.output
 def command(
     space: str | None,
     data: Path | None,

@@ -7,13 +7,13 @@ from typing import Literal
 
 import click
 
+from pcdarts_tune.cli import options
 from pcdarts_tune.cli.completing import genotypes
-from pcdarts_tune.cli.options import NearestChoice, store_options, verbosity_options
 from pcdarts_tune.home import Where
 from pcdarts_tune.say import say
 
 
-@click.command("draw", short_help="Draw a genotype's cells as SVG, PNG or DOT.")
+@click.command("draw")
 @click.argument("genotype", shell_complete=genotypes)
 @click.option(
     "-o",
@@ -24,13 +24,13 @@ from pcdarts_tune.say import say
 )
 @click.option(
     "--cell",
-    type=NearestChoice(["both", "normal", "reduce"]),
+    type=options.NearestChoice(["both", "normal", "reduce"]),
     default="both",
     show_default=True,
     help="Which cell to draw.",
 )
-@store_options
-@verbosity_options
+@options.store
+@options.verbosity
 def command(
     genotype: str,
     output: Path,

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import click
 
+from pcdarts_tune.cli import options
 from pcdarts_tune.cli.completing import models
-from pcdarts_tune.cli.options import json_option, store_options, verbosity_options
 from pcdarts_tune.home import Where
 
 
-@click.command("export", short_help="Write a model as ONNX, torch.export or safetensors.")
+@click.command("export")
 @click.argument("model", shell_complete=models)
 @click.option(
     "--format", "form", type=click.Choice(["onnx", "pt2", "safetensors"]),
@@ -21,9 +21,8 @@ from pcdarts_tune.home import Where
 @click.option(
     "-o", "--output", metavar="FILE", required=True, type=click.Path(path_type=Path, dir_okay=False)
 )
-@store_options
-@json_option
-@verbosity_options
+@options.store
+@options.output
 def command(model: str, form: str | None, output: Path, where: Where, as_json: bool) -> int:
     """Write MODEL as one file, read it back and compare it with the model.
 

@@ -7,14 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pcdarts_tune.cli import options
 from pcdarts_tune.cli.completing import sweeps
 from pcdarts_tune.cli.option_groups import run_options
-from pcdarts_tune.cli.options import (
-    data_option,
-    json_option,
-    sweep_options,
-    verbosity_options,
-)
 from pcdarts_tune.home import Where
 
 if TYPE_CHECKING:
@@ -35,16 +30,15 @@ class More(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # generic 
         return text.startswith("+"), int(text)
 
 
-@click.command("extend", short_help="Give a sweep more trials.")
+@click.command("extend")
 @click.argument("sweep", shell_complete=sweeps)
 @click.option(
     "--trials", type=More(), required=True, metavar="+N", help="+16: so many more; 48: so many in all."
 )
-@data_option
+@options.data
 @run_options
-@sweep_options
-@json_option
-@verbosity_options
+@options.sweep_store
+@options.output
 def command(
     sweep: str,
     trials: tuple[bool, int],

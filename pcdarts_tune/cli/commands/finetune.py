@@ -6,20 +6,9 @@ from pathlib import Path
 
 import click
 
+from pcdarts_tune.cli import options
 from pcdarts_tune.cli.completing import models
 from pcdarts_tune.cli.option_groups import execution_options, worker_options
-from pcdarts_tune.cli.options import (
-    data_option,
-    json_option,
-    register_option,
-    require_tracking,
-    seed_option,
-    set_option,
-    space_option,
-    store_options,
-    track_option,
-    verbosity_options,
-)
 from pcdarts_tune.cli.trained import conclude
 from pcdarts_tune.home import Where
 from pcdarts_tune.machine import choose_device
@@ -28,12 +17,12 @@ from pcdarts_tune.tasks import Execution, Workers
 from pcdarts_tune.tracking.tags import Tag
 
 
-@click.command("finetune", short_help="Train a model further on another data set.")
+@click.command("finetune")
 @click.argument("model", shell_complete=models)
-@space_option("cifar10")
-@data_option
-@set_option
-@seed_option
+@options.space("cifar10")
+@options.data
+@options.settings
+@options.seed
 @click.option("--freeze", is_flag=True, help="Train the new classifier alone; all other weights stay.")
 @click.option(
     "-o",
@@ -43,12 +32,11 @@ from pcdarts_tune.tracking.tags import Tag
     help="Folder for the new model. An interrupted training goes on from FOLDER.checkpoint.",
 )
 @worker_options
-@register_option
-@track_option
+@options.register
+@options.track
 @execution_options()
-@store_options
-@json_option
-@verbosity_options
+@options.store
+@options.output
 def command(
     model: str,
     space: str,
@@ -88,7 +76,7 @@ def command(
     from pcdarts_tune.training.retraining import retrain
     from pcdarts_tune.training.work import Retraining
 
-    require_tracking(register, track)
+    options.require_tracking(register, track)
     initial, loaded = Initial.read(*Finder(where).find(model, "model").model(), freeze=freeze)
     resolved = finetuning_space(load_space(space), loaded, settings, freeze=freeze)
     workers.check(resolved.retrain.batch_size)

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import click
 
+from pcdarts_tune.cli import options
 from pcdarts_tune.cli.completing import sweeps
-from pcdarts_tune.cli.options import home_options, json_option, verbosity_options
 from pcdarts_tune.home import Where
 
 
-@click.command("leaderboard", short_help="A sweep's trials, best first.")
+@click.command("leaderboard")
 @click.argument("sweep", shell_complete=sweeps)
-@home_options
-@json_option
-@verbosity_options
+@options.home
+@options.output
 def command(sweep: str, where: Where, as_json: bool) -> None:
     """The trials of SWEEP, best first, those that failed with their reason.
 

@@ -7,25 +7,19 @@ from pathlib import Path
 
 import click
 
+from pcdarts_tune.cli import options
 from pcdarts_tune.cli.completing import models
-from pcdarts_tune.cli.options import (
-    device_option,
-    json_option,
-    store_options,
-    verbosity_options,
-)
 from pcdarts_tune.errors import UserError, visible
 from pcdarts_tune.home import Where
 from pcdarts_tune.machine import choose_device
 
 
-@click.command("predict", short_help="Classify images with a model.")
+@click.command("predict")
 @click.argument("model", shell_complete=models)
 @click.argument("images", metavar="IMAGE...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@device_option
-@store_options
-@json_option
-@verbosity_options
+@options.device
+@options.store
+@options.output
 def command(
     model: str,
     images: tuple[Path, ...],

@@ -3,29 +3,19 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import click
 
+from pcdarts_tune.cli import options
 from pcdarts_tune.cli.completing import sweeps
 from pcdarts_tune.cli.option_groups import execution_options, worker_options
-from pcdarts_tune.cli.options import (
-    data_option,
-    json_option,
-    model_option,
-    seed_option,
-    set_option,
-    sweep_options,
-    verbosity_options,
-)
 from pcdarts_tune.home import Where
 from pcdarts_tune.machine import choose_device
 from pcdarts_tune.say import say, verbosity
-from pcdarts_tune.tasks import Workers
 
 
-@click.command("promote", short_help="Retrain the best genotype, test it once, register the model.")
+@click.command("promote")
 @click.argument("sweep", shell_complete=sweeps)
 @click.option("--trial", type=click.IntRange(min=0), metavar="N", help="Promote this trial, not the best.")
 @click.option("--run", "run_id", metavar="ID", help="Promote the trial with this MLflow run id.")
@@ -58,38 +48,20 @@ from pcdarts_tune.tasks import Workers
     is_flag=True,
     help="After the choice, read the test split for all seeds of the chosen genotype and of the baselines.",
 )
-@model_option
+@options.model
 @click.option(
     "--force",
     is_flag=True,
     help="Give the model the alias `champion` even if the present one is better; take changed images.",
 )
-@data_option
-@set_option
-@seed_option
+@options.data
+@options.settings
+@options.seed
 @worker_options
 @execution_options("the sweep's", dict)
-@sweep_options
-@json_option
-@verbosity_options
-def command(
-    sweep: str,
-    trial: int | None,
-    run_id: str | None,
-    candidates: int,
-    seeds: int,
-    baselines: tuple[str, ...],
-    test_all: bool,
-    model: str | None,
-    force: bool,
-    data: Path | None,
-    settings: tuple[str, ...],
-    seed: int | None,
-    workers: Workers,
-    execution: dict[str, Any],
-    where: Where,
-    as_json: bool,
-) -> None:
+@options.sweep_store
+@options.output
+def command(sweep: str, baselines: tuple[str, ...], where: Where, as_json: bool, **wanted: Any) -> None:
     """Retrain the best genotype of SWEEP with the space's retraining recipe, evaluate it once on the test split, log
     the model to MLflow, register it, and give it the alias `champion` unless the present champion is better on
     held-out images. An interrupted promotion goes on where it stopped when it is run again.
@@ -115,35 +87,22 @@ def command(
       pcdarts-tune promote first --workers 8
       pcdarts-tune predict first@champion cat.png
     """
-    if trial is not None and run_id is not None:
-        raise click.UsageError("--trial and --run both name a trial; give one of them")
-    if candidates > 1 and (trial is not None or run_id is not None):
-        raise click.UsageError(
-            "--candidates takes the sweep's best, --trial and --run name one; give one of them"
-        )
     from pcdarts_tune.promotion.candidates import parse_baselines
     from pcdarts_tune.promotion.promote import promote
     from pcdarts_tune.promotion.registering import Request
 
-    request = Request(
-        where,
-        sweep,
-        trial=trial,
-        run_id=run_id,
-        model=model,
-        data=data,
-        seed=seed,
-        settings=settings,
-        force=force,
-        candidates=candidates,
-        seeds=seeds,
-        baselines=parse_baselines(baselines),
-        test_all=test_all,
-        execution=execution,
-        workers=workers,
-    )
+    # the other options are called like the fields of a request
+    request = Request(where, sweep, baselines=parse_baselines(baselines), **wanted)
+    named = request.trial is not None or request.run_id is not None
+    if request.trial is not None and request.run_id is not None:
+        raise click.UsageError("--trial and --run both name a trial; give one of them")
+    if request.candidates > 1 and named:
+        raise click.UsageError(
+            "--candidates takes the sweep's best, --trial and --run name one; give one of them"
+        )
+    device = choose_device(request.workers.device)
     try:
-        promoted = promote(request, device=choose_device(workers.device), quiet=verbosity() < 0)
+        promoted = promote(request, device=device, quiet=verbosity() < 0)
     except KeyboardInterrupt:
         say(
             f"to go on where it stopped: pcdarts-tune promote {sweep}{where.home_flag}, with the same options"

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import click
 
+from pcdarts_tune.cli import options
 from pcdarts_tune.cli.completing import sweeps
-from pcdarts_tune.cli.options import home_options, json_option, verbosity_options
 from pcdarts_tune.home import Where
 from pcdarts_tune.say import say
 
 
-@click.command("report", short_help="Write a sweep's report as one HTML page.")
+@click.command("report")
 @click.argument("sweep", shell_complete=sweeps)
 @click.option(
     "-o",
@@ -21,9 +21,8 @@ from pcdarts_tune.say import say
     type=click.Path(dir_okay=False, path_type=Path),
     help="The page.  [default: SWEEP.html here]",
 )
-@home_options
-@json_option
-@verbosity_options
+@options.home
+@options.output
 def command(sweep: str, output: Path | None, where: Where, as_json: bool) -> None:
     """Write what SWEEP came to as one HTML page that needs no network: a summary in words, the leaderboard, the course of
     the search, which settings matter, accuracy against size, the best cells with their alphas, what it cost, what failed

@@ -7,26 +7,19 @@ from pathlib import Path
 
 import click
 
+from pcdarts_tune.cli import options
 from pcdarts_tune.cli.completing import runs
-from pcdarts_tune.cli.options import (
-    data_option,
-    device_option,
-    json_option,
-    store_options,
-    verbosity_options,
-)
 from pcdarts_tune.home import Where
 from pcdarts_tune.say import say, verbosity
 
 
-@click.command("reproduce", short_help="Run a trial, search or retraining again, and compare.")
+@click.command("reproduce")
 @click.argument("run", shell_complete=runs)
-@data_option
+@options.data
 @click.option("--force", is_flag=True, help="Run it on other images than the original had.")
-@device_option
-@store_options
-@json_option
-@verbosity_options
+@options.device
+@options.store
+@options.output
 def command(
     run: str,
     data: Path | None,

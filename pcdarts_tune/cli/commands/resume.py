@@ -7,27 +7,21 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pcdarts_tune.cli import options
 from pcdarts_tune.cli.completing import sweeps
 from pcdarts_tune.cli.option_groups import run_options
-from pcdarts_tune.cli.options import (
-    data_option,
-    json_option,
-    sweep_options,
-    verbosity_options,
-)
 from pcdarts_tune.home import Where
 
 if TYPE_CHECKING:
     from pcdarts_tune.sweeps.runner import RunSettings
 
 
-@click.command("resume", short_help="Go on with a sweep that was interrupted.")
+@click.command("resume")
 @click.argument("sweep", shell_complete=sweeps)
-@data_option
+@options.data
 @run_options
-@sweep_options
-@json_option
-@verbosity_options
+@options.sweep_store
+@options.output
 def command(
     sweep: str,
     data: Path | None,

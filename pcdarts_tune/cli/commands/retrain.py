@@ -7,20 +7,9 @@ from pathlib import Path
 
 import click
 
+from pcdarts_tune.cli import options
 from pcdarts_tune.cli.completing import genotypes
 from pcdarts_tune.cli.option_groups import execution_options, worker_options
-from pcdarts_tune.cli.options import (
-    data_option,
-    json_option,
-    register_option,
-    require_tracking,
-    seed_option,
-    set_option,
-    space_option,
-    store_options,
-    track_option,
-    verbosity_options,
-)
 from pcdarts_tune.cli.trained import conclude
 from pcdarts_tune.home import Where
 from pcdarts_tune.machine import choose_device
@@ -29,12 +18,12 @@ from pcdarts_tune.tasks import Execution, Workers
 from pcdarts_tune.tracking.tags import Tag
 
 
-@click.command("retrain", short_help="Train a genotype from scratch.")
+@click.command("retrain")
 @click.argument("genotype", shell_complete=genotypes)
-@space_option("cifar10")
-@data_option
-@set_option
-@seed_option
+@options.space("cifar10")
+@options.data
+@options.settings
+@options.seed
 @click.option(
     "-o",
     "--output",
@@ -59,12 +48,11 @@ from pcdarts_tune.tracking.tags import Tag
     help="Train this too, with the same recipe and seeds: the genotype that a search with the space's own values finds, N "
     "genotypes drawn at random, or one that is named; may be given again.",
 )
-@register_option
-@track_option
+@options.register
+@options.track
 @execution_options()
-@store_options
-@json_option
-@verbosity_options
+@options.store
+@options.output
 def command(
     genotype: str,
     space: str,
@@ -115,7 +103,7 @@ def command(
 
     if register is not None and (seeds > 1 or baselines):
         raise click.UsageError("--register takes one training; `promote` chooses among several and registers")
-    require_tracking(register, track)
+    options.require_tracking(register, track)
     resolved = read_space(space, settings)
     workers.check(resolved.retrain.batch_size)
     source = read_genotype(genotype, where)

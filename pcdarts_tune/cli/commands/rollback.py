@@ -7,18 +7,17 @@ from dataclasses import asdict
 
 import click
 
+from pcdarts_tune.cli import options
 from pcdarts_tune.cli.completing import models
-from pcdarts_tune.cli.options import json_option, store_options, verbosity_options
 from pcdarts_tune.home import Where
 from pcdarts_tune.say import say
 
 
-@click.command("rollback", short_help="Give the alias `champion` back to the version before.")
+@click.command("rollback")
 @click.argument("model", shell_complete=models)
 @click.option("--to", type=click.IntRange(min=1), metavar="VERSION", help="Give it to this version instead.")
-@store_options
-@json_option
-@verbosity_options
+@options.store
+@options.output
 def command(model: str, to: int | None, where: Where, as_json: bool) -> None:
     """Give the alias `champion` of MODEL back to the version that was champion before. Called again it goes back one
     more; `model/version` and `model@alias` name the version to take. Who was champion, since when and why is kept with the

@@ -7,28 +7,19 @@ from pathlib import Path
 
 import click
 
+from pcdarts_tune.cli import options
 from pcdarts_tune.cli.option_groups import execution_options
-from pcdarts_tune.cli.options import (
-    data_option,
-    device_option,
-    json_option,
-    seed_option,
-    set_option,
-    space_option,
-    store_options,
-    verbosity_options,
-)
 from pcdarts_tune.home import Where
 from pcdarts_tune.machine import choose_device
 from pcdarts_tune.say import say, verbosity
 from pcdarts_tune.tasks import Execution
 
 
-@click.command("search", short_help="One PC-DARTS search in this process.")
-@space_option("cifar10_paper")
-@data_option
-@set_option
-@seed_option
+@click.command("search")
+@options.space("cifar10_paper")
+@options.data
+@options.settings
+@options.seed
 @click.option(
     "-o",
     "--output",
@@ -38,11 +29,10 @@ from pcdarts_tune.tasks import Execution
 @click.option(
     "--track", is_flag=True, help="Record the search in MLflow, so that it can be shown and reproduced."
 )
-@device_option
+@options.device
 @execution_options()
-@store_options
-@json_option
-@verbosity_options
+@options.store
+@options.output
 def command(
     space: str,
     data: Path | None,

@@ -6,17 +6,16 @@ import json
 
 import click
 
+from pcdarts_tune.cli import options
 from pcdarts_tune.cli.completing import runs
-from pcdarts_tune.cli.options import json_option, store_options, verbosity_options
 from pcdarts_tune.home import Where
 from pcdarts_tune.say import say
 
 
-@click.command("show", short_help="What a run is, where it comes from, what came of it.")
+@click.command("show")
 @click.argument("run", shell_complete=runs)
-@store_options
-@json_option
-@verbosity_options
+@options.store
+@options.output
 def command(run: str, where: Where, as_json: bool) -> None:
     """Show RUN: its result, hyperparameters and genotype; where it comes from (model, retraining, trial, sweep), what
     came of it, and the commands to go on with.

@@ -7,19 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pcdarts_tune.cli import completing
-from pcdarts_tune.cli.options import home_options, json_option, verbosity_options
+from pcdarts_tune.cli import completing, options
 from pcdarts_tune.home import Where
 
 if TYPE_CHECKING:
     from pcdarts_tune.spaces.space import Space
 
 
-@click.command("spaces", short_help="List the search spaces, or show one.")
+@click.command("spaces")
 @click.argument("name", required=False, metavar="[NAME|FILE]", shell_complete=completing.spaces)
-@home_options
-@json_option
-@verbosity_options
+@options.home
+@options.output
 def command(name: str | None, where: Where, as_json: bool) -> None:
     """List the search spaces with what is tuned in each; with NAME or a YAML FILE, print that space as YAML with every
     value filled in. A file with mistakes is refused with all of them.

@@ -6,17 +6,16 @@ import json
 
 import click
 
+from pcdarts_tune.cli import options
 from pcdarts_tune.cli.completing import sweeps
-from pcdarts_tune.cli.options import home_options, json_option, verbosity_options
 from pcdarts_tune.home import Where
 from pcdarts_tune.say import say
 
 
-@click.command("status", short_help="How far a sweep is.")
+@click.command("status")
 @click.argument("sweep", required=False, shell_complete=sweeps)
-@home_options
-@json_option
-@verbosity_options
+@options.home
+@options.output
 def command(sweep: str | None, where: Where, as_json: bool) -> None:
     """How far SWEEP is: its trials by state, the best so far, whether a process runs it, and what to do next; without
     SWEEP, the names of all sweeps.

@@ -9,17 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pcdarts_tune.cli.goal_options import goal_options
-from pcdarts_tune.cli.option_groups import execution_options, run_options
-from pcdarts_tune.cli.options import (
-    data_option,
-    json_option,
-    seed_option,
-    set_option,
-    space_option,
-    study_options,
-    verbosity_options,
-)
+from pcdarts_tune.cli import options
+from pcdarts_tune.cli.option_groups import execution_options, goal_options, run_options
 from pcdarts_tune.home import Where
 from pcdarts_tune.say import say
 from pcdarts_tune.tasks import Execution
@@ -31,15 +22,13 @@ if TYPE_CHECKING:
     from pcdarts_tune.sweeps.runner import RunSettings
 
 
-@click.command(
-    "sweep", short_help="Search with many hyperparameters: Ray Tune runs the trials, Optuna proposes."
-)
+@click.command("sweep")
 @click.option("--trials", type=click.IntRange(min=1), default=32, show_default=True, help="How many trials.")
-@space_option("cifar10")
+@options.space("cifar10")
 @click.option("--name", help="The sweep's name.  [default: the space's name and a number]")
-@data_option
-@set_option
-@seed_option
+@options.data
+@options.settings
+@options.seed
 @goal_options
 @run_options
 @execution_options()
@@ -56,10 +45,9 @@ if TYPE_CHECKING:
     help="Where trials keep checkpoints, when nodes do not share --home: a folder that all of them reach, or an object "
     "store (s3://BUCKET/FOLDER, gs://…).  [default: the sweep's folder in --home]",
 )
-@study_options
+@options.study
 @click.option("--plan", is_flag=True, help="Say what would be run, and write nothing.")
-@json_option
-@verbosity_options
+@options.output
 def command(
     trials: int,
     space: str,

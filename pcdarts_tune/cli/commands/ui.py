@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import click
 
-from pcdarts_tune.cli.options import store_options, verbosity_options
+from pcdarts_tune.cli import options
 from pcdarts_tune.home import Where
 
 
-@click.command("ui", short_help="Open MLflow on what the sweeps recorded.")
+@click.command("ui")
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
@@ -17,8 +17,8 @@ from pcdarts_tune.home import Where
     help="Port on this machine; 0 takes a free one.",
 )
 @click.option("--no-browser", is_flag=True, help="Print the address, open nothing.")
-@store_options
-@verbosity_options
+@options.store
+@options.verbosity
 def command(port: int, no_browser: bool, where: Where) -> None:
     """Start MLflow on this home's store, for this machine alone, and print where to look. Ctrl-C ends it.
 
