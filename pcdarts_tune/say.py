@@ -1,4 +1,5 @@
-"""Progress of long work on stderr: a bar with the time left on a terminal, plain lines when it is not one.
+"""What is said to a person: tables on stdout; on stderr lines, and the progress of long work: a bar with the time left on a
+terminal, plain lines when it is not one.
 
 with Progress("retraining", total=600, start=120) as progress:
     for epoch in training:
@@ -10,6 +11,7 @@ from __future__ import annotations
 import math
 import sys
 import time
+from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -88,6 +90,28 @@ class Progress:
     @staticmethod
     def _line(text: str) -> None:
         print(text, file=sys.stderr, flush=True)
+
+
+def print_table(
+    columns: Sequence[str], rows: Iterable[Sequence[str]], *, left: int, wrap: bool = False
+) -> None:
+    """A table on stdout; in a pipe nothing is cut off.
+
+    Args:
+        left: so many columns are of words, the others of numbers.
+        wrap: break cells that are too long into lines.
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for at, title in enumerate(columns):
+        table.add_column(title, justify="left" if at < left else "right", no_wrap=not wrap, overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    width = None if sys.stdout.isatty() else 200
+    # a cell may hold [brackets], which are no markup
+    Console(width=width, markup=False, emoji=False).print(table, highlight=False)
 
 
 def format_seconds(seconds: float) -> str:

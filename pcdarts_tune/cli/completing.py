@@ -32,22 +32,18 @@ def spaces(ctx: click.Context, param: click.Parameter, incomplete: str) -> Items
     return _matching(space_names(), incomplete) or [CompletionItem(incomplete, type="file")]
 
 
-def genotypes(ctx: click.Context, param: click.Parameter, incomplete: str) -> Items:
-    """Published genotypes, else files."""
-    return _matching(_published(), incomplete) or [CompletionItem(incomplete, type="file")]
-
-
 def models(ctx: click.Context, param: click.Parameter, incomplete: str) -> Items:
     """Registered models with their aliases and versions, else folders."""
     return _models(_home(ctx), incomplete) or [CompletionItem(incomplete, type="dir")]
 
 
 def runs(ctx: click.Context, param: click.Parameter, incomplete: str) -> Items:
-    """What `show` takes by name: models, sweeps, published genotypes; else files."""
+    """Runs and genotypes by name: models, sweeps, published genotypes; else files."""
+    from pcdarts_tune.core.genotype import PUBLISHED
     from pcdarts_tune.home import sweep_names
 
     home = _home(ctx)
-    found = [*_models(home, incomplete), *_matching([*sweep_names(home), *_published()], incomplete)]
+    found = [*_models(home, incomplete), *_matching([*sweep_names(home), *PUBLISHED], incomplete)]
     once = {item.value: item for item in found}  # a model is called like its sweep
     return list(once.values()) or [CompletionItem(incomplete, type="file")]
 
@@ -74,12 +70,6 @@ def _models(home: Path, incomplete: str) -> Items:
     name = incomplete.partition("@")[0].partition("/")[0]
     others = [found for found in models if found != name]
     return _matching([*others, name, *models[name]] if name in models else others, incomplete)
-
-
-def _published() -> Iterable[str]:
-    from pcdarts_tune.core.genotype import PUBLISHED
-
-    return PUBLISHED
 
 
 def _home(ctx: click.Context) -> Path:

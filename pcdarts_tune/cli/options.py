@@ -36,20 +36,12 @@ class NearestChoice(click.Choice[str]):
 
 
 class GivenPath(click.Path):
-    """A path that says something: `--home "$UNSET"` is a mistake, not the working directory."""
+    """A path, made absolute, that says something: `--home "$UNSET"` is a mistake, not the working directory."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if not str(value).strip():
             self.fail("an empty path; '.' is the folder that you are in", param, ctx)
-        return super().convert(value, param, ctx)
-
-
-def _home(ctx: click.Context, param: click.Parameter, value: Path) -> Path:
-    return user_path(value).absolute()
-
-
-def _data(ctx: click.Context, param: click.Parameter, value: Path | None) -> Path | None:
-    return None if value is None else user_path(value).absolute()
+        return super().convert(user_path(value).absolute(), param, ctx)
 
 
 def gathered(kind: Callable[..., Any], name: str, *options: Callable[[Any], Any]) -> Callable[[F], F]:
@@ -84,7 +76,6 @@ _home_option = click.option(
     default=Path("pcdarts-home"),
     show_default="./pcdarts-home",
     show_envvar=True,
-    callback=_home,
     help="Folder that holds everything a sweep leaves.",
 )
 _tracking_uri = click.option(
@@ -119,7 +110,6 @@ sweep_store = gathered(Where, "where", _home_option, _tracking_uri, _study_uri_a
 data = click.option(
     "--data",
     type=GivenPath(path_type=Path),
-    callback=_data,
     help="Folder with train/ and test/ or with class folders, a parquet file, a folder of train/test parquet files; "
     "or the root of a torchvision data set that the space names.",
 )
@@ -160,6 +150,26 @@ register = click.option(
     callback=_model,
     help="Register the model in MLflow under this name; it becomes `champion` unless the present one is better.",
 )
+
+
+def output_file(help: str = "", *, required: bool = False) -> Callable[[F], F]:
+    """`-o FILE`."""
+    kind = click.Path(dir_okay=False, path_type=Path)
+    return click.option("-o", "--output", type=kind, required=required, help=help)
+
+
+def output_folder(help: str) -> Callable[[F], F]:
+    """`-o FOLDER`, which must be given."""
+    kind = click.Path(file_okay=False, path_type=Path)
+    return click.option("-o", "--output", type=kind, required=True, help=help)
+
+
+def count(
+    flag: str, default: int, help: str, *, least: int = 1, metavar: str | None = None
+) -> Callable[[F], F]:
+    """A whole number, `least` or more."""
+    kind = click.IntRange(min=least)
+    return click.option(flag, type=kind, default=default, show_default=True, metavar=metavar, help=help)
 
 
 def require_tracking(register: str | None, track: bool) -> None:

@@ -10,7 +10,6 @@ draw_difference(a, b, Path("cells.svg"))
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +19,7 @@ import click
 from pcdarts_tune.errors import UserError, nearest, visible
 from pcdarts_tune.files import write_output
 from pcdarts_tune.lineage.differences import genotype_lines
+from pcdarts_tune.say import print_table
 from pcdarts_tune.spaces import naming
 from pcdarts_tune.spaces.naming import format_number
 from pcdarts_tune.spaces.values import label
@@ -79,23 +79,20 @@ SUFFIXES = (".svg", ".png")
 
 
 def print_differences(found: Differences) -> None:
-    """On stdout; in a pipe nothing is cut off."""
-    from rich.console import Console
-
-    console = Console(width=None if sys.stdout.isatty() else 200)
+    """On stdout."""
     click.echo(visible(f"A: {found.a.name}"))
     click.echo(visible(f"B: {found.b.name}"))
     if found.settings:
-        _table(console, "settings that differ", found.settings)
+        _table("settings that differ", found.settings)
     click.echo(f"\n{found.alike} settings are equal" if found.alike else "\nno settings in common")
     if found.results:
-        _table(console, "results", found.results, difference=True)
+        _table("results", found.results, difference=True)
     if found.genotype:
-        _table(console, "cells that differ", found.genotype)
+        _table("cells that differ", found.genotype)
     elif found.genotype is not None:
         click.echo("\nthe genotypes are equal")
     if found.about:
-        _table(console, "otherwise", found.about)
+        _table("otherwise", found.about)
 
 
 def draw_difference(a: Subject, b: Subject, output: Path) -> None:
@@ -131,19 +128,14 @@ def _short(subject: Subject) -> str:
     return subject.reference if len(subject.reference) <= 24 else f"{subject.reference[:12]}…"
 
 
-def _table(console: Any, title: str, pairs: dict[str, Pair], *, difference: bool = False) -> None:
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("", "A", "B", *(["B - A"] if difference else [])):
-        table.add_column(name, overflow="fold", justify="left" if not name or not difference else "right")
+def _table(title: str, pairs: dict[str, Pair], *, difference: bool = False) -> None:
+    rows = []
     for key, (a, b) in pairs.items():
-        row = [f"  {key}", _text(a), _text(b)]
-        if difference:
-            row.append("" if a is None or b is None else f"{b - a:+.4g}" if b != a else "0")
-        table.add_row(*row)
+        by = "" if a is None or b is None else f"{b - a:+.4g}" if difference and b != a else "0"
+        rows.append([f"  {key}", _text(a), _text(b), *([by] if difference else [])])
     click.echo(f"\n{title}:")
-    console.print(table, highlight=False, markup=False)
+    columns = ["", "A", "B", *(["B - A"] if difference else [])]
+    print_table(columns, rows, left=1 if difference else 3, wrap=True)
 
 
 def _text(value: Any) -> str:

@@ -8,7 +8,6 @@ The end of `retrain` and `finetune`: into the registry where that is wanted, and
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +16,7 @@ import click
 
 from pcdarts_tune.home import Where
 from pcdarts_tune.promotion.comparison import COLUMNS, rows
-from pcdarts_tune.say import say
+from pcdarts_tune.say import print_table, say
 
 if TYPE_CHECKING:
     from pcdarts_tune.promotion.comparison import Standing
@@ -28,19 +27,10 @@ if TYPE_CHECKING:
 
 def print_comparison(standings: Sequence[Standing], chosen: str) -> None:
     """The table on stdout, the chosen one marked; columns without a number are left out."""
-    from rich.console import Console
-    from rich.table import Table
-
     content = rows(standings)
     shown = [i for i in range(len(COLUMNS)) if any(row[i] not in (None, 0) for row in content)]
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("")
-    for i in shown:
-        table.add_column(COLUMNS[i], justify="left" if i < 2 else "right", no_wrap=True)
-    for row in content:
-        table.add_row("*" if row[0] == chosen else "", *(_text(row[i]) for i in shown))
-    width = None if sys.stdout.isatty() else 200
-    Console(width=width).print(table, highlight=False)
+    marked = [["*" if row[0] == chosen else "", *(_text(row[i]) for i in shown)] for row in content]
+    print_table(["", *(COLUMNS[i] for i in shown)], marked, left=1 + sum(i < 2 for i in shown))
 
 
 def accuracies(done: Retrained) -> str:

@@ -33,17 +33,11 @@ from pcdarts_tune.tasks import NAMES_OF_PRECISIONS, Execution
     help="Of the textbook form.  [default: that of the fast form]",
 )
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads.  [default: PyTorch's]")
-@click.option("--batch", type=click.IntRange(min=2), default=64, show_default=True, help="Images a step.")
-@click.option(
-    "--k", type=click.IntRange(min=1), default=4, show_default=True, help="K of the partial channels."
-)
-@click.option(
-    "--channels", type=click.IntRange(min=1), default=16, show_default=True, help="C of the first cell."
-)
-@click.option("--layers", type=click.IntRange(min=3), default=8, show_default=True, help="Cells.")
-@click.option(
-    "--repeats", type=click.IntRange(min=1), default=10, show_default=True, help="Timed steps, at most."
-)
+@options.count("--batch", 64, "Images a step.", least=2)
+@options.count("--k", 4, "K of the partial channels.")
+@options.count("--channels", 16, "C of the first cell.")
+@options.count("--layers", 8, "Cells.", least=3)
+@options.count("--repeats", 10, "Timed steps, at most.")
 @click.option(
     "--seconds",
     type=click.FloatRange(min=0, min_open=True),

@@ -16,19 +16,15 @@ from pcdarts_tune.say import say
 @click.command("diff")
 @click.argument("run_a", metavar="RUN", shell_complete=runs)
 @click.argument("run_b", metavar="RUN", shell_complete=runs)
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Draw both genotypes in one picture: .svg or .png.",
-)
+@options.output_file("Draw both genotypes in one picture: .svg or .png.")
 @options.store
 @options.output
 def command(run_a: str, run_b: str, output: Path | None, where: Where, as_json: bool) -> None:
     """Compare two runs: settings that differ, numbers, and cells.
 
-    RUN is an MLflow run id or its first digits, SWEEP:TRIAL, a model's name (its champion), model@alias, model/version,
-    or a genotype: a JSON file or a published name. A difference of numbers is B minus A; whether it means anything takes
+    RUN is an MLflow run id or its first digits, SWEEP:TRIAL, sweep:SWEEP, a model's name (its champion), model@alias,
+    model/version, a sweep's name where no model is called so, or a genotype: a JSON file, a model's folder or a published
+    name. A difference of numbers is B minus A; whether it means anything takes
     several seeds (`promote --seeds`).
 
     With --json, one object: {"a", "b", "settings", "results", "genotype", "about"}, each with what differs.

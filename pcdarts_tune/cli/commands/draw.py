@@ -8,20 +8,14 @@ from typing import Literal
 import click
 
 from pcdarts_tune.cli import options
-from pcdarts_tune.cli.completing import genotypes
+from pcdarts_tune.cli.completing import runs
 from pcdarts_tune.home import Where
 from pcdarts_tune.say import say
 
 
 @click.command("draw")
-@click.argument("genotype", shell_complete=genotypes)
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
-    required=True,
-    help="The picture; its suffix decides: .svg, .png or .dot.",
-)
+@click.argument("genotype", shell_complete=runs)
+@options.output_file("The picture; its suffix decides: .svg, .png or .dot.", required=True)
 @click.option(
     "--cell",
     type=options.NearestChoice(["both", "normal", "reduce"]),
@@ -37,11 +31,15 @@ def command(
     cell: Literal["both", "normal", "reduce"],
     where: Where,
 ) -> None:
-    """Draw the cells of GENOTYPE: a JSON file, a published name such as PC_DARTS_cifar, or an MLflow run id.
+    """Draw the cells of GENOTYPE.
+
+    GENOTYPE is a JSON file, a published name such as PC_DARTS_cifar, SWEEP:TRIAL, a model (its name, model@alias,
+    model/version, or its folder), a sweep (its best trial), or an MLflow run id or its first digits.
 
     \b
     Example:
       pcdarts-tune draw PC_DARTS_cifar -o cells.svg
+      pcdarts-tune draw first@champion -o champion.svg
       pcdarts-tune draw genotype.json --cell normal -o normal.png
     """
     from pcdarts_tune.drawing.cells import draw_genotype

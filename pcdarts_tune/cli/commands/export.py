@@ -18,13 +18,15 @@ from pcdarts_tune.home import Where
     "--format", "form", type=click.Choice(["onnx", "pt2", "safetensors"]),
     help="By default what the file's suffix says.",
 )  # fmt: skip
-@click.option(
-    "-o", "--output", metavar="FILE", required=True, type=click.Path(path_type=Path, dir_okay=False)
-)
+@options.output_file(required=True)
 @options.store
 @options.output
 def command(model: str, form: str | None, output: Path, where: Where, as_json: bool) -> int:
     """Write MODEL as one file, read it back and compare it with the model.
+
+    MODEL is a registered model (`name` is its champion; `name@alias` and `name/version` choose another), a folder that
+    `retrain` or `finetune` wrote, an exported safetensors file, or the run id (or its first digits) of a training that was
+    registered.
 
     ONNX (needs the extra `onnx`: `uv sync --extra onnx`) and pt2 take `images`, uint8 (N, H, W, C) of the model's image size,
     and give `logits` and `probabilities`; normalising is part of the graph. Class names, preprocessing and genotype are in

@@ -24,13 +24,7 @@ from pcdarts_tune.tracking.tags import Tag
 @options.settings
 @options.seed
 @click.option("--freeze", is_flag=True, help="Train the new classifier alone; all other weights stay.")
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(file_okay=False, path_type=Path),
-    required=True,
-    help="Folder for the new model. An interrupted training goes on from FOLDER.checkpoint.",
-)
+@options.output_folder("Folder for the new model. An interrupted training goes on from FOLDER.checkpoint.")
 @worker_options
 @options.register
 @options.track
@@ -55,8 +49,9 @@ def command(
     """Give MODEL a new classifier, train it on another data set, evaluate it once on the test split, and write the new
     model.
 
-    MODEL is a registered model (`name` is its champion; `name@alias` and `name/version` choose another) or a folder that
-    `retrain` or `finetune` wrote. The recipe is the space's for retraining with a tenth of its epochs and learning rate;
+    MODEL is a registered model (`name` is its champion; `name@alias` and `name/version` choose another), a folder that
+    `retrain` or `finetune` wrote, an exported safetensors file, or the run id (or its first digits) of a training that was
+    registered. The recipe is the space's for retraining with a tenth of its epochs and learning rate;
     --set retrain.epochs=… and the like say otherwise. Images are brought to the size that the model takes unless
     data.image_size says otherwise, and normalised with the new data set's own constants. They must have as many channels.
 

@@ -30,7 +30,8 @@ def command(
     """Print the likeliest class of each IMAGE and its probability.
 
     MODEL is a registered model (`name` is its champion; `name@alias` and `name/version` choose another), a folder that
-    `retrain` or `finetune` wrote, or an exported safetensors file. An image that cannot be read is reported, the others
+    `retrain` or `finetune` wrote, an exported safetensors file, or the run id (or its first digits) of a training that was
+    registered. An image that cannot be read is reported, the others
     are classified all the same, and the exit code is 2. With --json, one object a line: {"image", "class", "probability"}.
 
     \b

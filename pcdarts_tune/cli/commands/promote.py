@@ -18,22 +18,12 @@ from pcdarts_tune.say import say, verbosity
 @click.command("promote")
 @click.argument("sweep", shell_complete=sweeps)
 @click.option("--trial", type=click.IntRange(min=0), metavar="N", help="Promote this trial, not the best.")
-@click.option("--run", "run_id", metavar="ID", help="Promote the trial with this MLflow run id.")
 @click.option(
-    "--candidates",
-    type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
-    metavar="N",
-    help="Let the N best distinct genotypes of the sweep compete.",
+    "--run", "run_id", metavar="ID", help="Promote the trial with this MLflow run id, or its first digits."
 )
-@click.option(
-    "--seeds",
-    type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
-    metavar="M",
-    help="Train each genotype M times, with seeds that count up from --seed.",
+@options.count("--candidates", 1, "Let the N best distinct genotypes of the sweep compete.", metavar="N")
+@options.count(
+    "--seeds", 1, "Train each genotype M times, with seeds that count up from --seed.", metavar="M"
 )
 @click.option(
     "--baseline",

@@ -15,12 +15,7 @@ from pcdarts_tune.say import say
 
 @click.command("report")
 @click.argument("sweep", shell_complete=sweeps)
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="The page.  [default: SWEEP.html here]",
-)
+@options.output_file("The page.  [default: SWEEP.html here]")
 @options.home
 @options.output
 def command(sweep: str, output: Path | None, where: Where, as_json: bool) -> None:

@@ -32,8 +32,8 @@ def command(
     `pcdarts.reproduces`, and say whether it came out equal, number by number, or by how much it differs. The images'
     digest is checked, and what differs of versions and machine is said before. The test split is not read.
 
-    RUN is a trial (SWEEP:TRIAL), a single search, a retraining, a fine-tuning, the model that came of one, or an MLflow run id of
-    these. On a CPU with the same versions the result is equal bit for bit; on a GPU it is close. `--device auto` takes
+    RUN is a trial (SWEEP:TRIAL), the model that came of a training (its name, model@alias, model/version), or the MLflow run
+    id, or its first digits, of a trial, search, retraining or fine-tuning. On a CPU with the same versions the result is equal bit for bit; on a GPU it is close. `--device auto` takes
     the kind of device that the original ran on. An interrupted reproduction goes on when it is run again. The exit code
     is 0 whether it is equal or not.
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from pcdarts_tune.cli import options
-from pcdarts_tune.cli.completing import genotypes
+from pcdarts_tune.cli.completing import runs
 from pcdarts_tune.cli.option_groups import execution_options, worker_options
 from pcdarts_tune.cli.trained import conclude
 from pcdarts_tune.home import Where
@@ -19,26 +19,18 @@ from pcdarts_tune.tracking.tags import Tag
 
 
 @click.command("retrain")
-@click.argument("genotype", shell_complete=genotypes)
+@click.argument("genotype", shell_complete=runs)
 @options.space("cifar10")
 @options.data
 @options.settings
 @options.seed
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(file_okay=False, path_type=Path),
-    required=True,
-    help="Folder for the model. An interrupted training goes on from FOLDER.checkpoint.",
-)
+@options.output_folder("Folder for the model. An interrupted training goes on from FOLDER.checkpoint.")
 @worker_options
-@click.option(
+@options.count(
     "--seeds",
-    type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
+    1,
+    "Train M times, with seeds that count up from --seed, into FOLDER/seed-0 and so on.",
     metavar="M",
-    help="Train M times, with seeds that count up from --seed, into FOLDER/seed-0 and so on.",
 )
 @click.option(
     "--baseline",
@@ -71,7 +63,8 @@ def command(
 ) -> None:
     """Train GENOTYPE with the retraining recipe of a space, evaluate it once on the test split, and write the model.
 
-    GENOTYPE is a JSON file, a published name such as PC_DARTS_cifar, a trial (SWEEP:NUMBER), or an MLflow run id.
+    GENOTYPE is a JSON file, a published name such as PC_DARTS_cifar, SWEEP:TRIAL, a model (its name, model@alias,
+    model/version, or its folder), a sweep (its best trial), or an MLflow run id or its first digits.
 
     With --workers, Ray Train's processes share every batch (retrain.batch_size is all of it); a worker that is lost is
     replaced, and all go on from the checkpoint. The result is that of one process with --groups N, up to rounding.
@@ -89,7 +82,7 @@ def command(
     Example:
       pcdarts-tune retrain PC_DARTS_cifar --space quickstart -o my-model
       pcdarts-tune predict my-model digit.png
-      pcdarts-tune retrain PC_DARTS_cifar --workers 8 -o large --register large
+      pcdarts-tune retrain PC_DARTS_cifar --workers 8 -o trained --register large
       pcdarts-tune retrain first:3 --space quickstart --seeds 3 --baseline random:2 -o compared
     """
     from pcdarts_tune.cli.trained import print_seeds

@@ -20,12 +20,7 @@ from pcdarts_tune.tasks import Execution
 @options.data
 @options.settings
 @options.seed
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Write the genotype here. An interrupted search goes on from FILE.checkpoint.",
-)
+@options.output_file("Write the genotype here. An interrupted search goes on from FILE.checkpoint.")
 @click.option(
     "--track", is_flag=True, help="Record the search in MLflow, so that it can be shown and reproduced."
 )

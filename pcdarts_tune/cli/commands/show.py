@@ -21,7 +21,8 @@ def command(run: str, where: Where, as_json: bool) -> None:
     came of it, and the commands to go on with.
 
     RUN is an MLflow run id or its first digits, SWEEP:TRIAL, sweep:SWEEP, a model's name (its champion), model@alias,
-    model/version, or a genotype: a JSON file or a published name.
+    model/version, a sweep's name where no model is called so, or a genotype: a JSON file, a model's folder or a published
+    name.
 
     With --json, one object: {"kind", "name", "reference", "run_id", "state", "reason", "hyperparameters", "results",
     "genotype", "genotype_hash", "about", "settings", "came_from", "became", "next"}.

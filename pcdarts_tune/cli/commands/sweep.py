@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @click.command("sweep")
-@click.option("--trials", type=click.IntRange(min=1), default=32, show_default=True, help="How many trials.")
+@options.count("--trials", 32, "How many trials.")
 @options.space("cifar10")
 @click.option("--name", help="The sweep's name.  [default: the space's name and a number]")
 @options.data
@@ -32,12 +32,8 @@ if TYPE_CHECKING:
 @goal_options
 @run_options
 @execution_options()
-@click.option(
-    "--max-failures",
-    type=click.IntRange(min=0),
-    default=2,
-    show_default=True,
-    help="Start a trial whose process was lost again, from its checkpoint, so often.",
+@options.count(
+    "--max-failures", 2, "Start a trial whose process was lost again, from its checkpoint, so often.", least=0
 )
 @click.option(
     "--storage",
