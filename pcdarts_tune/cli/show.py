@@ -1,9 +1,6 @@
-"""A run, trial, sweep or model in words, for `show`.
+"""A run, trial, sweep or model in words, and two of them side by side: what `show` and `diff` print.
 
-print_subject(subject, home)        # on stdout: it is a result
-
-Two runs side by side on the terminal, and their cells in one picture.
-
+print_subject(subject, where.home_flag)
 print_differences(differences(a, b))
 draw_difference(a, b, Path("cells.svg"))
 """
@@ -46,7 +43,8 @@ def print_subject(subject: Subject, home_flag: str) -> None:
         cells = subject.genotype
         count = cells.skip_connections
         skips = f"{count} skip connection{'s' * (count != 1)} in the normal cell"
-        _section(f"genotype {cells.canonical_hash()}, {skips}", genotype_lines(cells).values())
+        lines = [f"{node} = {edges}" for node, edges in genotype_lines(cells).items()]
+        _section(f"genotype {cells.canonical_hash()}, {skips}", lines)
     _section("about", [f"{key}: {_value(value)}" for key, value in subject.about.items() if value])
     _section("came from", map(_link, subject.came_from))
     links = [_link(link) for link in subject.became]

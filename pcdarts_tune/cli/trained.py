@@ -1,8 +1,6 @@
-"""Genotypes side by side, best held-out mean first, and the seeds of one.
+"""What `retrain`, `finetune` and `promote` print at their end: accuracies, genotypes side by side, the registered version.
 
-print_comparison(promoted.standings, promoted.chosen.name)      # on stdout: it is a result
-
-The end of `retrain` and `finetune`: into the registry where that is wanted, and what came of it on the screen.
+print_comparison(promoted.standings, promoted.chosen.name)
 """
 
 from __future__ import annotations

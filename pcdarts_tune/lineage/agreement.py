@@ -61,19 +61,15 @@ class Agreement:
     @property
     def equal(self) -> bool:
         """Bit for bit, in all that was compared; nothing compared is not equal."""
-        alike = self.genotype is not False and self.weights is not False and self.ended[0] == self.ended[1]
-        alike = alike and self.accuracy[0] == self.accuracy[1]
-        return self.numbers > 0 and self.first is None and not self.missing and alike
+        pairs_equal = self.accuracy[0] == self.accuracy[1] and self.ended[0] == self.ended[1]
+        differs = self.first is not None or self.missing or False in (self.genotype, self.weights)
+        return self.numbers > 0 and pairs_equal and not differs
 
     def __str__(self) -> str:
         compared = f"{self.numbers} numbers of {self.epochs} epochs"
         if self.equal:
-            also = [
-                name
-                for name, same in (("the genotype", self.genotype), ("the weights", self.weights))
-                if same
-            ]
-            return f"equal bit for bit: {', '.join([compared, *also])}"
+            also = {"the genotype": self.genotype, "the weights": self.weights}
+            return f"equal bit for bit: {', '.join([compared, *(name for name in also if also[name])])}"
         parts = [f"differs ({compared} compared)"]
         if self.ended[0] != self.ended[1]:
             parts.append(f"it ended as {self.ended[1]}, the original as {self.ended[0]}")
@@ -91,18 +87,15 @@ class Agreement:
         return "; ".join(parts)
 
     def to_dict(self) -> dict[str, Any]:
-        first = None
-        if self.first is not None:
-            first = dict(zip(("metric", "epoch", "before", "now"), self.first, strict=True))
+        first = self.first and dict(zip(("metric", "epoch", "before", "now"), self.first, strict=True))
+        largest = self.largest and dict(zip(("metric", "relative"), self.largest, strict=True))
         return {
             "equal": self.equal,
             "verdict": str(self),
             "numbers": self.numbers,
             "epochs": self.epochs,
             "first_difference": first,
-            "largest_difference": None
-            if self.largest is None
-            else {"metric": self.largest[0], "relative": self.largest[1]},
+            "largest_difference": largest,
             "genotype_equal": self.genotype,
             "weights_equal": self.weights,
             "held_out": list(self.accuracy),
@@ -115,38 +108,27 @@ def compare(original: Original, again: Rerun) -> Agreement:
     before, now = _computed(original.series), _computed(again.series)
     if not any(key.startswith("evaluation/") for key in before):  # another trial's: the accuracy says it
         now = {key: values for key, values in now.items() if not key.startswith("evaluation/")}
-    order = sorted(
+    # the search first, then the evaluation, epoch by epoch
+    was = sorted(
         (metric.startswith("evaluation/"), epoch, metric, value)
         for metric, values in before.items()
         for epoch, value in values.items()
     )
-    first: tuple[str, int, float, float] | None = None
-    largest: tuple[str, float] | None = None
-    missing = {metric for metric in now if metric not in before}
-    missing |= {metric for metric, values in now.items() if set(values) - set(before.get(metric, values))}
-    numbers, epochs = 0, set()
-    for later, epoch, metric, value in order:
-        if epoch not in now.get(metric, {}):
-            missing.add(metric)
-            continue
-        numbers, other = numbers + 1, now[metric][epoch]
-        epochs.add((later, epoch))
-        if other != value:
-            first = first or (metric, epoch, value, other)
-            by = abs(other - value) / max(1.0, abs(value))
-            largest = (metric, by) if largest is None or by > largest[1] else largest
-    record, cells, weights = original.record, None, None
-    if record.genotype is not None and again.genotype is not None:
-        cells = Genotype.from_dict(again.genotype) == record.genotype
+    pairs = [(*entry, now[entry[2]][entry[1]]) for entry in was if entry[1] in now.get(entry[2], {})]
+    points = [{(metric, at) for metric in series for at in series[metric]} for series in (before, now)]
+    different = [(metric, at, value, other) for _, at, metric, value, other in pairs if value != other]
+    relative = [(metric, abs(b - a) / max(1.0, abs(a))) for metric, _, a, b in different]
+    record, weights = original.record, None
+    cells = None if again.genotype is None else Genotype.from_dict(again.genotype)
     if Tag.WEIGHTS in record.tags and again.weights is not None:
         weights = record.tags[Tag.WEIGHTS] == again.weights
     return Agreement(
-        numbers,
-        len(epochs),
-        first,
-        largest,
-        tuple(sorted(missing)),
-        cells,
+        len(pairs),
+        len({pair[:2] for pair in pairs}),
+        different[0] if different else None,
+        max(relative, key=lambda pair: pair[1]) if relative else None,
+        tuple(sorted({metric for metric, _ in points[0] ^ points[1]})),
+        None if record.genotype is None or cells is None else cells == record.genotype,
         weights,
         (record.accuracy, again.accuracy),
         (original.state, again.state),

@@ -6,6 +6,7 @@ found.settings      # {"supernet.k": (4, 2)}
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -37,16 +38,10 @@ class Differences:
     alike: int
 
     def to_dict(self) -> dict[str, Any]:
-        def listed(pairs: dict[str, Pair]) -> dict[str, list[Any]]:
-            return {key: list(pair) for key, pair in pairs.items()}
-
         return {
             "a": {"name": self.a.name, "reference": self.a.reference, "run_id": self.a.run_id},
             "b": {"name": self.b.name, "reference": self.b.reference, "run_id": self.b.run_id},
-            "settings": listed(self.settings),
-            "results": listed(self.results),
-            "genotype": None if self.genotype is None else listed(self.genotype),
-            "about": listed(self.about),
+            **{key: getattr(self, key) for key in ("settings", "results", "genotype", "about")},
         }
 
 
@@ -54,52 +49,33 @@ def differences(a: Subject, b: Subject) -> Differences:
     """Compare two subjects. Settings are compared where both have the section they belong to: a trial has no recipe of
     retraining, and a retraining none of search."""
     common = {_section(key) for key in a.settings} & {_section(key) for key in b.settings}
-    keys = [key for key in {**a.settings, **b.settings} if _section(key) in common]
-    settings = {
-        key: (a.settings.get(key), b.settings.get(key))
-        for key in keys
-        if a.settings.get(key) != b.settings.get(key)
-    }
-    cells = None
-    if a.genotype is not None and b.genotype is not None:
-        mine, its = genotype_lines(a.genotype), genotype_lines(b.genotype)
-        cells = {
-            key: (_edges(mine.get(key)), _edges(its.get(key)))
-            for key in {**mine, **its}
-            if mine.get(key) != its.get(key)
-        }
-    return Differences(
-        a,
-        b,
-        settings,
-        {key: (a.results.get(key), b.results.get(key)) for key in {**a.results, **b.results}},
-        cells,
-        _different(_spread(a.about), _spread(b.about)),
-        len(keys) - len(settings),
+    mine, its = (
+        {key: value for key, value in each.settings.items() if _section(key) in common} for each in (a, b)
     )
+    settings, cells = _different(mine, its), None
+    if a.genotype is not None and b.genotype is not None:
+        cells = _different(genotype_lines(a.genotype), genotype_lines(b.genotype))
+    results = {key: (a.results.get(key), b.results.get(key)) for key in {**a.results, **b.results}}
+    about = _different(_versions_apart(a.about), _versions_apart(b.about))
+    return Differences(a, b, settings, results, cells, about, len({**mine, **its}) - len(settings))
 
 
 def _section(key: str) -> str:
     return key.partition(".")[0]
 
 
-def _edges(line: str | None) -> str | None:
-    return None if line is None else line.partition(" = ")[2]
-
-
-def _spread(about: dict[str, Any]) -> dict[str, Any]:
+def _versions_apart(about: dict[str, Any]) -> dict[str, Any]:
     versions = about.get("versions") or {}
-    return {key: value for key, value in about.items() if key != "versions"} | {
-        f"version of {name}": version for name, version in versions.items()
-    }
+    others = {key: value for key, value in about.items() if key != "versions"}
+    return others | {f"version of {name}": version for name, version in versions.items()}
 
 
-def _different(a: dict[str, Any], b: dict[str, Any]) -> dict[str, Pair]:
+def _different(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, Pair]:
     return {key: (a.get(key), b.get(key)) for key in {**a, **b} if a.get(key) != b.get(key)}
 
 
 def genotype_lines(genotype: Genotype) -> dict[str, str]:
-    """A line for each node of both cells, keyed `normal node 0`; equal cells give equal lines, whatever their order."""
+    """`normal node 0` -> its edges, and so on for both cells; equal cells give equal lines, whatever their order."""
     lines = {}
     for kind, cell, concat in (
         ("normal", genotype.normal, genotype.normal_concat),
@@ -108,7 +84,7 @@ def genotype_lines(genotype: Genotype) -> dict[str, str]:
         states = ["c_{k-2}", "c_{k-1}", *(f"node {i}" for i in range(len(cell) // 2))]
         for node in range(len(cell) // 2):
             pair = sorted(cell[2 * node : 2 * node + 2], key=lambda edge: (edge[1], edge[0]))
-            text = " + ".join(f"{operation}({states[source]})" for operation, source in pair)
-            lines[f"{kind} node {node}"] = f"{kind} node {node} = {text}"
-        lines[f"{kind} output"] = f"{kind} output = concat({', '.join(states[i] for i in sorted(concat))})"
+            edges = (f"{operation}({states[source]})" for operation, source in pair)
+            lines[f"{kind} node {node}"] = " + ".join(edges)
+        lines[f"{kind} output"] = f"concat({', '.join(states[i] for i in sorted(concat))})"
     return lines

@@ -33,9 +33,9 @@ def command(
     digest is checked, and what differs of versions and machine is said before. The test split is not read.
 
     RUN is a trial (SWEEP:TRIAL), the model that came of a training (its name, model@alias, model/version), or the MLflow run
-    id, or its first digits, of a trial, search, retraining or fine-tuning. On a CPU with the same versions the result is equal bit for bit; on a GPU it is close. `--device auto` takes
-    the kind of device that the original ran on. An interrupted reproduction goes on when it is run again. The exit code
-    is 0 whether it is equal or not.
+    id, or its first digits, of a trial, search, retraining or fine-tuning. On a CPU with the same versions the result is
+    equal bit for bit; on a GPU it is close. `--device auto` takes the kind of device that the original ran on. An interrupted
+    reproduction goes on when it is run again. The exit code is 0 whether it is equal or not.
 
     With --json, one object: {"reproduces", "kind", "run_id", "equal", "verdict", "numbers", "epochs",
     "first_difference", "largest_difference", "genotype_equal", "weights_equal", "held_out", "missing", "warnings"}.
