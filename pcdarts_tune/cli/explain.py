@@ -19,11 +19,13 @@ from pcdarts_tune.addresses import masked
 from pcdarts_tune.errors import UserError, visible
 
 _LOOK = "Hint: pcdarts-tune doctor looks for what is wrong on this machine."
+_ROOM = "Hint: make room {} and run it again: long work goes on where it stopped."
+_RIGHTS = "Hint: check who may write there, or take another place (--home DIR)."
 _ADVICE = {
-    errno.ENOSPC: "Hint: make room on that disk and run it again: long work goes on where it stopped.",
-    errno.EDQUOT: "Hint: make room within your quota and run it again: long work goes on where it stopped.",
-    errno.EACCES: "Hint: check who may write there, or take another place (--home DIR).",
-    errno.EPERM: "Hint: check who may write there, or take another place (--home DIR).",
+    errno.ENOSPC: _ROOM.format("on that disk"),
+    errno.EDQUOT: _ROOM.format("within your quota"),
+    errno.EACCES: _RIGHTS,
+    errno.EPERM: _RIGHTS,
     errno.EROFS: "Hint: that disk is read-only; take another place (--home DIR).",
     errno.EMFILE: "Hint: ulimit -n 65536, then run it again.",
 }
@@ -49,32 +51,24 @@ def explain(error: BaseException, *, verbose: bool = False) -> int:
     if isinstance(error, UserError):
         _say(f"Error: {error}", f"Hint: {error.hint}" if error.hint else "")
         return error.exit_code
-    if isinstance(error, ArithmeticError) and _raised_here(error.__traceback__):
+    if isinstance(error, ArithmeticError | ValueError) and _raised_here(error.__traceback__):
         _say(f"Error: {error}")
-        return 1
-    if isinstance(error, ValueError) and _raised_here(error.__traceback__):
-        _say(f"Error: {error}")
-        return 2
+        return 1 if isinstance(error, ArithmeticError) else 2
     return _failure(error, verbose)
 
 
 def _failure(error: BaseException, verbose: bool) -> int:
     first_line = (str(error).strip().splitlines() or [""])[0]
+    message, advice = f"{type(error).__name__}: {first_line}".removesuffix(": "), _LOOK
     if type(error).__name__ == "OutOfMemoryError":
-        message = f"Error: out of memory: {first_line}"
+        message = f"out of memory: {first_line}"
         advice = (
             "Hint: a smaller batch (--set search.batch_size=…, --set retrain.batch_size=…) or a larger K."
         )
     elif isinstance(error, OSError):
-        # the message names the file
-        message, advice = f"Error: {error}", _ADVICE.get(error.errno or 0, _LOOK)
-    else:
-        message = (
-            f"Error: {type(error).__name__}: {first_line}" if first_line else f"Error: {type(error).__name__}"
-        )
-        advice = _LOOK
+        message, advice = str(error), _ADVICE.get(error.errno or 0, _LOOK)  # the message names the file
     where = "" if verbose else _keep_traceback(error)
-    _say(message, advice, where)
+    _say(f"Error: {message}", advice, where)
     return 1
 
 

@@ -50,7 +50,7 @@ def choose_trial(sweep: SweepHandle, *, trial: int | None, run_id: str | None) -
         reason = f": {chosen.reason}" if chosen.reason else ""
         raise UserError(
             f"trial {chosen.trial} of sweep {sweep.name!r} is {chosen.state}{reason}; it has no genotype to retrain",
-            hint=f"pcdarts-tune leaderboard {sweep.name}",
+            hint=sweep.command("leaderboard"),
         )
     return chosen
 

@@ -110,7 +110,7 @@ class Found:
             name = "" if self.run is None else f" ({self.run.info.run_name})"
             raise UserError(
                 f"{origin}{name} has no genotype.json",
-                hint="name a trial's run: `pcdarts-tune leaderboard SWEEP --json`",
+                hint=f"name a trial's run: pcdarts-tune leaderboard SWEEP --json{self.where.home_flag}",
             )
         source = GenotypeSource(_parse_cells(cells, origin), origin, self.run_id)
         if self.version is not None and self.text in sweep_names(self.where.home):
@@ -297,7 +297,7 @@ def _cells_of_trial(sweep: SweepHandle, record: TrialRecord) -> GenotypeSource:
         reason = f": {record.reason}" if record.reason else ""
         raise UserError(
             f"trial {record.trial} of sweep {sweep.name!r} is {record.state}{reason}; it has no genotype",
-            hint=f"pcdarts-tune leaderboard {sweep.name}{sweep.where.home_flag}",
+            hint=sweep.command("leaderboard"),
         )
     return GenotypeSource(Genotype.from_dict(record.genotype), f"{sweep.name}:{record.trial}", record.run_id)
 

@@ -253,7 +253,8 @@ def test_the_status_of_a_sweep_without_a_complete_trial_says_what_to_do(
     home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli.run(["status", "empty", "--home", str(home)]) == 0
-    assert "no trial is complete; pcdarts-tune leaderboard empty has the reasons" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert f"no trial is complete; pcdarts-tune leaderboard empty --home {home} has the reasons" in said
 
 
 def test_a_training_that_another_promotion_runs_is_not_begun(

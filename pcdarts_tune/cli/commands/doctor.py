@@ -29,12 +29,7 @@ _MARKS = {"ok": "ok  ", "warn": "warn", "fail": "FAIL"}
 @options.study
 @options.output
 def command(
-    space: str | None,
-    data: Path | None,
-    address: str | None,
-    ray: bool,
-    where: Where,
-    as_json: bool,
+    space: str | None, data: Path | None, address: str | None, ray: bool, where: Where, as_json: bool
 ) -> int:
     """Look whether everything is there that a sweep needs: versions, GPU and driver, cores and memory (also of a
     container), shared memory, home folder and disk, MLflow's store and the studies, Ray, and with --space or --data the

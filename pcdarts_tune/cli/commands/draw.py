@@ -25,12 +25,7 @@ from pcdarts_tune.say import say
 )
 @options.store
 @options.verbosity
-def command(
-    genotype: str,
-    output: Path,
-    cell: Literal["both", "normal", "reduce"],
-    where: Where,
-) -> None:
+def command(genotype: str, output: Path, cell: Literal["both", "normal", "reduce"], where: Where) -> None:
     """Draw the cells of GENOTYPE.
 
     GENOTYPE is a JSON file, a published name such as PC_DARTS_cifar, SWEEP:TRIAL, a model (its name, model@alias,

@@ -40,12 +40,7 @@ class More(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # generic 
 @options.sweep_store
 @options.output
 def command(
-    sweep: str,
-    trials: tuple[bool, int],
-    data: Path | None,
-    run: RunSettings,
-    where: Where,
-    as_json: bool,
+    sweep: str, trials: tuple[bool, int], data: Path | None, run: RunSettings, where: Where, as_json: bool
 ) -> int:
     """Give SWEEP more trials and run them; the sampler knows the old ones.
 

@@ -82,7 +82,7 @@ def command(
     say(in_words(loaded, resolved, images, freeze=freeze))
     seed = resolved.seed if seed is None else seed
     work = Retraining(resolved, loaded.genotype, images, seed, execution, workers.parts, initial)
-    tracked = None
+    tracked, origin = None, {"finetuned_from": initial.to_dict()}
     if track:
         tags = {Tag.KIND: "finetuning", **initial.tags()}
         short = Path(initial.name).name if Path(initial.name).is_absolute() else initial.name
@@ -93,17 +93,10 @@ def command(
         output.absolute(),
         device=torch_device,
         tracked=tracked,
-        origin={"finetuned_from": initial.to_dict()},
+        origin=origin,
         quiet=quiet,
         workers=workers,
     )
     conclude(
-        work,
-        done,
-        output,
-        where=where,
-        register=register,
-        tracked=tracked,
-        as_json=as_json,
-        more={"finetuned_from": initial.to_dict()},
+        work, done, output, where=where, register=register, tracked=tracked, as_json=as_json, more=origin
     )

@@ -20,13 +20,7 @@ from pcdarts_tune.machine import choose_device
 @options.device
 @options.store
 @options.output
-def command(
-    model: str,
-    images: tuple[Path, ...],
-    device: str,
-    where: Where,
-    as_json: bool,
-) -> int:
+def command(model: str, images: tuple[Path, ...], device: str, where: Where, as_json: bool) -> int:
     """Print the likeliest class of each IMAGE and its probability.
 
     MODEL is a registered model (`name` is its champion; `name@alias` and `name/version` choose another), a folder that

@@ -20,14 +20,7 @@ from pcdarts_tune.say import say, verbosity
 @options.device
 @options.store
 @options.output
-def command(
-    run: str,
-    data: Path | None,
-    force: bool,
-    device: str,
-    where: Where,
-    as_json: bool,
-) -> None:
+def command(run: str, data: Path | None, force: bool, device: str, where: Where, as_json: bool) -> None:
     """Run RUN again from its record (space, hyperparameters, seed, threads) into a new MLflow run tagged
     `pcdarts.reproduces`, and say whether it came out equal, number by number, or by how much it differs. The images'
     digest is checked, and what differs of versions and machine is said before. The test split is not read.

@@ -22,13 +22,7 @@ if TYPE_CHECKING:
 @run_options
 @options.sweep_store
 @options.output
-def command(
-    sweep: str,
-    data: Path | None,
-    run: RunSettings,
-    where: Where,
-    as_json: bool,
-) -> int:
+def command(sweep: str, data: Path | None, run: RunSettings, where: Where, as_json: bool) -> int:
     """Go on with SWEEP after Ctrl-C, a crash, a reboot or a spent time budget: trials that ended stay, those that ran
     go on from their checkpoints, in the same MLflow runs, and the rest is run. Trials that failed are not run again.
 

@@ -33,7 +33,9 @@ def command(sweep: str | None, where: Where, as_json: bool) -> None:
     if sweep is None:
         names = sweep_names(where.home)
         if not names and not as_json:
-            say(f"no sweep in {where.home} yet; pcdarts-tune sweep --space quickstart --trials 4")
+            say(
+                f"no sweep in {where.home} yet; pcdarts-tune sweep --space quickstart --trials 4{where.home_flag}"
+            )
         click.echo(json.dumps(names) if as_json else "\n".join(names))
         return
     handle = open_sweep(where, sweep)
