@@ -56,6 +56,11 @@ def nearest(word: str, legal: Iterable[str]) -> str:
     return f" (did you mean {close[0]!r}?)" if close else ""
 
 
+def one_line(error: BaseException, length: int = 300) -> str:
+    """The text of an error as one line of at most `length` characters, or the name of its class where it has none."""
+    return " ".join(str(error).split())[:length] or type(error).__name__
+
+
 DISK_FULL = (
     "no space left on device",  # ENOSPC
     "disk quota exceeded",  # EDQUOT

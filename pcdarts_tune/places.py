@@ -22,7 +22,7 @@ from threading import Thread
 from typing import Any, Protocol
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from pcdarts_tune.errors import UserError, nearest
+from pcdarts_tune.errors import UserError, nearest, one_line
 from pcdarts_tune.files import replace_when_written, user_path
 
 OBJECT_STORES = ("s3", "gs", "gcs", "abfs", "abfss")
@@ -174,11 +174,6 @@ class Folder:
     def tidy(self) -> None:
         for leftover in self.path.glob(".*.tmp"):
             leftover.unlink(missing_ok=True)
-
-
-def one_line(error: BaseException) -> str:
-    """What an error says, short enough for a message."""
-    return " ".join(str(error).split())[:300] or type(error).__name__
 
 
 class Store:

@@ -1,39 +1,57 @@
-"""One line of what `doctor` says.
+"""One result of `doctor`.
 
->>> warn("shared memory", "64 MiB in /dev/shm", "docker run --shm-size=2g")
+>>> warn("shared memory", "64 MiB free in /dev/shm", "docker run --shm-size=2g").status
+'warn'
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-Status = Literal["ok", "warn", "fail"]
+from pcdarts_tune.addresses import masked
+from pcdarts_tune.errors import UserError, one_line
 
 
 @dataclass(frozen=True)
 class Check:
-    """What was looked at, how it is, and what to do where it is not well."""
+    """What was checked, what was found, and what to do about it, which is empty where all is well."""
 
     name: str
-    status: Status
-    said: str
-    todo: str = ""
+    status: Literal["ok", "warn", "fail"]
+    finding: str
+    advice: str = ""
 
     def to_dict(self) -> dict[str, Any]:
-        return {"name": self.name, "status": self.status, "said": self.said, "do": self.todo or None}
+        """The object that `doctor --json` prints."""
+        return {"name": self.name, "status": self.status, "said": self.finding, "do": self.advice or None}
 
 
-def ok(name: str, said: str) -> Check:
-    """All is well."""
-    return Check(name, "ok", said)
+def ok(name: str, finding: str) -> Check:
+    """A check that passed."""
+    return Check(name, "ok", finding)
 
 
-def warn(name: str, said: str, todo: str) -> Check:
-    """It works, but slower or less safely than it could."""
-    return Check(name, "warn", said, todo)
+def warn(name: str, finding: str, advice: str) -> Check:
+    """A check of something that works, but slower or less safely than it could."""
+    return Check(name, "warn", finding, advice)
 
 
-def fail(name: str, said: str, todo: str) -> Check:
-    """It does not work."""
-    return Check(name, "fail", said, todo)
+def fail(name: str, finding: str, advice: str) -> Check:
+    """A check of something that does not work."""
+    return Check(name, "fail", finding, advice)
+
+
+def run_check(name: str, check: Callable[[], Check], explain: Callable[[str], tuple[str, str]]) -> Check:
+    """The result of `check`, or a failed check where it raises.
+
+    Args:
+        explain: finding and advice for an error that is not a `UserError`, from its text in one line.
+    """
+    try:
+        return check()
+    except UserError as error:
+        return fail(name, str(error), error.hint or "")
+    except Exception as error:  # databases, servers and Ray raise many kinds
+        return fail(name, *explain(masked(one_line(error))))

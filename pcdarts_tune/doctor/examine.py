@@ -1,7 +1,7 @@
-"""Look before work begins: versions, machine, stores, Ray, data; what is wrong, and what to do about it.
+"""All checks before work begins: versions, machine, stores, Ray, images.
 
 for check in examine(Scope(Where(home))):
-    print(check.status, check.name, check.said)
+    print(check.status, check.name, check.finding)
 """
 
 from __future__ import annotations
@@ -10,18 +10,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pcdarts_tune.doctor.check import Check
+from pcdarts_tune.doctor.check import Check, fail
 from pcdarts_tune.home import Where
 
 
 @dataclass(frozen=True)
 class Scope:
-    """What to look at.
+    """What to check.
 
     Attributes:
-        where: the home and the stores.
-        space, data: images to look at; neither: none.
-        address: of a Ray cluster. `ray`: start (or join) Ray and run a task.
+        space, data: the images to check; none where both are None.
+        address: of a Ray cluster.
+        ray: whether to start Ray, or join it at the address, and run a task.
     """
 
     where: Where
@@ -32,21 +32,16 @@ class Scope:
 
 
 def examine(scope: Scope) -> Iterator[Check]:
-    """One check after the other; what is broken ends none of the others."""
-    from pcdarts_tune.doctor.check import fail
-
-    broken = False
+    """Run one check after the other; a failure ends none of the others."""
+    versions: list[Check] = []
     try:
         from pcdarts_tune.doctor.versions import check_versions
 
-        for check in check_versions():
-            broken = broken or check.status == "fail"
-            yield check
+        versions += check_versions()
+        yield from versions
 
-        from pcdarts_tune.doctor.cluster import check_ray
-        from pcdarts_tune.doctor.images import check_images
-        from pcdarts_tune.doctor.machine import check_machine
-        from pcdarts_tune.doctor.stores import check_stores
+        from pcdarts_tune.doctor.machine import check_machine, check_ray
+        from pcdarts_tune.doctor.stores import check_images, check_stores
 
         yield from check_machine(scope.where.home)
         yield from check_stores(scope.where)
@@ -54,7 +49,6 @@ def examine(scope: Scope) -> Iterator[Check]:
         if scope.space is not None or scope.data is not None:
             yield from check_images(scope.space, scope.data)
     except ImportError as error:
-        # said above where a version is to blame
-        yield fail(
-            "import", str(error), "as said above" if broken else "uv sync, or install pcdarts-tune anew"
-        )
+        broken = any(check.status == "fail" for check in versions)
+        advice = "as said above" if broken else "uv sync, or install pcdarts-tune anew"
+        yield fail("import", str(error), advice)

@@ -1,26 +1,30 @@
-"""The machine: GPU, cores and memory that this process may use, shared memory, the home folder and its disk.
+"""The machine and Ray on it: GPU, cores and memory that this process may use, the home folder, disks, a task run by Ray.
 
 list(check_machine(home))
+list(check_ray(address=None, start=False))
 """
 
 from __future__ import annotations
 
 import os
 import shutil
+import socket
+import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from pcdarts_tune.doctor.check import Check, fail, ok, warn
+from pcdarts_tune.doctor.check import Check, fail, ok, run_check, warn
 from pcdarts_tune.machine import CGROUP, available_memory, core_quota, cores, network_file_system
 
 GIB = 2**30
 
 
 def check_machine(home: Path) -> Iterator[Check]:
-    """All of it."""
-    yield from check_gpu()
-    yield from check_cores()
-    yield from check_memory()
+    """GPUs, cores, memory, the home folder and its disk."""
+    yield from check_gpus()
+    yield check_cores()
+    yield check_memory()
     yield from check_shared_memory(Path("/dev/shm"))
     if os.environ.get("PYTHONDONTWRITEBYTECODE"):
         yield warn(
@@ -31,88 +35,84 @@ def check_machine(home: Path) -> Iterator[Check]:
     yield from check_home(home)
 
 
-def check_gpu() -> Iterator[Check]:
-    """Whether CUDA is there and computes."""
+def check_gpus() -> Iterator[Check]:
+    """Whether CUDA finds GPUs and they compute."""
     import torch
 
-    driver = shutil.which("nvidia-smi") is not None or Path("/proc/driver/nvidia/version").exists()
-    if not torch.cuda.is_available():
-        if not driver:
-            yield ok("gpu", "none; everything runs on the CPU")
-        elif torch.version.cuda is None:
-            todo = "install torch's CUDA build: https://pytorch.org/get-started/locally"
-            yield warn(
-                "gpu", f"there is an NVIDIA driver, but torch {torch.__version__} is built without CUDA", todo
-            )
-        elif os.environ.get("CUDA_VISIBLE_DEVICES", "unset").strip() in ("", "-1"):
-            yield warn("gpu", "CUDA_VISIBLE_DEVICES hides every GPU", "unset CUDA_VISIBLE_DEVICES")
-        else:
-            todo = f"nvidia-smi shows the driver: CUDA {torch.version.cuda} needs one that is new enough"
-            yield fail(
-                "gpu", f"there is an NVIDIA driver, but torch (CUDA {torch.version.cuda}) finds no GPU", todo
-            )
-        return
-    for index in range(torch.cuda.device_count()):
-        name = torch.cuda.get_device_name(index)
-        try:
-            free, total = torch.cuda.mem_get_info(index)
-            values = torch.ones(64, 64, device=f"cuda:{index}")
-            right = float((values @ values).sum()) == 64.0**3
-        except RuntimeError as error:  # what every CUDA error is
-            reason = str(error).strip().splitlines()[0]
-            yield fail(
-                "gpu",
-                f"GPU {index} ({name}) cannot be used: {reason}",
-                "nvidia-smi; or choose another with CUDA_VISIBLE_DEVICES",
-            )
-            continue
-        memory = f"{free / GIB:.0f} of {total / GIB:.0f} GiB free"
-        if not right:
-            yield fail(
-                "gpu", f"GPU {index} ({name}) computes wrongly", "a torch build for this GPU; nvidia-smi"
-            )
-        elif free < 0.2 * total:
-            yield warn("gpu", f"GPU {index}: {name}, {memory}: others use it", "nvidia-smi shows who")
-        else:
-            yield ok("gpu", f"GPU {index}: {name}, {memory}, CUDA {torch.version.cuda}")
+    if torch.cuda.is_available():
+        yield from map(_check_gpu, range(torch.cuda.device_count()))
+    elif shutil.which("nvidia-smi") is None and not Path("/proc/driver/nvidia/version").exists():
+        yield ok("gpu", "none; everything runs on the CPU")
+    elif torch.version.cuda is None:
+        finding = f"there is an NVIDIA driver, but torch {torch.__version__} is built without CUDA"
+        yield warn("gpu", finding, "install torch's CUDA build: https://pytorch.org/get-started/locally")
+    elif os.environ.get("CUDA_VISIBLE_DEVICES", "unset").strip() in ("", "-1"):
+        yield warn("gpu", "CUDA_VISIBLE_DEVICES hides every GPU", "unset CUDA_VISIBLE_DEVICES")
+    else:
+        cuda = torch.version.cuda
+        advice = f"nvidia-smi shows the driver: CUDA {cuda} needs one that is new enough"
+        yield fail("gpu", f"there is an NVIDIA driver, but torch (CUDA {cuda}) finds no GPU", advice)
 
 
-def check_cores(cgroup: Path = CGROUP) -> Iterator[Check]:
-    """More threads than the process may use cores make training many times slower."""
+def _check_gpu(index: int) -> Check:
+    import torch
+
+    label = f"GPU {index} ({torch.cuda.get_device_name(index)})"
+    try:
+        free, total = torch.cuda.mem_get_info(index)
+        values = torch.ones(64, 64, device=f"cuda:{index}")
+        correct = float((values @ values).sum()) == 64.0**3
+    except RuntimeError as error:  # what every CUDA error is
+        reason = str(error).strip().splitlines()[0]
+        advice = "nvidia-smi; or choose another with CUDA_VISIBLE_DEVICES"
+        return fail("gpu", f"{label} cannot be used: {reason}", advice)
+    if not correct:
+        return fail("gpu", f"{label} computes wrongly", "a torch build for this GPU; nvidia-smi")
+    found = (
+        f"GPU {index}: {torch.cuda.get_device_name(index)}, {free / GIB:.0f} of {total / GIB:.0f} GiB free"
+    )
+    if free < 0.2 * total:
+        return warn("gpu", f"{found}: others use it", "nvidia-smi shows who")
+    return ok("gpu", f"{found}, CUDA {torch.version.cuda}")
+
+
+def check_cores(cgroup: Path = CGROUP) -> Check:
+    """Whether a container allows the cores that it shows: more threads than cores slow training down many times."""
     seen, allowed = cores(), core_quota(cgroup)
     if allowed is not None and allowed < seen - 0.01:
-        todo = f"--cpus-per-trial and --max-concurrent that fit {allowed:g} cores, or a container with --cpus {seen}"
-        said = f"{seen} cores are seen, but the container may use {allowed:g}: trials sized for {seen} are throttled"
-        yield warn("cores", said, todo)
-        return
+        return warn(
+            "cores",
+            f"{seen} cores are seen, but the container may use {allowed:g}: trials sized for {seen} are throttled",
+            f"--cpus-per-trial and --max-concurrent that fit {allowed:g} cores, or a container with --cpus {seen}",
+        )
     threads = os.environ.get("OMP_NUM_THREADS")
-    yield ok("cores", f"{seen}" + (f", OMP_NUM_THREADS={threads}" if threads else ""))
+    return ok("cores", f"{seen}" + (f", OMP_NUM_THREADS={threads}" if threads else ""))
 
 
-def check_memory(cgroup: Path = CGROUP) -> Iterator[Check]:
-    """Memory that is left: Ray's own processes take about 0.75 GiB, a worker 0.5 and more."""
+def check_memory(cgroup: Path = CGROUP) -> Check:
+    """Whether memory is left: Ray's own processes take about 0.75 GiB, a worker 0.5 and more."""
     left = available_memory(cgroup)
     if left < 2 * GIB:
-        todo = "--max-concurrent 1, or end something; Ray ends trials when memory runs out"
-        yield warn("memory", f"{left / GIB:.1f} GiB free", todo)
-    else:
-        yield ok("memory", f"{left / GIB:.0f} GiB free")
+        advice = "--max-concurrent 1, or end something; Ray ends trials when memory runs out"
+        return warn("memory", f"{left / GIB:.1f} GiB free", advice)
+    return ok("memory", f"{left / GIB:.0f} GiB free")
 
 
 def check_shared_memory(folder: Path) -> Iterator[Check]:
-    """Ray keeps the images in shared memory once for all trials; a container has 64 MiB of it unless told otherwise."""
+    """Whether shared memory holds the images, where Ray keeps them once for all trials; a container has 64 MiB of it by
+    default."""
     if not folder.is_dir():
         return
-    size = shutil.disk_usage(folder)
-    if size.free < GIB // 2:
-        todo = "docker run --shm-size=2g; without it Ray keeps the images on disk, which is slow"
-        yield warn("shared memory", f"{size.free / 2**20:.0f} MiB free in {folder}", todo)
+    free = shutil.disk_usage(folder).free
+    if free < GIB // 2:
+        advice = "docker run --shm-size=2g; without it Ray keeps the images on disk, which is slow"
+        yield warn("shared memory", f"{free / 2**20:.0f} MiB free in {folder}", advice)
     else:
-        yield ok("shared memory", f"{size.free / GIB:.1f} GiB free in {folder}")
+        yield ok("shared memory", f"{free / GIB:.1f} GiB free in {folder}")
 
 
 def check_home(home: Path) -> Iterator[Check]:
-    """Whether the home can be written to, locks hold there, and its disk has room."""
+    """Whether the home can be written to, its file system has locks, and its disk has space."""
     there = next(folder for folder in (home, *home.parents) if folder.exists())
     if not there.is_dir():
         yield fail("home", f"{there} is a file, not a folder", "--home DIR, or PCDARTS_TUNE_HOME")
@@ -121,18 +121,67 @@ def check_home(home: Path) -> Iterator[Check]:
         yield fail("home", f"{there} cannot be written to", "--home DIR of your own, or PCDARTS_TUNE_HOME")
         return
     if (kind := network_file_system(there)) is not None:
-        todo = "--tracking-uri http://HOST:PORT or postgresql://…, and --study-uri postgresql://…; the home may stay"
-        yield warn("home", f"{home} is on {kind}, where SQLite's locks do not hold", todo)
+        advice = "--tracking-uri http://HOST:PORT or postgresql://…, and --study-uri postgresql://…; the home may stay"
+        yield warn("home", f"{home} is on {kind}, where SQLite's locks do not hold", advice)
     else:
         yield ok("home", f"{home}" + ("" if home.exists() else " (not made yet)"))
-    disk = shutil.disk_usage(there)
-    said, todo = (
-        f"{disk.free / GIB:.1f} GiB free where {there} is",
-        "make room, or --home DIR on a larger disk",
-    )
-    if disk.free < GIB:
-        yield fail("disk", said, todo)
-    elif disk.free < 5 * GIB:
-        yield warn("disk", said, todo)
+    free = shutil.disk_usage(there).free
+    finding = f"{free / GIB:.1f} GiB free where {there} is"
+    if free < 5 * GIB:
+        advice = "make room, or --home DIR on a larger disk"
+        yield Check("disk", "fail" if free < GIB else "warn", finding, advice)
     else:
-        yield ok("disk", said)
+        yield ok("disk", finding)
+
+
+def check_ray(*, address: str | None, start: bool) -> Iterator[Check]:
+    """What Ray needs on this machine; with `start` or an address, Ray itself, which takes several seconds."""
+    host = socket.gethostname()
+    try:
+        socket.gethostbyname(host)
+    except OSError:
+        finding = f"{host} has no address: Ray may wait for one for minutes"
+        yield warn("host name", finding, f"add '127.0.0.1 {host}' to /etc/hosts")
+    folder = Path(tempfile.gettempdir())  # Ray keeps its session there
+    disk = shutil.disk_usage(folder)
+    full = 1 - disk.free / disk.total
+    if full > 0.95:
+        finding = f"the disk of {folder} is {100 * full:.0f} % full; Ray refuses it above 95 %"
+        yield warn("temporary files", finding, "make room, or TMPDIR=DIR on another disk")
+    if address is None and not start:
+        yield ok("ray", "not started; doctor --ray tries it")
+        return
+    where = "here" if address is None else f"at {address}"
+    yield run_check(
+        "ray",
+        lambda: _run_task(address, where) if start else _probe(str(address)),
+        lambda text: (f"no task could be run {where}: {text}", "the logs in /tmp/ray/session_latest/logs"),
+    )
+
+
+def _probe(address: str) -> Check:
+    from pcdarts_tune.cluster.session import probe
+
+    probe(address)
+    return ok("ray", f"something answers at {address}; doctor --ray joins it")
+
+
+def _run_task(address: str | None, where: str) -> Check:
+    from pcdarts_tune.cluster.resources import cluster
+    from pcdarts_tune.cluster.session import ray_running
+
+    begun = time.monotonic()
+    with ray_running(address=address):
+        import ray
+
+        there = cluster()
+        answer = ray.get(ray.remote(num_cpus=0.01)(_double).remote(21), timeout=60)
+    took = time.monotonic() - begun
+    if answer != 42:
+        return fail("ray", f"a task gave {answer}", "the same version of pcdarts-tune on all nodes")
+    nodes = f"{len(there.nodes)} node{'s' * (len(there.nodes) != 1)}, {there.cpus:g} CPU, {there.gpus:g} GPU"
+    return ok("ray", f"{nodes}; a task ran {where} after {took:.0f} s")
+
+
+def _double(value: int) -> int:
+    return 2 * value

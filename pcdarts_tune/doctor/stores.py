@@ -1,128 +1,77 @@
-"""The stores: MLflow's and the sweeps' studies, whether they answer and are of a form that the installed versions read.
+"""MLflow's store, the sweeps' studies and the images: whether they can be reached, and read by the installed versions.
 
 list(check_stores(Where(home)))
+list(check_images("cifar10", Path("photos")))
 """
 
 from __future__ import annotations
 
+import urllib.request
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 
-from pcdarts_tune.addresses import masked, without_secret
-from pcdarts_tune.doctor.check import Check, fail, ok, warn
+import sqlalchemy
+
+from pcdarts_tune.addresses import check_study_uri, engine_url, without_secret
+from pcdarts_tune.core.images.decode import decode_image
+from pcdarts_tune.datasets.encoded import EncodedSet
+from pcdarts_tune.datasets.load import find_dataset
+from pcdarts_tune.datasets.named import TORCHVISION, default_root, has_torchvision_files
+from pcdarts_tune.doctor.check import Check, fail, ok, run_check, warn
 from pcdarts_tune.errors import UserError
 from pcdarts_tune.home import Where, sweep_names
+from pcdarts_tune.spaces.load import read_space
+from pcdarts_tune.sweeps.sweep import open_sweep
+from pcdarts_tune.tracking.store import MlflowStore, require_answer
 
 MOST_SWEEPS = 20
-"""Opened, the newest ones; opening a study takes tens of milliseconds."""
+"""How many sweeps are opened, the newest ones; opening a study takes tens of milliseconds."""
+MOST_CLASSES = 200
+"""Of how many classes an image is read."""
 
 
 def check_stores(where: Where) -> Iterator[Check]:
     """MLflow's store, then the studies."""
-    yield from check_mlflow(where)
+    yield check_mlflow(where)
     yield from check_studies(where)
 
 
-def check_mlflow(where: Where) -> Iterator[Check]:
-    """Whether the store opens and answers; one that does not exist yet is not made."""
-    from pcdarts_tune.tracking.store import MlflowStore, require_answer
+def check_mlflow(where: Where) -> Check:
+    """Whether MLflow's store opens and answers; one that does not exist yet is not made."""
 
-    if where.tracking_uri is None and not (where.home / "mlflow.db").is_file():
-        yield ok("mlflow store", f"none yet; a sweep makes {where.home / 'mlflow.db'}")
-        return
-    try:
-        uri = where.mlflow_uri
-        require_answer(uri)
-        if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).is_file():
-            yield ok("mlflow store", f"none yet; a sweep makes {without_secret(uri)}")
-            return
-        store = MlflowStore(uri)
-        experiments = store.client.search_experiments(max_results=1000)
-    except UserError as error:
-        yield fail("mlflow store", str(error), error.hint or "")
-        return
-    except Exception as error:  # databases and servers raise many kinds
-        said = masked(" ".join(str(error).split())[:300])
-        shown = without_secret(uri)
-        todo = "the address, user name and password; or another --tracking-uri"
-        if "upgrade" in said or "schema" in said:
-            todo = f"a copy of it first, then: mlflow db upgrade '{shown}'"
+    def explain(text: str) -> tuple[str, str]:
+        uri = without_secret(where.mlflow_uri)
+        advice = "the address, user name and password; or another --tracking-uri"
+        if "upgrade" in text or "schema" in text:
+            advice = f"a copy of it first, then: mlflow db upgrade '{uri}'"
         elif uri.startswith("sqlite"):
-            todo = f"restore {shown.removeprefix('sqlite:///')} from a copy, or take another --home"
-        yield fail("mlflow store", f"{shown} cannot be read: {said}", todo)
-        return
-    server = _server_version(uri)
-    names = f"{len(experiments)} experiments" if len(experiments) != 1 else "1 experiment"
-    said = f"{without_secret(uri)} answers, {names}" + (f", server {server}" if server else "")
-    if server and server.split(".")[0] != _installed().split(".")[0]:
-        yield warn(
-            "mlflow store", f"{said}; the client is {_installed()}", "the same major version on both sides"
-        )
-    else:
-        yield ok("mlflow store", said)
+            advice = f"restore {uri.removeprefix('sqlite:///')} from a copy, or take another --home"
+        return f"{uri} cannot be read: {text}", advice
+
+    return run_check("mlflow store", lambda: _open_mlflow(where), explain)
 
 
-def check_studies(where: Where) -> Iterator[Check]:
-    """Whether the studies of the newest sweeps open; a database that sweeps share, whether it can be reached."""
-    from pcdarts_tune.sweeps.sweep import open_sweep
-
-    if where.study_uri is not None:
-        yield from _database(where.study_uri)
-    home, names = where.home, sweep_names(where.home)
-    broken = 0
-    for name in names[-MOST_SWEEPS:]:
-        try:
-            sweep = open_sweep(Where(home), name)
-            if where.study_uri is not None and sweep.settings.study_uri is not None:
-                sweep = open_sweep(where, name)
-            len(sweep.study)
-        except UserError as error:
-            broken += 1
-            yield fail(f"sweep {name}", str(error), error.hint or "")
-        except Exception as error:  # a damaged file
-            broken += 1
-            said = masked(" ".join(str(error).split())[:300])
-            yield fail(f"sweep {name}", f"its study cannot be read: {said}", "restore study.db from a copy")
-    looked = min(len(names), MOST_SWEEPS)
-    if names and not broken:
-        yield ok(
-            "sweeps",
-            f"{len(names)} in {home}" + (f"; the newest {looked} open" if looked < len(names) else ""),
-        )
-    elif not names:
-        yield ok("sweeps", f"none in {home} yet")
-
-
-def _database(uri: str) -> Iterator[Check]:
-    from pcdarts_tune.addresses import check_study_uri, engine_url
-
-    shown = without_secret(uri)
-    try:
-        address = engine_url(check_study_uri(uri))
-    except UserError as error:
-        yield fail("study store", str(error), error.hint or "")
-        return
-    import sqlalchemy
-
-    try:
-        engine = sqlalchemy.create_engine(address, connect_args={"connect_timeout": 5})
-        with engine.connect() as connection:
-            version = connection.execute(sqlalchemy.text("show server_version")).scalar()
-    except Exception as error:  # whatever the driver raises
-        said = masked(" ".join(str(error).split())[:300])
-        yield fail(
-            "study store",
-            f"{shown} cannot be reached: {said}",
-            "the address, its password in PGPASSWORD, and the server",
-        )
-        return
-    yield ok("study store", f"{shown} answers, PostgreSQL {version}")
+def _open_mlflow(where: Where) -> Check:
+    if where.tracking_uri is None and not (where.home / "mlflow.db").is_file():
+        return ok("mlflow store", f"none yet; a sweep makes {where.home / 'mlflow.db'}")
+    uri = where.mlflow_uri
+    require_answer(uri)
+    if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).is_file():
+        return ok("mlflow store", f"none yet; a sweep makes {without_secret(uri)}")
+    number = len(MlflowStore(uri).client.search_experiments(max_results=1000))
+    finding = f"{without_secret(uri)} answers, {number} experiment{'s' * (number != 1)}"
+    if (server := _server_version(uri)) is None:
+        return ok("mlflow store", finding)
+    finding, client = f"{finding}, server {server}", version("mlflow")
+    if server.split(".")[0] != client.split(".")[0]:
+        advice = "the same major version on both sides"
+        return warn("mlflow store", f"{finding}; the client is {client}", advice)
+    return ok("mlflow store", finding)
 
 
 def _server_version(uri: str) -> str | None:
-    """What an MLflow server says of itself; None of other stores, or where it says nothing."""
-    import urllib.request
-
+    """The version of an MLflow server; None for other stores, and where the server does not say."""
     if not uri.startswith(("http://", "https://")):
         return None
     try:
@@ -133,7 +82,88 @@ def _server_version(uri: str) -> str | None:
     return text if text[:1].isdigit() else None
 
 
-def _installed() -> str:
-    from importlib.metadata import version
+def check_studies(where: Where) -> Iterator[Check]:
+    """Whether the studies of the newest sweeps open, and the database that sweeps share can be reached."""
+    if (uri := where.study_uri) is not None:
+        yield run_check(
+            "study store",
+            lambda: _open_database(uri),
+            lambda text: (
+                f"{without_secret(uri)} cannot be reached: {text}",
+                "the address, its password in PGPASSWORD, and the server",
+            ),
+        )
+    names = sweep_names(where.home)
+    failed = 0
+    for name in names[-MOST_SWEEPS:]:
+        check = run_check(
+            f"sweep {name}",
+            lambda name=name: _open_study(where, name),  # type: ignore[misc]
+            lambda text: (f"its study cannot be read: {text}", "restore study.db from a copy"),
+        )
+        if check.status == "fail":
+            failed += 1
+            yield check
+    if not names:
+        yield ok("sweeps", f"none in {where.home} yet")
+    elif not failed:
+        newest = f"; the newest {MOST_SWEEPS} open" if len(names) > MOST_SWEEPS else ""
+        yield ok("sweeps", f"{len(names)} in {where.home}{newest}")
 
-    return version("mlflow")
+
+def _open_database(uri: str) -> Check:
+    address = engine_url(check_study_uri(uri))
+    engine = sqlalchemy.create_engine(address, connect_args={"connect_timeout": 5})
+    with engine.connect() as connection:
+        server = connection.execute(sqlalchemy.text("show server_version")).scalar()
+    return ok("study store", f"{without_secret(uri)} answers, PostgreSQL {server}")
+
+
+def _open_study(where: Where, name: str) -> Check:
+    sweep = open_sweep(Where(where.home), name)
+    if where.study_uri is not None and sweep.settings.study_uri is not None:
+        sweep = open_sweep(where, name)
+    return ok(f"sweep {name}", f"{len(sweep.study)} trials")
+
+
+def check_images(space: str | None, data: Path | None) -> Iterator[Check]:
+    """Whether the space is valid, its images are there, and one of each class can be read."""
+    try:
+        resolved = read_space(space or "cifar10")
+        if space is not None:
+            yield ok("space", f"{resolved.name}: {resolved.description or 'valid'}")
+        found = find_dataset(resolved.data, data)
+    except UserError as error:
+        yield fail("data", str(error), error.hint or "")
+        return
+    name, root = resolved.data.dataset, data or default_root()
+    if found is not None:
+        yield _read_images(found)
+    elif name == "folder":
+        yield fail("data", f"space {resolved.name} reads your own images", "--data DIR")
+    elif name not in TORCHVISION:
+        yield ok("data", f"{name} comes with a package")
+    elif has_torchvision_files(name, root, unpacked=True):
+        yield ok("data", f"{name} is in {root}")
+    elif resolved.data.download:
+        advice = f"nothing where the network allows; else put torchvision's files into {root}, or --data DIR"
+        yield warn("data", f"{name} is not in {root}: a sweep would fetch it", advice)
+    else:
+        yield fail("data", f"{name} is not in {root}, and data.download is false", "--data DIR where it is")
+
+
+def _read_images(found: EncodedSet) -> Check:
+    part, damaged = found.train, []
+    labels = part.labels.tolist()
+    first_of_class = [labels.index(number) for number in sorted(set(labels))]
+    for row in first_of_class[:MOST_CLASSES]:
+        try:
+            decode_image(part.source.read(row), 3)
+        except (OSError, ValueError) as error:
+            damaged.append(f"{part.source.name(row)} ({error})")
+    tested = "" if found.test is None else f" and {len(found.test.labels)} test images"
+    finding = f"{found.source}: {len(labels)} training images{tested}, {len(found.classes)} classes"
+    if damaged:
+        advice = "repair or remove them; a sweep skips up to 1 % and says which"
+        return warn("data", f"{finding}; unreadable: {', '.join(damaged[:3])}", advice)
+    return ok("data", f"{finding}; one of each class was read")

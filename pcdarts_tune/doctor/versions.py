@@ -1,4 +1,4 @@
-"""Whether Python and the packages are those this one works with. Nothing is imported: metadata says it.
+"""Versions of Python and of the packages that pcdarts-tune requires, read from metadata: nothing is imported.
 
 list(check_versions())
 """
@@ -9,7 +9,7 @@ import platform
 import re
 import tomllib
 from collections.abc import Iterator
-from importlib.metadata import PackageNotFoundError, requires, version
+from importlib.metadata import PackageNotFoundError, metadata, requires, version
 from pathlib import Path
 
 from packaging.requirements import InvalidRequirement, Requirement
@@ -17,53 +17,48 @@ from packaging.specifiers import SpecifierSet
 
 from pcdarts_tune.doctor.check import Check, fail, ok, warn
 
-SHOWN = ("torch", "torchvision", "ray", "optuna", "mlflow")
-"""Whose versions are always said; the others only when they are wrong."""
+ALWAYS_LISTED = ("torch", "torchvision", "ray", "optuna", "mlflow")
+"""Packages whose version is listed even where it is right."""
 
 
 def check_versions() -> Iterator[Check]:
     """Python, and each package that pcdarts-tune requires."""
-    wanted, pythons = requirements()
+    needed, pythons = requirements()
     here = platform.python_version()
     if pythons.contains(here, prereleases=True):
         yield ok("python", here)
     else:
-        yield fail(
-            "python", f"{here}, but pcdarts-tune needs {pythons}", "uv python install 3.12, then uv sync"
-        )
-    for requirement in wanted:
-        name = requirement.name
+        finding = f"{here}, but pcdarts-tune needs {pythons}"
+        yield fail("python", finding, "uv python install 3.12, then uv sync")
+    for requirement in needed:
+        name, advice = requirement.name, f"uv sync, or pip install '{requirement}'"
         try:
             found = version(name)
         except PackageNotFoundError:
-            yield fail(name, "not installed", f"uv sync, or pip install '{requirement}'")
+            yield fail(name, "not installed", advice)
             continue
         if not requirement.specifier.contains(found, prereleases=True):
-            todo = f"uv sync, or pip install '{requirement}'"
-            yield fail(name, f"{found}, but pcdarts-tune needs {requirement.specifier}", todo)
-        elif name in SHOWN:
+            yield fail(name, f"{found}, but pcdarts-tune needs {requirement.specifier}", advice)
+        elif name in ALWAYS_LISTED:
             yield ok(name, found)
-    yield from _torchvision()
+    yield from _check_torchvision()
 
 
 def requirements() -> tuple[list[Requirement], SpecifierSet]:
-    """What pcdarts-tune requires, and of Python: from its metadata, or in a checkout that is not installed from
-    pyproject.toml."""
+    """The packages and the Python that pcdarts-tune requires, without its extras: from its metadata, or in a checkout that
+    is not installed from pyproject.toml."""
     try:
         listed = requires("pcdarts-tune") or []
-        from importlib.metadata import metadata
-
         pythons = metadata("pcdarts-tune")["Requires-Python"] or ""
     except PackageNotFoundError:
         project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))
         listed, pythons = project["project"]["dependencies"], project["project"]["requires-python"]
     parsed = [Requirement(text) for text in listed]
-    # extras are for those who ask for them
     needed = [each for each in parsed if each.marker is None or each.marker.evaluate({"extra": ""})]
     return needed, SpecifierSet(pythons)
 
 
-def _torchvision() -> Iterator[Check]:
+def _check_torchvision() -> Iterator[Check]:
     """torchvision is built for one torch: with another it fails when it is imported, or reads images wrongly."""
     try:
         listed, torch = requires("torchvision") or [], version("torch")
@@ -73,14 +68,11 @@ def _torchvision() -> Iterator[Check]:
         if not re.match(r"torch\b", text):
             continue
         try:
-            wanted = Requirement(text)
+            needed = Requirement(text)
         except InvalidRequirement:
             continue
-        if wanted.name == "torch" and not wanted.specifier.contains(
-            torch.partition("+")[0], prereleases=True
-        ):
-            yield warn(
-                "torchvision",
-                f"{version('torchvision')} was built for torch{wanted.specifier}, not for {torch}",
-                "install both from one index: pip install --upgrade torch torchvision",
-            )
+        base = torch.partition("+")[0]
+        if needed.name == "torch" and not needed.specifier.contains(base, prereleases=True):
+            finding = f"{version('torchvision')} was built for torch{needed.specifier}, not for {torch}"
+            advice = "install both from one index: pip install --upgrade torch torchvision"
+            yield warn("torchvision", finding, advice)

@@ -20,9 +20,8 @@ from support.made_sweeps import FOUND, make_sweep
 from pcdarts_tune.cli import group as cli
 from pcdarts_tune.doctor import machine
 from pcdarts_tune.doctor.check import Check
-from pcdarts_tune.doctor.cluster import check_ray
-from pcdarts_tune.doctor.images import check_images
-from pcdarts_tune.doctor.stores import check_mlflow, check_stores, check_studies
+from pcdarts_tune.doctor.machine import check_ray
+from pcdarts_tune.doctor.stores import check_images, check_mlflow, check_stores, check_studies
 from pcdarts_tune.doctor.versions import check_versions, requirements
 from pcdarts_tune.home import Where, default_tracking_uri
 from pcdarts_tune.machine import available_memory, core_quota
@@ -82,7 +81,7 @@ def test_doctor_ends_with_1_and_says_what_to_do(tmp_path: Path, capsys: pytest.C
 
 
 def test_versions_are_those_that_are_required() -> None:
-    assert [check.said for check in check_versions() if check.status != "ok"] == []
+    assert [check.finding for check in check_versions() if check.status != "ok"] == []
     wanted, pythons = requirements()
     assert {"torch", "ray", "optuna", "mlflow", "click"} <= {each.name for each in wanted}
     assert pythons.contains(sys.version.split()[0])
@@ -94,7 +93,7 @@ def test_a_version_that_is_too_old_or_missing_is_said(tmp_path: Path) -> None:
     (old / "METADATA").write_text("Metadata-Version: 2.1\nName: optuna\nVersion: 1.0\n")
     code = (
         "from pcdarts_tune.doctor.versions import check_versions\n"
-        "for check in check_versions():\n    print(check.status, check.name, check.said, check.todo)"
+        "for check in check_versions():\n    print(check.status, check.name, check.finding, check.advice)"
     )
     done = subprocess.run(
         [sys.executable, "-c", code],
@@ -114,19 +113,19 @@ def cgroup(folder: Path, **files: str) -> Path:
 
 
 def test_a_containers_limit_on_cores_is_seen(tmp_path: Path) -> None:
-    limited = only(machine.check_cores(cgroup(tmp_path, cpu_max="50000 100000\n")))
+    limited = machine.check_cores(cgroup(tmp_path, cpu_max="50000 100000\n"))
     assert limited.status == "warn"
-    assert "may use 0.5" in limited.said
+    assert "may use 0.5" in limited.finding
     assert core_quota(cgroup(tmp_path, cpu_max="max 100000\n")) is None
-    assert only(machine.check_cores(tmp_path)).status == "ok"
+    assert machine.check_cores(tmp_path).status == "ok"
     assert core_quota(tmp_path / "none") is None
 
 
 def test_a_containers_limit_on_memory_is_seen(tmp_path: Path) -> None:
     limited = cgroup(tmp_path, memory_max=f"{3 * 2**30}\n", memory_current=f"{2 * 2**30}\n")
     assert available_memory(limited) == 2**30
-    low = only(machine.check_memory(limited))
-    assert (low.status, low.said) == ("warn", "1.0 GiB free")
+    low = machine.check_memory(limited)
+    assert (low.status, low.finding) == ("warn", "1.0 GiB free")
     unlimited = cgroup(tmp_path, memory_max="max\n", memory_current="1\n")
     free = available_memory(unlimited)
     assert free > 2**30
@@ -135,7 +134,7 @@ def test_a_containers_limit_on_memory_is_seen(tmp_path: Path) -> None:
 def test_where_the_home_lies_is_looked_at(tmp_path: Path) -> None:
     well = list(machine.check_home(tmp_path / "new" / "home"))
     assert [check.name for check in well] == ["home", "disk"]
-    assert "(not made yet)" in well[0].said
+    assert "(not made yet)" in well[0].finding
     assert not (tmp_path / "new").exists()
     file = tmp_path / "file"
     file.write_text("")
@@ -145,7 +144,7 @@ def test_where_the_home_lies_is_looked_at(tmp_path: Path) -> None:
 def test_a_home_on_a_network_disk_is_warned_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "network_file_system", lambda path: "fuse.glusterfs")
     home, _ = machine.check_home(tmp_path)
-    assert (home.status, home.said) == (
+    assert (home.status, home.finding) == (
         "warn",
         f"{tmp_path} is on fuse.glusterfs, where SQLite's locks do not hold",
     )
@@ -155,14 +154,14 @@ def test_a_home_that_cannot_be_written_to_is_said(tmp_path: Path) -> None:
     if os.geteuid() == 0:
         pytest.skip("root may write everywhere")
     tmp_path.chmod(0o500)
-    assert "cannot be written to" in only(machine.check_home(tmp_path / "home")).said
+    assert "cannot be written to" in only(machine.check_home(tmp_path / "home")).finding
     tmp_path.chmod(0o700)
 
 
 def test_what_slows_python_down_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
     (check,) = [check for check in machine.check_machine(tmp_path) if check.name == "bytecode"]
-    assert (check.status, check.todo) == ("warn", "unset PYTHONDONTWRITEBYTECODE")
+    assert (check.status, check.advice) == ("warn", "unset PYTHONDONTWRITEBYTECODE")
     monkeypatch.delenv("PYTHONDONTWRITEBYTECODE")
     assert "bytecode" not in [check.name for check in machine.check_machine(tmp_path)]
 
@@ -177,8 +176,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_stores_that_are_well(home: Path) -> None:
     checks = {check.name: check for check in check_stores(Where(home))}
     assert {check.status for check in checks.values()} == {"ok"}
-    assert "answers" in checks["mlflow store"].said
-    assert checks["sweeps"].said == f"1 in {home}"
+    assert "answers" in checks["mlflow store"].finding
+    assert checks["sweeps"].finding == f"1 in {home}"
 
 
 def test_an_mlflow_store_that_an_older_version_made_is_to_be_upgraded(tmp_path: Path) -> None:
@@ -189,7 +188,7 @@ def test_an_mlflow_store_that_an_older_version_made_is_to_be_upgraded(tmp_path: 
         database.commit()
     code = (
         "from pathlib import Path\nfrom pcdarts_tune.doctor.stores import check_mlflow\nfrom pcdarts_tune.home import Where\n"
-        f"(check,) = check_mlflow(Where(Path({str(tmp_path)!r})))\nprint(check.status, check.todo)"
+        f"check = check_mlflow(Where(Path({str(tmp_path)!r})))\nprint(check.status, check.advice)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert done.stdout.startswith("fail a copy of it first, then: mlflow db upgrade 'sqlite:////"), done
@@ -197,11 +196,11 @@ def test_an_mlflow_store_that_an_older_version_made_is_to_be_upgraded(tmp_path: 
 
 def test_a_damaged_store_is_said(tmp_path: Path) -> None:
     (tmp_path / "mlflow.db").write_text("this is no database, whatever its name says" * 100)
-    check = only(check_mlflow(Where(tmp_path)))
+    check = check_mlflow(Where(tmp_path))
     assert (check.status, check.name) == ("fail", "mlflow store")
-    assert "cannot be read" in check.said
-    assert "from a copy" in check.todo
-    assert "Traceback" not in check.said
+    assert "cannot be read" in check.finding
+    assert "from a copy" in check.advice
+    assert "Traceback" not in check.finding
 
 
 def test_a_damaged_study_is_said(tmp_path: Path) -> None:
@@ -209,7 +208,7 @@ def test_a_damaged_study_is_said(tmp_path: Path) -> None:
     (sweep.folder.path / "study.db").write_bytes(b"nothing" * 1000)
     check = only(check_studies(Where(tmp_path / "home")))
     assert (check.status, check.name) == ("fail", "sweep broken")
-    assert check.todo
+    assert check.advice
 
 
 @pytest.mark.parametrize(
@@ -219,12 +218,12 @@ def test_a_damaged_study_is_said(tmp_path: Path) -> None:
 def test_a_ray_that_does_not_answer_is_said(address: str, said: str) -> None:
     (check,) = [check for check in check_ray(address=address, start=False) if check.name == "ray"]
     assert check.status == "fail"
-    assert said in check.said
+    assert said in check.finding
 
 
 def test_ray_is_not_started_unasked() -> None:
     (check,) = [check for check in check_ray(address=None, start=False) if check.name == "ray"]
-    assert (check.status, check.said) == ("ok", "not started; doctor --ray tries it")
+    assert (check.status, check.finding) == ("ok", "not started; doctor --ray tries it")
 
 
 def test_images_are_tried_one_of_each_class(tmp_path: Path) -> None:
@@ -235,12 +234,12 @@ def test_images_are_tried_one_of_each_class(tmp_path: Path) -> None:
             Image.fromarray(pixels).save(tmp_path / name / f"{number}.png")
     well = list(check_images("quickstart", tmp_path))[-1]
     assert well.status == "ok"
-    assert "12 training images, 2 classes; one of each class was read" in well.said
+    assert "12 training images, 2 classes; one of each class was read" in well.finding
     for number in range(6):
         (tmp_path / "dog" / f"{number}.png").write_bytes(b"no image")
     bad = list(check_images("quickstart", tmp_path))[-1]
     assert bad.status == "warn"
-    assert "dog" in bad.said
+    assert "dog" in bad.finding
 
 
 @pytest.mark.parametrize(
@@ -250,4 +249,4 @@ def test_images_are_tried_one_of_each_class(tmp_path: Path) -> None:
 def test_a_space_that_is_wrong_is_said(space: str, said: str) -> None:
     check = only(check_images(space, None))
     assert check.status == "fail"
-    assert said in check.said
+    assert said in check.finding

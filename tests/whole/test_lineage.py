@@ -15,7 +15,7 @@ from PIL import Image
 from pcdarts_tune.cli import group as cli
 from pcdarts_tune.cluster.session import ray_running
 from pcdarts_tune.core.genotype import PUBLISHED
-from pcdarts_tune.doctor.cluster import check_ray
+from pcdarts_tune.doctor.machine import check_ray
 from pcdarts_tune.files import read_json, write_json
 from pcdarts_tune.home import default_tracking_uri
 
@@ -317,7 +317,7 @@ def test_an_interrupted_reproduction_goes_on(
 def test_doctor_runs_a_task_on_ray() -> None:
     (check,) = [check for check in check_ray(address=None, start=True) if check.name == "ray"]
     assert check.status == "ok", check
-    assert "a task ran here" in check.said
+    assert "a task ran here" in check.finding
 
 
 def test_a_genotype_file_is_named_too(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

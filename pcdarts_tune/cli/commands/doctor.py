@@ -48,9 +48,9 @@ def command(
     for check in examine(Scope(where, space, data, address, ray)):
         checks.append(check)
         if not as_json:
-            click.echo(f"{_MARKS[check.status]}  {check.name}: {check.said}")
-            if check.todo:
-                click.echo(f"      -> {check.todo}")
+            click.echo(f"{_MARKS[check.status]}  {check.name}: {check.finding}")
+            if check.advice:
+                click.echo(f"      -> {check.advice}")
     failed = sum(check.status == "fail" for check in checks)
     if as_json:
         click.echo(json.dumps({"ok": not failed, "checks": [check.to_dict() for check in checks]}))
