@@ -1,6 +1,6 @@
 """What `retrain`, `finetune` and `promote` print at their end: accuracies, genotypes side by side, the registered version.
 
-print_comparison(promoted.standings, promoted.chosen.name)
+print_comparison(promoted.results, promoted.chosen.name)
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pcdarts_tune.home import Where
-from pcdarts_tune.promotion.comparison import COLUMNS, rows
+from pcdarts_tune.promotion.comparison import COLUMNS, tabulate
 from pcdarts_tune.say import print_table, say
 
 if TYPE_CHECKING:
-    from pcdarts_tune.promotion.comparison import Standing
-    from pcdarts_tune.promotion.several import Compared
+    from pcdarts_tune.promotion.comparison import CandidateResult
+    from pcdarts_tune.promotion.seeds import SeedsResult
     from pcdarts_tune.tracking.run import Tracked
     from pcdarts_tune.training.work import Retrained, Retraining
 
 
-def print_comparison(standings: Sequence[Standing], chosen: str) -> None:
+def print_comparison(results: Sequence[CandidateResult], chosen: str) -> None:
     """The table on stdout, the chosen one marked; columns without a number are left out."""
-    content = rows(standings)
+    content = tabulate(results)
     shown = [i for i in range(len(COLUMNS)) if any(row[i] not in (None, 0) for row in content)]
     marked = [["*" if row[0] == chosen else "", *(_text(row[i]) for i in shown)] for row in content]
     print_table(["", *(COLUMNS[i] for i in shown)], marked, left=1 + sum(i < 2 for i in shown))
@@ -37,14 +37,14 @@ def accuracies(done: Retrained) -> str:
     return f"test accuracy {done.test_accuracy:.4f}{held_out}"
 
 
-def print_seeds(compared: Compared, output: Path) -> None:
+def print_seeds(compared: SeedsResult, output: Path) -> None:
     """Every training of a genotype, its baselines side by side, and mean and spread."""
     own = compared.own
     for each in own.trainings:
         said = f"diverged: {each.failed}" if each.done is None else accuracies(each.done)
         click.echo(f"{output / f'seed-{each.seed}'}: {said}")
-    if len(compared.standings) > 1:
-        print_comparison(compared.standings, own.name)
+    if len(compared.results) > 1:
+        print_comparison(compared.results, own.name)
         for verdict in compared.verdicts:
             click.echo(verdict)
     if own.held_out.values:
@@ -78,23 +78,25 @@ def conclude(
         more: goes into the JSON.
     """
 
-    entered = None
+    registered = None
     if register is not None and tracked is not None:
-        from pcdarts_tune.promotion.registering import enter
+        from pcdarts_tune.promotion.register import register_model
 
-        entered = enter(tracked.store, register, work, done)
-        if not entered.champion:
+        registered = register_model(tracked.store, register, work, done)
+        if not registered.champion:
             say(
-                f"{register} keeps its champion: {entered.why}. pcdarts-tune rollback {register} --to {entered.version}"
+                f"{register} keeps its champion: {registered.why}. pcdarts-tune rollback {register} --to {registered.version}"
                 f"{where.home_flag} moves the alias all the same."
             )
     if as_json:
-        version = {} if entered is None else entered.to_dict()
+        version = {} if registered is None else registered.to_dict()
         click.echo(json.dumps({**done.to_dict(), "folder": str(output), **version, **(more or {})}))
         return
     click.echo(f"{output}: {accuracies(done)}")
     name = str(output)
-    if entered is not None:
-        click.echo(f"{entered.model} version {entered.version}{', champion' if entered.champion else ''}")
-        name = f"{entered.reference}{where.home_flag}"
+    if registered is not None:
+        click.echo(
+            f"{registered.model} version {registered.version}{', champion' if registered.champion else ''}"
+        )
+        name = f"{registered.reference}{where.home_flag}"
     say(f"next: pcdarts-tune predict {name} IMAGE...")

@@ -148,12 +148,12 @@ def _about_sweep(sweep: SweepHandle) -> dict[str, Any]:
 
 
 def _describe_model(found: Found, version: ModelVersion, record: RunRecord | None) -> Subject:
-    from pcdarts_tune.tracking.champions import history
+    from pcdarts_tune.tracking.champions import champion_history
 
     reference = f"{version.name}/{version.version}"
     base = Subject("model", "", "") if record is None else _describe_run(record)
     about = {"aliases": ", ".join(version.aliases) or "none"}
-    for entry in history(found.runs.client, version.name):
+    for entry in champion_history(found.runs.client, version.name):
         if entry.version == int(version.version):
             about |= {"champion since": entry.since, "why": entry.why}
     tags = {

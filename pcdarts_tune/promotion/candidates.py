@@ -1,8 +1,8 @@
-"""Whose genotypes a promotion trains: the sweep's best, and baselines they have to beat.
+"""Which genotypes are trained side by side: a sweep's best, and the baselines they have to beat.
 
-candidates(sweep, 3)                            # the three best distinct genotypes
+choose_candidates(sweep, 3)                     # the three best distinct genotypes
 parse_baselines(["default", "random:2"])        # Baselines(default=True, random=2)
-random_contestants(sweep, 2)
+draw_candidates(space, seed=0, count=2)
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pcdarts_tune.core.genotype import Genotype, random_genotype
 from pcdarts_tune.errors import UserError, nearest
+from pcdarts_tune.say import say
 from pcdarts_tune.sweeps.study.samplers import derived_seed
 
 if TYPE_CHECKING:
@@ -23,15 +24,17 @@ if TYPE_CHECKING:
     from pcdarts_tune.tasks import TrialRecord
 
 MOST_RANDOM = 100
+"""The most random genotypes that one command trains."""
 
 
 @dataclass(frozen=True)
-class Contestant:
+class Candidate:
     """A genotype to train.
 
     Attributes:
-        name: what people read: `trial 3`, `default`, `random 0`.
-        trial: whose genotype it is; a baseline has none unless a trial found it.
+        name: as it is printed: `trial 3`, `default`, `random 0`.
+        kind: only a `candidate` can be chosen; the others are baselines.
+        trial: the trial that found it; a baseline has none unless a trial found it.
         run_id: the MLflow run of that trial, or of the baseline's search.
         objective: held-out accuracy of the short training in the sweep.
     """
@@ -42,6 +45,15 @@ class Contestant:
     trial: int | None = None
     run_id: str | None = None
     objective: float | None = None
+
+    @classmethod
+    def of_trial(cls, record: TrialRecord) -> Candidate:
+        """The genotype of a trial that has one."""
+        assert record.genotype is not None, "only trials with a genotype are chosen"
+        genotype = Genotype.from_dict(record.genotype)
+        return cls(
+            f"trial {record.trial}", "candidate", genotype, record.trial, record.run_id, record.objective
+        )
 
 
 @dataclass(frozen=True)
@@ -77,29 +89,49 @@ def parse_baselines(texts: Iterable[str]) -> Baselines:
     return Baselines(default, drawn)
 
 
-def candidate(record: TrialRecord) -> Contestant:
-    """A trial's genotype."""
-    assert record.genotype is not None, "only trials with a genotype are chosen"
-    genotype = Genotype.from_dict(record.genotype)
-    return Contestant(
-        f"trial {record.trial}", "candidate", genotype, record.trial, record.run_id, record.objective
-    )
+def choose_candidates(
+    sweep: SweepHandle, count: int, *, trial: int | None, run_id: str | None, quiet: bool
+) -> list[Candidate]:
+    """The sweep's best `count` distinct genotypes, or as many as there are; of one, that of the trial that is named.
 
-
-def candidates(sweep: SweepHandle, count: int) -> list[Contestant]:
-    """The best `count` distinct genotypes of the sweep, best first, or as many as there are; of several trials that
-    found the same one, the first in the leaderboard stands for it."""
-    found: dict[str, Contestant] = {}
+    Raises:
+        UserError: when there is no such trial, or it has no genotype.
+        WorkFailed: when no trial is complete.
+    """
+    best = _choose_trial(sweep, trial=trial, run_id=run_id)  # says what is wrong where there is none
+    if count == 1:
+        return [Candidate.of_trial(best)]
+    found: dict[str, Candidate] = {}
     for record in sweep.records():
         if len(found) < count and record.state == "complete" and record.genotype is not None:
-            contestant = candidate(record)
-            found.setdefault(contestant.genotype.canonical_hash(), contestant)
+            # of several trials that found the same one, the first in the leaderboard stands for it
+            candidate = Candidate.of_trial(record)
+            found.setdefault(candidate.genotype.canonical_hash(), candidate)
+    if len(found) < count and not quiet:
+        say(f"note: the sweep has {len(found)} distinct genotypes, not {count}")
     return list(found.values())
 
 
-def own_trial(sweep: SweepHandle) -> TrialRecord | None:
-    """The first complete trial that ran with the space's own values of everything that is tuned, which the first
-    trial of a sweep does: it *is* the search with the default hyperparameters."""
+def _choose_trial(sweep: SweepHandle, *, trial: int | None, run_id: str | None) -> TrialRecord:
+    """The trial to promote: the one named by number or MLflow run, else the best."""
+    if trial is not None:
+        chosen = sweep.record(trial)
+    elif run_id is not None:
+        chosen = sweep.record_of_run(run_id)
+    else:
+        chosen = sweep.best()
+    if chosen.genotype is None:
+        reason = f": {chosen.reason}" if chosen.reason else ""
+        raise UserError(
+            f"trial {chosen.trial} of sweep {sweep.name!r} is {chosen.state}{reason}; it has no genotype to retrain",
+            hint=sweep.command("leaderboard"),
+        )
+    return chosen
+
+
+def find_default_trial(sweep: SweepHandle) -> TrialRecord | None:
+    """The first complete trial that ran with the space's own values of everything that is tuned, as the first trial of a
+    sweep does: it is the search with the default hyperparameters."""
     from pcdarts_tune.spaces.keys import lookup
 
     def text(values: dict[str, Any]) -> str:
@@ -112,32 +144,20 @@ def own_trial(sweep: SweepHandle) -> TrialRecord | None:
     return None
 
 
-def random_contestants(sweep: SweepHandle, count: int) -> list[Contestant]:
-    """Random genotypes of the space, the same ones for a sweep whenever they are asked for."""
-    return drawn_contestants(sweep.space, sweep.settings.seed, count)
-
-
-def drawn_contestants(space: Space, seed: int, count: int) -> list[Contestant]:
+def draw_candidates(space: Space, seed: int, count: int) -> list[Candidate]:
     """Random genotypes of a space, the same ones for a seed."""
-    sizes = space.supernet
-    return [
-        Contestant(
-            f"random {number}",
-            "random",
-            random_genotype(
-                derived_seed(seed, "random genotype", number),
-                nodes=sizes.nodes,
-                primitives=sizes.primitives,
-            ),
-        )
-        for number in range(count)
-    ]
+    sizes, found = space.supernet, []
+    for number in range(count):
+        drawn = derived_seed(seed, "random genotype", number)
+        genotype = random_genotype(drawn, nodes=sizes.nodes, primitives=sizes.primitives)
+        found.append(Candidate(f"random {number}", "random", genotype))
+    return found
 
 
-def unified(contestants: Sequence[Contestant]) -> list[Contestant]:
-    """Equal cells written down alike (a node's two edges may come in either order), so that they are trained once."""
+def unify_cells(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """Equal cells written alike (a node's two edges may come in either order), so that they are trained once."""
     first: dict[str, Genotype] = {}
     return [
         replace(each, genotype=first.setdefault(each.genotype.canonical_hash(), each.genotype))
-        for each in contestants
+        for each in candidates
     ]

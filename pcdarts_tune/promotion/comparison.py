@@ -1,9 +1,9 @@
 """What the trainings of a promotion say: who is best on held-out images, and whom it can be told apart from.
 
-standings = [Standing(contestant, trainings), ...]
-chosen = choose(standings)              # a candidate; baselines are compared, never chosen
+results = [CandidateResult(candidate, trainings), ...]
+chosen = choose(results)              # a candidate; baselines are compared, never chosen
 chosen.best()                           # its training with the highest held-out accuracy
-verdicts(chosen, standings)             # ["cannot tell trial 3 from default with n=3: ...", ...]
+describe_differences(chosen, results) # ["cannot tell trial 3 from default with n=3: ...", ...]
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pcdarts_tune.spread import Spread
 
 if TYPE_CHECKING:
-    from pcdarts_tune.promotion.candidates import Contestant
+    from pcdarts_tune.promotion.candidates import Candidate
     from pcdarts_tune.training.work import Retrained, Retraining
 
 
@@ -24,8 +24,8 @@ Measure = Literal["held_out", "test"]
 
 
 @dataclass(frozen=True)
-class Trained:
-    """One training of a genotype; `done` is None where it diverged, and `failed` says how."""
+class TrainingResult:
+    """One training of a candidate; `done` is None where it diverged, and `failed` says how."""
 
     work: Retraining
     done: Retrained | None
@@ -37,44 +37,54 @@ class Trained:
 
 
 @dataclass(frozen=True)
-class Standing:
-    """A contestant and its trainings, one a seed."""
+class CandidateResult:
+    """A candidate and its trainings, one for each seed."""
 
-    contestant: Contestant
-    trainings: tuple[Trained, ...]
+    candidate: Candidate
+    trainings: tuple[TrainingResult, ...]
 
     @property
     def name(self) -> str:
-        return self.contestant.name
+        return self.candidate.name
+
+    @property
+    def done(self) -> list[Retrained]:
+        """The trainings that did not diverge."""
+        return [each.done for each in self.trainings if each.done is not None]
 
     @property
     def held_out(self) -> Spread:
         """Accuracies on the held-out images."""
-        found = (each.done.validation_accuracy for each in self.trainings if each.done is not None)
+        found = (each.validation_accuracy for each in self.done)
         return Spread(tuple(value for value in found if value is not None))
 
     @property
     def test(self) -> Spread:
         """Accuracies on the test split of those trainings for which it was read."""
-        found = (each.done.test_accuracy for each in self.trainings if each.done is not None)
+        found = (each.test_accuracy for each in self.done)
         return Spread(tuple(value for value in found if value is not None))
 
     @property
     def diverged(self) -> int:
-        return sum(each.done is None for each in self.trainings)
+        return len(self.trainings) - len(self.done)
 
-    def best(self) -> Trained:
+    @property
+    def failures(self) -> set[str]:
+        """What the trainings that diverged say."""
+        return {each.failed for each in self.trainings if each.failed}
+
+    def best(self) -> TrainingResult:
         """The training with the highest held-out accuracy (ties, and where nothing is held out: the first seed)."""
-        done = [each for each in self.trainings if each.done is not None]
 
-        def accuracy(each: Trained) -> float:
-            assert each.done is not None
+        def accuracy(each: TrainingResult) -> float:
+            if each.done is None:
+                return -2.0
             return -1.0 if each.done.validation_accuracy is None else each.done.validation_accuracy
 
-        return max(done, key=accuracy)
+        return max(self.trainings, key=accuracy)
 
     def to_dict(self) -> dict[str, Any]:
-        contestant = self.contestant
+        candidate = self.candidate
         runs = [
             {
                 "seed": each.seed,
@@ -86,20 +96,20 @@ class Standing:
             for each in self.trainings
         ]
         return {
-            "name": contestant.name,
-            "kind": contestant.kind,
-            "trial": contestant.trial,
-            "genotype_hash": contestant.genotype.canonical_hash(),
+            "name": candidate.name,
+            "kind": candidate.kind,
+            "trial": candidate.trial,
+            "genotype_hash": candidate.genotype.canonical_hash(),
             "held_out": self.held_out.to_dict(),
             "test": self.test.to_dict() if self.test.values else None,
             "runs": runs,
         }
 
 
-def choose(standings: Sequence[Standing]) -> Standing | None:
+def choose(results: Sequence[CandidateResult]) -> CandidateResult | None:
     """The candidate with the highest mean held-out accuracy; ties go to the one the sweep ranked higher. One that
     diverged with any seed is out of the choice while another did not. None where every training diverged."""
-    candidates = [each for each in standings if each.contestant.kind == "candidate"]
+    candidates = [each for each in results if each.candidate.kind == "candidate"]
     whole = [each for each in candidates if not each.diverged] or [
         each for each in candidates if each.diverged < len(each.trainings)
     ]
@@ -107,22 +117,24 @@ def choose(standings: Sequence[Standing]) -> Standing | None:
     return max(whole, key=lambda each: each.held_out.mean if each.held_out.values else 0.0, default=None)
 
 
-def verdicts(chosen: Standing, standings: Sequence[Standing], measure: Measure = "held_out") -> list[str]:
-    """A sentence for each other contestant: better, worse, or not to be told apart."""
+def describe_differences(
+    chosen: CandidateResult, results: Sequence[CandidateResult], measure: Measure = "held_out"
+) -> list[str]:
+    """A sentence for each other candidate: better, worse, or not to be told apart."""
     said = []
-    for other in standings:
+    for other in results:
         if other is chosen:
             continue
-        if other.contestant.genotype == chosen.contestant.genotype:
+        if other.candidate.genotype == chosen.candidate.genotype:
             said.append(f"{other.name} is the genotype of {chosen.name}")
         elif other.diverged == len(other.trainings):
             said.append(f"{other.name} diverged with every seed")
         else:
-            said.append(_verdict(chosen, other, measure))
+            said.append(_describe_difference(chosen, other, measure))
     return said
 
 
-def _verdict(chosen: Standing, other: Standing, measure: Measure) -> str:
+def _describe_difference(chosen: CandidateResult, other: CandidateResult, measure: Measure) -> str:
     mine, its = (each.held_out if measure == "held_out" else each.test for each in (chosen, other))
     where = "held-out" if measure == "held_out" else "test"
     seeds = f"n={mine.n}" if mine.n == its.n else f"n={mine.n} and n={its.n}"
@@ -135,13 +147,13 @@ def _verdict(chosen: Standing, other: Standing, measure: Measure) -> str:
     if mine.overlaps(its):
         return (
             f"cannot tell {chosen.name} from {other.name} with {seeds}: {where} means {means}, the 95 % intervals "
-            f"overlap ({_shown(mine.interval)} and {_shown(its.interval)})"
+            f"overlap ({_format(mine.interval)} and {_format(its.interval)})"
         )
     word = "above" if mine.mean > its.mean else "BELOW"
     return f"{chosen.name} is {word} {other.name} with {seeds}: {where} means {means}, the 95 % intervals are apart"
 
 
-def _shown(interval: tuple[float, float]) -> str:
+def _format(interval: tuple[float, float]) -> str:
     return f"{interval[0]:.4f} to {interval[1]:.4f}"
 
 
@@ -160,18 +172,18 @@ COLUMNS = (
 )
 
 
-def rows(standings: Sequence[Standing]) -> list[list[Any]]:
+def tabulate(results: Sequence[CandidateResult]) -> list[list[Any]]:
     """The comparison as a table with `COLUMNS`, best held-out mean first; None where there is no number."""
     table = []
     for each in sorted(
-        standings, key=lambda each: each.held_out.mean if each.held_out.values else -1.0, reverse=True
+        results, key=lambda each: each.held_out.mean if each.held_out.values else -1.0, reverse=True
     ):
         spread, test = each.held_out, each.test
         low, high = spread.interval or (None, None)
         table.append(
             [
                 each.name,
-                each.contestant.genotype.canonical_hash()[:8],
+                each.candidate.genotype.canonical_hash()[:8],
                 spread.mean if spread.values else None,
                 spread.std,
                 low,

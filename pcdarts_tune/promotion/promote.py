@@ -1,58 +1,189 @@
 """From a sweep to a registered model: choose, retrain, compare, test once, register, move `champion`.
 
-    promoted = promote(Request(where, "first"), device=device)
+    promoted = promote(where, "first", device=device)
     promoted.to_dict()      # {"model": "first", "version": 1, "test_accuracy": 0.98, "run_id": "…", "champion": True, …}
 
 With more than one candidate, seed or a baseline, every genotype is trained with every seed and the same recipe; the
 candidate with the highest mean held-out accuracy is chosen, and of its trainings the one with the highest held-out
 accuracy is the model. Only then is the test split read, and only for that model. Baselines are compared and never
-registered. Every stage is written down when it is done, so that an interrupted promotion goes on and a finished one is
-not repeated.
+registered. An interrupted promotion goes on and a finished one is not repeated.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from pcdarts_tune.errors import UserError
-from pcdarts_tune.promotion.candidates import Contestant, candidate, candidates, random_contestants, unified
-from pcdarts_tune.promotion.comparison import Standing, choose, verdicts
-from pcdarts_tune.promotion.registering import Promoted, Request, register_chosen
+from pcdarts_tune.home import Where
+from pcdarts_tune.promotion.candidates import (
+    Baselines,
+    Candidate,
+    choose_candidates,
+    draw_candidates,
+    find_default_trial,
+    parse_baselines,
+    unify_cells,
+)
+from pcdarts_tune.promotion.comparison import CandidateResult, TrainingResult, choose, describe_differences
+from pcdarts_tune.promotion.promotion_run import PromotionRun, lineage_tags
+from pcdarts_tune.promotion.register import Registered, register_model
+from pcdarts_tune.promotion.trainings import SweepPlaces, Trainings
 from pcdarts_tune.say import say
+from pcdarts_tune.sweeps.study.samplers import derived_seed
+from pcdarts_tune.tasks import Workers
+from pcdarts_tune.tracking.tags import Tag
 from pcdarts_tune.training.journal import digest
 
 if TYPE_CHECKING:
     import torch
 
     from pcdarts_tune.datasets import DataSet
-    from pcdarts_tune.promotion.rounds import Contest
     from pcdarts_tune.spaces.space import Space
     from pcdarts_tune.sweeps.sweep import SweepHandle
-    from pcdarts_tune.tasks import TrialRecord
+    from pcdarts_tune.training.work import Retrained
 
 
-def choose_trial(sweep: SweepHandle, *, trial: int | None, run_id: str | None) -> TrialRecord:
-    """The trial to promote: the one named by number or MLflow run, else the best.
+@dataclass(frozen=True)
+class Promoted:
+    """The version that a promotion registered, and what it was chosen from."""
+
+    registered: Registered
+    chosen: CandidateResult
+    training: TrainingResult
+    results: tuple[CandidateResult, ...]
+    verdicts: tuple[str, ...]
+    promotion_run: str | None
+
+    @property
+    def done(self) -> Retrained:
+        """The training of the model."""
+        assert self.training.done is not None, "a training that diverged is not chosen"
+        return self.training.done
+
+    def to_dict(self) -> dict[str, Any]:
+        """The contract's keys first; more follow."""
+        registered, done = self.registered, self.done
+        return {
+            "model": registered.model,
+            "version": registered.version,
+            "test_accuracy": done.test_accuracy,
+            "run_id": done.run_id,
+            "champion": registered.champion,
+            "validation_accuracy": done.validation_accuracy,
+            "trial": self.chosen.candidate.trial,
+            "seed": self.training.seed,
+            "genotype_hash": self.chosen.candidate.genotype.canonical_hash(),
+            "promotion_run": self.promotion_run,
+            "comparison": [result.to_dict() for result in self.results],
+            "verdicts": list(self.verdicts),
+        }
+
+
+def promote(
+    where: Where,
+    sweep_name: str,
+    *,
+    device: torch.device,
+    trial: int | None = None,
+    run_id: str | None = None,
+    candidates: int = 1,
+    seeds: int = 1,
+    baselines: Iterable[str] = (),
+    test_all: bool = False,
+    model: str | None = None,
+    force: bool = False,
+    data: Path | None = None,
+    settings: Sequence[str] = (),
+    seed: int | None = None,
+    execution: Mapping[str, Any] | None = None,
+    workers: Workers | None = None,
+    quiet: bool = False,
+) -> Promoted:
+    """Promote a sweep's best genotype; goes on where an earlier promotion with the same options stopped.
+
+    Args:
+        trial, run_id: which trial; the best one when both are None.
+        candidates: how many of the best distinct genotypes are compared.
+        seeds: trainings of each genotype.
+        baselines: `default`, `random` and `random:N`.
+        test_all: read the test split for every training of the chosen genotype and of the baselines too, after the
+            choice.
+        model: name to register under; None takes the sweep's.
+        force: move the alias even to a worse model, and take other images than the sweep's.
+        settings: `KEY=VALUE` changes of the space's retraining recipe.
+        seed: of the first training, None for the sweep's; further ones count up from it.
+        execution: fields of `Execution` that replace the sweep's.
+        workers: who trains. Either goes on with what the other began.
 
     Raises:
-        UserError: when there is no such trial, or it has no genotype.
-        WorkFailed: when no trial is complete.
+        UserError: no such sweep or trial, images that cannot be read or are not the sweep's, or a comparison of
+            candidates where nothing is held out to compare them on.
+        WorkFailed: no trial is complete.
+        NonFiniteLoss: the retraining diverges; of several, all of them.
     """
-    if trial is not None:
-        chosen = sweep.record(trial)
-    elif run_id is not None:
-        chosen = sweep.record_of_run(run_id)
-    else:
-        chosen = sweep.best()
-    if chosen.genotype is None:
-        reason = f": {chosen.reason}" if chosen.reason else ""
-        raise UserError(
-            f"trial {chosen.trial} of sweep {sweep.name!r} is {chosen.state}{reason}; it has no genotype to retrain",
-            hint=sweep.command("leaderboard"),
-        )
-    return chosen
+    from pcdarts_tune.sweeps.sweep import open_sweep
+    from pcdarts_tune.tracking.store import require_answer
+
+    compared, workers = parse_baselines(baselines), workers or Workers()
+    sweep = open_sweep(where, sweep_name)
+    space = retraining_space(sweep.space, settings)
+    workers.check(space.retrain.batch_size)
+    single = candidates == 1 and seeds == 1 and not compared
+    chosen = choose_candidates(sweep, candidates, trial=trial, run_id=run_id, quiet=quiet)
+    images = _load_images(sweep, space, data, where, force=force, quiet=quiet)
+    if not single:
+        _require_held_out(space, images)
+    require_answer(sweep.tracking_uri)
+    first = sweep.settings.seed if seed is None else seed
+    places = SweepPlaces(sweep, sweep.store(), None, seeds > 1)
+    trainings = Trainings(
+        space,
+        images,
+        tuple(range(first, first + seeds)),
+        device,
+        places,
+        execution=replace(sweep.settings.execution, **(execution or {})),
+        workers=workers,
+        quiet=quiet,
+    )
+    model = model or sweep_name
+    if single:
+        if not quiet:
+            say(f"promoting {_in_words(sweep, chosen[0])}; epochs: {space.retrain.epochs}")
+        return _conclude(trainings, places, trainings.train(chosen), model, test_all=test_all, force=force)
+    what = {
+        "trained": [trainings.work(each, number).recipe for each in chosen for number in trainings.seeds],
+        "baselines": vars(compared),
+    }
+    others = ["default"] * compared.default + [f"{compared.random} random"] * (compared.random > 0)
+    named = ", ".join([_count(candidates, "candidate"), *others, _count(seeds, "seed")])
+    title = f"{sweep_name} promotion, {named}"
+    run = PromotionRun.open(
+        places.store, sweep, digest(what), name=title, space=space, images=images, seed=first
+    )
+    places = replace(places, run=run)
+    trainings = replace(trainings, places=places)
+    try:
+        together = unify_cells([*chosen, *_find_baselines(trainings, places, compared)])
+        if not quiet:
+            for each in chosen:
+                say(f"candidate: {_in_words(sweep, each)}")
+            say(
+                f"{len(together)} genotypes, {seeds} seeds each, {space.retrain.epochs} epochs, one after another"
+            )
+        results = trainings.train(together)
+        for done in (done for result in results for done in result.done):
+            assert done.run_id is not None, "a promotion is always tracked"
+            run.adopt(done.run_id)
+        promoted = _conclude(trainings, places, results, model, test_all=test_all, force=force)
+        _finish(run, promoted, title, sweep)
+        return promoted
+    except BaseException as error:
+        run.fail(error)
+        raise
 
 
 def retraining_space(space: Space, settings: Sequence[str]) -> Space:
@@ -72,146 +203,131 @@ def retraining_space(space: Space, settings: Sequence[str]) -> Space:
     return override(space, settings) if settings else space
 
 
-def promote(request: Request, *, device: torch.device, quiet: bool = False) -> Promoted:
-    """Promote a sweep's best genotype; goes on where an earlier promotion with the same options stopped.
-
-    Raises:
-        UserError: no such sweep or trial, images that cannot be read or are not the sweep's, or a comparison of
-            candidates where nothing is held out to compare them on.
-        WorkFailed: no trial is complete.
-        NonFiniteLoss: the retraining diverges; of several, all of them.
-    """
-    from pcdarts_tune.promotion.promotion_run import PromotionRun
-    from pcdarts_tune.promotion.rounds import Contest
-    from pcdarts_tune.sweeps.sweep import open_sweep
-    from pcdarts_tune.tracking.store import require_answer
-
-    sweep = open_sweep(request.where, request.sweep)
-    space = retraining_space(sweep.space, request.settings)
-    request.workers.check(space.retrain.batch_size)
-    candidates = _candidates(sweep, request, quiet)
-    images = _images(sweep, space, request, quiet)
-    require_answer(sweep.tracking_uri)
-    store = sweep.store()
-    first = sweep.settings.seed if request.seed is None else request.seed
-    seeds = tuple(range(first, first + request.seeds))
-    execution = replace(sweep.settings.execution, **request.execution)
-    contest = Contest(
-        sweep,
-        space,
-        images,
-        seeds,
-        device,
-        store,
-        quiet=quiet,
-        execution=execution,
-        groups=request.workers.parts,
-        workers=request.workers,
-    )
-    if request.single:
-        if not quiet:
-            say(f"promoting {_told(sweep, candidates[0])}; epochs: {space.retrain.epochs}")
-        return _settle(request, contest, contest.train(candidates))
-    what = {
-        "trained": [contest.work(each, seed).recipe for each in candidates for seed in seeds],
-        "baselines": vars(request.baselines),
-    }
-    run = PromotionRun.open(
-        store, sweep, digest(what), name=request.title, space=space, images=images, seed=first
-    )
-    contest = replace(contest, run=run)
-    try:
-        contestants = list(candidates)
-        if request.baselines.default:
-            contestants.append(contest.default_contestant())
-        contestants = unified([*contestants, *random_contestants(sweep, request.baselines.random)])
-        if not quiet:
-            for each in candidates:
-                say(f"candidate: {_told(sweep, each)}")
-            say(
-                f"{len(contestants)} genotypes, {len(seeds)} seeds each, {space.retrain.epochs} epochs, one after another"
-            )
-        return _settle(request, contest, contest.train(contestants))
-    except BaseException as error:
-        run.fail(error)
-        raise
-
-
-def _candidates(sweep: SweepHandle, request: Request, quiet: bool) -> list[Contestant]:
-    if request.candidates == 1 or request.trial is not None or request.run_id is not None:
-        return [candidate(choose_trial(sweep, trial=request.trial, run_id=request.run_id))]
-    sweep.best()  # says what is wrong where there is none
-    found = candidates(sweep, request.candidates)
-    if len(found) < request.candidates and not quiet:
-        say(f"note: the sweep has {len(found)} distinct genotypes, not {request.candidates}")
-    return found
-
-
-def _images(sweep: SweepHandle, space: Space, request: Request, quiet: bool) -> DataSet:
-    from pcdarts_tune.datasets import split_dataset
+def _load_images(
+    sweep: SweepHandle, space: Space, data: Path | None, where: Where, *, force: bool, quiet: bool
+) -> DataSet:
     from pcdarts_tune.datasets.load import load_images
 
-    images = load_images(space, request.data or sweep.data_root, request.where.home, quiet=quiet)
+    images = load_images(space, data or sweep.data_root, where.home, quiet=quiet)
     before = sweep.about["data"]["digest"]
     if images.digest != before:
         changed = f"the images of sweep {sweep.name!r} have changed (digest {images.digest}, it began with {before})"
-        if not request.force:
+        if not force:
             raise UserError(
                 f"{changed}: its genotype was not found on them",
                 hint="--data DIR where the same images are, or --force to retrain it on these",
             )
         if not quiet:
             say(f"note: {changed}; --force")
-    if not request.single and not len(split_dataset(images, space.data).held_out):
+    return images
+
+
+def _require_held_out(space: Space, images: DataSet) -> None:
+    from pcdarts_tune.datasets import split_dataset
+
+    if not len(split_dataset(images, space.data).held_out):
         raise UserError(
             f"space {space.name!r} holds no images out (data.split: published): nothing to compare genotypes on but "
             "the test split, which decides nothing",
             hint="promote without --candidates, --seeds and --baseline, or a sweep with data.split=tuning",
         )
-    return images
 
 
-def _settle(request: Request, contest: Contest, standings: list[Standing]) -> Promoted:
-    """Choose, test the chosen model once, register it, write the comparison down."""
+def _find_baselines(trainings: Trainings, places: SweepPlaces, baselines: Baselines) -> list[Candidate]:
+    """The baselines of a sweep. `default` is the genotype of the trial which ran with the space's own hyperparameters, as
+    the first trial of a sweep does, or else of one search that is run now, with the seed such a trial would have had."""
+    from pcdarts_tune.training.searching import Searching
+
+    sweep, found = places.sweep, []
+    if baselines.default and (record := find_default_trial(sweep)) is not None:
+        if not trainings.quiet:
+            say(
+                f"baseline default: the genotype of trial {record.trial}, which ran with the space's own values"
+            )
+        found.append(replace(Candidate.of_trial(record), name="default", kind="default"))
+    elif baselines.default:
+        seed = derived_seed(sweep.settings.seed, "trial", 0)
+        work = Searching(sweep.space, trainings.images, seed, sweep.settings.execution)
+        tracked = places.tracked("search with the space's own values", {Tag.BASELINE: "default"})
+        found.append(trainings.search_default(work, places.folder, tracked))
+    return found + draw_candidates(sweep.space, sweep.settings.seed, baselines.random)
+
+
+def _conclude(
+    trainings: Trainings,
+    places: SweepPlaces,
+    results: Sequence[CandidateResult],
+    model: str,
+    *,
+    test_all: bool,
+    force: bool,
+) -> Promoted:
+    """Choose, test the chosen model once, register it."""
     from pcdarts_tune.core.steps.meter import NonFiniteLoss
 
-    chosen = choose(standings)
+    chosen = choose(results)
     if chosen is None:
-        reasons = {each.failed for standing in standings for each in standing.trainings if each.failed}
+        reasons = set().union(*(result.failures for result in results))
         raise NonFiniteLoss(f"every candidate's training diverged: {'; '.join(sorted(reasons))}")
-    model = contest.test(chosen.contestant, chosen.best())
-    if request.test_all:
-        standings = [
-            replace(each, trainings=tuple(contest.test(each.contestant, one) for one in each.trainings))
-            if each is chosen or each.contestant.kind != "candidate"
-            else each
-            for each in standings
-        ]
+    training = trainings.test(chosen.candidate, chosen.best())
+    if test_all:
+        tested = [each for each in results if each is chosen or each.candidate.kind != "candidate"]
+        known = [each for result in map(trainings.test_all, tested) for each in result.trainings]
+    else:
+        known = [training]
     # the same trainings, now with what was read of the test split
-    tested = {model.work.recipe: model} | {
-        one.work.recipe: one
-        for each in standings
-        for one in each.trainings
-        if one.done and one.done.test_accuracy is not None
-    }
-    standings = [
-        replace(each, trainings=tuple(tested.get(one.work.recipe, one) for one in each.trainings))
-        for each in standings
+    read = {each.work.recipe: each for each in known}
+    results = [
+        replace(each, trainings=tuple(read.get(one.work.recipe, one) for one in each.trainings))
+        for each in results
     ]
-    chosen = next(each for each in standings if each.name == chosen.name)
-    said = tuple(verdicts(chosen, standings))
-    promoted = register_chosen(request, contest, chosen, model, standings, said)
-    if contest.run is not None:
-        note = (
-            f"Promotion of sweep `{contest.sweep.name}`: {chosen.name} chosen on held-out images, {chosen.held_out}; "
-            f"test accuracy **{promoted.test_accuracy:.4f}** of the model of seed {model.seed}, "
-            f"{promoted.model} version {promoted.version}."
-        )
-        name = f"{request.title}: acc={promoted.test_accuracy:.4f}"
-        contest.run.finish(chosen, standings, said, note, name)
-    return promoted
+    chosen = next(each for each in results if each.name == chosen.name)
+    registered = _register(places, chosen, training, model, force=force)
+    verdicts = tuple(describe_differences(chosen, results))
+    run_id = None if places.run is None else places.run.run_id
+    return Promoted(registered, chosen, training, tuple(results), verdicts, run_id)
 
 
-def _told(sweep: SweepHandle, each: Contestant) -> str:
+def _register(
+    places: SweepPlaces, chosen: CandidateResult, training: TrainingResult, model: str, *, force: bool
+) -> Registered:
+    """Register the chosen model with its lineage in tags, and name it in the runs that it comes from."""
+    done, candidate, spread = training.done, chosen.candidate, chosen.held_out
+    assert done is not None, "a training that diverged is not chosen"
+    run_id = None if places.run is None else places.run.run_id
+    tags = {
+        **lineage_tags(places.sweep),
+        Tag.TRIAL: str(candidate.trial),
+        Tag.TRIAL_RUN: candidate.run_id,
+        Tag.PROMOTION_RUN: run_id,
+        Tag.VALIDATION_MEAN: repr(spread.mean) if spread.n > 1 else None,
+        Tag.VALIDATION_STD: None if spread.std is None else repr(spread.std),
+        Tag.VALIDATION_N: str(spread.n) if spread.n > 1 else None,
+    }
+    registered = register_model(places.store, model, training.work, done, tags=tags, force=force)
+    if candidate.run_id is not None and done.run_id is not None:
+        places.store.set_tags(candidate.run_id, {Tag.RETRAINING_RUN: done.run_id})
+    for named in (candidate.run_id, run_id, places.sweep.study.notes().get("run")):
+        if named is not None:
+            places.store.set_tags(named, {Tag.MODEL: registered.reference})
+    return registered
+
+
+def _finish(run: PromotionRun, promoted: Promoted, title: str, sweep: SweepHandle) -> None:
+    chosen, registered, done = promoted.chosen, promoted.registered, promoted.done
+    note = (
+        f"Promotion of sweep `{sweep.name}`: {chosen.name} chosen on held-out images, {chosen.held_out}; "
+        f"test accuracy **{done.test_accuracy:.4f}** of the model of seed {promoted.training.seed}, "
+        f"{registered.model} version {registered.version}."
+    )
+    name = f"{title}: acc={done.test_accuracy:.4f}"
+    run.finish(chosen, promoted.results, promoted.verdicts, note, name)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _in_words(sweep: SweepHandle, each: Candidate) -> str:
     objective = "" if each.objective is None else f", held-out accuracy {each.objective:.4f} in the sweep"
     return f"{each.name} of {sweep.name}{objective}"

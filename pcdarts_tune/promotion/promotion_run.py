@@ -2,7 +2,7 @@
 
 run = PromotionRun.open(store, sweep, digest, name="first: 3 candidates, 3 seeds", images=images)
 run.adopt(training_run_id)
-run.finish(chosen, standings, verdicts, note)
+run.finish(chosen, results, verdicts, note)
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from pcdarts_tune.promotion.comparison import COLUMNS, Standing, rows
+from pcdarts_tune.promotion.comparison import COLUMNS, CandidateResult, tabulate
 from pcdarts_tune.tracking.run import Run, common_tags
 from pcdarts_tune.tracking.store import Content
 from pcdarts_tune.tracking.tags import Tag
@@ -69,7 +69,12 @@ class PromotionRun:
         self.store.set_tags(run_id, tags)
 
     def finish(
-        self, chosen: Standing, standings: Sequence[Standing], verdicts: Sequence[str], note: str, name: str
+        self,
+        chosen: CandidateResult,
+        results: Sequence[CandidateResult],
+        verdicts: Sequence[str],
+        note: str,
+        name: str,
     ) -> None:
         """Write down what came of it, and end the run."""
         spread = chosen.held_out
@@ -79,14 +84,14 @@ class PromotionRun:
         for key, value in numbers.items():
             if value is not None:
                 self.run.log({key: value}, 0, mark=key)
-        self.store.log_file(self.run_id, {"columns": list(COLUMNS), "data": rows(standings)}, _TABLE)
+        self.store.log_file(self.run_id, {"columns": list(COLUMNS), "data": tabulate(results)}, _TABLE)
         self.store.set_tags(
             self.run_id,
             {
                 # what makes MLflow show the file as a table
                 "mlflow.loggedArtifacts": json.dumps([{"path": _TABLE, "type": "table"}]),
-                "mlflow.note.content": "\n\n".join([note, _markdown(standings), *verdicts]),
-                Tag.GENOTYPE_HASH: chosen.contestant.genotype.canonical_hash(),
+                "mlflow.note.content": "\n\n".join([note, _markdown(results), *verdicts]),
+                Tag.GENOTYPE_HASH: chosen.candidate.genotype.canonical_hash(),
                 Tag.RETRAINING_RUN: done.run_id,
             },
         )
@@ -106,10 +111,10 @@ def lineage_tags(sweep: SweepHandle) -> dict[str, str]:
     return tags
 
 
-def _markdown(standings: Sequence[Standing]) -> str:
+def _markdown(results: Sequence[CandidateResult]) -> str:
     lines = ["| genotype | held-out accuracy |", "| --- | --- |"]
     lines += [
-        f"| {each.name} `{each.contestant.genotype.canonical_hash()[:8]}` | {each.held_out} |"
-        for each in standings
+        f"| {each.name} `{each.candidate.genotype.canonical_hash()[:8]}` | {each.held_out} |"
+        for each in results
     ]
     return "\n".join(lines)

@@ -1,7 +1,7 @@
 """Who is champion of a registered model, who was before, and why: the alias `champion` and its history.
 
-crown(client, "first", 2, "held-out accuracy 0.98 against 0.97 of version 1")
-history(client, "first")                    # [Reign(version=1, …), Reign(version=2, …)]
+set_champion(client, "first", 2, "held-out accuracy 0.98 against 0.97 of version 1")
+champion_history(client, "first")           # [ChampionEntry(version=1, …), ChampionEntry(version=2, …)]
 roll_back(client, "first", to=None)         # version 1 again
 
 The history is one tag of the registered model, `pcdarts.champions`: JSON, oldest first, what does not fit forgotten.
@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from pcdarts_tune.errors import UserError
-from pcdarts_tune.tracking.registry import CHAMPION, aliased, require_model, versions_of
+from pcdarts_tune.tracking.registry import CHAMPION, require_model, version_of_alias, versions_of
 from pcdarts_tune.tracking.tags import Tag
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ _LONGEST = 4500  # characters; databases keep 5000 of a tag
 
 
 @dataclass(frozen=True)
-class Reign:
+class ChampionEntry:
     """A version that became champion: when, why, and whether a rollback brought it back."""
 
     version: int
@@ -37,7 +37,7 @@ class Reign:
     back: bool = False
 
 
-def outranks(
+def compare_with_champion(
     validation_accuracy: float | None,
     comparable: str,
     version: int,
@@ -65,41 +65,43 @@ def outranks(
     )
 
 
-def history(client: MlflowClient, model: str) -> list[Reign]:
+def champion_history(client: MlflowClient, model: str) -> list[ChampionEntry]:
     """Who was champion, oldest first; empty where nobody wrote it down or it cannot be read."""
     text = client.get_registered_model(model).tags.get(TAG, "[]")
     try:
         return [
-            Reign(int(entry["version"]), str(entry["since"]), str(entry["why"]), bool(entry["back"]))
+            ChampionEntry(int(entry["version"]), str(entry["since"]), str(entry["why"]), bool(entry["back"]))
             for entry in json.loads(text)
         ]
     except (KeyError, TypeError, ValueError):  # someone edited the tag
         return []
 
 
-def crown(client: MlflowClient, model: str, version: int, why: str, *, back: bool = False) -> None:
+def set_champion(client: MlflowClient, model: str, version: int, why: str, *, back: bool = False) -> None:
     """Give a version the alias, and write down that it has it; nothing where both are so already."""
-    holder = aliased(client, model)
-    reigns = history(client, model)
-    known = reigns[-1].version if reigns else None
+    holder = version_of_alias(client, model)
+    entries = champion_history(client, model)
+    known = entries[-1].version if entries else None
     if holder is not None and int(holder.version) not in (known, version):
         # moved by hand, or before there was a history
-        reigns.append(Reign(int(holder.version), "", "found as champion; who made it so is not on record"))
+        entries.append(
+            ChampionEntry(int(holder.version), "", "found as champion; who made it so is not on record")
+        )
     if holder is None or int(holder.version) != version:
         client.set_registered_model_alias(model, CHAMPION, str(version))
-    if not reigns or reigns[-1].version != version:
-        reigns.append(Reign(version, time.strftime("%Y-%m-%dT%H:%M:%S%z"), why, back))
-    _write(client, model, reigns)
+    if not entries or entries[-1].version != version:
+        entries.append(ChampionEntry(version, time.strftime("%Y-%m-%dT%H:%M:%S%z"), why, back))
+    _write(client, model, entries)
 
 
-def standing(reigns: Sequence[Reign]) -> list[int]:
+def effective_champions(entries: Sequence[ChampionEntry]) -> list[int]:
     """The champions that still count, the present one last: a rollback takes away those it went back behind."""
     stack: list[int] = []
-    for reign in reigns:
-        if reign.back and reign.version in stack:
-            del stack[stack.index(reign.version) + 1 :]
+    for entry in entries:
+        if entry.back and entry.version in stack:
+            del stack[stack.index(entry.version) + 1 :]
         else:
-            stack = [version for version in stack if version != reign.version] + [reign.version]
+            stack = [version for version in stack if version != entry.version] + [entry.version]
     return stack
 
 
@@ -116,7 +118,7 @@ def roll_back(client: MlflowClient, model: str, to: int | None = None) -> tuple[
     there = versions_of(client, model)
     shown = ", ".join(map(str, there)) or "none"
     choice = f"pcdarts-tune rollback {model} --to VERSION; versions: {shown}"
-    holder = aliased(client, model)
+    holder = version_of_alias(client, model)
     if holder is None:
         raise UserError(f"{model!r} has no champion to take the alias from", hint=choice)
     now = int(holder.version)
@@ -129,7 +131,7 @@ def roll_back(client: MlflowClient, model: str, to: int | None = None) -> tuple[
             raise UserError(f"version {to} of {model!r} is the champion already", hint=choice)
         why = f"rollback --to {to}; version {now} was champion"
     else:
-        stack = standing(history(client, model))
+        stack = effective_champions(champion_history(client, model))
         earlier = stack[: stack.index(now)] if now in stack else stack
         earlier = [version for version in earlier if version in there]  # others were deleted since
         if not earlier:
@@ -138,12 +140,12 @@ def roll_back(client: MlflowClient, model: str, to: int | None = None) -> tuple[
                 hint=choice,
             )
         to, why = earlier[-1], f"rollback; version {now} was champion"
-    crown(client, model, to, why, back=True)
+    set_champion(client, model, to, why, back=True)
     return to, now, why
 
 
-def _write(client: MlflowClient, model: str, reigns: Sequence[Reign]) -> None:
-    kept = [asdict(reign) for reign in reigns]
+def _write(client: MlflowClient, model: str, entries: Sequence[ChampionEntry]) -> None:
+    kept = [asdict(entry) for entry in entries]
     while len(text := json.dumps(kept)) > _LONGEST:
         del kept[0]
     if client.get_registered_model(model).tags.get(TAG) != text:

@@ -1,7 +1,7 @@
 """MLflow's model registry: log a model folder, register it, move `champion`, fetch a model by name.
 
 uri, model_id = log_model(folder, run_id=run_id, tracking_uri=uri)
-version = register(client, "first", uri, model_id, run_id, {Tag.VALIDATION_ACCURACY: "0.97"})
+version = create_version(client, "first", uri, model_id, run_id, {Tag.VALIDATION_ACCURACY: "0.97"})
 folder = fetch_model("first@champion", tracking_uri=uri)
 """
 
@@ -107,10 +107,10 @@ def log_model(folder: Path, *, run_id: str, tracking_uri: str) -> tuple[str, str
     return str(info.model_uri), str(info.model_id)
 
 
-def register(
+def create_version(
     client: MlflowClient, name: str, model_uri: str, model_id: str, run_id: str, tags: Mapping[str, str]
 ) -> ModelVersion:
-    """Register a logged model as the next version of `name`, which is created when it is new."""
+    """Make a logged model the next version of the registered model `name`, which is created when it is new."""
     from mlflow.exceptions import MlflowException
 
     # the registry looks the model up in the store that the process points at
@@ -122,7 +122,7 @@ def register(
         return client.create_model_version(name, model_uri, run_id, tags=dict(tags), model_id=model_id)
 
 
-def aliased(client: MlflowClient, name: str, alias: str = CHAMPION) -> ModelVersion | None:
+def version_of_alias(client: MlflowClient, name: str, alias: str = CHAMPION) -> ModelVersion | None:
     """The version that holds an alias, or None."""
     from mlflow.exceptions import MlflowException
 

@@ -19,7 +19,7 @@ from pcdarts_tune.core.genotype import PUBLISHED
 from pcdarts_tune.core.network import EvaluationNetwork
 from pcdarts_tune.errors import UserError
 from pcdarts_tune.models.model import load_model, prepare_array, save_model
-from pcdarts_tune.tracking.registry import ModelName, aliased, fetch_model, log_model, register
+from pcdarts_tune.tracking.registry import ModelName, create_version, fetch_model, log_model, version_of_alias
 
 GENOTYPE = PUBLISHED["PC_DARTS_cifar"]
 SIZES: dict[str, Any] = {
@@ -151,7 +151,7 @@ def registered(folder: Path, store: str, name: str) -> tuple[str, mlflow.MlflowC
     (experiment,) = [e for e in client.search_experiments() if e.name == "models"]
     run_id = client.create_run(experiment.experiment_id).info.run_id
     uri, model_id = log_model(folder, run_id=run_id, tracking_uri=store)
-    version = register(client, name, uri, model_id, run_id, {"pcdarts.validation_accuracy": "0.5"})
+    version = create_version(client, name, uri, model_id, run_id, {"pcdarts.validation_accuracy": "0.5"})
     client.set_registered_model_alias(name, "champion", version.version)
     return run_id, client
 
@@ -243,11 +243,11 @@ def test_fetched_model_is_the_saved_one(folder: Path, store: str) -> None:
 def test_registering_again_counts_versions(folder: Path, store: str) -> None:
     registered(folder, store, "twice")
     _, client = registered(folder, store, "twice")
-    champion = aliased(client, "twice")
+    champion = version_of_alias(client, "twice")
     assert champion is not None
     assert int(champion.version) == 2
-    assert aliased(client, "twice", "challenger") is None
-    assert aliased(client, "nobody") is None
+    assert version_of_alias(client, "twice", "challenger") is None
+    assert version_of_alias(client, "nobody") is None
 
 
 @pytest.fixture(scope="module")

@@ -12,11 +12,24 @@ from scipy import stats
 
 from pcdarts_tune.core.genotype import PUBLISHED, Genotype, random_genotype
 from pcdarts_tune.errors import UserError
-from pcdarts_tune.promotion.candidates import Baselines, Contestant, parse_baselines
-from pcdarts_tune.promotion.comparison import Standing, Trained, choose, rows, verdicts
+from pcdarts_tune.promotion.candidates import Baselines, Candidate, parse_baselines
+from pcdarts_tune.promotion.comparison import (
+    CandidateResult,
+    TrainingResult,
+    choose,
+    describe_differences,
+    tabulate,
+)
 from pcdarts_tune.spread import Spread
-from pcdarts_tune.tracking.champions import TAG, crown, history, outranks, roll_back, standing
-from pcdarts_tune.tracking.registry import aliased
+from pcdarts_tune.tracking.champions import (
+    TAG,
+    champion_history,
+    compare_with_champion,
+    effective_champions,
+    roll_back,
+    set_champion,
+)
+from pcdarts_tune.tracking.registry import version_of_alias
 from pcdarts_tune.training.work import Retrained, Retraining
 
 
@@ -33,33 +46,33 @@ def test_the_interval_is_that_of_the_mean() -> None:
 NAMES = list(PUBLISHED)
 
 
-def standing_of(
+def result_of(
     name: str, *accuracies: float | None, kind: Any = "candidate", genotype: str = ""
-) -> Standing:
+) -> CandidateResult:
     """A contestant with these held-out accuracies; None: diverged."""
     cells = PUBLISHED[genotype or NAMES[len(name) % len(NAMES)]]
     trainings = []
     for seed, accuracy in enumerate(accuracies):
         work = Retraining(None, cells, None, seed)  # type: ignore[arg-type]  # neither is looked at
         done = None if accuracy is None else Retrained(Path(), None, None, accuracy, 1, 1.0, f"{name}{seed}")
-        trainings.append(Trained(work, done, "loss is nan" if done is None else None))
-    return Standing(Contestant(name, kind, cells), tuple(trainings))
+        trainings.append(TrainingResult(work, done, "loss is nan" if done is None else None))
+    return CandidateResult(Candidate(name, kind, cells), tuple(trainings))
 
 
 def test_the_highest_mean_is_chosen_and_its_best_seed() -> None:
-    steady, lucky = standing_of("steady", 0.96, 0.97, 0.97), standing_of("lucky", 0.99, 0.9, 0.9)
-    baseline = standing_of("random 0", 0.999, 0.999, 0.999, kind="random")
+    steady, lucky = result_of("steady", 0.96, 0.97, 0.97), result_of("lucky", 0.99, 0.9, 0.9)
+    baseline = result_of("random 0", 0.999, 0.999, 0.999, kind="random")
     assert choose([lucky, steady, baseline]) is steady
     assert steady.best().seed == 1, "the first of equals"
-    assert choose([standing_of("first", 0.9), standing_of("second", 0.9)]).name == "first"  # type: ignore[union-attr]
+    assert choose([result_of("first", 0.9), result_of("second", 0.9)]).name == "first"  # type: ignore[union-attr]
 
 
 def test_what_diverged_is_chosen_only_when_nothing_else_is_whole() -> None:
-    frail, plain = standing_of("frail", 0.99, None), standing_of("plain", 0.9, 0.9)
+    frail, plain = result_of("frail", 0.99, None), result_of("plain", 0.9, 0.9)
     assert choose([frail, plain]) is plain
     assert choose([frail]) is frail
     assert frail.best().seed == 0
-    assert choose([standing_of("gone", None, None)]) is None
+    assert choose([result_of("gone", None, None)]) is None
 
 
 @pytest.mark.parametrize(
@@ -77,18 +90,18 @@ def test_what_diverged_is_chosen_only_when_nothing_else_is_whole() -> None:
     ],
 )
 def test_overlapping_intervals_are_said(other: tuple[float | None, ...], said: str) -> None:
-    chosen = standing_of("trial 3", 0.970, 0.971, 0.969, genotype=NAMES[0])
-    rival = standing_of("other", *other, kind="random", genotype=NAMES[1])
-    (verdict,) = verdicts(chosen, [chosen, rival])
+    chosen = result_of("trial 3", 0.970, 0.971, 0.969, genotype=NAMES[0])
+    rival = result_of("other", *other, kind="random", genotype=NAMES[1])
+    (verdict,) = describe_differences(chosen, [chosen, rival])
     assert said in verdict
-    names = [row[0] for row in rows([rival, chosen])]
+    names = [row[0] for row in tabulate([rival, chosen])]
     assert set(names) == {"trial 3", "other"}
 
 
 def test_the_same_cells_are_no_rival() -> None:
-    chosen = standing_of("trial 3", 0.97, genotype=NAMES[0])
-    same = standing_of("default", 0.97, kind="default", genotype=NAMES[0])
-    assert verdicts(chosen, [chosen, same]) == ["default is the genotype of trial 3"]
+    chosen = result_of("trial 3", 0.97, genotype=NAMES[0])
+    same = result_of("default", 0.97, kind="default", genotype=NAMES[0])
+    assert describe_differences(chosen, [chosen, same]) == ["default is the genotype of trial 3"]
 
 
 def test_random_genotypes_are_drawn_uniformly() -> None:
@@ -155,7 +168,7 @@ class Version:
 def test_alias_never_moves_to_a_worse_model(
     accuracy: float | None, champion: Any, force: bool, takes: bool
 ) -> None:
-    assert outranks(accuracy, "c", 2, champion, force)[0] == takes
+    assert compare_with_champion(accuracy, "c", 2, champion, force)[0] == takes
 
 
 @pytest.fixture(scope="module")
@@ -173,7 +186,7 @@ def registered(client: mlflow.MlflowClient, name: str, versions: int) -> str:
 
 
 def champion(client: mlflow.MlflowClient, name: str) -> int:
-    holder = aliased(client, name)
+    holder = version_of_alias(client, name)
     assert holder is not None
     return int(holder.version)
 
@@ -181,8 +194,8 @@ def champion(client: mlflow.MlflowClient, name: str) -> int:
 def test_rollback_goes_back_one_champion_after_the_other(client: mlflow.MlflowClient) -> None:
     name = registered(client, "plain", 3)
     for version in (1, 2, 3):
-        crown(client, name, version, f"because {version}")
-    assert [(reign.version, reign.why) for reign in history(client, name)] == [
+        set_champion(client, name, version, f"because {version}")
+    assert [(entry.version, entry.why) for entry in champion_history(client, name)] == [
         (1, "because 1"), (2, "because 2"), (3, "because 3"),
     ]  # fmt: skip
     assert roll_back(client, name)[:2] == (2, 3)
@@ -194,9 +207,9 @@ def test_rollback_goes_back_one_champion_after_the_other(client: mlflow.MlflowCl
     assert champion(client, name) == 1
     assert roll_back(client, name, to=3)[:2] == (3, 1)
     assert roll_back(client, name)[:2] == (1, 3)
-    crown(client, name, 2, "better again")
-    assert standing(history(client, name)) == [1, 2]
-    assert [reign.back for reign in history(client, name)] == [
+    set_champion(client, name, 2, "better again")
+    assert effective_champions(champion_history(client, name)) == [1, 2]
+    assert [entry.back for entry in champion_history(client, name)] == [
         False,
         False,
         False,
@@ -211,21 +224,21 @@ def test_rollback_goes_back_one_champion_after_the_other(client: mlflow.MlflowCl
 def test_rollback_knows_champions_that_others_made(client: mlflow.MlflowClient) -> None:
     name = registered(client, "by-hand", 4)
     client.set_registered_model_alias(name, "champion", "1")  # before there was a history
-    crown(client, name, 2, "better")
+    set_champion(client, name, 2, "better")
     client.set_registered_model_alias(name, "champion", "4")
     assert roll_back(client, name)[:2] == (2, 4)
     client.delete_model_version(name, "1")
     with pytest.raises(UserError, match="before version 2"):
         roll_back(client, name)
     client.set_registered_model_tag(name, TAG, '[{"version": "one"}]')
-    assert history(client, name) == []
+    assert champion_history(client, name) == []
 
 
 def test_rollback_refuses_what_cannot_be(client: mlflow.MlflowClient) -> None:
     name = registered(client, "refused", 2)
     with pytest.raises(UserError, match="has no champion"):
         roll_back(client, name)
-    crown(client, name, 2, "first")
+    set_champion(client, name, 2, "first")
     with pytest.raises(UserError, match="no version 7; versions: 1, 2"):
         roll_back(client, name, to=7)
     with pytest.raises(UserError, match="version 2 of 'refused' is the champion already"):
@@ -237,9 +250,9 @@ def test_rollback_refuses_what_cannot_be(client: mlflow.MlflowClient) -> None:
 def test_a_long_history_keeps_its_end(client: mlflow.MlflowClient) -> None:
     name = registered(client, "long", 2)
     for number in range(60):
-        crown(client, name, 1 + number % 2, f"reason {number}, with a few words more")
+        set_champion(client, name, 1 + number % 2, f"reason {number}, with a few words more")
     assert len(client.get_registered_model(name).tags[TAG]) <= 5000
-    reigns = history(client, name)
-    assert reigns[-1].why.startswith("reason 59")
-    assert 10 < len(reigns) < 60
+    entries = champion_history(client, name)
+    assert entries[-1].why.startswith("reason 59")
+    assert 10 < len(entries) < 60
     assert champion(client, name) == 2

@@ -22,7 +22,7 @@ from pcdarts_tune.models.model import load_model, save_model
 from pcdarts_tune.sweeps.find import Finder
 from pcdarts_tune.sweeps.sweep import SweepHandle
 from pcdarts_tune.tracking import lookup
-from pcdarts_tune.tracking.registry import log_model, register
+from pcdarts_tune.tracking.registry import create_version, log_model
 from pcdarts_tune.tracking.tags import Tag
 
 BEST, OTHER = PUBLISHED["PC_DARTS_cifar"], PUBLISHED["DARTS_V2"]
@@ -85,7 +85,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Place:
     run_id, _ = store.open_run("quickstart", {"made": "here"}, name="training", tags={Tag.KIND: "retraining"})
     store.log_file(run_id, BEST.to_dict(), "genotype.json")
     uri, model_id = log_model(folder, run_id=run_id, tracking_uri=store.uri)
-    version = register(store.client, "first", uri, model_id, run_id, {})
+    version = create_version(store.client, "first", uri, model_id, run_id, {})
     store.client.set_registered_model_alias("first", "champion", version.version)
     return Place(path, str(first.record(1).run_id), run_id)
 

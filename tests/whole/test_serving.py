@@ -24,7 +24,7 @@ import torch
 from pcdarts_tune.core.genotype import PUBLISHED
 from pcdarts_tune.core.network import EvaluationNetwork
 from pcdarts_tune.models.model import LoadedModel, load_model, save_model
-from pcdarts_tune.tracking.registry import log_model, register
+from pcdarts_tune.tracking.registry import create_version, log_model
 from pcdarts_tune.tracking.store import MlflowStore
 
 SIZES: dict[str, Any] = {
@@ -54,7 +54,7 @@ def model(place: Path) -> LoadedModel:
     client = mlflow.MlflowClient(uri, uri)
     run_id = client.create_run(experiment).info.run_id
     logged = log_model(folder, run_id=run_id, tracking_uri=uri)
-    version = register(client, "insects", *logged, run_id, {})
+    version = create_version(client, "insects", *logged, run_id, {})
     client.set_registered_model_alias("insects", "champion", version.version)
     return load_model(folder)
 

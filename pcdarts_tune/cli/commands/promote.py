@@ -77,48 +77,41 @@ def command(sweep: str, baselines: tuple[str, ...], where: Where, as_json: bool,
       pcdarts-tune promote first --workers 8
       pcdarts-tune predict first@champion cat.png
     """
-    from pcdarts_tune.promotion.candidates import parse_baselines
+    from pcdarts_tune.cli.trained import accuracies, print_comparison
     from pcdarts_tune.promotion.promote import promote
-    from pcdarts_tune.promotion.registering import Request
 
-    # the other options are called like the fields of a request
-    request = Request(where, sweep, baselines=parse_baselines(baselines), **wanted)
-    named = request.trial is not None or request.run_id is not None
-    if request.trial is not None and request.run_id is not None:
+    named = [option for option in ("trial", "run_id") if wanted[option] is not None]
+    if len(named) > 1:
         raise click.UsageError("--trial and --run both name a trial; give one of them")
-    if request.candidates > 1 and named:
+    if wanted["candidates"] > 1 and named:
         raise click.UsageError(
             "--candidates takes the sweep's best, --trial and --run name one; give one of them"
         )
-    device = choose_device(request.workers.device)
+    device, quiet = choose_device(wanted["workers"].device), verbosity() < 0
     try:
-        promoted = promote(request, device=device, quiet=verbosity() < 0)
+        # the other options are called like the arguments of `promote`
+        promoted = promote(where, sweep, device=device, baselines=baselines, quiet=quiet, **wanted)
     except KeyboardInterrupt:
         say(
             f"to go on where it stopped: pcdarts-tune promote {sweep}{where.home_flag}, with the same options"
         )
         raise
-    if not promoted.champion:
-        say(f"{promoted.model} keeps its champion: {promoted.why}. --force moves the alias all the same.")
+    registered = promoted.registered
+    if not registered.champion:
+        say(f"{registered.model} keeps its champion: {registered.why}. --force moves the alias all the same.")
     if as_json:
         click.echo(json.dumps(promoted.to_dict()))
         return
-    if not request.single:
-        from pcdarts_tune.cli.trained import print_comparison
-
-        print_comparison(promoted.standings, promoted.chosen.name)
+    if promoted.promotion_run is not None:
+        print_comparison(promoted.results, promoted.chosen.name)
         click.echo(
-            f"chosen on held-out images: {promoted.chosen.name}, and of its models that of seed {promoted.trained.seed}"
+            f"chosen on held-out images: {promoted.chosen.name}, and of its models that of seed {promoted.training.seed}"
         )
         for verdict in promoted.verdicts:
             click.echo(verdict)
-    alias = ", champion" if promoted.champion else ""
-    held_out = promoted.validation_accuracy
-    compared = "" if held_out is None else f" (held-out {held_out:.4f})"
-    click.echo(
-        f"{promoted.model} version {promoted.version}{alias}: test accuracy {promoted.test_accuracy:.4f}{compared}"
-    )
-    click.echo(f"MLflow run {promoted.run_id}")
-    name = f"{promoted.model}@champion" if promoted.champion else f"{promoted.model}/{promoted.version}"
+    alias = ", champion" if registered.champion else ""
+    click.echo(f"{registered.model} version {registered.version}{alias}: {accuracies(promoted.done)}")
+    click.echo(f"MLflow run {promoted.done.run_id}")
+    name = f"{registered.model}@champion" if registered.champion else registered.reference
     say(f"next: pcdarts-tune predict {name} IMAGE...{where.home_flag}")
     say(f"where it comes from: pcdarts-tune show {name}{where.home_flag}")

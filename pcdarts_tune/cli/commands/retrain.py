@@ -87,7 +87,8 @@ def command(
     """
     from pcdarts_tune.cli.trained import print_seeds
     from pcdarts_tune.datasets.load import load_images
-    from pcdarts_tune.promotion.several import SeveralSeeds, baselines_of, compare, named_baselines
+    from pcdarts_tune.promotion.seeds import FolderPlaces, compare_seeds, read_baselines
+    from pcdarts_tune.promotion.trainings import Trainings
     from pcdarts_tune.spaces.load import read_space
     from pcdarts_tune.sweeps.find import read_genotype
     from pcdarts_tune.tracking.run import Tracked
@@ -100,7 +101,7 @@ def command(
     resolved = read_space(space, settings)
     workers.check(resolved.retrain.batch_size)
     source = read_genotype(genotype, where)
-    others = named_baselines(baselines, where)
+    wanted = read_baselines(baselines, where)
     torch_device = choose_device(workers.device)
     images = load_images(resolved, data, where.home, quiet=verbosity() < 0)
     seed = resolved.seed if seed is None else seed
@@ -112,19 +113,18 @@ def command(
         name = f"{source.origin} retraining"
         tracked = Tracked.at(where, resolved.name, name, tags)
     if seeds > 1 or baselines:
-        wanted = SeveralSeeds(
-            output.absolute(),
+        places = FolderPlaces(output.absolute(), tracked)
+        trainings = Trainings(
             resolved,
             images,
             tuple(range(seed, seed + seeds)),
             torch_device,
-            tracked,
-            verbosity() < 0,
-            execution,
-            workers.parts,
-            workers,
+            places,
+            execution=execution,
+            workers=workers,
+            quiet=verbosity() < 0,
         )
-        compared = compare(wanted, source, baselines_of(wanted, baselines, others, seed))
+        compared = compare_seeds(trainings, places, source, *wanted)
         if as_json:
             click.echo(json.dumps({"folder": str(output), **compared.to_dict()}))
         else:

@@ -30,7 +30,7 @@ def command(model: str, to: int | None, where: Where, as_json: bool) -> None:
       pcdarts-tune rollback first
       pcdarts-tune rollback first --to 2
     """
-    from pcdarts_tune.tracking.champions import history, roll_back
+    from pcdarts_tune.tracking.champions import champion_history, roll_back
     from pcdarts_tune.tracking.registry import ModelName, find_version, store_uri
     from pcdarts_tune.tracking.store import MlflowStore, require_answer
 
@@ -43,11 +43,11 @@ def command(model: str, to: int | None, where: Where, as_json: bool) -> None:
             raise click.UsageError(f"{model} and --to both name a version; give one of them")
         model, to = wanted.name, find_version(client, wanted)
     version, before, why = roll_back(client, model, to)
-    reigns = history(client, model)
+    entries = champion_history(client, model)
     if as_json:
         answer = {"model": model, "version": version, "before": before, "why": why}
-        click.echo(json.dumps({**answer, "history": [asdict(reign) for reign in reigns]}))
+        click.echo(json.dumps({**answer, "history": [asdict(entry) for entry in entries]}))
         return
-    again = " again" if any(reign.version == version for reign in reigns[:-1]) else ""
+    again = " again" if any(entry.version == version for entry in entries[:-1]) else ""
     click.echo(f"{model} version {version} is champion{again}, in place of version {before}")
     say(f"to see it: pcdarts-tune show {model}/{version}{where.home_flag}")
