@@ -17,12 +17,14 @@ from hypothesis import strategies as st
 
 from pcdarts_tune.errors import UserError
 from pcdarts_tune.spaces import yaml_lines
-from pcdarts_tune.spaces.load import list_spaces, load_space, space_names
+from pcdarts_tune.spaces.keys import lookup
+from pcdarts_tune.spaces.load import list_spaces, load_space, read_space, space_names
 from pcdarts_tune.spaces.printing import constants, describe
 from pcdarts_tune.spaces.ranges import ConditionalRange, IntRange, resolve
 from pcdarts_tune.spaces.settings import Draft, apply, change, environment_settings, override
 from pcdarts_tune.spaces.space import Space
 from pcdarts_tune.spaces.tuning import encode, grid, propose, starting_point
+from pcdarts_tune.spaces.values import Setting
 
 SHIPPED = [
     "quickstart",
@@ -473,6 +475,50 @@ def test_any_setting_gives_a_space_or_a_user_error(key: str, value: str) -> None
         override(load_space("quickstart"), [f"{key}={value}"])
     except UserError:
         pass
+
+
+def test_file_environment_settings_and_flags_are_checked_together(
+    write: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write("""\
+search: {epochs: 3}
+supernet: {k: 4}
+tune:
+  search.batch_size:
+    {type: conditional, by: supernet.k, ranges: {2: {type: int, low: 8, high: 9}, 4: {type: int, low: 2, high: 3}}}
+""")
+    assert complaints(path)[0].startswith(
+        "mine.yaml:1: search.arch_warmup_epochs: arch_warmup_epochs = 15 must be below"
+    )
+    monkeypatch.setenv("PCDARTS_TUNE_SET", "search.arch_warmup_epochs=1 seed=1")
+    space = read_space(path, ["supernet.k=2", "seed=2"], [Setting("sampler", "random", "--sampler random")])
+    assert (space.search.epochs, space.search.arch_warmup_epochs, space.seed, space.sampler) == (
+        3,
+        1,
+        2,
+        "random",
+    )
+    assert space.tune == {"search.batch_size": IntRange(low=8, high=9)}, "the range for the K that was set"
+    monkeypatch.setenv("PCDARTS_TUNE_SET", "search.order=3")
+    with pytest.raises(UserError) as error:
+        read_space(path, ["seed=-1"], [Setting("sampler", "luck", "--sampler luck")])
+    begun = [line.replace(path, "mine.yaml").split(": ")[0] for line in str(error.value).splitlines()]
+    assert sorted(begun) == [
+        "--sampler luck",
+        "--set seed=-1",
+        "PCDARTS_TUNE_SET search.order=3",
+        "mine.yaml:1",
+    ]
+
+
+def test_plain_values_are_checked_together_with_what_is_set_on_them() -> None:
+    space = load_space("quickstart")
+    plain = space.model_dump(mode="json")
+    values = {key: lookup(space, key) for key in space.tune}
+    assert apply(plain, values) == apply(space, values)
+    assert plain == space.model_dump(mode="json"), "they are left as they are"
+    with pytest.raises(UserError, match="supernet.k=3: supernet.k: K = 3 does not divide"):
+        apply(plain, values | {"supernet.k": 3})
 
 
 def test_environment() -> None:
