@@ -186,10 +186,10 @@ def _search_steps(a: argparse.Namespace, names: tuple[str, ...], order: int) -> 
             batches = [_images(a, size, 10 * step + half) for half in (0, 1)]
             placed = [(x.to(device, dtype), y.to(device)) for x, y in batches]
             set_learning_rate(search.optimizer, 0.01 * (STEPS - step))
-            search._trained.clear()
+            search.loop.trained.clear()
             with hardware(device, name), _waiting_refused(device, step > 1):
                 search.graphs.run("pair", search.step_pair, *placed[0], *placed[1])
-            losses.append(search._trained.read().loss)
+            losses.append(search.loop.trained.read().loss)
         assert not graphs or search.execution()["graphs"] == "on"
         return losses, [*net.parameters(), *net.buffers()]
 
@@ -216,10 +216,10 @@ def _train_steps(
         images, labels = _images(a, a.check_batch if step % 2 else a.check_batch // 2, step)
         images, labels = images.to(device, dtype), labels.to(device)
         set_learning_rate(training.optimizer, 0.01 * (STEPS - step))
-        training._trained.clear()
+        training.loop.trained.clear()
         with hardware(device, name), _waiting_refused(device, step > 1):
             training.graphs.run("training", training.step_measured, images, labels)
-        losses.append(training._trained.read().loss)
+        losses.append(training.loop.trained.read().loss)
     return losses
 
 

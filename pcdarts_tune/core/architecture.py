@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from pcdarts_tune.core.genotype import Genotype, derive_genotype, node_count, node_slices
+from pcdarts_tune.core.ops import FactorizedReduce, OpSequence
 
 ARCHITECTURE_NAMES = ("alpha_normal", "alpha_reduce", "beta_normal", "beta_reduce")
 
@@ -159,3 +160,17 @@ def apply_stem(net: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
         return s, s
     s0 = stems["stem0"](images)
     return s0, stems["stem1"](s0)
+
+
+def preprocessings(plan: CellPlan, affine: bool) -> tuple[nn.Module, nn.Module]:
+    """What brings the two inputs of a cell to its number of channels and to one size."""
+
+    def relu_conv_bn(c_in: int) -> nn.Module:
+        convolution = nn.Conv2d(c_in, plan.channels, 1, bias=False)
+        return OpSequence(nn.ReLU(), convolution, nn.BatchNorm2d(plan.channels, affine=affine))
+
+    if plan.reduction_prev:
+        first: nn.Module = FactorizedReduce(plan.c_prev_prev, plan.channels, affine)
+    else:
+        first = relu_conv_bn(plan.c_prev_prev)
+    return first, relu_conv_bn(plan.c_prev)

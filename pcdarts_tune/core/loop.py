@@ -1,10 +1,12 @@
-"""A network's loss and accuracy on a set of images.
+"""What a search and a training from scratch share: how their steps run, what an epoch measures, how a network is scored.
 
 >>> loss, accuracy = evaluate(network, batches, 96)
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -13,9 +15,99 @@ from torch.nn import functional as F
 
 from pcdarts_tune.core.groups import Team
 from pcdarts_tune.core.images.data import Batches
-from pcdarts_tune.core.steps.execution import autocast, hardware, widened
+from pcdarts_tune.core.steps.execution import (
+    autocast,
+    check_precision,
+    compile_forward,
+    compiling,
+    hardware,
+    seeded,
+    widened,
+)
 from pcdarts_tune.core.steps.graphs import StepGraphs
-from pcdarts_tune.core.steps.meter import Meter
+from pcdarts_tune.core.steps.meter import Meter, Stopwatch
+from pcdarts_tune.core.steps.optimizers import optimizer_tensors, set_learning_rate
+
+
+class Loop:
+    """How the epochs of a search or a training run, and what they measure.
+
+    Args:
+        networks: all that the steps change; the first is on the device of the data, and its passes are compiled.
+        optimizers: of the steps, that of the weights first.
+        rate: the weights' learning rate by epoch.
+        precision: of the forward passes, see `execution.py`.
+        compile: whether torch.compile compiles the network, or with which of its backends.
+        graphs: whether steps are replayed as CUDA graphs, and `unfit` why they cannot be; see `graphs.StepGraphs`.
+
+    Attributes:
+        trained, searched: what the steps of the weights and of the architecture measured in this epoch.
+
+    Raises:
+        ValueError: for a precision that the device does not have, or graphs that cannot be had.
+    """
+
+    def __init__(
+        self,
+        networks: Sequence[nn.Module],
+        optimizers: Sequence[torch.optim.Optimizer],
+        rate: Callable[[int], float],
+        *,
+        precision: str,
+        compile: bool | str,
+        graphs: bool | str,
+        unfit: str | None,
+    ) -> None:
+        self.device = next(networks[0].parameters()).device
+        self.precision, self.compile = check_precision(precision, self.device), compile
+        self.rate, self.optimizer = rate, optimizers[0]
+        meters = [Meter(self.device) for _ in range(3)]
+        self.trained, self.searched, self._scored = meters
+
+        def changed() -> Iterator[Tensor]:
+            for network in networks:
+                yield from (*network.parameters(), *network.buffers())
+            yield from optimizer_tensors(*optimizers)
+            yield from (meter.sums for meter in meters)
+
+        self.graphs = StepGraphs(self.device, graphs, changed, unfit=unfit)
+        compile_forward(networks[0], compile)
+
+    @contextmanager
+    def epoch(self, epoch: int, *key: object) -> Iterator[Stopwatch]:
+        """Around an epoch: random generators seeded by `key` and the epoch, and meters and learning rate set."""
+        with seeded(self.device, *key, epoch), hardware(self.device, self.precision), compiling(self.compile):
+            watch = Stopwatch(self.device)
+            set_learning_rate(self.optimizer, self.rate(epoch))
+            self.trained.clear()
+            self.searched.clear()
+            yield watch
+
+    def score(
+        self, network: nn.Module, batches: Batches | None, batch_size: int, team: Team | None = None
+    ) -> tuple[float, float] | tuple[None, None]:
+        """`evaluate`, as the steps are executed; None where there are no images."""
+        if batches is None:
+            return None, None
+        return evaluate(
+            network,
+            batches,
+            batch_size,
+            precision=self.precision,
+            graphs=self.graphs,
+            meter=self._scored,
+            team=team,
+        )
+
+    def execution(self) -> dict[str, str]:
+        """How the steps so far were executed, in words: precision, compile, graphs (and why not), device."""
+        named = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "CPU"
+        return {
+            "precision": self.precision,
+            "compile": str(self.compile) if self.compile else "off",
+            "graphs": "on" if self.graphs.reason is None else f"off: {self.graphs.reason}",
+            "device": named,
+        }
 
 
 @torch.no_grad()

@@ -14,9 +14,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pcdarts_tune.core.architecture import CellPlan, add_stem, apply_stem, check_sizes, plan_cells
+from pcdarts_tune.core.architecture import (
+    CellPlan,
+    add_stem,
+    apply_stem,
+    check_sizes,
+    plan_cells,
+    preprocessings,
+)
 from pcdarts_tune.core.genotype import Edge, Genotype
-from pcdarts_tune.core.ops import build_operation, preprocessings, require_even
+from pcdarts_tune.core.ops import build_operation, require_even
 
 HEADS = ("classifier.", "auxiliary_head.classifier.")
 """Tensors that belong to the classes of one data set."""

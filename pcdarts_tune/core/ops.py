@@ -1,4 +1,4 @@
-"""The candidate operations (DARTS, section 3.1), the registry that names them, and what cells are made of besides.
+"""The candidate operations (DARTS, section 3.1) and the registry that names them.
 
 Shapes: x (N, C, H, W) -> (N, C, H / stride, W / stride). No convolution has a bias; BatchNorm is PyTorch's default,
 affine in the evaluation network and not in the supernet. Modules are nested and named as in the published code, so
@@ -18,8 +18,6 @@ from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor, nn
-
-from pcdarts_tune.core.architecture import CellPlan
 
 OperationFactory = Callable[[int, int, bool], nn.Module]
 """(channels, stride, affine) -> module; stride is 1 or 2, affine says whether its BatchNorms learn scale and shift."""
@@ -53,20 +51,6 @@ class FactorizedReduce(nn.Module):
         require_even(x)
         x = torch.relu(x)
         return self.bn(torch.cat([self.conv_1(x), self.conv_2(x[:, :, 1:, 1:])], dim=1))  # type: ignore[no-any-return]
-
-
-def preprocessings(plan: CellPlan, affine: bool) -> tuple[nn.Module, nn.Module]:
-    """What brings the two inputs of a cell to its number of channels and to one size."""
-
-    def relu_conv_bn(c_in: int) -> nn.Module:
-        convolution = nn.Conv2d(c_in, plan.channels, 1, bias=False)
-        return OpSequence(nn.ReLU(), convolution, nn.BatchNorm2d(plan.channels, affine=affine))
-
-    if plan.reduction_prev:
-        first: nn.Module = FactorizedReduce(plan.c_prev_prev, plan.channels, affine)
-    else:
-        first = relu_conv_bn(plan.c_prev_prev)
-    return first, relu_conv_bn(plan.c_prev)
 
 
 def _separable(

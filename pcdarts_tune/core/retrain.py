@@ -1,13 +1,4 @@
-"""The moving average of a network's weights (EMA), which is scored and kept in place of the last step's.
-
-    average = Average(network, decay=0.999)
-    average.update()                    # after each step: average <- decay * average + (1 - decay) * network
-    average.network                     # in evaluation mode
-
-It begins with the network's weights when it is made, so its memory, 1 / (1 - decay) steps, should be short against the
-training: 0.99 for a few hundred steps, 0.9999 for the published schedules. Running statistics are averaged too.
-
-One training of a derived network from scratch: a trial's evaluation and the final retraining alike (spec section 7).
+"""One training of a derived network from scratch: a trial's evaluation and the final retraining alike (DARTS, section 3.2).
 
 >>> training = Training(EvaluationNetwork(genotype), train, valid, epochs=600, batch_size=96)
 >>> for epoch in training:
@@ -16,74 +7,30 @@ One training of a derived network from scratch: a trial's evaluation and the fin
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from pcdarts_tune.core.epochs import TrainEpoch
 from pcdarts_tune.core.groups import Groups, Team
 from pcdarts_tune.core.images.augment import Mixing, dominant
 from pcdarts_tune.core.images.data import Batches, require_batches, trainable
-from pcdarts_tune.core.loop import evaluate
+from pcdarts_tune.core.loop import Loop
 from pcdarts_tune.core.network import EvaluationNetwork
-from pcdarts_tune.core.steps.execution import (
-    autocast,
-    check_precision,
-    compile_forward,
-    compiling,
-    derive_seed,
-    hardware,
-    resolved,
-    seeded,
-    widened,
-)
-from pcdarts_tune.core.steps.graphs import StepGraphs, module_tensors
-from pcdarts_tune.core.steps.meter import Meter, Stopwatch, require_finite
+from pcdarts_tune.core.steps.execution import autocast, derive_seed, widened
+from pcdarts_tune.core.steps.meter import Stopwatch, require_finite
 from pcdarts_tune.core.steps.optimizers import (
+    Average,
     drop_path_probability,
     load_optimizer,
     optimizer_state,
-    optimizer_tensors,
-    set_learning_rate,
     sgd,
 )
-from pcdarts_tune.core.steps.optimizers import learning_rate as scheduled_rate
-
-
-class Average:
-    """An exponential moving average that CUDA graphs can capture: no number that the host knows changes between steps.
-
-    Raises:
-        ValueError: a decay outside (0, 1).
-    """
-
-    def __init__(self, network: EvaluationNetwork, decay: float) -> None:
-        if not 0 < decay < 1:
-            raise ValueError(f"ema_decay must be in (0, 1), or 0 for no average; got {decay!r}")
-        self.network = copy.deepcopy(network).eval().requires_grad_(False)
-        self._blend = get_ema_multi_avg_fn(decay)
-        pairs = list(zip(_tensors(self.network), _tensors(network), strict=True))
-        # counts of batches are whole numbers, which have no average
-        self._floats = [pair for pair in pairs if pair[0].is_floating_point()]
-        self._counts = [pair for pair in pairs if not pair[0].is_floating_point()]
-
-    @torch.no_grad()
-    def update(self) -> None:
-        """Take in the network as it is now."""
-        own, other = ([pair[side].detach() for pair in self._floats] for side in (0, 1))
-        self._blend(own, other, 0)
-        for mine, counted in self._counts:
-            mine.copy_(counted)
-
-
-def _tensors(network: EvaluationNetwork) -> list[Tensor]:
-    """What a checkpoint holds of it; a network keeps these objects for life."""
-    return list(network.state_dict(keep_vars=True).values())
+from pcdarts_tune.core.steps.optimizers import learning_rate as rate_of_epoch
 
 
 class Training:
@@ -93,15 +40,15 @@ class Training:
         network: on the device of the data.
         train: training images; valid: images to score after every epoch, or None.
         epochs, batch_size: of the training.
-        learning_rate, learning_rate_min, lr_warmup_epochs, schedule: see `schedules.learning_rate`.
+        learning_rate, learning_rate_min, lr_warmup_epochs, schedule: see `optimizers.learning_rate`.
         momentum, weight_decay, grad_clip: of SGD.
         drop_path: probability that the last epoch comes close to.
         auxiliary_weight: what the auxiliary head's loss counts, where the network has one.
         label_smoothing: of the training loss.
-        ema_decay: of the moving average of the weights, see `averaging.py`; 0 keeps none.
-        mixup, cutmix: of batches, see `mixing.py`; 0 mixes none.
+        ema_decay: of the moving average of the weights, see `optimizers.Average`; 0 keeps none.
+        mixup, cutmix: of batches, see `augment.Mixing`; 0 mixes none.
         seed: of the order and augmentation of the data, and of drop path.
-        precision: of the forward passes, see `precision.py`.
+        precision: of the forward passes, see `execution.py`.
         compile: whether torch.compile compiles the network, or with which of its backends.
         graphs: whether steps are replayed as CUDA graphs, see `graphs.StepGraphs`; `execution()` says what came of it.
         groups: parts of a batch with BatchNorm statistics of their own, see groups.py; team: the processes that share them.
@@ -145,12 +92,9 @@ class Training:
         require_batches(batch_size, train=train)
         self.network, self.train, self.valid = network, train, valid
         self.epochs, self.batch_size, self.seed = epochs, batch_size, seed
-        self.learning_rate, self.learning_rate_min = learning_rate, learning_rate_min
-        self.lr_warmup_epochs, self.schedule = lr_warmup_epochs, schedule
         self.grad_clip, self.drop_path = grad_clip, drop_path
         self.auxiliary_weight, self.label_smoothing = auxiliary_weight, label_smoothing
         self.device = next(network.parameters()).device
-        self.precision, self.compiled = check_precision(precision, self.device), compile
         network.to(memory_format=torch.channels_last)
         self.groups = Groups(groups, team or Team(), network, batch_size, len(train))
         self.optimizer = sgd(
@@ -165,17 +109,23 @@ class Training:
         self.mixing = (
             Mixing(train.num_classes, mixup=mixup, cutmix=cutmix) if mixup > 0 or cutmix > 0 else None
         )
-        self._trained, self._scored = Meter(self.device), Meter(self.device)
-        optimizer, meters = self.optimizer, [self._trained.sums, self._scored.sums]
-        averaged = [] if self.average is None else module_tensors(self.average.network)
-        # not a method: the graphs, with their memory, shall go when the training goes
-        self.graphs = StepGraphs(
-            self.device,
-            graphs,
-            lambda: [*module_tensors(network), *averaged, *optimizer_tensors(optimizer), *meters],
+        self.loop = Loop(
+            [network] if self.average is None else [network, self.average.network],
+            [self.optimizer],
+            partial(
+                rate_of_epoch,
+                schedule,
+                epochs=epochs,
+                base=learning_rate,
+                minimum=learning_rate_min,
+                warmup=lr_warmup_epochs,
+            ),
+            precision=precision,
+            compile=compile,
+            graphs=graphs,
             unfit="batches are divided into groups" if groups > 1 else None,
         )
-        compile_forward(network, compile)
+        self.precision, self.graphs, self.execution = precision, self.loop.graphs, self.loop.execution
         self.epoch = 0
 
     def __iter__(self) -> Iterator[TrainEpoch]:
@@ -185,12 +135,8 @@ class Training:
             NonFiniteLoss: when the training loss is NaN or infinite at the end of an epoch.
         """
         while self.epoch < self.epochs:
-            with (
-                seeded(self.device, self.seed, "training", self.epoch),
-                hardware(self.device, self.precision),
-                compiling(self.compiled),
-            ):
-                record = self._run_epoch(self.epoch)
+            with self.loop.epoch(self.epoch, self.seed, "training") as watch:
+                record = self._run_epoch(self.epoch, watch)
             self.epoch += 1
             yield record
 
@@ -212,44 +158,18 @@ class Training:
         self.graphs.clear()
         self.epoch = state["epoch"]
 
-    def execution(self) -> dict[str, str]:
-        """How the steps so far were executed: precision, compile, graphs, device."""
-        return resolved(self.device, self.precision, self.compiled, self.graphs)
-
-    def _run_epoch(self, epoch: int) -> TrainEpoch:
-        watch = Stopwatch(self.device)
-        rate = scheduled_rate(
-            self.schedule,
-            epoch,
-            self.epochs,
-            self.learning_rate,
-            minimum=self.learning_rate_min,
-            warmup=self.lr_warmup_epochs,
-        )
-        set_learning_rate(self.optimizer, rate)
+    def _run_epoch(self, epoch: int, watch: Stopwatch) -> TrainEpoch:
         self.network.drop_path = drop_path_probability(epoch, self.epochs, self.drop_path)
         self.network.train()
-        self._trained.clear()
-        if self.groups.count > 1:
-            self._train_groups(epoch)
-        else:
-            self._train_whole(epoch)
-        train_loss, train_accuracy, trained = self._trained.read()
+        (self._train_groups if self.groups.count > 1 else self._train_whole)(epoch)
+        train_loss, train_accuracy, trained = self.loop.trained.read()
         seconds = watch.seconds()
         if not trained:
             raise ValueError("no batch could be trained on: damaged files left too few images in each")
         require_finite(train_loss, "training loss", epoch, "lower the recipe's learning_rate")
-        valid_loss = valid_accuracy = None
-        if self.valid is not None:
-            valid_loss, valid_accuracy = evaluate(
-                self.result,
-                self.valid,
-                self.batch_size,
-                precision=self.precision,
-                graphs=self.graphs,
-                meter=self._scored,
-                team=self.groups.team,
-            )
+        valid_loss, valid_accuracy = self.loop.score(
+            self.result, self.valid, self.batch_size, self.groups.team
+        )
         return TrainEpoch(
             epoch=epoch,
             epochs=self.epochs,
@@ -257,7 +177,7 @@ class Training:
             train_accuracy=train_accuracy,
             valid_loss=valid_loss,
             valid_accuracy=valid_accuracy,
-            learning_rate=rate,
+            learning_rate=self.loop.rate(epoch),
             drop_path=self.network.drop_path,
             seconds=seconds,
             images_per_second=trained / seconds,
@@ -266,7 +186,7 @@ class Training:
 
     def step_measured(self, images: Tensor, labels: Tensor) -> None:
         """One SGD step, which goes into the epoch's measures."""
-        self._trained.add(*self.step(images, labels), dominant(labels))
+        self.loop.trained.add(*self.step(images, labels), dominant(labels))
 
     def step(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """One SGD step; returns loss and logits, detached.
@@ -314,9 +234,9 @@ class Training:
                 images, labels = self._mixed(images, labels, epoch, step * self.groups.count + group)
                 torch.manual_seed(derive_seed(self.seed, "training", epoch, step, group))
                 with self.groups.turn(group):
-                    self._trained.add(*self.add_gradients(images, labels, weight), dominant(labels))
+                    self.loop.trained.add(*self.add_gradients(images, labels, weight), dominant(labels))
             self.update()
-        self.groups.team.summed(self._trained.sums)
+        self.groups.team.summed(self.loop.trained.sums)
 
     def _mixed(self, images: Tensor, labels: Tensor, epoch: int, number: int) -> tuple[Tensor, Tensor]:
         """A batch by MixUp or CutMix, where they are on."""

@@ -1,4 +1,4 @@
-"""One search: weights and architecture trained in turn, each on its own half of the data (spec section 5).
+"""One search: weights and architecture trained in turn, each on its own half of the data (PC-DARTS, section 4).
 
     >>> search = Search(net, weights_half, alphas_half, epochs=50, batch_size=256)
     >>> for epoch in search:
@@ -11,6 +11,7 @@ The architecture is frozen for the first epochs. The genotype is derived after e
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -20,28 +21,11 @@ from torch.nn import functional as F
 from pcdarts_tune.core.architect import Architect, only
 from pcdarts_tune.core.epochs import SearchEpoch, entropy, row, table
 from pcdarts_tune.core.images.data import Batches, require_batches, trainable
-from pcdarts_tune.core.loop import evaluate
-from pcdarts_tune.core.steps.execution import (
-    autocast,
-    check_precision,
-    compile_forward,
-    compiling,
-    derive_seed,
-    hardware,
-    resolved,
-    seeded,
-    widened,
-)
-from pcdarts_tune.core.steps.graphs import StepGraphs, module_tensors
-from pcdarts_tune.core.steps.meter import Meter, Stopwatch, require_finite
-from pcdarts_tune.core.steps.optimizers import learning_rate as scheduled_rate
-from pcdarts_tune.core.steps.optimizers import (
-    load_optimizer,
-    optimizer_state,
-    optimizer_tensors,
-    set_learning_rate,
-    sgd,
-)
+from pcdarts_tune.core.loop import Loop
+from pcdarts_tune.core.steps.execution import autocast, derive_seed, widened
+from pcdarts_tune.core.steps.meter import Stopwatch, require_finite
+from pcdarts_tune.core.steps.optimizers import learning_rate as rate_of_epoch
+from pcdarts_tune.core.steps.optimizers import load_optimizer, optimizer_state, sgd
 from pcdarts_tune.core.supernet import Supernet
 
 
@@ -59,7 +43,7 @@ class Search:
         order, hessian: see `architect.Architect`.
         seed: of the order and augmentation of the data, and of random mixing.
         validate: images on which the supernet is scored after every epoch, for the record only.
-        precision: of the forward passes, see `precision.py`.
+        precision: of the forward passes, see `execution.py`.
         compile: whether torch.compile compiles the network, or with which of its backends.
         graphs: whether steps are replayed as CUDA graphs, see `graphs.StepGraphs`; `execution()` says what came of it.
     """
@@ -94,11 +78,8 @@ class Search:
         require_batches(batch_size, weights=weights, alphas=alphas)
         self.supernet, self.weights, self.alphas, self.validate = supernet, weights, alphas, validate
         self.epochs, self.batch_size, self.seed = epochs, batch_size, seed
-        self.learning_rate, self.learning_rate_min = learning_rate, learning_rate_min
-        self.lr_warmup_epochs, self.arch_warmup_epochs = lr_warmup_epochs, arch_warmup_epochs
-        self.grad_clip = grad_clip
+        self.arch_warmup_epochs, self.grad_clip = arch_warmup_epochs, grad_clip
         self.device = next(supernet.parameters()).device
-        self.precision, self.compiled = check_precision(precision, self.device), compile
         self.optimizer = sgd(
             supernet.weight_parameters(),
             self.device,
@@ -116,19 +97,24 @@ class Search:
             hessian=hessian,
             precision=precision,
         )
-        self._trained, self._searched, self._scored = (Meter(self.device) for _ in range(3))
         random = supernet.arguments["mixing"] == "random" and supernet.arguments["k"] > 1
-        unfit = "random mixing draws anew in each step" if random else None
-        optimizers = self.optimizer, self.architect.optimizer
-        meters = [self._trained.sums, self._searched.sums, self._scored.sums]
-        # not a method: the graphs, with their memory, shall go when the search goes
-        self.graphs = StepGraphs(
-            self.device,
-            graphs,
-            lambda: [*module_tensors(supernet), *optimizer_tensors(*optimizers), *meters],
-            unfit=unfit,
+        self.loop = Loop(
+            [supernet],
+            [self.optimizer, self.architect.optimizer],
+            partial(
+                rate_of_epoch,
+                "cosine",
+                epochs=epochs,
+                base=learning_rate,
+                minimum=learning_rate_min,
+                warmup=lr_warmup_epochs,
+            ),
+            precision=precision,
+            compile=compile,
+            graphs=graphs,
+            unfit="random mixing draws anew in each step" if random else None,
         )
-        compile_forward(supernet, compile)
+        self.precision, self.graphs, self.execution = precision, self.loop.graphs, self.loop.execution
         self.epoch = 0
         self._alphas_pass, self._alphas_batch = 0, 0  # position in the alphas half
 
@@ -139,12 +125,8 @@ class Search:
             NonFiniteLoss: when a loss is NaN or infinite at the end of an epoch.
         """
         while self.epoch < self.epochs:
-            with (
-                seeded(self.device, self.seed, "search", self.epoch),
-                hardware(self.device, self.precision),
-                compiling(self.compiled),
-            ):
-                record = self._run_epoch(self.epoch)
+            with self.loop.epoch(self.epoch, self.seed, "search") as watch:
+                record = self._run_epoch(self.epoch, watch)
             self.epoch += 1
             yield record
 
@@ -167,50 +149,24 @@ class Search:
         self.epoch = state["epoch"]
         self._alphas_pass, self._alphas_batch = state["alphas_position"]
 
-    def execution(self) -> dict[str, str]:
-        """How the steps so far were executed: precision, compile, graphs, device."""
-        return resolved(self.device, self.precision, self.compiled, self.graphs)
-
-    def _run_epoch(self, epoch: int) -> SearchEpoch:
-        watch = Stopwatch(self.device)
-        rate = scheduled_rate(
-            "cosine",
-            epoch,
-            self.epochs,
-            self.learning_rate,
-            minimum=self.learning_rate_min,
-            warmup=self.lr_warmup_epochs,
-        )
-        set_learning_rate(self.optimizer, rate)
-        moving = epoch >= self.arch_warmup_epochs
-        self._trained.clear()
-        self._searched.clear()
-        self.supernet.train()
+    def _run_epoch(self, epoch: int, watch: Stopwatch) -> SearchEpoch:
+        loop, net, moving = self.loop, self.supernet, epoch >= self.arch_warmup_epochs
+        net.train()
         alphas_batches = trainable(self._alphas_batches()) if moving else None
-        weights_batches = self.weights.epoch(self.batch_size, epoch=epoch, seed=self.seed)
-        for images, labels in trainable(weights_batches):
+        for images, labels in trainable(self.weights.epoch(self.batch_size, epoch=epoch, seed=self.seed)):
             if alphas_batches is not None:
                 self.graphs.run("pair", self.step_pair, images, labels, *next(alphas_batches))
             else:
                 self.graphs.run("weights", self.step_weights, images, labels)
-        train_loss, train_accuracy, trained = self._trained.read()
-        arch_loss, arch_accuracy, searched = self._searched.read() if moving else (None, None, 0)
-        seconds = watch.seconds()
         advice = "lower search.learning_rate or search.arch_learning_rate"
+        train_loss, train_accuracy, trained = loop.trained.read()
         require_finite(train_loss, "search's training loss", epoch, advice)
+        arch_loss, arch_accuracy, searched = loop.searched.read() if moving else (None, None, 0)
         if arch_loss is not None:
             require_finite(arch_loss, "search's architecture loss", epoch, advice)
-        valid_loss = valid_accuracy = None
-        if self.validate is not None:
-            valid_loss, valid_accuracy = evaluate(
-                self.supernet,
-                self.validate,
-                self.batch_size,
-                precision=self.precision,
-                graphs=self.graphs,
-                meter=self._scored,
-            )
-        net, genotype = self.supernet, self.supernet.genotype()
+        seconds = watch.seconds()
+        valid_loss, valid_accuracy = loop.score(net, self.validate, self.batch_size)
+        genotype = net.genotype()
         return SearchEpoch(
             epoch=epoch,
             epochs=self.epochs,
@@ -224,7 +180,7 @@ class Search:
             alpha_entropy_normal=entropy(net.alpha_normal),
             alpha_entropy_reduce=entropy(net.alpha_reduce),
             skip_connections=genotype.skip_connections,
-            learning_rate=rate,
+            learning_rate=loop.rate(epoch),
             seconds=seconds,
             images_per_second=(trained + searched) / seconds,
             peak_memory_bytes=max(watch.peak_memory_bytes(), self.graphs.peak_memory_bytes),
@@ -239,12 +195,12 @@ class Search:
         loss, logits = self.architect.step(
             valid_images, valid_labels, images, labels, weight_optimizer=self.optimizer
         )
-        self._searched.add(loss, logits, valid_labels)
+        self.loop.searched.add(loss, logits, valid_labels)
         self.step_weights(images, labels)
 
     def step_weights(self, images: Tensor, labels: Tensor) -> None:
         """A weight step alone, as in the first epochs."""
-        self._trained.add(*self.weight_step(images, labels), labels)
+        self.loop.trained.add(*self.weight_step(images, labels), labels)
 
     def weight_step(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """One SGD step of the weights; alphas and betas get no gradient. Returns loss and logits, detached."""

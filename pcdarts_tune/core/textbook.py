@@ -26,11 +26,12 @@ from pcdarts_tune.core.architecture import (
     check_sizes,
     current_genotype,
     plan_cells,
+    preprocessings,
     softmax_per_node,
     weight_parameters,
 )
 from pcdarts_tune.core.genotype import DARTS_PRIMITIVES
-from pcdarts_tune.core.ops import build_search_operation, check_primitives, preprocessings
+from pcdarts_tune.core.ops import build_search_operation, check_primitives
 
 MIXINGS = ("shuffle", "shift", "random")
 

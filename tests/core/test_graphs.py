@@ -132,7 +132,7 @@ def test_rehearsing_leaves_no_trace() -> None:
     assert all(torch.equal(before[name], value) for name, value in job.supernet.state_dict().items())
     made = optimizer_tensors(job.optimizer) + optimizer_tensors(job.architect.optimizer)
     assert len(made) > 20
-    assert all(not tensor.any() for tensor in [*made, job._trained.sums, job._searched.sums])
+    assert all(not tensor.any() for tensor in [*made, job.loop.trained.sums, job.loop.searched.sums])
     assert all(p.grad is None for p in job.supernet.parameters())
     assert [(r.recorded, r.replayed) for r in recorders] == [(1, 0)]
 

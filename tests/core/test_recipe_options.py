@@ -25,8 +25,8 @@ from pcdarts_tune.core.images.augment import (
 )
 from pcdarts_tune.core.images.stream import StreamBatches, TensorImages
 from pcdarts_tune.core.loop import evaluate
-from pcdarts_tune.core.retrain import Average
 from pcdarts_tune.core.steps.checkpoints import load_checkpoint, save_checkpoint
+from pcdarts_tune.core.steps.optimizers import Average
 from pcdarts_tune.spaces.space import Space
 
 OPTIONS: dict[str, dict[str, Any]] = {

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pcdarts_tune.core.architecture import CellPlan
+from pcdarts_tune.core.architecture import CellPlan, preprocessings
 from pcdarts_tune.core.fast.normalize import combine, folds, mix, pixels, unpixels
 from pcdarts_tune.core.fast.stacked import (
     Kernels,
@@ -43,13 +43,7 @@ from pcdarts_tune.core.fast.wiring import (
     plan_rounds,
     sampled_wires,
 )
-from pcdarts_tune.core.ops import (
-    FactorizedReduce,
-    OpSequence,
-    build_search_operation,
-    preprocessings,
-    require_even,
-)
+from pcdarts_tune.core.ops import FactorizedReduce, OpSequence, build_search_operation, require_even
 from pcdarts_tune.core.textbook import sample_order
 
 SEPARABLE = {f"sep_conv_{k}x{k}": k for k in (3, 5, 7)}

@@ -28,8 +28,6 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 import torch
 from torch import Tensor, nn
 
-from pcdarts_tune.core.steps.graphs import StepGraphs
-
 PRECISIONS = ("float32", "bf16", "tf32")
 
 CUDNN_BENCHMARK = True
@@ -117,19 +115,6 @@ def compiling(wanted: bool | str) -> Iterator[None]:
         raise CompileFailed(
             f"torch.compile could not compile the network: {said}; go on without --compile"
         ) from error
-
-
-def resolved(
-    device: torch.device, precision: str, compiled: bool | str, graphs: StepGraphs
-) -> dict[str, str]:
-    """How steps are in fact executed, in words: precision, compile, graphs (and why not), device."""
-    named = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
-    return {
-        "precision": precision,
-        "compile": str(compiled) if compiled else "off",
-        "graphs": "on" if graphs.reason is None else f"off: {graphs.reason}",
-        "device": named,
-    }
 
 
 def derive_seed(*parts: object) -> int:

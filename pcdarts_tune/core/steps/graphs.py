@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 REHEARSALS = 3
 """Steps before a capture: as many as PyTorch's documentation takes."""
@@ -87,11 +87,6 @@ class _Graph:
         for static, value in zip(self.inputs, inputs, strict=True):
             static.copy_(value, non_blocking=True)
         self.replay()
-
-
-def module_tensors(module: nn.Module) -> list[Tensor]:
-    """Parameters and buffers."""
-    return [*module.parameters(), *module.buffers()]
 
 
 class StepGraphs:
