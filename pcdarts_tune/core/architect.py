@@ -13,28 +13,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pcdarts_tune.core.genotype import Genotype
 from pcdarts_tune.core.steps.execution import autocast, check_precision, hardware, widened
 from pcdarts_tune.core.steps.optimizers import adam
+from pcdarts_tune.core.supernet import Supernet
+from pcdarts_tune.core.textbook import TextbookSupernet
 
 HESSIANS = ("finite_difference", "exact")
 FINITE_DIFFERENCE_STEP = 0.01  # r of R = r / ||v||, as published
-
-
-class SupernetLike(Protocol):
-    """What the architect and the search need of a supernet: `Supernet` and `TextbookSupernet` have it."""
-
-    def __call__(self, images: Tensor, /) -> Tensor: ...
-    def weight_parameters(self) -> list[nn.Parameter]: ...
-    def arch_parameters(self) -> list[nn.Parameter]: ...
-    def genotype(self) -> Genotype: ...
-    def buffers(self) -> Iterator[Tensor]: ...
 
 
 class Architect:
@@ -55,7 +45,7 @@ class Architect:
 
     def __init__(
         self,
-        net: SupernetLike,
+        net: Supernet | TextbookSupernet,
         *,
         learning_rate: float = 6e-4,
         betas: tuple[float, float] = (0.5, 0.999),

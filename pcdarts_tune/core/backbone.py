@@ -123,22 +123,15 @@ def _width(cell: DerivedCell) -> int:
     return next(part.num_features for part in cell.preprocess1.modules() if isinstance(part, nn.BatchNorm2d))
 
 
-class Pyramid(nn.Module):
-    """Feature maps behind torchvision's feature pyramid, as its detectors want a backbone; made by `pyramid`."""
+def pyramid(features: FeatureMaps, out_channels: int = 256) -> nn.Sequential:
+    """Feature maps brought to equal width by torchvision's feature pyramid (arXiv 1612.03144): a backbone for its detectors.
 
-    def __init__(self, features: FeatureMaps, out_channels: int) -> None:
-        from torchvision.ops import FeaturePyramidNetwork
+    It takes images (N, C, H, W) to maps (N, out_channels, H / stride, W / stride) by name; its attribute `out_channels` is what
+    detectors ask for.
+    """
+    from torchvision.ops import FeaturePyramidNetwork
 
-        super().__init__()
-        self.features, self.out_channels = features, out_channels
-        self.fpn = FeaturePyramidNetwork(list(features.channels.values()), out_channels)
-
-    def forward(self, images: Tensor) -> OrderedDict[str, Tensor]:
-        """Images (N, C, H, W) to maps (N, out_channels, H / stride, W / stride) by name."""
-        found: OrderedDict[str, Tensor] = self.fpn(self.features(images))
-        return found
-
-
-def pyramid(features: FeatureMaps, out_channels: int = 256) -> Pyramid:
-    """All maps brought to equal width by a feature pyramid (arXiv 1612.03144); `out_channels` as detectors ask for it."""
-    return Pyramid(features, out_channels)
+    fpn = FeaturePyramidNetwork(list(features.channels.values()), out_channels)
+    backbone = nn.Sequential(OrderedDict(features=features, fpn=fpn))
+    backbone.out_channels = out_channels  # type: ignore[assignment]
+    return backbone

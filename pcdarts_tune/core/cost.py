@@ -11,15 +11,14 @@ BatchNorm, pooling, activations and the auxiliary head are not counted.
 from __future__ import annotations
 
 import copy
-import math
 import statistics
-import time
 from dataclasses import dataclass
-from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
+from pcdarts_tune.core.steps.meter import timed
 from pcdarts_tune.core.supernet import Supernet
 from pcdarts_tune.core.textbook import TextbookSupernet
 
@@ -35,26 +34,15 @@ def parameters(network: nn.Module, *, auxiliary: bool = False) -> int:
 
 def macs(network: nn.Module, in_channels: int, image_size: tuple[int, int]) -> int:
     """Multiply-adds of one image (in_channels, H, W) through the network in evaluation; no arithmetic is done."""
-    counted = 0
-
-    def count(module: nn.Module, inputs: Any, output: Tensor) -> None:
-        nonlocal counted
-        if isinstance(module, nn.Conv2d):
-            counted += math.prod(output.shape) * math.prod(module.weight.shape[1:])
-        elif isinstance(module, nn.Linear):
-            counted += module.weight.numel()
-
     with torch.device("meta"), torch.no_grad():
         if isinstance(network, Supernet):
             # counted as the paper draws it: the fast form composes convolutions
             twin: nn.Module = TextbookSupernet(**network.arguments)
         else:
             twin = copy.deepcopy(network).to("meta")
-        for module in twin.modules():
-            if isinstance(module, nn.Conv2d | nn.Linear):
-                module.register_forward_hook(count)
-        twin.eval()(torch.empty(1, in_channels, *image_size))
-    return counted
+        with FlopCounterMode(display=False) as counter:
+            twin.eval()(torch.empty(1, in_channels, *image_size))
+    return int(counter.get_total_flops()) // 2  # a multiplication and an addition
 
 
 @dataclass(frozen=True)
@@ -107,11 +95,7 @@ def measure_latency(
     times: list[float] = []
     with torch.no_grad():
         for turn in range(3 + repeats):
-            begun = time.perf_counter()
-            network(images)
-            if device.type == "cuda":
-                torch.cuda.synchronize(device)
-            times.append(1000 * (time.perf_counter() - begun))
+            times.append(1000 * timed(lambda: network(images), device))
             if turn >= 5 and sum(times) > 1000 * seconds:
                 break
     network.train(training)
@@ -127,15 +111,3 @@ def measure_latency(
         torch.cuda.get_device_name(device) if on_gpu else device.type,
         None if on_gpu else torch.get_num_threads(),
     )
-
-
-def latency(
-    network: nn.Module,
-    in_channels: int,
-    image_size: tuple[int, int],
-    *,
-    repeats: int = 30,
-    seconds: float = 5.0,
-) -> float:
-    """The median of `measure_latency` for one image, in milliseconds: a number that a sweep can aim at."""
-    return measure_latency(network, in_channels, image_size, repeats=repeats, seconds=seconds).median

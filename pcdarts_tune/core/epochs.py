@@ -1,7 +1,4 @@
-"""What one epoch of a search gave, and what its alphas and betas are worth.
-
-What one epoch of a training gave.
-"""
+"""What one epoch of a search and of a training gave, by names for Python and for MLflow."""
 
 from __future__ import annotations
 
@@ -27,7 +24,7 @@ class SearchEpoch:
         train_loss, train_accuracy: supernet on the weights half, augmented.
         arch_loss, arch_accuracy: supernet on the alphas half, before each architecture step; None while frozen.
         valid_loss, valid_accuracy: supernet in evaluation mode on held-out images; None where none were given. It does
-            not rank the derived cells (spec section 8, trap 9).
+            not rank the derived cells: their own training does.
         alpha_entropy_normal, alpha_entropy_reduce: mean entropy of softmax(alpha) over the edges, in nats.
         skip_connections: in the normal cell of `genotype`.
         learning_rate: of the weights in this epoch.
@@ -60,16 +57,9 @@ class SearchEpoch:
     def metrics(self) -> dict[str, float]:
         """The numbers by the names that MLflow shows; what was not measured is left out."""
         named = {
-            "search/loss_train": self.train_loss,
-            "search/acc_train": self.train_accuracy,
+            **_shared_metrics("search", self),
             "search/loss_arch": self.arch_loss,
             "search/acc_arch": self.arch_accuracy,
-            "search/loss_held_out": self.valid_loss,
-            "search/acc_held_out": self.valid_accuracy,
-            "search/learning_rate": self.learning_rate,
-            "search/seconds": self.seconds,
-            "search/images_per_second": self.images_per_second,
-            "search/peak_memory_bytes": float(self.peak_memory_bytes),
             "arch/alpha_entropy_normal": self.alpha_entropy_normal,
             "arch/alpha_entropy_reduce": self.alpha_entropy_reduce,
             "arch/skip_connections": float(self.skip_connections),
@@ -122,15 +112,18 @@ class TrainEpoch:
 
     def metrics(self, prefix: str) -> dict[str, float]:
         """The numbers by the names that MLflow shows, below `prefix`; what was not measured is left out."""
-        named = {
-            "loss_train": self.train_loss,
-            "acc_train": self.train_accuracy,
-            "loss_held_out": self.valid_loss,
-            "acc_held_out": self.valid_accuracy,
-            "learning_rate": self.learning_rate,
-            "drop_path": self.drop_path,
-            "seconds": self.seconds,
-            "images_per_second": self.images_per_second,
-            "peak_memory_bytes": float(self.peak_memory_bytes),
-        }
-        return {f"{prefix}/{name}": value for name, value in named.items() if value is not None}
+        named = {**_shared_metrics(prefix, self), f"{prefix}/drop_path": self.drop_path}
+        return {name: value for name, value in named.items() if value is not None}
+
+
+def _shared_metrics(prefix: str, epoch: SearchEpoch | TrainEpoch) -> dict[str, float | None]:
+    return {
+        f"{prefix}/loss_train": epoch.train_loss,
+        f"{prefix}/acc_train": epoch.train_accuracy,
+        f"{prefix}/loss_held_out": epoch.valid_loss,
+        f"{prefix}/acc_held_out": epoch.valid_accuracy,
+        f"{prefix}/learning_rate": epoch.learning_rate,
+        f"{prefix}/seconds": epoch.seconds,
+        f"{prefix}/images_per_second": epoch.images_per_second,
+        f"{prefix}/peak_memory_bytes": float(epoch.peak_memory_bytes),
+    }

@@ -16,13 +16,14 @@ from torch import Tensor
 
 from pcdarts_tune.core.images.augment import (
     Augmentation,
-    FitAndRandAugment,
     channel_constants,
+    fit_and_rand_augment,
     imagenet_transform,
     normalise,
+    resize,
 )
 from pcdarts_tune.core.images.data import Batches, MemoryBatches
-from pcdarts_tune.core.images.decode import LARGEST_FILE, UnreadableImage, decode_image, resize, to_tensor
+from pcdarts_tune.core.images.decode import LARGEST_FILE, UnreadableImage, decode_image, to_tensor
 from pcdarts_tune.core.images.stream import StreamBatches, TensorImages
 from pcdarts_tune.errors import UserError
 from pcdarts_tune.files import read_bytes
@@ -82,7 +83,7 @@ def make_batches(
             rand_augment=rand,
         )
     elif rand is not None:
-        transform = FitAndRandAugment(ds.image_size, *rand)
+        transform = fit_and_rand_augment(ds.image_size, *rand)
     if workers is None:
         workers = min(torch.get_num_threads(), os.cpu_count() or 1)
     source = TensorImages(images) if isinstance(images, Tensor) else images
@@ -111,7 +112,7 @@ def preprocessing(ds: DataSet, config: AugmentConfig | None = None) -> dict[str,
         "channels": ds.in_channels,
         "mean": list(ds.mean),
         "std": list(ds.std),
-        "resize": "imagenet" if published else "fit",  # see core.decode.resize
+        "resize": "imagenet" if published else "fit",  # see core.images.augment.resize
     }
 
 

@@ -115,8 +115,8 @@ def prepare_array(images_NHWC: NDArray[Any], preprocessing: Mapping[str, Any]) -
     """
     from PIL import Image
 
-    from pcdarts_tune.core.images.augment import channel_constants, normalise
-    from pcdarts_tune.core.images.decode import resize, to_tensor
+    from pcdarts_tune.core.images.augment import channel_constants, normalise, resize
+    from pcdarts_tune.core.images.decode import to_tensor
 
     channels, size = int(preprocessing["channels"]), preprocessing["image_size"]
     image_size = (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))

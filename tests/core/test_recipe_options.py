@@ -18,9 +18,9 @@ from torch import Tensor
 
 from pcdarts_tune.core.images.augment import (
     Augmentation,
-    FitAndRandAugment,
     Mixing,
     dominant,
+    fit_and_rand_augment,
     imagenet_transform,
 )
 from pcdarts_tune.core.images.stream import StreamBatches, TensorImages
@@ -147,7 +147,7 @@ def rand_augmented(channels: int, workers: int = 0) -> StreamBatches:
     constants = {name: KNOWN[name][:channels] for name in ("mean", "std")}  # type: ignore[index]
     return StreamBatches(
         TensorImages(pixels), torch.arange(12), num_classes=12, **constants,
-        transform=FitAndRandAugment(SIZE, 2, 9), augment=Augmentation(2, True, 2), workers=workers,
+        transform=fit_and_rand_augment(SIZE, 2, 9), augment=Augmentation(2, True, 2), workers=workers,
     )  # fmt: skip
 
 

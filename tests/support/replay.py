@@ -18,7 +18,7 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 
 from pcdarts_tune.core.retrain import Training
 from pcdarts_tune.core.search import Search
-from pcdarts_tune.core.steps.graphs import StepGraphs
+from pcdarts_tune.core.steps.graphs import Recorder, StepGraphs
 from pcdarts_tune.core.steps.optimizers import with_rate_on
 from support.fake_cuda import WAITS
 
@@ -47,8 +47,8 @@ class _Noted(TorchDispatchMode):
         return out
 
 
-class Replay:
-    """The CPU's `Recorder`; `recorded` and `replayed` count."""
+class Replay(Recorder):
+    """A recorder for the CPU; `recorded` and `replayed` count."""
 
     def __init__(self, graphs: StepGraphs) -> None:
         self.graphs, self.recorded, self.replayed = graphs, 0, 0

@@ -9,7 +9,7 @@ import pytest
 import torch
 from support.trial_tasks import task
 
-from pcdarts_tune.core.cost import Latency, latency, measure_latency
+from pcdarts_tune.core.cost import Latency, measure_latency
 from pcdarts_tune.core.genotype import PUBLISHED
 from pcdarts_tune.core.network import EvaluationNetwork
 from pcdarts_tune.datasets import DataSet, load_dataset
@@ -161,7 +161,7 @@ def test_latency_is_measured_where_it_is_an_objective(space: Space, images: Data
     network = EvaluationNetwork(
         PUBLISHED["PC_DARTS_cifar"], channels=4, layers=3, num_classes=2, auxiliary=False
     )
-    assert latency(network, 3, (8, 8), repeats=5) > 0
+    assert measure_latency(network, 3, (8, 8), repeats=5).median > 0
     assert network.training, "the mode is put back"
 
 

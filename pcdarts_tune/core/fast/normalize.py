@@ -1,8 +1,4 @@
-"""Images as rows of pixels, and the statistics of their channels.
-
-Legend: N batch, P = N H W pixels, C channels.
-
-BatchNorm (training, no scale, no shift) folded into what follows it, with gradients written out.
+"""BatchNorm (training, no scale, no shift) folded into what follows it, with gradients written out.
 
     y -> BatchNorm -> ReLU                        `normalize(y, relu=True)`
     sum over b of BatchNorm(y_b) @ M_b            `mix(before, branches)`
@@ -13,7 +9,7 @@ gradient of the sum and yn = (y - mean) a, all that BatchNorm's gradient needs f
     dM = yn^T g = a (y^T g - mean sum(g)),    mean(yn . (g M^T)) = rowsum(dM . M) / P,
     dy = a (g M^T - mean(g) M^T - yn rowsum(dM . M) / P).
 
-Legend: N batch, P = N H W pixels, C channels of a branch, D columns of the sum.
+Images are rows of pixels here. Legend: N batch, P = N H W pixels, C channels of a branch, D columns of the sum.
 """
 
 from __future__ import annotations
@@ -86,14 +82,13 @@ twice as many launches, so CUDA gets PyTorch's own BatchNorm; benchmarks/core/gp
 
 
 def folds(y: Tensor) -> bool:
-    """Whether the BatchNorm of y is folded into what follows it."""
-    return y.device.type in FOLDED_ON
+    """Whether the BatchNorm of y is folded into what follows it; torch.compile fuses PyTorch's own by itself."""
+    return y.device.type in FOLDED_ON and not torch.compiler.is_compiling()
 
 
 def normalize(y: Tensor, *, relu: bool) -> tuple[Tensor, Tensor, Tensor]:
     """BatchNorm of y (N, C, H, W) by its own statistics, then ReLU if asked; with mean and biased variance (C,)."""
-    forward = compiled_normalize if torch.compiler.is_compiling() else _Normalize.apply
-    out, mean, variance = forward(pixels(y), relu)
+    out, mean, variance = _Normalize.apply(pixels(y), relu)
     return unpixels(out, y.shape), mean, variance
 
 
@@ -122,8 +117,6 @@ def mix(
     """
     dtype = ys[0].dtype
     with torch.autocast(ys[0].device.type, enabled=False):
-        if torch.compiler.is_compiling():
-            return compiled_mix(before, [y.to(dtype) for y in ys], matrix_XD, normalized)
         found = _Mix.apply(tuple(normalized), before, matrix_XD, *(y.to(dtype) for y in ys))
     return found  # type: ignore[no-any-return]
 
@@ -275,26 +268,6 @@ def plain_normalize(y_PC: Tensor, relu: bool) -> Tensor:
     variance, mean = torch.var_mean(y_PC, dim=0, correction=0)
     out = (y_PC - mean) * torch.rsqrt(variance + EPSILON)
     return torch.relu(out) if relu else out
-
-
-def compiled_normalize(y_PC: Tensor, relu: bool) -> tuple[Tensor, Tensor, Tensor]:
-    """What `normalize` is for torch.compile, which differentiates and fuses the plain form by itself."""
-    out = plain_normalize(y_PC.float() if y_PC.dtype == torch.bfloat16 else y_PC, relu)
-    return out.to(y_PC.dtype), *channel_statistics(y_PC.detach())
-
-
-def compiled_mix(
-    before: Tensor | None, ys: Sequence[Tensor], matrix: Tensor, normalized: Sequence[bool]
-) -> tuple[Tensor, Tensor, Tensor]:
-    """What `mix` is for torch.compile."""
-    found = [
-        compiled_normalize(y, False)
-        if flag
-        else (y, matrix.new_zeros(y.shape[1]), matrix.new_ones(y.shape[1]))
-        for y, flag in zip(ys, normalized, strict=True)
-    ]
-    out = plain_mix(before, [y for y, _, _ in found], matrix, [False] * len(ys))
-    return out, torch.cat([mean for _, mean, _ in found]), torch.cat([variance for _, _, variance in found])
 
 
 def _again(out: Tensor, grad: Tensor, inputs: Sequence[Tensor]) -> list[Tensor | None]:

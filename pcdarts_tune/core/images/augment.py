@@ -1,8 +1,10 @@
-"""Augmentation per image: random crop, flip, normalisation, cutout, batched on the device that holds the images.
+"""Augmentation: per image, in batches on the device (`Augmentation`) or on one PIL image (`imagenet_transform`), and mixtures
+of two images (`Mixing`).
 
     augment = Augmentation(crop_padding=4, flip=True, cutout=16)
     draws = augment.draw(len(images), (32, 32), torch.Generator().manual_seed(0))  # once an epoch, a row per image
     x = augment(images[batch], draws[batch], mean, std)                             # uint8 -> float32
+    x, shares = Mixing(num_classes=10, mixup=0.2)(x, labels, seed=0, epoch=3, batch=7)
 
 As published for CIFAR (DARTS, arXiv 1806.09055; PC-DARTS, arXiv 1907.05737): pad with zeros, crop at random, mirror
 with probability 1/2, normalise, then set a square to 0 (cutout, arXiv 1708.04552). Every image has its own draw: what
@@ -10,30 +12,20 @@ happens to it depends on its row alone, not on its batch. With the same draws th
 torchvision's operations on one PIL image after the other.
 
 Shape suffixes: N images, C channels, H height, W width.
-
-MixUp and CutMix: batches whose images and labels are mixtures of two, by torchvision's transforms.
-
-    mixing = Mixing(num_classes=10, mixup=0.2, cutmix=1.0)
-    images, labels = mixing(images, labels, seed=0, epoch=3, batch=7)       # labels float32 (N, 10), rows sum to 1
-
-MixUp (arXiv 1710.09412) blends whole images, CutMix (arXiv 1905.04899) pastes a rectangle; with both, each batch gets one of
-them, at even odds. Shares come from Beta(alpha, alpha); an image's partner is the one before it in the batch. What is drawn
-is keyed by (seed, epoch, batch), so a training that goes on draws the same.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from functools import partial
 
 import torch
 import torch.nn.functional as F
+from PIL.Image import Image
 from torch import Tensor
 
+from pcdarts_tune.core.images.decode import fit
 from pcdarts_tune.core.steps.execution import derive_seed
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
 
 
 def channel_constants(values: tuple[float, ...], device: torch.device | str) -> Tensor:
@@ -133,7 +125,7 @@ def imagenet_transform(
     color_jitter: tuple[float, float, float, float] | None = None,
     rand_augment: tuple[int, int] | None = None,
 ) -> Callable[[Image], Image]:
-    """The ImageNet recipe for one PIL image (spec section 7), to be followed by normalisation.
+    """The ImageNet recipe for one PIL image (DARTS, section 3.3), to be followed by normalisation.
 
     Training: random resized crop, flip, then RandAugment (operations, magnitude), then colour jitter (brightness, contrast,
     saturation, hue). Otherwise: the shorter side to 256/224 of `image_size`, centre crop. Randomness is torch's global
@@ -157,7 +149,9 @@ def imagenet_transform(
     return transform
 
 
-class FitAndRandAugment:
+def fit_and_rand_augment(
+    image_size: tuple[int, int], operations: int, magnitude: int
+) -> Callable[[Image], Image]:
     """RandAugment (arXiv 1909.13719) for one PIL image, after bringing it to size and before `Augmentation`: for recipes
     whose crop, flip and cutout are done in batches. Randomness is torch's global generator.
 
@@ -166,21 +160,36 @@ class FitAndRandAugment:
         operations: how many of torchvision's 14 are applied, one after another.
         magnitude: 0 to 30, of all of them.
     """
+    from torchvision.transforms import v2
 
-    def __init__(self, image_size: tuple[int, int], operations: int, magnitude: int) -> None:
-        from torchvision.transforms import v2
+    transform: Callable[[Image], Image] = v2.Compose(
+        [partial(fit, image_size=image_size), v2.RandAugment(operations, magnitude)]
+    )
+    return transform
 
-        self.image_size, self.augment = image_size, v2.RandAugment(operations, magnitude)
 
-    def __call__(self, image: Image) -> Image:
-        from pcdarts_tune.core.images.decode import fit
+def resize(image: Image, image_size: tuple[int, int], mode: str) -> Image:
+    """As images are brought to size where nothing is drawn at random.
 
-        altered: Image = self.augment(fit(image, self.image_size))
-        return altered
+    Args:
+        mode: "fit", see `fit`; "imagenet", the published shorter side of 256/224 and centre crop.
+
+    Raises:
+        ValueError: for another mode.
+    """
+    if mode == "fit":
+        return fit(image, image_size)
+    if mode != "imagenet":
+        raise ValueError(f"resize must be fit or imagenet; got {mode!r}")
+    return imagenet_transform(image_size, train=False)(image)
 
 
 class Mixing:
-    """Mixes batches after augmentation and normalisation, on their device.
+    """Mixes batches by torchvision's MixUp and CutMix, after augmentation and normalisation, on their device.
+
+    MixUp (arXiv 1710.09412) blends whole images, CutMix (arXiv 1905.04899) pastes a rectangle; with both, each batch gets one
+    of them, at even odds. Shares come from Beta(alpha, alpha); an image's partner is the one before it in the batch. What is
+    drawn is keyed by (seed, epoch, batch), so a training that goes on draws the same.
 
     Args:
         num_classes: of the labels.

@@ -12,7 +12,6 @@ Shape suffixes: N images, C channels, H height, W width.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator
 from typing import Protocol
 
@@ -20,6 +19,7 @@ import torch
 from torch import Tensor
 
 from pcdarts_tune.core.images.augment import Augmentation, channel_constants, normalise
+from pcdarts_tune.core.steps.execution import derive_seed
 
 # Elements that a GPU augments at once: several batches share the launches of a dozen kernels (64 MB of float32).
 GPU_CHUNK = 2**24
@@ -73,8 +73,7 @@ def trainable(batches: Iterable[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tensor
 
 def seeded_generator(purpose: str, seed: int, epoch: int) -> torch.Generator:
     """A generator on the CPU for one purpose in one epoch; nearby seeds and epochs give unrelated streams."""
-    digest = hashlib.sha256(f"{purpose}/{seed}/{epoch}".encode()).digest()
-    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
+    return torch.Generator().manual_seed(derive_seed(purpose, seed, epoch))
 
 
 def epoch_order(count: int, *, epoch: int, seed: int, shuffle: bool) -> Tensor:

@@ -124,24 +124,6 @@ def fit(image: Image.Image, image_size: tuple[int, int]) -> Image.Image:
     return ImageOps.fit(image, (width, height), Image.Resampling.BILINEAR)
 
 
-def resize(image: Image.Image, image_size: tuple[int, int], mode: str) -> Image.Image:
-    """As images are brought to size where nothing is drawn at random.
-
-    Args:
-        mode: "fit", see `fit`; "imagenet", the published shorter side of 256/224 and centre crop.
-
-    Raises:
-        ValueError: for another mode.
-    """
-    if mode == "fit":
-        return fit(image, image_size)
-    if mode != "imagenet":
-        raise ValueError(f"resize must be fit or imagenet; got {mode!r}")
-    from pcdarts_tune.core.images.augment import imagenet_transform
-
-    return imagenet_transform(image_size, train=False)(image)
-
-
 def to_tensor(image: Image.Image) -> Tensor:
     """A PIL image, mode L or RGB, as uint8 (C, H, W)."""
     width, height = image.size

@@ -1,27 +1,19 @@
-"""Work that goes on beside the training: one thread, one job at a time, and of those that wait only the newest.
-
-    background = Background("checkpoints")
-    background.put(write)           # returns at once; raises what an earlier job raised
-    background.flush()              # waits
-
-The thread lives as long as there is something to do. Python waits for it before it exits, so what was put in is done
-also when the program ends by Ctrl-C.
-
-Checkpoints written beside the training: its state is copied at once, and written while it goes on.
+"""Work that goes on beside a training, and its checkpoints, which are written so.
 
     checkpoints = Checkpoints()
     for epoch in search:
-        checkpoints.put(search.state_dict(), lambda snapshot: write_snapshot(path, snapshot))
-    checkpoints.flush()
+        checkpoints.put(search.state_dict(), lambda snapshot: write_snapshot(path, snapshot))   # returns at once
+    checkpoints.flush()                                                                         # waits
 
-Training stands still for the copy alone. Where writing takes longer than an epoch, a state that waits is overtaken by
-the newer one: what is written is whole, and the newest gets there.
+Training stands still only while its state is copied. Where writing takes longer than an epoch, a newer state replaces one
+that waits: what is written is whole, and the newest is written in the end.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from pcdarts_tune.core.steps.checkpoints import Snapshot
@@ -30,7 +22,10 @@ Job = Callable[[], None]
 
 
 class Background:
-    """Does the latest of what it is given.
+    """One thread that does one job at a time, and of the jobs that wait only the newest.
+
+    The thread lives as long as there is something to do. Python waits for it before it exits, so jobs are also done when
+    the program ends by Ctrl-C.
 
     Args:
         daemon: do not hold up the end of the process for a job that runs.
@@ -116,10 +111,10 @@ class Checkpoints:
         """
         self._background.withdraw()  # what waits is older; its memory is taken
         running = self._background.running
-        writing = running.snapshot if isinstance(running, _Writing) else None
+        writing = running.args[0] if isinstance(running, partial) else None
         snapshot = next(free for free in self._snapshots if free is not writing)
         snapshot.take(state)
-        self._background.put(_Writing(snapshot, write))
+        self._background.put(partial(write, snapshot))
 
     def flush(self) -> None:
         """Wait until the newest state is written.
@@ -128,13 +123,3 @@ class Checkpoints:
             BaseException: what a `write` raised, once.
         """
         self._background.flush()
-
-
-class _Writing:
-    """A job: one snapshot to be written."""
-
-    def __init__(self, snapshot: Snapshot, write: Write) -> None:
-        self.snapshot, self._write = snapshot, write
-
-    def __call__(self) -> None:
-        self._write(self.snapshot)

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -30,24 +29,8 @@ MOST = 8
 Step = Callable[..., None]
 
 
-class Recorder(Protocol):
-    """What captures and replays; on a GPU, `CudaRecorder`."""
-
-    def rehearse(self, step: Callable[[], None]) -> None:
-        """Run a step where it will be captured."""
-        ...
-
-    def record(self, step: Callable[[], None]) -> Callable[[], None]:
-        """Capture a step without running it; what is returned runs it.
-
-        Raises:
-            RuntimeError: it does something that cannot be captured.
-        """
-        ...
-
-
-class CudaRecorder:
-    """Captures on a stream of its own into one pool of memory.
+class Recorder:
+    """Captures steps on a stream of its own into one pool of memory.
 
     The graphs may share the pool, whatever the order of their replays: a step leaves nothing in it.
     """
@@ -58,6 +41,7 @@ class CudaRecorder:
         self.pool = torch.cuda.graph_pool_handle()
 
     def rehearse(self, step: Callable[[], None]) -> None:
+        """Run a step where it will be captured."""
         current = torch.cuda.current_stream(self.device)
         self.stream.wait_stream(current)
         with torch.cuda.stream(self.stream):
@@ -65,6 +49,11 @@ class CudaRecorder:
         current.wait_stream(self.stream)
 
     def record(self, step: Callable[[], None]) -> Callable[[], None]:
+        """Capture a step without running it; what is returned runs it.
+
+        Raises:
+            RuntimeError: it does something that cannot be captured.
+        """
         current = torch.cuda.current_stream(self.device)
         graph = torch.cuda.CUDAGraph()
         try:
@@ -124,7 +113,7 @@ class StepGraphs:
         self.device, self.kept, self.insist = device, kept, wanted is True
         self.reason = "not wanted" if wanted is False else off or unfit
         self.peak_memory_bytes = 0
-        self.new_recorder: Callable[[], Recorder] = lambda: CudaRecorder(device)
+        self.new_recorder: Callable[[], Recorder] = lambda: Recorder(device)
         self._recorder: Recorder | None = None
         self._graphs: dict[Hashable, _Graph] = {}
 

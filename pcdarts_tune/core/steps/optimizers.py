@@ -35,13 +35,12 @@ def learning_rate(
     *,
     minimum: float = 0.0,
     warmup: int = 0,
-    gamma: float = 0.97,
 ) -> float:
     """The rate that epoch `epoch` (from 0) of `epochs` trains with.
 
     Args:
         schedule: "cosine" from base to minimum; "linear" as published for ImageNet, flatter over the last 5 epochs;
-            "step", gamma ** epoch.
+            "step", 0.97 ** epoch.
         base, minimum: rates; `minimum` is the cosine's.
         warmup: epochs of base * (epoch + 1) / warmup that replace the schedule's first ones.
 
@@ -55,7 +54,7 @@ def learning_rate(
     if schedule == "cosine":
         return minimum + (base - minimum) * (1 + math.cos(math.pi * epoch / epochs)) / 2
     if schedule == "step":
-        return base * gamma**epoch
+        return base * 0.97**epoch
     tail = min(5, epochs - 1)
     if epochs - epoch > tail:
         return base * (epochs - tail - epoch) / (epochs - tail)

@@ -57,14 +57,14 @@ def retraining_cost(space: Space, genotype: Genotype, images: DataSet) -> tuple[
 
 
 def retraining_latency(space: Space, genotype: Genotype, images: DataSet, device: torch.device) -> float:
-    """Milliseconds that network takes for one image on `device`, see core.cost.latency; other trials on the same device make
-    it longer."""
-    from pcdarts_tune.core.cost import latency
+    """Milliseconds that network takes for one image on `device`, see core.cost.measure_latency; other trials on the same
+    device make it longer."""
+    from pcdarts_tune.core.cost import measure_latency
     from pcdarts_tune.core.steps.execution import seeded
 
     with seeded(device, 0, "latency"):
         network = _retraining_network(space, genotype, images).to(device)
-    return latency(network, images.in_channels, images.image_size)
+    return measure_latency(network, images.in_channels, images.image_size).median
 
 
 def _retraining_network(space: Space, genotype: Genotype, images: DataSet) -> EvaluationNetwork:
