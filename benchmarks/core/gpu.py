@@ -38,7 +38,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pcdarts_tune.core.architect import only
-from pcdarts_tune.core.benchmark import Contestant, contestant
+from pcdarts_tune.core.benchmark import Form, build_form
 from pcdarts_tune.core.fast import normalize
 from pcdarts_tune.core.genotype import PUBLISHED, Genotype
 from pcdarts_tune.core.images.augment import Augmentation
@@ -324,11 +324,11 @@ def speed(section: Section, a: argparse.Namespace) -> None:
 
 def _side(
     a: argparse.Namespace, form: str, stage: str, k: int, name: str, graphs: bool, compiled: bool = False
-) -> Contestant:
+) -> Form:
     sizes = (a.batch, a.channels, a.layers) if stage == "search" else a.training_sizes
     batch, channels, layers = sizes
     wanted: Any = {"graphs": "auto" if graphs else False, "compile": compiled} if form == "fast" else {}
-    return contestant(
+    return build_form(
         form,
         stage,
         a.device,
@@ -371,7 +371,7 @@ def _compare(section: Section, a: argparse.Namespace, key: str, stage: str, k: i
     section.keep(key, found)
 
 
-def _times(sides: list[Contestant], a: argparse.Namespace, section: Section) -> list[list[float]]:
+def _times(sides: list[Form], a: argparse.Namespace, section: Section) -> list[list[float]]:
     """Seconds of each side's steps, taken in turn; the first of each are not counted."""
     for side in sides:
         with hardware(a.device, side.precision):
@@ -394,7 +394,7 @@ def _summary(times: list[float], batch: int) -> dict[str, Any]:
     }
 
 
-def _kernels(side: Contestant, device: torch.device) -> dict[str, Any]:
+def _kernels(side: Form, device: torch.device) -> dict[str, Any]:
     """What one step launches, and where its time goes."""
     from torch.profiler import ProfilerActivity, profile
 

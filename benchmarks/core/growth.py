@@ -16,7 +16,7 @@ from pathlib import Path
 
 import torch
 
-from pcdarts_tune.core.benchmark import contestant
+from pcdarts_tune.core.benchmark import build_form
 from pcdarts_tune.core.steps.meter import peak_memory, timed
 
 USUAL = {"k": 4, "channels": 16, "layers": 8, "batch": 32}
@@ -38,13 +38,13 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     torch.set_flush_denormal(True)
     device = torch.device(arguments.device)
-    usual = contestant("fast", "search", device, **USUAL)
+    usual = build_form("fast", "search", device, **USUAL)
     usual.step()
     memory = peak_memory(usual.weight_step, device)
     rows = []
     print(f"{'setting':12} {'s/step':>8} {'ratio':>6} {'min':>6} {'max':>6}  n  {'memory':>6}")
     for changed in SETTINGS:
-        side = contestant("fast", "search", device, **{**USUAL, **changed})
+        side = build_form("fast", "search", device, **{**USUAL, **changed})
         side.step()
         pairs = [(timed(side.step, device), timed(usual.step, device)) for _ in range(arguments.repeats)]
         ratios = [one / other for one, other in pairs]

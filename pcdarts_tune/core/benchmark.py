@@ -1,19 +1,12 @@
-"""The two sides of a comparison, fast form and textbook form, each ready for steps on random images of its own.
-
-    >>> fast = contestant("fast", "search", torch.device("cpu"), batch=32, k=4, channels=16, layers=8)
-    >>> fast.step()
-
-A search step is an architecture step and a weight step, first order. The textbook form differentiates everything in both,
-as the published code does, and its optimizers are PyTorch's defaults; the fast form takes `Search`'s own steps. An
-evaluation step is one training step of PC_DARTS_cifar with auxiliary head and drop path: there both sides are the same
-network, the fast side with `Training`'s own step (channels_last; on CUDA as a graph).
-
-The fast form and the textbook form, timed in turn in one process, so that their ratio holds on a busy machine.
+"""The fast form and the textbook form, timed in turn in one process, so that their ratio holds on a busy machine.
 
     >>> result = compare("search", torch.device("cpu"), batch=32, k=4)
     >>> result["ratio"], result["fast"]["seconds_per_step"]["median"]
 
-What the two sides are: contestants.py.
+A search step is an architecture step and a weight step, first order. The textbook form differentiates everything in both,
+as the published code does, and its optimizers are PyTorch's defaults; the fast form takes `Search`'s own steps. An
+evaluation step is one training step of PC_DARTS_cifar with auxiliary head and drop path: there both forms are the same
+network, the fast one with `Training`'s own step (channels_last; on CUDA as a graph).
 """
 
 from __future__ import annotations
@@ -43,8 +36,8 @@ RATE = 0.01  # of the weights: small enough that random images do not make them 
 
 
 @dataclass(frozen=True)
-class Contestant:
-    """One side of a comparison.
+class Form:
+    """One side of the comparison, ready for steps on random images of its own.
 
     Attributes:
         step: the step that is timed; weight_step: without the architecture's part, launched kernel by kernel.
@@ -57,7 +50,7 @@ class Contestant:
     precision: str
 
 
-def contestant(
+def build_form(
     form: str,
     stage: str,
     device: torch.device,
@@ -70,8 +63,8 @@ def contestant(
     precision: str = "float32",
     compile: bool = False,
     graphs: bool | str = "auto",
-) -> Contestant:
-    """A form ("fast" or "textbook") of a stage, with its own random images.
+) -> Form:
+    """A form ("fast" or "textbook") of a stage.
 
     Raises:
         ValueError: an unknown stage or form, or a precision that the device has not.
@@ -84,11 +77,16 @@ def contestant(
     torch.manual_seed(0)
     images = torch.randn(batch, 3, image_size, image_size, device=device)
     labels = torch.randint(0, 10, (batch,), device=device)
+    network: Any
+    if stage == "search":
+        network = (Supernet if form == "fast" else TextbookSupernet)(channels, layers, k).to(device)
+    else:
+        network = EvaluationNetwork(PUBLISHED["PC_DARTS_cifar"], channels, layers).to(device)
+        network.drop_path = 0.2
     if form == "textbook":
-        make = _textbook_search if stage == "search" else _textbook_training
-        step, weight_step = make(images, labels, precision, k, channels, layers)
         written = {"precision": precision, "compile": "off", "graphs": "off: the textbook form"}
-        return Contestant(step, weight_step, lambda: written, precision)
+        steps = _plain_steps(network, images, labels, precision)
+        return Form(*steps, lambda: written, precision)
     # never read: the steps get their batches from here
     batches = MemoryBatches(
         torch.zeros(2, 3, image_size, image_size, dtype=torch.uint8),
@@ -98,89 +96,63 @@ def contestant(
         std=(0.5,) * 3,
         device=device,
     )
-    options: dict[str, Any] = {
-        "precision": precision,
-        "compile": compile,
-        "graphs": graphs,
-        "learning_rate": RATE,
-    }
+    options: dict[str, Any] = {"precision": precision, "compile": compile, "graphs": graphs}
+    job: Any
     if stage == "search":
-        supernet = Supernet(channels, layers, k).to(device)
-        search = Search(supernet, batches, batches, batch_size=batch, **options)
-        both = (images, labels, images, labels)
-        return Contestant(
-            _plainly(compile, lambda: search.graphs.run("pair", search.step_pair, *both)),
-            _plainly(compile, lambda: search.step_weights(images, labels)),
-            search.execution,
-            precision,
-        )
-    network = EvaluationNetwork(PUBLISHED["PC_DARTS_cifar"], channels, layers).to(device)
-    network.drop_path = 0.2
-    training = Training(network, batches, batch_size=batch, **options)
-    return Contestant(
-        _plainly(compile, lambda: training.graphs.run("training", training.step_measured, images, labels)),
-        _plainly(compile, lambda: training.step_measured(images, labels)),
-        training.execution,
+        job = Search(network, batches, batches, batch_size=batch, learning_rate=RATE, **options)
+        inputs, step, weight_step = [images, labels, images, labels], job.step_pair, job.step_weights
+    else:
+        job = Training(network, batches, batch_size=batch, learning_rate=RATE, **options)
+        inputs, step, weight_step = [images, labels], job.step_measured, job.step_measured
+
+    def explained(step: Step) -> Step:
+        def run() -> None:
+            with compiling(compile):
+                step()
+
+        return run if compile else step
+
+    return Form(
+        explained(lambda: job.graphs.run(stage, step, *inputs)),
+        explained(lambda: weight_step(images, labels)),
+        job.execution,
         precision,
     )
 
 
-def _plainly(compile: bool, step: Step) -> Step:
-    def told() -> None:
-        with compiling(compile):
-            step()
+def _plain_steps(network: Any, images: Tensor, labels: Tensor, precision: str) -> tuple[Step, Step]:
+    """The step and the weight step of a network by PyTorch's defaults."""
+    search = isinstance(network, TextbookSupernet)
+    weights = network.weight_parameters() if search else list(network.parameters())
+    optimizers: list[torch.optim.Optimizer] = [
+        torch.optim.SGD(weights, lr=RATE, momentum=0.9, weight_decay=3e-4)
+    ]
+    if search:
+        arch = network.arch_parameters()
+        optimizers.append(torch.optim.Adam(arch, lr=6e-4, betas=(0.5, 0.999), weight_decay=1e-3))
 
-    return told if compile else step
-
-
-def _textbook_search(
-    images: Tensor, labels: Tensor, precision: str, k: int, channels: int, layers: int
-) -> tuple[Step, Step]:
-    net = TextbookSupernet(channels, layers, k).to(images.device)
-    weights, arch = net.weight_parameters(), net.arch_parameters()
-    optimizer = torch.optim.SGD(weights, lr=RATE, momentum=0.9, weight_decay=3e-4)
-    arch_optimizer = torch.optim.Adam(arch, lr=6e-4, betas=(0.5, 0.999), weight_decay=1e-3)
-
-    def forward_backward() -> None:
+    def step(optimizer: torch.optim.Optimizer) -> None:
         with autocast(images.device, precision):
-            logits = net(images)
-        F.cross_entropy(widened(logits), labels).backward()
+            output = network(images)
+        logits, *auxiliary = output if isinstance(output, tuple) else (output,)
+        loss = F.cross_entropy(widened(logits), labels)
+        for other in auxiliary:
+            loss = loss + 0.4 * F.cross_entropy(widened(other), labels)
+        loss.backward()
+        if optimizer is optimizers[0]:
+            nn.utils.clip_grad_norm_(weights, 5.0)
+        optimizer.step()
+        for one in optimizers:
+            one.zero_grad()
 
     def weight_step() -> None:
-        forward_backward()
-        nn.utils.clip_grad_norm_(weights, 5.0)
-        optimizer.step()
-        optimizer.zero_grad()
-        arch_optimizer.zero_grad()
+        step(optimizers[0])
 
-    def pair() -> None:
-        forward_backward()
-        arch_optimizer.step()
-        arch_optimizer.zero_grad()
-        optimizer.zero_grad()
-        weight_step()
+    def whole_step() -> None:
+        for optimizer in reversed(optimizers):
+            step(optimizer)
 
-    return pair, weight_step
-
-
-def _textbook_training(
-    images: Tensor, labels: Tensor, precision: str, k: int, channels: int, layers: int
-) -> tuple[Step, Step]:
-    net = EvaluationNetwork(PUBLISHED["PC_DARTS_cifar"], channels, layers).to(images.device)
-    net.drop_path = 0.2
-    optimizer = torch.optim.SGD(net.parameters(), lr=RATE, momentum=0.9, weight_decay=3e-4)
-
-    def step() -> None:
-        with autocast(images.device, precision):
-            logits, auxiliary = net(images)
-        loss = F.cross_entropy(widened(logits), labels)
-        loss = loss + 0.4 * F.cross_entropy(widened(auxiliary), labels)
-        loss.backward()
-        nn.utils.clip_grad_norm_(net.parameters(), 5.0)
-        optimizer.step()
-        optimizer.zero_grad()
-
-    return step, step
+    return whole_step, weight_step
 
 
 def compare(
@@ -210,7 +182,7 @@ def compare(
         memory: whether to measure the peak of one weight step too.
         precision: of the fast form; textbook_precision: of the other, by default the same.
         compile, graphs: of the fast form, see `Search`.
-        note: told what is going on.
+        note: takes a line that says what is going on.
 
     Returns:
         For "fast" and "textbook": seconds_per_step (median, min, max, n), steps and images per second (of the medians),
@@ -222,36 +194,40 @@ def compare(
         CompileFailed: torch.compile could not compile the network.
     """
     sizes: dict[str, Any] = {
-        "batch": batch, "k": k, "channels": channels, "layers": layers, "image_size": image_size,
-    }  # fmt: skip
-    sides = {
-        "textbook": contestant("textbook", stage, device, precision=textbook_precision or precision, **sizes),
-        "fast": contestant(
-            "fast", stage, device, precision=precision, compile=compile, graphs=graphs, **sizes
-        ),
+        "batch": batch,
+        "k": k,
+        "channels": channels,
+        "layers": layers,
+        "image_size": image_size,
     }
-    times: dict[str, list[float]] = {form: [] for form in sides}
+    options: dict[str, Any] = {"precision": precision, "compile": compile, "graphs": graphs}
+    textbook_precision = textbook_precision or precision
+    forms = {
+        "textbook": build_form("textbook", stage, device, precision=textbook_precision, **sizes),
+        "fast": build_form("fast", stage, device, **options, **sizes),
+    }
+    times: dict[str, list[float]] = {name: [] for name in forms}
     note("warming up")
-    for side in sides.values():
-        with hardware(device, side.precision):
-            side.step()
+    for form in forms.values():
+        with hardware(device, form.precision):
+            form.step()
     begun = time.perf_counter()
     while not times["fast"] or (len(times["fast"]) < repeats and time.perf_counter() - begun < seconds):
-        for form, side in sides.items():
-            with hardware(device, side.precision):
-                times[form].append(timed(side.step, device))
+        for name, form in forms.items():
+            with hardware(device, form.precision):
+                times[name].append(timed(form.step, device))
         note(f"{len(times['fast'])} of {repeats}")
     result: dict[str, Any] = {
-        form: {**_summary(times[form], batch), **sides[form].execution()} for form in ("fast", "textbook")
+        name: {**_summary(times[name], batch), **forms[name].execution()} for name in ("fast", "textbook")
     }
     if memory:
         note("measuring memory")
-        for form, side in sides.items():
-            with hardware(device, side.precision):
-                result[form]["peak_memory_bytes"] = peak_memory(side.weight_step, device)
+        for name, form in forms.items():
+            with hardware(device, form.precision):
+                result[name]["peak_memory_bytes"] = peak_memory(form.weight_step, device)
         result["peak_memory_bytes"] = result["fast"]["peak_memory_bytes"]
     ratios = [slow / fast for slow, fast in zip(times["textbook"], times["fast"], strict=True)]
-    both = sides["textbook"].precision == precision
+    both = f"fast {precision}, textbook {textbook_precision}"
     return {
         **result,
         "ratio": statistics.median(ratios),
@@ -264,9 +240,7 @@ def compare(
         "threads": torch.get_num_threads(),
         **sizes,
         "k": k if stage == "search" else None,
-        "precision": f"{precision} on both sides"
-        if both
-        else f"fast {precision}, textbook {sides['textbook'].precision}",
+        "precision": f"{precision} on both sides" if textbook_precision == precision else both,
         "torch": torch.__version__,
     }
 
