@@ -25,6 +25,10 @@ from pcdarts_tune.core.steps.execution import derive_seed
 GPU_CHUNK = 2**24
 
 
+Part = tuple[int, int]
+"""(g, G): part g of G of each batch."""
+
+
 class Batches(Protocol):
     """Images that can be gone through, once an epoch, in batches on one device."""
 
@@ -37,18 +41,11 @@ class Batches(Protocol):
         ...
 
     def epoch(
-        self,
-        batch_size: int,
-        *,
-        epoch: int,
-        seed: int,
-        shuffle: bool = True,
-        drop_last: bool = False,
-        part: tuple[int, int] | None = None,
+        self, batch_size: int, *, epoch: int, seed: int, shuffle: bool = True, part: Part | None = None
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Every image exactly once: (images float32 (N, C, H, W), labels int64 (N,)), both on the device.
 
-        The last batch is smaller where `batch_size` does not divide the number of images, or left out with `drop_last`.
+        The last batch is smaller where `batch_size` does not divide the number of images.
         Two sets read side by side should get different seeds, or they are shuffled alike. `part` (g, G) gives, of each
         batch, part g of G alone, which may be empty: whoever reads the other parts gets as many batches.
         """
@@ -78,11 +75,9 @@ def seeded_generator(purpose: str, seed: int, epoch: int) -> torch.Generator:
 
 def epoch_order(count: int, *, epoch: int, seed: int, shuffle: bool) -> Tensor:
     """The order of the samples in an epoch: int64 (count,), on the CPU."""
-    return (
-        torch.randperm(count, generator=seeded_generator("order", seed, epoch))
-        if shuffle
-        else torch.arange(count)
-    )
+    if not shuffle:
+        return torch.arange(count)
+    return torch.randperm(count, generator=seeded_generator("order", seed, epoch))
 
 
 def sent(values: Tensor, device: torch.device) -> Tensor:
@@ -93,42 +88,17 @@ def sent(values: Tensor, device: torch.device) -> Tensor:
 
 
 def epoch_rows(
-    count: int,
-    batch_size: int,
-    *,
-    epoch: int,
-    seed: int,
-    shuffle: bool,
-    drop_last: bool,
-    part: tuple[int, int] | None,
+    count: int, batch_size: int, epoch: int, seed: int, shuffle: bool, part: Part | None
 ) -> list[Tensor]:
     """The samples of each batch of an epoch, in order, or of a part of each batch (see `Batches.epoch`); on the CPU.
 
     Raises:
-        ValueError: see `batch_ends`.
-    """
-    used = batch_ends(count, batch_size, drop_last)
-    batches = torch.split(epoch_order(count, epoch=epoch, seed=seed, shuffle=shuffle)[:used], batch_size)
-    if part is None:
-        return list(batches)
-    number, parts = part
-    return [rows.tensor_split(parts)[number] for rows in batches]
-
-
-def batch_ends(count: int, batch_size: int, drop_last: bool) -> int:
-    """How many of `count` samples an epoch uses.
-
-    Raises:
-        ValueError: a batch size below 1, or `drop_last` that would drop everything.
+        ValueError: a batch size below 1.
     """
     if batch_size < 1:
         raise ValueError(f"batch_size is at least 1; got {batch_size}")
-    used = count - count % batch_size if drop_last else count
-    if used == 0:
-        raise ValueError(
-            f"no full batch of {batch_size} in {count} images: lower batch_size or keep the last batch"
-        )
-    return used
+    batches = torch.split(epoch_order(count, epoch=epoch, seed=seed, shuffle=shuffle), batch_size)
+    return list(batches) if part is None else [rows.tensor_split(part[1])[part[0]] for rows in batches]
 
 
 class MemoryBatches:
@@ -170,19 +140,10 @@ class MemoryBatches:
         return len(self.labels)
 
     def epoch(
-        self,
-        batch_size: int,
-        *,
-        epoch: int,
-        seed: int,
-        shuffle: bool = True,
-        drop_last: bool = False,
-        part: tuple[int, int] | None = None,
+        self, batch_size: int, *, epoch: int, seed: int, shuffle: bool = True, part: Part | None = None
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """See `Batches.epoch`. Nothing waits for the device. Batches may share memory: copy to keep."""
-        batches = epoch_rows(
-            len(self), batch_size, epoch=epoch, seed=seed, shuffle=shuffle, drop_last=drop_last, part=part
-        )
+        batches = epoch_rows(len(self), batch_size, epoch, seed, shuffle, part)
         order = sent(torch.cat(batches), self.device)
         draws = None
         if self.augment is not None:

@@ -24,7 +24,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
 from pcdarts_tune.core.images.augment import Augmentation, channel_constants, normalise
-from pcdarts_tune.core.images.data import check_constants, check_labels, epoch_rows, seeded_generator
+from pcdarts_tune.core.images.data import Part, check_constants, check_labels, epoch_rows, seeded_generator
 from pcdarts_tune.core.images.decode import (
     LARGEST_FILE,
     UnreadableImage,
@@ -181,19 +181,10 @@ class StreamBatches:
         return len(self.labels)
 
     def epoch(
-        self,
-        batch_size: int,
-        *,
-        epoch: int,
-        seed: int,
-        shuffle: bool = True,
-        drop_last: bool = False,
-        part: tuple[int, int] | None = None,
+        self, batch_size: int, *, epoch: int, seed: int, shuffle: bool = True, part: Part | None = None
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """See `Batches.epoch`; a batch is smaller by the damaged files in it. Of other parts nothing is decoded."""
-        batches = epoch_rows(
-            len(self), batch_size, epoch=epoch, seed=seed, shuffle=shuffle, drop_last=drop_last, part=part
-        )
+        batches = epoch_rows(len(self), batch_size, epoch, seed, shuffle, part)
         draws = None
         if self.augment is not None:
             draws = self.augment.draw(len(self), self.image_size, seeded_generator("augment", seed, epoch))
