@@ -1,6 +1,6 @@
 """A cell of the fast supernet: the mathematics of `textbook.Cell` in few, large kernels.
 
-The paper's cell visits 14 edges and 8 operations one by one. This one advances in rounds (`rounds.py`), and in a
+The paper's cell visits 14 edges and 8 operations one by one. This one advances in rounds (`wiring.plan_rounds`), and in a
 round everything that leaves the source is done for all its edges at once. Each rewrite is exact, and proven so by
 tests/core/test_supernet.py:
 
@@ -16,7 +16,7 @@ Legend: N batch, P = N H W pixels (P' after halving), S sources and T target nod
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -46,11 +46,22 @@ from pcdarts_tune.core.fast.wiring import (
 from pcdarts_tune.core.ops import FactorizedReduce, OpSequence, build_search_operation, require_even
 from pcdarts_tune.core.textbook import sample_order
 
-SEPARABLE = {f"sep_conv_{k}x{k}": k for k in (3, 5, 7)}
-DILATED = {f"dil_conv_{k}x{k}": k for k in (3, 5)}
-POOLS = ("max_pool_3x3", "avg_pool_3x3")
-FUSED = {"none", "skip_connect", *SEPARABLE, *DILATED, *POOLS}
-"""Operations with a stacked form; any other registered one runs as one module an edge."""
+CONVOLUTIONS = {
+    "sep_conv_3x3": [(3, 1), (3, 1)],
+    "sep_conv_5x5": [(5, 1), (5, 1)],
+    "sep_conv_7x7": [(7, 1), (7, 1)],
+    "dil_conv_3x3": [(3, 2)],
+    "dil_conv_5x5": [(5, 2)],
+}
+"""Kernel size and dilation of each separable convolution of an operation.
+
+These operations, the pools, `skip_connect` and `none` have a stacked form; any other registered one runs as one module an edge.
+"""
+
+POOLS: dict[str, Callable[[Tensor, int], Tensor]] = {
+    "max_pool_3x3": lambda x, stride: F.max_pool2d(x, 3, stride, padding=1),
+    "avg_pool_3x3": lambda x, stride: F.avg_pool2d(x, 3, stride, padding=1, count_include_pad=False),
+}
 
 
 class Branch(NamedTuple):
@@ -77,34 +88,28 @@ class FastCell(nn.Module):
         self.active = plan.channels // k
         self.primitives = tuple(primitives)
         self.rounds = plan_rounds(nodes, join_inputs=not self.sampled)
-        edges = self.rounds[-1].rows.stop
-        for name, values in (
-            fixed_wires(plan.channels, k, "shift" if self.sampled else mixing)._asdict().items()
-        ):
+        wires = fixed_wires(plan.channels, k, "shift" if self.sampled else mixing)
+        for name, values in wires._asdict().items():
             self.register_buffer(name, values, persistent=False)
         self.preprocess0, self.preprocess1 = preprocessings(plan, affine=False)
-        self.convolutions = nn.ModuleDict()
-        self.pools = nn.ModuleDict()
-        self.unfused = nn.ModuleDict()
+        edges = self.rounds[-1].rows.stop
+        self._stages: dict[str, list[StackedConv]] = {}
+        self._norms: dict[str, StackedNorm] = {}
+        self._unfused: dict[str, list[nn.Module]] = {}
         for name in self.primitives:
-            if name in SEPARABLE:
-                stages = [StackedConv(edges, self.active, SEPARABLE[name]) for _ in range(2)]
-                self.convolutions[name] = nn.ModuleList(stages)
-            elif name in DILATED:
-                self.convolutions[name] = nn.ModuleList(
-                    [StackedConv(edges, self.active, DILATED[name], dilation=2)]
-                )
+            if name in CONVOLUTIONS:
+                self._stages[name] = [StackedConv(edges, self.active, *kind) for kind in CONVOLUTIONS[name]]
             elif name in POOLS:
-                self.pools[name] = StackedNorm(edges, self.active)
-            elif name not in FUSED:
+                self._norms[name] = StackedNorm(edges, self.active)
+            elif name not in ("none", "skip_connect"):
                 strides = [self._stride(r) for r in self.rounds for _ in r.published]
-                self.unfused[name] = nn.ModuleList(
-                    build_search_operation(name, self.active, s) for s in strides
-                )
+                self._unfused[name] = [build_search_operation(name, self.active, s) for s in strides]
+        self.convolutions = nn.ModuleDict({name: nn.ModuleList(m) for name, m in self._stages.items()})
+        self.pools = nn.ModuleDict(self._norms)
+        self.unfused = nn.ModuleDict({name: nn.ModuleList(m) for name, m in self._unfused.items()})
         inputs = sum(len(r.published) for r in self.rounds if r.sources[0] < 2)
-        self.reduce = (
-            StackedReduce(inputs, self.active) if self.reduction and "skip_connect" in primitives else None
-        )
+        halves = self.reduction and "skip_connect" in primitives
+        self.reduce = StackedReduce(inputs, self.active) if halves else None
 
     def _stride(self, r: Round) -> int:
         return 2 if self.reduction and r.sources[0] < 2 else 1
@@ -123,7 +128,7 @@ class FastCell(nn.Module):
         # what each state sends past the operations: itself, halved where the cell halves
         passed: list[Tensor] = []
         rows = [r.rows.stop - r.rows.start for r in self.rounds]
-        kernels = {name: [stage.kernels(rows) for stage in stages] for name, stages in self._convolutions()}
+        kernels = {name: [stage.kernels(rows) for stage in stages] for name, stages in self._stages.items()}
         # sums over the operations (P', nodes c), by group of sources with the same wires
         sent: list[Tensor] = []
         for index, (r, w) in enumerate(zip(self.rounds, weights, strict=True)):
@@ -143,21 +148,12 @@ class FastCell(nn.Module):
         """The active channels of the sources, side by side: (N, S c, H, W)."""
         if self.k == 1 and len(sources) == 1:
             return sources[0]
-        blocks = []
-        for index, w in enumerate(wires):
-            columns = [torch.zeros_like(w.select)] * len(wires)
-            columns[index] = w.select
-            blocks.append(torch.cat(columns, dim=1))
-        taken = combine([pixels(source) for source in sources], torch.cat(blocks))
+        select = torch.block_diag(*(w.select for w in wires))
+        taken = combine([pixels(source) for source in sources], select)
         return unpixels(taken, sources[0].shape)
 
     def _node(
-        self,
-        node: int,
-        w: RoundWeights,
-        wires: Sequence[Wires],
-        sent: Sequence[Tensor],
-        passed: Sequence[Tensor],
+        self, node: int, w: RoundWeights, wires: list[Wires], sent: list[Tensor], passed: list[Tensor]
     ) -> Tensor:
         """A finished node (P', C)."""
         assert w.edges is not None, "the round completes this node"
@@ -172,13 +168,7 @@ class FastCell(nn.Module):
 
     def _wires(self, state: Tensor) -> Wires:
         fixed = self.wires()
-        if fixed is not None:
-            return fixed
-        return sampled_wires(sample_order(state, self.training), self.k, self.select)
-
-    def _convolutions(self) -> Iterator[tuple[str, list[StackedConv]]]:
-        for name, stages in self.convolutions.items():
-            yield name, [stage for stage in _listed(stages) if isinstance(stage, StackedConv)]
+        return fixed or sampled_wires(sample_order(state, self.training), self.k, self.select)
 
     def _halve(self, r: Round, x: Tensor) -> Tensor:
         return F.max_pool2d(x, 2, 2) if self._stride(r) == 2 else x
@@ -188,7 +178,7 @@ class FastCell(nn.Module):
 
         In evaluation each edge's pool has running statistics of its own (brought-in weights need not agree).
         """
-        return (name in self.pools and self.training) or (name == "skip_connect" and self._stride(r) == 1)
+        return (name in POOLS and self.training) or (name == "skip_connect" and self._stride(r) == 1)
 
     def _mix(
         self,
@@ -204,10 +194,8 @@ class FastCell(nn.Module):
         if not (self.training and folds(x)):
             ys = [b.y if b.norm is None else b.norm(b.y, r.rows) for b in branches]
             return combine([pixels(y) for y in ys], w.operations, before), shape
-        norms, ys = [b.norm for b in branches], [b.y for b in branches]
-        out, *statistics = mix(
-            before, [pixels(y) for y in ys], w.operations, [norm is not None for norm in norms]
-        )
+        norms, ys = [b.norm for b in branches], [pixels(b.y) for b in branches]
+        out, *statistics = mix(before, ys, w.operations, [norm is not None for norm in norms])
         parts = zip(*(values.split([y.shape[1] for y in ys]) for values in statistics), strict=True)
         for norm, (mean, variance) in zip(norms, parts, strict=True):
             if norm is not None:
@@ -217,31 +205,28 @@ class FastCell(nn.Module):
     def _branches(self, r: Round, x: Tensor, kernels: Mapping[str, list[Kernels]]) -> Iterator[Branch]:
         """What each operation but `none` sends, in the order of the primitives."""
         stride, groups, edges = self._stride(r), len(r.sources), len(r.published)
-        rectified, stages = torch.relu(x), dict(self._convolutions())
+        rectified = torch.relu(x)
         for name in self.primitives:
-            if name in self.convolutions:
-                y, inputs = rectified, groups
-                for index, stage in enumerate(stages[name]):
-                    if index:
-                        y = stages[name][index - 1].norm(y, r.rows, relu=True)
-                    y = stage.convolve(y, kernels[name][index], inputs, 1 if index else stride)
-                    inputs = edges
-                yield Branch(y, stages[name][-1].norm)
-            elif name in self.pools:
-                y = _POOL[name](x, stride)
+            if name in CONVOLUTIONS:
+                first, *others = self._stages[name]
+                y, norm = first.convolve(rectified, kernels[name][0], groups, stride), first.norm
+                for stage, kernel in zip(others, kernels[name][1:], strict=True):
+                    y, norm = stage.convolve(norm(y, r.rows, relu=True), kernel, edges, 1), stage.norm
+                yield Branch(y, norm)
+            elif name in POOLS:
+                y = POOLS[name](x, stride)
                 if not self.shares(name, r):
                     y = repeat_groups(y, groups, edges // groups)
-                yield Branch(y, _norm(self.pools[name]))
+                yield Branch(y, self._norms[name])
+            elif name == "skip_connect" and self.shares(name, r):
+                yield Branch(x)
             elif name == "skip_connect":
-                if stride == 1:
-                    yield Branch(x)
-                else:
-                    assert self.reduce is not None
-                    yield Branch(self.reduce(rectified, r.rows, groups), self.reduce.norm)
-            elif name in self.unfused:
-                modules = _listed(self.unfused[name])[r.rows]
+                assert self.reduce is not None
+                yield Branch(self.reduce(rectified, r.rows, groups), self.reduce.norm)
+            elif name != "none":
                 inputs_E = [part for part in x.chunk(groups, dim=1) for _ in r.targets]
-                outputs_E = [m(part) for m, part in zip(modules, inputs_E, strict=True)]
+                modules = self._unfused[name][r.rows]
+                outputs_E = [module(part) for module, part in zip(modules, inputs_E, strict=True)]
                 yield Branch(torch.cat(outputs_E, dim=1))
 
     def published(self) -> Iterator[tuple[str, Tensor]]:
@@ -249,46 +234,23 @@ class FastCell(nn.Module):
         for r in self.rounds:
             for edge, position in zip(range(r.rows.start, r.rows.stop), r.published, strict=True):
                 for o, name in enumerate(self.primitives):
-                    prefix = f"_ops.{position}._ops.{o}."
                     for suffix, view in self._published_operation(name, edge, r):
-                        yield prefix + suffix, view
+                        yield f"_ops.{position}._ops.{o}.{suffix}", view
         for side, module in (("preprocess0", self.preprocess0), ("preprocess1", self.preprocess1)):
-            yield from (
-                (f"{side}.{suffix}", value) for suffix, value in module.state_dict(keep_vars=True).items()
-            )
+            for suffix, value in module.state_dict(keep_vars=True).items():
+                yield f"{side}.{suffix}", value
 
     def _published_operation(self, name: str, edge: int, r: Round) -> Iterator[tuple[str, Tensor]]:
-        if name in self.convolutions:
-            for stage, first in zip(dict(self._convolutions())[name], (1, 5), strict=False):
+        if name in CONVOLUTIONS:
+            for stage, first in zip(self._stages[name], (1, 5), strict=False):
                 yield from stage.published(edge, first)
-        elif name in self.pools:
-            yield from published_norm(_norm(self.pools[name]), edge, "1")
-        elif name == "skip_connect" and self._stride(r) == 2:
+        elif name in POOLS:
+            yield from published_norm(self._norms[name], edge, "1")
+        elif name == "skip_connect" and not self.shares(name, r):
             assert self.reduce is not None
             yield from self.reduce.published(edge)
-        elif name in self.unfused:
-            yield from _listed(self.unfused[name])[edge].state_dict(keep_vars=True).items()
-
-
-def _listed(modules: nn.Module) -> list[nn.Module]:
-    assert isinstance(modules, nn.ModuleList)
-    return list(modules)
-
-
-def _norm(module: nn.Module) -> StackedNorm:
-    assert isinstance(module, StackedNorm)
-    return module
-
-
-def _max_pool(x: Tensor, stride: int) -> Tensor:
-    return F.max_pool2d(x, 3, stride, padding=1)
-
-
-def _avg_pool(x: Tensor, stride: int) -> Tensor:
-    return F.avg_pool2d(x, 3, stride, padding=1, count_include_pad=False)
-
-
-_POOL = {"max_pool_3x3": _max_pool, "avg_pool_3x3": _avg_pool}
+        elif name in self._unfused:
+            yield from self._unfused[name][edge].state_dict(keep_vars=True).items()
 
 
 def _after_relu(preprocess: nn.Module, x: Tensor) -> Tensor:
