@@ -88,11 +88,8 @@ class Team:
 
 def _leaves_weights_out(network: EvaluationNetwork) -> bool:
     """Whether some cell has an input or a node that nothing of its output comes from."""
-    genotype = network.genotype
-    for edges, concat in (
-        (genotype.normal, genotype.normal_concat),
-        (genotype.reduce, genotype.reduce_concat),
-    ):
+    g = network.genotype
+    for edges, concat in ((g.normal, g.normal_concat), (g.reduce, g.reduce_concat)):
         read = set(concat)
         for number, (_, source) in reversed(list(enumerate(edges))):
             if 2 + number // 2 in read:
@@ -157,18 +154,15 @@ class Groups:
                 continue
             total = sum(counts)
             weights = [count * self.team.size / total for count in own]
-            yield (
-                step,
-                [(g, w, *batch) for g, w, batch in zip(self.own, weights, found, strict=True)],
-            )
+            yield step, [(g, w, *batch) for g, w, batch in zip(self.own, weights, found, strict=True)]
 
     @contextmanager
     def turn(self, group: int) -> Iterator[None]:
         """Around the passes of one group: gradients are summed over the team with the last one's, and running
         statistics are kept of group 0 alone."""
-        wrapped, last = self.forward, group == self.own[-1]
+        wrapped = self.forward
         waiting: AbstractContextManager[None] = nullcontext()
-        if isinstance(wrapped, nn.parallel.DistributedDataParallel) and not last:
+        if isinstance(wrapped, nn.parallel.DistributedDataParallel) and group != self.own[-1]:
             waiting = wrapped.no_sync()
         for norm in self._norms:
             norm.track_running_stats = group == 0

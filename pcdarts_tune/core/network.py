@@ -54,10 +54,8 @@ class DerivedCell(nn.Module):
 
     def _edge(self, index: int, states: list[Tensor], keep: Tensor | None) -> Tensor:
         operation = self._ops[index]
-        h = operation(states[self.sources[index]])
-        if keep is None or isinstance(operation, nn.Identity):
-            return h  # type: ignore[no-any-return]
-        return drop_path(h, keep)
+        h: Tensor = operation(states[self.sources[index]])
+        return h if keep is None or isinstance(operation, nn.Identity) else drop_path(h, keep)
 
 
 class EvaluationNetwork(nn.Module):

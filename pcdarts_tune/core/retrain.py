@@ -8,7 +8,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
 from typing import Any
 
 import torch
@@ -112,13 +111,8 @@ class Training:
         self.loop = Loop(
             [network] if self.average is None else [network, self.average.network],
             [self.optimizer],
-            partial(
-                rate_of_epoch,
-                schedule,
-                epochs=epochs,
-                base=learning_rate,
-                minimum=learning_rate_min,
-                warmup=lr_warmup_epochs,
+            lambda epoch: rate_of_epoch(
+                schedule, epoch, epochs, learning_rate, minimum=learning_rate_min, warmup=lr_warmup_epochs
             ),
             precision=precision,
             compile=compile,
@@ -202,13 +196,14 @@ class Training:
         """Forward and backward; the gradient counts `weight`. Returns loss and logits, detached."""
         with autocast(self.device, self.precision):
             logits, auxiliary = self.groups.forward(images.contiguous(memory_format=torch.channels_last))
-        loss = F.cross_entropy(widened(logits), labels, label_smoothing=self.label_smoothing)
+        loss = self._loss(logits, labels)
         if auxiliary is not None:
-            loss = loss + self.auxiliary_weight * F.cross_entropy(
-                widened(auxiliary), labels, label_smoothing=self.label_smoothing
-            )
+            loss = loss + self.auxiliary_weight * self._loss(auxiliary, labels)
         (loss if weight == 1 else loss * weight).backward()
         return loss.detach(), logits.detach()
+
+    def _loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        return F.cross_entropy(widened(logits), labels, label_smoothing=self.label_smoothing)
 
     def update(self) -> None:
         """One step of SGD along the gradients that were added."""

@@ -11,7 +11,6 @@ The architecture is frozen for the first epochs. The genotype is derived after e
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -101,13 +100,8 @@ class Search:
         self.loop = Loop(
             [supernet],
             [self.optimizer, self.architect.optimizer],
-            partial(
-                rate_of_epoch,
-                "cosine",
-                epochs=epochs,
-                base=learning_rate,
-                minimum=learning_rate_min,
-                warmup=lr_warmup_epochs,
+            lambda epoch: rate_of_epoch(
+                "cosine", epoch, epochs, learning_rate, minimum=learning_rate_min, warmup=lr_warmup_epochs
             ),
             precision=precision,
             compile=compile,

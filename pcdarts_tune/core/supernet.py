@@ -111,21 +111,17 @@ class Supernet(nn.Module):
 
     def _weights(self) -> dict[tuple[bool, int], list[RoundWeights]]:
         """The mixing matrices, once for all cells of one kind and width."""
-        raw = {False: (self.alpha_normal, self.beta_normal), True: (self.alpha_reduce, self.beta_reduce)}
-        by_kind = {}
-        for kind, (alpha, beta) in raw.items():
-            operations_EO, edges_E = mixing_weights(alpha, beta)
-            by_kind[kind] = (operations_EO[self.edge_order], edges_E)
+        of_kind = {}
+        for reduction, kind in ((False, "normal"), (True, "reduce")):
+            alpha_EO, beta_E = getattr(self, f"alpha_{kind}"), getattr(self, f"beta_{kind}")
+            operations_EO, edges_E = mixing_weights(alpha_EO, beta_E)
+            of_kind[reduction] = operations_EO[self.edge_order], edges_E
+        one_each = {(cell.reduction, cell.active): cell for cell in self._cells()}
         return {
-            (cell.reduction, cell.active): round_weights(
-                cell.rounds,
-                self.primitives,
-                cell.shares,
-                cell.wires(),
-                *by_kind[cell.reduction],
-                channels=cell.active,
+            key: round_weights(
+                cell.rounds, self.primitives, cell.shares, cell.wires(), *of_kind[cell.reduction], cell.active
             )
-            for cell in {(c.reduction, c.active): c for c in self._cells()}.values()
+            for key, cell in one_each.items()
         }
 
     weight_parameters = weight_parameters
@@ -171,11 +167,8 @@ class Supernet(nn.Module):
         return {name: tuple(value.shape) for name, value in textbook.weight_state().items()}
 
     def _views(self) -> dict[str, Tensor]:
-        views = {
-            name: value
-            for name, value in self.state_dict(keep_vars=True).items()
-            if name.startswith(("stem", "classifier"))
-        }
+        stored = self.state_dict(keep_vars=True).items()
+        views = {name: value for name, value in stored if name.startswith(("stem", "classifier"))}
         for index, cell in enumerate(self._cells()):
             views.update((f"cells.{index}.{name}", value) for name, value in cell.published())
         return views

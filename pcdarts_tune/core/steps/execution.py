@@ -1,7 +1,7 @@
-"""The precision of forward passes: float32, bfloat16 by autocast, or TF32.
+"""What holds while steps run: their precision, torch.compile, and the seeds of their random numbers.
 
-    with hardware(device, "bf16"):                      # around an epoch: what the device's libraries may do
-        with autocast(device, "bf16"):                  # around a forward pass
+    with seeded(device, seed, "training", epoch), hardware(device, "bf16"), compiling(True):       # around an epoch
+        with autocast(device, "bf16"):                                                             # around a forward pass
             logits = net(images)
         loss = F.cross_entropy(widened(logits), labels)
 
@@ -11,12 +11,6 @@ bf16      convolutions and matrix products, and what is kept of them, in bfloat1
 tf32      CUDA only: float32 with operands of convolutions and products rounded to 10 bits of mantissa.
 
 A network in float64 computes in float64 with "float32": nothing is cast.
-
-How steps are executed: torch.compile for the network, and what came of precision and graphs, in words.
-
-compile_forward(network, True)
-with compiling(True):
-    network(images)                 # compiled at the first call
 """
 
 from __future__ import annotations

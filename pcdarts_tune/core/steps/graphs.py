@@ -15,7 +15,6 @@ changed is then put back, the random generators too, so that replayed steps equa
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -67,17 +66,6 @@ class Recorder:
         return graph.replay
 
 
-@dataclass(frozen=True)
-class _Graph:
-    inputs: tuple[Tensor, ...]
-    replay: Callable[[], None]
-
-    def __call__(self, inputs: Sequence[Tensor]) -> None:
-        for static, value in zip(self.inputs, inputs, strict=True):
-            static.copy_(value, non_blocking=True)
-        self.replay()
-
-
 class StepGraphs:
     """Steps by key and shape of their inputs.
 
@@ -115,7 +103,7 @@ class StepGraphs:
         self.peak_memory_bytes = 0
         self.new_recorder: Callable[[], Recorder] = lambda: Recorder(device)
         self._recorder: Recorder | None = None
-        self._graphs: dict[Hashable, _Graph] = {}
+        self._graphs: dict[Hashable, Step] = {}
 
     def run(self, key: Hashable, step: Step, *inputs: Tensor) -> None:
         """`step(*inputs)`, once.
@@ -134,14 +122,14 @@ class StepGraphs:
         if graph is None:
             step(*inputs)
         else:
-            graph(inputs)
+            graph(*inputs)
 
     def clear(self) -> None:
         """Forget the graphs, because tensors that they use were replaced; the next steps are captured anew."""
         self._graphs.clear()
         self._recorder = None  # its pool goes with the last graph
 
-    def _capture(self, step: Step, inputs: Sequence[Tensor]) -> _Graph | None:
+    def _capture(self, step: Step, inputs: Sequence[Tensor]) -> Step | None:
         if self._recorder is None:
             self._recorder = self.new_recorder()
         static = tuple(value.clone() for value in inputs)
@@ -157,11 +145,16 @@ class StepGraphs:
             if self.device.type == "cuda":
                 peak = int(torch.cuda.max_memory_allocated(self.device))
                 self.peak_memory_bytes = max(self.peak_memory_bytes, peak)
-        return _Graph(static, replay)
+
+        def run(*values: Tensor) -> None:
+            for place, value in zip(static, values, strict=True):
+                place.copy_(value, non_blocking=True)
+            replay()
+
+        return run
 
     def _rehearse(self, recorder: Recorder, step: Callable[[], None]) -> None:
-        kept = list(self.kept())
-        saved = {id(tensor): (tensor, tensor.detach().clone()) for tensor in kept}
+        saved = {id(tensor): (tensor, tensor.detach().clone()) for tensor in self.kept()}
         with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
             for _ in range(REHEARSALS):
                 recorder.rehearse(step)

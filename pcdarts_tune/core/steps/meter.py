@@ -1,16 +1,14 @@
-"""What an epoch measured: losses and accuracies summed on the device, read once at its end; time and memory.
+"""What an epoch or a step measures: losses and accuracies, summed on the device and read once; time; memory.
 
 >>> meter = Meter(device)
 >>> meter.add(loss, logits, labels)         # as often as there are batches, without waiting for the device
 >>> meter.read()                            # (mean loss, accuracy, images)
-
-How long one step takes, and how much memory.
-
 >>> timed(step, device), peak_memory(step, device)
 """
 
 from __future__ import annotations
 
+import math
 import resource
 import sys
 import time
@@ -51,9 +49,9 @@ class Meter:
     def read(self) -> Measured:
         """What was added since the last `clear`. Waits for the device."""
         loss, correct, count = self.sums.tolist()
-        if not count:
-            return Measured(float("nan"), float("nan"), 0)
-        return Measured(loss / count, correct / count, int(count))
+        return (
+            Measured(loss / count, correct / count, int(count)) if count else Measured(math.nan, math.nan, 0)
+        )
 
     def clear(self) -> None:
         """Begin anew."""
@@ -85,7 +83,7 @@ class Stopwatch:
 
 def require_finite(loss: float, what: str, epoch: int, advice: str) -> None:
     """Raise NonFiniteLoss unless `loss` is a number."""
-    if loss != loss or loss in (float("inf"), float("-inf")):
+    if not math.isfinite(loss):
         raise NonFiniteLoss(f"the {what} became {loss} in epoch {epoch + 1}: {advice}")
 
 
