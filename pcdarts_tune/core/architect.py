@@ -95,7 +95,9 @@ class Architect:
             )
         parameters = self.net.arch_parameters()
         for parameter, gradient in zip(parameters, gradients, strict=True):
-            parameter.grad = _laid_out_as(parameter, gradient)
+            # fused optimizers require the parameter's memory layout
+            alike = gradient.stride() == parameter.stride()
+            parameter.grad = gradient if alike else torch.empty_like(parameter).copy_(gradient)
         if self.grad_clip is not None:
             nn.utils.clip_grad_norm_(parameters, self.grad_clip)
         self.optimizer.step()
@@ -180,18 +182,11 @@ def _momentum_step(
     stepped = []
     for w, gradient in zip(weights, gradients, strict=True):
         direction = gradient + group["weight_decay"] * w.detach()
-        buffer = optimizer.state[w].get("momentum_buffer") if w in optimizer.state else None
+        buffer = optimizer.state.get(w, {}).get("momentum_buffer")
         if buffer is not None:
             direction = direction + group["momentum"] * buffer
         stepped.append(w.detach() - group["lr"] * direction)
     return stepped
-
-
-def _laid_out_as(parameter: Tensor, gradient: Tensor) -> Tensor:
-    """The gradient in the parameter's memory layout, which fused optimizers require."""
-    if gradient.stride() == parameter.stride():
-        return gradient
-    return torch.empty_like(parameter).copy_(gradient)
 
 
 def _assign(parameters: Sequence[Tensor], values: Sequence[Tensor]) -> None:

@@ -46,17 +46,17 @@ class FeatureMaps(nn.Module):
         self, network: EvaluationNetwork, take: Mapping[str, int] | None = None, *, freeze_norms: bool = False
     ) -> None:
         super().__init__()
-        places, strides, widths = _resolutions(network)
-        wanted = {str(index): index for index in range(len(places))} if take is None else dict(take)
-        if not wanted or any(not -len(places) <= index < len(places) for index in wanted.values()):
+        found = _resolutions(network)
+        wanted = {str(index): index for index in range(len(found))} if take is None else dict(take)
+        if not wanted or any(not -len(found) <= index < len(found) for index in wanted.values()):
             raise ValueError(
-                f"take must name resolutions from 0 to {len(places) - 1}, or -1 for the coarsest; got {wanted}"
+                f"take must name resolutions from 0 to {len(found) - 1}, or -1 for the coarsest; got {wanted}"
             )
-        self.strides = {name: strides[index] for name, index in wanted.items()}
-        self.channels = {name: widths[index] for name, index in wanted.items()}
+        self._names = {name: found[index][0] for name, index in wanted.items()}
+        self.strides = {name: found[index][1] for name, index in wanted.items()}
+        self.channels = {name: found[index][2] for name, index in wanted.items()}
         if len(wanted) == 1:
             self.out_channels = next(iter(self.channels.values()))
-        self._names = {name: places[index] for name, index in wanted.items()}
         last = max(self._names.values())
         for name, part in network.named_children():
             if name.startswith("stem") and (name != "stem1" or last >= 0):
@@ -99,28 +99,19 @@ STEM = -1
 """In place of a cell's number: the map of the ImageNet stem's first half."""
 
 
-def _resolutions(network: EvaluationNetwork) -> tuple[list[int], list[int], list[int]]:
+def _resolutions(network: EvaluationNetwork) -> list[tuple[int, int, int]]:
     """For each resolution, the finest first: the last cell that has it, its stride, its channels."""
-    imagenet = network.arguments["stem"] == "imagenet"
-    stride = 8 if imagenet else 1
-    places, strides, widths = [], [], []
-    if imagenet:
-        channels = network.arguments["channels"]
-        assert isinstance(channels, int), "checked by check_sizes"
-        places, strides, widths = [STEM], [4], [channels]
+    found: list[tuple[int, int, int]] = []
+    stride = 1
+    if network.arguments["stem"] == "imagenet":
+        found, stride = [(STEM, 4, network.arguments["channels"])], 8
     cells = [cell for cell in network.cells if isinstance(cell, DerivedCell)]
     for index, cell in enumerate(cells):
         stride *= 2 if cell.reduction else 1
         if index + 1 == len(cells) or cells[index + 1].reduction:
-            places.append(index)
-            strides.append(stride)
-            widths.append(len(cell.concat) * _width(cell))
-    return places, strides, widths
-
-
-def _width(cell: DerivedCell) -> int:
-    """Channels of each of a cell's states."""
-    return next(part.num_features for part in cell.preprocess1.modules() if isinstance(part, nn.BatchNorm2d))
+            norms = (part for part in cell.preprocess1.modules() if isinstance(part, nn.BatchNorm2d))
+            found.append((index, stride, len(cell.concat) * next(norms).num_features))
+    return found
 
 
 def pyramid(features: FeatureMaps, out_channels: int = 256) -> nn.Sequential:

@@ -245,7 +245,10 @@ def random_genotype(seed: int, *, nodes: int = 4, primitives: Sequence[str] = DA
 
 
 def _published(
-    normal: str, normal_concat: tuple[int, ...], reduce: str, reduce_concat: tuple[int, ...]
+    normal: str,
+    reduce: str,
+    normal_concat: tuple[int, ...] = (2, 3, 4, 5),
+    reduce_concat: tuple[int, ...] = (2, 3, 4, 5),
 ) -> Genotype:
     """A genotype whose cells are written as `operation:predecessor`, edge by edge."""
 
@@ -261,50 +264,42 @@ PUBLISHED: dict[str, Genotype] = {
     "NASNet": _published(
         "sep_conv_5x5:1 sep_conv_3x3:0 sep_conv_5x5:0 sep_conv_3x3:0 avg_pool_3x3:1 skip_connect:0 "
         "avg_pool_3x3:0 avg_pool_3x3:0 sep_conv_3x3:1 skip_connect:1",
-        (2, 3, 4, 5, 6),
         "sep_conv_5x5:1 sep_conv_7x7:0 max_pool_3x3:1 sep_conv_7x7:0 avg_pool_3x3:1 sep_conv_5x5:0 "
         "skip_connect:3 avg_pool_3x3:2 sep_conv_3x3:2 max_pool_3x3:1",
+        (2, 3, 4, 5, 6),
         (4, 5, 6),
     ),
     "AmoebaNet": _published(
         "avg_pool_3x3:0 max_pool_3x3:1 sep_conv_3x3:0 sep_conv_5x5:2 sep_conv_3x3:0 avg_pool_3x3:3 "
         "sep_conv_3x3:1 skip_connect:1 skip_connect:0 avg_pool_3x3:1",
-        (4, 5, 6),
         "avg_pool_3x3:0 sep_conv_3x3:1 max_pool_3x3:0 sep_conv_7x7:2 sep_conv_7x7:0 avg_pool_3x3:1 "
         "max_pool_3x3:0 max_pool_3x3:1 conv_7x1_1x7:0 sep_conv_3x3:5",
+        (4, 5, 6),
         (3, 4, 6),
     ),
     "DARTS_V1": _published(
         "sep_conv_3x3:1 sep_conv_3x3:0 skip_connect:0 sep_conv_3x3:1 skip_connect:0 sep_conv_3x3:1 "
         "sep_conv_3x3:0 skip_connect:2",
-        (2, 3, 4, 5),
         "max_pool_3x3:0 max_pool_3x3:1 skip_connect:2 max_pool_3x3:0 max_pool_3x3:0 skip_connect:2 "
         "skip_connect:2 avg_pool_3x3:0",
-        (2, 3, 4, 5),
     ),
     "DARTS_V2": _published(
         "sep_conv_3x3:0 sep_conv_3x3:1 sep_conv_3x3:0 sep_conv_3x3:1 sep_conv_3x3:1 skip_connect:0 "
         "skip_connect:0 dil_conv_3x3:2",
-        (2, 3, 4, 5),
         "max_pool_3x3:0 max_pool_3x3:1 skip_connect:2 max_pool_3x3:1 max_pool_3x3:0 skip_connect:2 "
         "skip_connect:2 max_pool_3x3:1",
-        (2, 3, 4, 5),
     ),
     "PC_DARTS_cifar": _published(
         "sep_conv_3x3:1 skip_connect:0 sep_conv_3x3:0 dil_conv_3x3:1 sep_conv_5x5:0 sep_conv_3x3:1 "
         "avg_pool_3x3:0 dil_conv_3x3:1",
-        (2, 3, 4, 5),
         "sep_conv_5x5:1 max_pool_3x3:0 sep_conv_5x5:1 sep_conv_5x5:2 sep_conv_3x3:0 sep_conv_3x3:3 "
         "sep_conv_3x3:1 sep_conv_3x3:2",
-        (2, 3, 4, 5),
     ),
     "PC_DARTS_image": _published(
         "skip_connect:1 sep_conv_3x3:0 sep_conv_3x3:0 skip_connect:1 sep_conv_3x3:1 sep_conv_3x3:3 "
         "sep_conv_3x3:1 dil_conv_5x5:4",
-        (2, 3, 4, 5),
         "sep_conv_3x3:0 skip_connect:1 dil_conv_5x5:2 max_pool_3x3:1 sep_conv_3x3:2 sep_conv_3x3:1 "
         "sep_conv_5x5:0 sep_conv_3x3:3",
-        (2, 3, 4, 5),
     ),
 }
 """The published cells, by the names of the code that published them: NASNet (Zoph et al. 2018), AmoebaNet (Real et al. 2018),

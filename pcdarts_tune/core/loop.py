@@ -15,15 +15,7 @@ from torch.nn import functional as F
 
 from pcdarts_tune.core.groups import Team
 from pcdarts_tune.core.images.data import Batches
-from pcdarts_tune.core.steps.execution import (
-    autocast,
-    check_precision,
-    compile_forward,
-    compiling,
-    hardware,
-    seeded,
-    widened,
-)
+from pcdarts_tune.core.steps import execution
 from pcdarts_tune.core.steps.graphs import StepGraphs
 from pcdarts_tune.core.steps.meter import Meter, Stopwatch
 from pcdarts_tune.core.steps.optimizers import optimizer_tensors, set_learning_rate
@@ -59,7 +51,7 @@ class Loop:
         unfit: str | None,
     ) -> None:
         self.device = next(networks[0].parameters()).device
-        self.precision, self.compile = check_precision(precision, self.device), compile
+        self.precision, self.compile = execution.check_precision(precision, self.device), compile
         self.rate, self.optimizer = rate, optimizers[0]
         meters = [Meter(self.device) for _ in range(3)]
         self.trained, self.searched, self._scored = meters
@@ -71,12 +63,16 @@ class Loop:
             yield from (meter.sums for meter in meters)
 
         self.graphs = StepGraphs(self.device, graphs, changed, unfit=unfit)
-        compile_forward(networks[0], compile)
+        execution.compile_forward(networks[0], compile)
 
     @contextmanager
     def epoch(self, epoch: int, *key: object) -> Iterator[Stopwatch]:
         """Around an epoch: random generators seeded by `key` and the epoch, and meters and learning rate set."""
-        with seeded(self.device, *key, epoch), hardware(self.device, self.precision), compiling(self.compile):
+        with (
+            execution.seeded(self.device, *key, epoch),
+            execution.hardware(self.device, self.precision),
+            execution.compiling(self.compile),
+        ):
             watch = Stopwatch(self.device)
             set_learning_rate(self.optimizer, self.rate(epoch))
             self.trained.clear()
@@ -99,7 +95,7 @@ class Loop:
             team=team,
         )
 
-    def execution(self) -> dict[str, str]:
+    def describe(self) -> dict[str, str]:
         """How the steps so far were executed, in words: precision, compile, graphs (and why not), device."""
         named = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "CPU"
         return {
@@ -133,9 +129,9 @@ def evaluate(
     meter.clear()
 
     def score(images: Tensor, labels: Tensor) -> None:
-        with autocast(device, precision):
+        with execution.autocast(device, precision):
             output = network(images.contiguous(memory_format=torch.channels_last))
-        logits = widened(output[0] if isinstance(output, tuple) else output)
+        logits = execution.widened(output[0] if isinstance(output, tuple) else output)
         meter.add(F.cross_entropy(logits, labels), logits, labels)
 
     training = network.training
@@ -144,7 +140,7 @@ def evaluate(
     if team is not None and team.size > 1:
         shared["part"] = (team.rank, team.size)
         team.take_buffers(network)
-    with hardware(device, precision):
+    with execution.hardware(device, precision):
         for images, labels in batches.epoch(batch_size, epoch=0, seed=0, shuffle=False, **shared):
             if not len(labels):
                 continue

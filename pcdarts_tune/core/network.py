@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -86,7 +86,7 @@ class EvaluationNetwork(nn.Module):
         super().__init__()
         check_sizes(channels, layers, num_classes, stem, in_channels)
         self.genotype = genotype
-        self.arguments = {
+        self.arguments: dict[str, Any] = {
             "channels": channels,
             "layers": layers,
             "num_classes": num_classes,

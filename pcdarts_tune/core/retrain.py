@@ -119,7 +119,7 @@ class Training:
             graphs=graphs,
             unfit="batches are divided into groups" if groups > 1 else None,
         )
-        self.precision, self.graphs, self.execution = precision, self.loop.graphs, self.loop.execution
+        self.precision, self.graphs, self.execution = precision, self.loop.graphs, self.loop.describe
         self.epoch = 0
 
     def __iter__(self) -> Iterator[TrainEpoch]:

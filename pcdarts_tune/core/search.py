@@ -108,7 +108,7 @@ class Search:
             graphs=graphs,
             unfit="random mixing draws anew in each step" if random else None,
         )
-        self.precision, self.graphs, self.execution = precision, self.loop.graphs, self.loop.execution
+        self.precision, self.graphs, self.execution = precision, self.loop.graphs, self.loop.describe
         self.epoch = 0
         self._alphas_pass, self._alphas_batch = 0, 0  # position in the alphas half
 

@@ -19,15 +19,7 @@ from dataclasses import asdict
 import torch
 from torch import Tensor, nn
 
-from pcdarts_tune.core.architecture import (
-    add_architecture,
-    add_stem,
-    apply_stem,
-    arch_parameters,
-    current_genotype,
-    mixing_weights,
-    weight_parameters,
-)
+from pcdarts_tune.core import architecture
 from pcdarts_tune.core.fast.cell import FastCell
 from pcdarts_tune.core.fast.wiring import RoundWeights, round_weights
 from pcdarts_tune.core.genotype import DARTS_PRIMITIVES
@@ -80,10 +72,10 @@ class Supernet(nn.Module):
         )
         self.arguments = asdict(given)
         self.primitives, plans = given.primitives, given.plan()
-        add_stem(self, stem, in_channels, 3 * channels)
+        architecture.add_stem(self, stem, in_channels, 3 * channels)
         self.cells = nn.ModuleList(FastCell(plan, nodes, k, self.primitives, mixing) for plan in plans)
         self.classifier = nn.Linear(nodes * plans[-1].channels, num_classes)
-        add_architecture(self, nodes, len(self.primitives), edge_normalization)
+        architecture.add_architecture(self, nodes, len(self.primitives), edge_normalization)
         self.register_buffer("batches_tracked", torch.zeros((), dtype=torch.int64))
         # a list as index would be copied to the device in every step, for which a GPU waits
         order = [edge for r in self._cells()[0].rounds for edge in r.published]
@@ -94,7 +86,7 @@ class Supernet(nn.Module):
         """Images (N, in_channels, H, W) to logits (N, num_classes)."""
         if self.training:
             self.batches_tracked += 1
-        s0, s1 = apply_stem(self, images.contiguous(memory_format=torch.channels_last))
+        s0, s1 = architecture.apply_stem(self, images.contiguous(memory_format=torch.channels_last))
         same = s0 is s1
         s0 = torch.relu(s0)
         s1 = s0 if same else torch.relu(s1)
@@ -114,7 +106,7 @@ class Supernet(nn.Module):
         of_kind = {}
         for reduction, kind in ((False, "normal"), (True, "reduce")):
             alpha_EO, beta_E = getattr(self, f"alpha_{kind}"), getattr(self, f"beta_{kind}")
-            operations_EO, edges_E = mixing_weights(alpha_EO, beta_E)
+            operations_EO, edges_E = architecture.mixing_weights(alpha_EO, beta_E)
             of_kind[reduction] = operations_EO[self.edge_order], edges_E
         one_each = {(cell.reduction, cell.active): cell for cell in self._cells()}
         return {
@@ -124,9 +116,9 @@ class Supernet(nn.Module):
             for key, cell in one_each.items()
         }
 
-    weight_parameters = weight_parameters
-    arch_parameters = arch_parameters
-    genotype = current_genotype
+    weight_parameters = architecture.weight_parameters
+    arch_parameters = architecture.arch_parameters
+    genotype = architecture.current_genotype
 
     def published_state(self) -> dict[str, Tensor]:
         """Weights and running statistics (no alphas, no betas) by the published code's names, shapes and order."""

@@ -16,20 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pcdarts_tune.core.architecture import (
-    ARCHITECTURE_NAMES,
-    CellPlan,
-    add_architecture,
-    add_stem,
-    apply_stem,
-    arch_parameters,
-    check_sizes,
-    current_genotype,
-    plan_cells,
-    preprocessings,
-    softmax_per_node,
-    weight_parameters,
-)
+from pcdarts_tune.core import architecture
+from pcdarts_tune.core.architecture import CellPlan
 from pcdarts_tune.core.genotype import DARTS_PRIMITIVES
 from pcdarts_tune.core.ops import build_search_operation, check_primitives
 
@@ -92,7 +80,7 @@ class Cell(nn.Module):
     def __init__(self, plan: CellPlan, nodes: int, k: int, primitives: Sequence[str], mixing: str) -> None:
         super().__init__()
         self.nodes, self.sampled = nodes, mixing == "random" and k > 1
-        self.preprocess0, self.preprocess1 = preprocessings(plan, affine=False)
+        self.preprocess0, self.preprocess1 = architecture.preprocessings(plan, affine=False)
         self._ops = nn.ModuleList(
             MixedOp(plan.channels, 2 if plan.reduction and source < 2 else 1, k, primitives, mixing)
             for node in range(nodes)
@@ -139,7 +127,9 @@ class SupernetArguments:
 
     def __post_init__(self) -> None:
         k, channels = self.k, self.channels
-        check_sizes(channels, self.layers, self.num_classes, self.stem, self.in_channels, self.nodes)
+        architecture.check_sizes(
+            channels, self.layers, self.num_classes, self.stem, self.in_channels, self.nodes
+        )
         if isinstance(k, bool) or not isinstance(k, int) or k < 1 or channels % k:
             legal = ", ".join(str(d) for d in range(1, channels + 1) if channels % d == 0)
             raise ValueError(f"k={k!r} must divide channels={channels}: legal values are {legal}")
@@ -154,7 +144,9 @@ class SupernetArguments:
     def plan(self) -> list[CellPlan]:
         """The cells."""
         outputs, imagenet = (self.nodes, self.nodes), self.stem == "imagenet"
-        return plan_cells(self.channels, self.layers, 3 * self.channels, outputs, reduction_prev=imagenet)
+        return architecture.plan_cells(
+            self.channels, self.layers, 3 * self.channels, outputs, reduction_prev=imagenet
+        )
 
 
 class TextbookSupernet(nn.Module):
@@ -169,28 +161,32 @@ class TextbookSupernet(nn.Module):
         super().__init__()
         given = SupernetArguments(*values, **named)
         self.primitives, plans = given.primitives, given.plan()
-        add_stem(self, given.stem, given.in_channels, 3 * given.channels)
+        architecture.add_stem(self, given.stem, given.in_channels, 3 * given.channels)
         self.reductions = [plan.reduction for plan in plans]
         self.cells = nn.ModuleList(
             Cell(plan, given.nodes, given.k, given.primitives, given.mixing) for plan in plans
         )
         self.classifier = nn.Linear(given.nodes * plans[-1].channels, given.num_classes)
-        add_architecture(self, given.nodes, len(given.primitives), given.edge_normalization)
+        architecture.add_architecture(self, given.nodes, len(given.primitives), given.edge_normalization)
 
     def forward(self, images: Tensor) -> Tensor:
         """Images (N, in_channels, H, W) to logits (N, num_classes)."""
-        s0, s1 = apply_stem(self, images)
+        s0, s1 = architecture.apply_stem(self, images)
         for reduction, cell in zip(self.reductions, self.cells, strict=True):
             alpha_EO = torch.softmax(self.alpha_reduce if reduction else self.alpha_normal, dim=-1)
             beta_E = self.beta_reduce if reduction else self.beta_normal
-            weights_E = None if beta_E is None else softmax_per_node(beta_E)
+            weights_E = None if beta_E is None else architecture.softmax_per_node(beta_E)
             s0, s1 = s1, cell(s0, s1, alpha_EO, weights_E)
         return self.classifier(s1.mean(dim=(2, 3)))  # type: ignore[no-any-return]
 
-    weight_parameters = weight_parameters
-    arch_parameters = arch_parameters
-    genotype = current_genotype
+    weight_parameters = architecture.weight_parameters
+    arch_parameters = architecture.arch_parameters
+    genotype = architecture.current_genotype
 
     def weight_state(self) -> dict[str, Tensor]:
         """The state without alphas and betas: the published code's names, shapes and order."""
-        return {name: value for name, value in self.state_dict().items() if name not in ARCHITECTURE_NAMES}
+        return {
+            name: value
+            for name, value in self.state_dict().items()
+            if name not in architecture.ARCHITECTURE_NAMES
+        }

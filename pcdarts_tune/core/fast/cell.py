@@ -24,25 +24,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pcdarts_tune.core.architecture import CellPlan, preprocessings
+from pcdarts_tune.core.fast import stacked, wiring
 from pcdarts_tune.core.fast.normalize import combine, folds, mix, pixels, unpixels
-from pcdarts_tune.core.fast.stacked import (
-    Kernels,
-    StackedConv,
-    StackedNorm,
-    StackedReduce,
-    halve,
-    published_norm,
-    repeat_groups,
-)
-from pcdarts_tune.core.fast.wiring import (
-    Round,
-    RoundWeights,
-    Wires,
-    fixed_wires,
-    node_matrix,
-    plan_rounds,
-    sampled_wires,
-)
+from pcdarts_tune.core.fast.stacked import Kernels, StackedConv, StackedNorm, StackedReduce
+from pcdarts_tune.core.fast.wiring import Round, RoundWeights, Wires
 from pcdarts_tune.core.ops import FactorizedReduce, OpSequence, build_search_operation, require_even
 from pcdarts_tune.core.textbook import sample_order
 
@@ -87,8 +72,8 @@ class FastCell(nn.Module):
         self.sampled = mixing == "random" and k > 1
         self.active = plan.channels // k
         self.primitives = tuple(primitives)
-        self.rounds = plan_rounds(nodes, join_inputs=not self.sampled)
-        wires = fixed_wires(plan.channels, k, "shift" if self.sampled else mixing)
+        self.rounds = wiring.plan_rounds(nodes, join_inputs=not self.sampled)
+        wires = wiring.fixed_wires(plan.channels, k, "shift" if self.sampled else mixing)
         for name, values in wires._asdict().items():
             self.register_buffer(name, values, persistent=False)
         self.preprocess0, self.preprocess1 = preprocessings(plan, affine=False)
@@ -159,7 +144,7 @@ class FastCell(nn.Module):
         assert w.edges is not None, "the round completes this node"
         matrix = w.node
         if matrix is None:
-            matrix = node_matrix(node, self.rounds[0].targets.stop, wires, range(len(wires)), w.edges)
+            matrix = wiring.node_matrix(node, self.rounds[0].targets.stop, wires, range(len(wires)), w.edges)
         return combine([*sent, *(passed if self.k > 1 else [])], matrix)
 
     def wires(self) -> Wires | None:
@@ -168,7 +153,7 @@ class FastCell(nn.Module):
 
     def _wires(self, state: Tensor) -> Wires:
         fixed = self.wires()
-        return fixed or sampled_wires(sample_order(state, self.training), self.k, self.select)
+        return fixed or wiring.sampled_wires(sample_order(state, self.training), self.k, self.select)
 
     def _halve(self, r: Round, x: Tensor) -> Tensor:
         return F.max_pool2d(x, 2, 2) if self._stride(r) == 2 else x
@@ -216,7 +201,7 @@ class FastCell(nn.Module):
             elif name in POOLS:
                 y = POOLS[name](x, stride)
                 if not self.shares(name, r):
-                    y = repeat_groups(y, groups, edges // groups)
+                    y = stacked.repeat_groups(y, groups, edges // groups)
                 yield Branch(y, self._norms[name])
             elif name == "skip_connect" and self.shares(name, r):
                 yield Branch(x)
@@ -245,7 +230,7 @@ class FastCell(nn.Module):
             for stage, first in zip(self._stages[name], (1, 5), strict=False):
                 yield from stage.published(edge, first)
         elif name in POOLS:
-            yield from published_norm(self._norms[name], edge, "1")
+            yield from stacked.published_norm(self._norms[name], edge, "1")
         elif name == "skip_connect" and not self.shares(name, r):
             assert self.reduce is not None
             yield from self.reduce.published(edge)
@@ -258,5 +243,5 @@ def _after_relu(preprocess: nn.Module, x: Tensor) -> Tensor:
     if isinstance(preprocess, OpSequence):
         return preprocess.op[2](preprocess.op[1](x))  # type: ignore[no-any-return]
     assert isinstance(preprocess, FactorizedReduce)
-    y = halve(x, preprocess.conv_1.weight[None, :, :, 0, 0], preprocess.conv_2.weight[None, :, :, 0, 0], 1)
-    return preprocess.bn(y)  # type: ignore[no-any-return]
+    halves = (conv.weight[None, :, :, 0, 0] for conv in (preprocess.conv_1, preprocess.conv_2))
+    return preprocess.bn(stacked.halve(x, *halves, 1))  # type: ignore[no-any-return]

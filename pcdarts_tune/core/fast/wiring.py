@@ -1,15 +1,13 @@
-"""Partial channels as matrices: which channels of a state are operated on, and where everything goes.
-
-One matrix product then does what would be many narrow copies: taking the active channels out of a state, and putting a
-finished node together from what its edges sent and bypassed, with the channels shuffled.
-
-Legend: P pixels, C channels, c = C/K active ones, T nodes of the cell.
-
-In which order a fast cell works, and the matrices that carry its mixing weights.
+"""In which order a fast cell works, partial channels as matrices, and the matrices that carry its mixing weights.
 
 A round is what happens when a source is ready: both inputs at once first, then each node that others read. Edges are
 stored source by source, so that a round's edges lie side by side; `published` says where they stand in the paper's
 order (by node, then predecessor).
+
+One matrix product does what would be many narrow copies: taking the active channels out of a state, and putting a finished
+node together from what its edges sent and bypassed, with the channels shuffled.
+
+Legend: P pixels, C channels, c = C/K active ones, E edges, O operations, S sources, T nodes of the cell.
 """
 
 from __future__ import annotations

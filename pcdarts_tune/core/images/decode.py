@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import io
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -42,31 +44,38 @@ class Header:
     grey: bool
 
 
+@contextmanager
+def _explain_failures() -> Iterator[None]:
+    """Raise UnreadableImage for whatever Pillow raises on a damaged file; its warnings are of what is handled here."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    except UnreadableImage:
+        raise
+    except UnidentifiedImageError as error:
+        raise UnreadableImage(f"not an image in one of {', '.join(FORMATS)}") from error
+    except Image.DecompressionBombError as error:
+        raise UnreadableImage(_too_large()) from error
+    except Exception as error:
+        raise UnreadableImage(str(error) or type(error).__name__) from error
+
+
+def _too_large() -> str:
+    return f"more than the {MAX_PIXELS // 2**20} megapixels that are decoded"
+
+
 def _open(data: bytes) -> Image.Image:
     if not data:
         raise UnreadableImage("empty file")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow warns of what is refused or handled here
-            image = Image.open(io.BytesIO(data), formats=FORMATS)
-    except Exception as error:  # Pillow's readers raise anything on damaged files
-        raise UnreadableImage(_reason(error)) from error
+    with _explain_failures():
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
     width, height = image.size
     if width * height > MAX_PIXELS:
-        raise UnreadableImage(
-            f"{width}x{height} pixels, more than the {MAX_PIXELS // 2**20} megapixels that are decoded"
-        )
+        raise UnreadableImage(f"{width}x{height} pixels, {_too_large()}")
     if width < 1 or height < 1:
         raise UnreadableImage("no pixels")
     return image
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, UnidentifiedImageError):
-        return f"not an image in one of {', '.join(FORMATS)}"
-    if isinstance(error, Image.DecompressionBombError):
-        return f"more than the {MAX_PIXELS // 2**20} megapixels that are decoded"
-    return str(error) or type(error).__name__
 
 
 def read_header(data: bytes) -> Header:
@@ -77,13 +86,9 @@ def read_header(data: bytes) -> Header:
     """
     image = _open(data)
     width, height = image.size
-    if _is_sideways(image):
+    if image.format == "JPEG" and image.getexif().get(_ORIENTATION) in _SIDEWAYS:
         width, height = height, width
     return Header(height, width, image.mode in GREY_MODES)
-
-
-def _is_sideways(image: Image.Image) -> bool:
-    return image.format == "JPEG" and image.getexif().get(_ORIENTATION) in _SIDEWAYS
 
 
 def decode_image(data: bytes, channels: int, *, at_least: tuple[int, int] | None = None) -> Image.Image:
@@ -96,24 +101,17 @@ def decode_image(data: bytes, channels: int, *, at_least: tuple[int, int] | None
         UnreadableImage: not an image, too large, cut off, or of values that are no grey or colour levels.
     """
     image = _open(data)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            if at_least is not None:
-                image.draft(
-                    None, (2 * max(at_least), 2 * max(at_least))
-                )  # nothing is lost after `fit`'s averaging
-            if image.format == "JPEG":
-                image = ImageOps.exif_transpose(image)
-            if image.mode == "F":
-                raise UnreadableImage("floating-point pixels; save it with 8 bits a channel")
-            if image.mode.startswith("I"):  # 16 bits a pixel
-                image = image.convert("I").point([value >> 8 for value in range(65536)], "L")
-            return image.convert("L" if channels == 1 else "RGB")
-    except UnreadableImage:
-        raise
-    except Exception as error:  # Pillow's decoders raise anything on damaged files
-        raise UnreadableImage(_reason(error)) from error
+    with _explain_failures():
+        if at_least is not None:
+            # twice the size loses nothing, since `fit` averages
+            image.draft(None, (2 * max(at_least), 2 * max(at_least)))
+        if image.format == "JPEG":
+            image = ImageOps.exif_transpose(image)
+        if image.mode == "F":
+            raise UnreadableImage("floating-point pixels; save it with 8 bits a channel")
+        if image.mode.startswith("I"):  # 16 bits a pixel
+            image = image.convert("I").point([value >> 8 for value in range(65536)], "L")
+        return image.convert("L" if channels == 1 else "RGB")
 
 
 def fit(image: Image.Image, image_size: tuple[int, int]) -> Image.Image:

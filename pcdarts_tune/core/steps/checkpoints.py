@@ -2,9 +2,8 @@
 
     snapshot = Snapshot()
     snapshot.take(search.state_dict())          # the state as it is now
-    with open(path, "wb") as file:
-        file.writelines(snapshot.chunks())
-    search.load_state_dict(restored(path.read_bytes()))
+    write_snapshot(path, snapshot)
+    search.load_state_dict(load_checkpoint(path))
 
 Thousands of small tensors are slow to write one by one, and Python's lock would keep the training waiting for most of
 that time. So tensors of one type lie in one piece, and a tree of plain values says which part of it is which. The
@@ -103,8 +102,10 @@ class Snapshot:
             dtype: torch.empty(size, dtype=dtype, pin_memory=pinned) for dtype, size in sizes.items() if size
         }
         self._views = [
-            _part(self._pieces.get(tensor.dtype, tensor.new_empty(0, device="cpu")), place)
-            for tensor, place in zip(tensors, places, strict=True)
+            self._pieces.get(tensor.dtype, tensor.new_empty(0, device="cpu")).as_strided(
+                shape, stride, offset
+            )
+            for tensor, (_, offset, shape, stride) in zip(tensors, places, strict=True)
         ]
         self._layout = json.dumps(places)
 
@@ -129,20 +130,15 @@ def restored(data: bytes, device: torch.device | str = "cpu") -> Any:
             copied = bytearray(memoryview(data)[start + begin : start + end])
             pieces[name] = torch.frombuffer(copied, dtype=types[name]).to(device)
         tensors = []
-        for place in json.loads(metadata["layout"]):
-            piece = pieces.get(place[0], torch.empty(0, dtype=types[place[0]], device=device))
-            part = _part(piece, place)
+        for name, offset, shape, stride in json.loads(metadata["layout"]):
+            piece = pieces.get(name, torch.empty(0, dtype=types[name], device=device))
+            part = piece.as_strided(shape, stride, offset)
             if part.numel() > piece.numel():
                 raise ValueError("a tensor larger than what it is in")
             tensors.append(part.clone())  # memory of its own, aligned as torch likes it
         return _state(json.loads(metadata["state"]), tensors)
     except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RuntimeError) as error:
         raise ValueError(f"not a whole checkpoint ({type(error).__name__})") from error
-
-
-def _part(piece: Tensor, place: Any) -> Tensor:
-    _, offset, shape, stride = place
-    return piece.as_strided(shape, stride, offset)
 
 
 def _tree(state: Any, tensors: list[Tensor]) -> Any:
