@@ -1,12 +1,7 @@
-"""The core's tests run in float64 on one thread: what they compare are numbers, not speed."""
-
-import sys
-from pathlib import Path
+"""The core's tests run on one thread: what they compare are numbers, not speed."""
 
 import pytest
 import torch
-
-sys.path.insert(0, str(Path(__file__).parent))
 
 
 @pytest.fixture(autouse=True)

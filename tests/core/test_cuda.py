@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from test_search import half
+from support.small_jobs import half
 from torch.nn import functional as F
 
 from pcdarts_tune.core.genotype import PUBLISHED

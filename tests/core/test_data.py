@@ -9,11 +9,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor
+from support.small_jobs import gathered
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from pcdarts_tune.core.images.augment import Augmentation
-from pcdarts_tune.core.images.data import Batches, MemoryBatches, epoch_order, seeded_generator
+from pcdarts_tune.core.images.data import MemoryBatches, epoch_order, seeded_generator
 
 
 def numbered(count: int, *, augment: Augmentation | None = None, channels: int = 1) -> MemoryBatches:
@@ -23,14 +23,6 @@ def numbered(count: int, *, augment: Augmentation | None = None, channels: int =
     return MemoryBatches(
         images, torch.arange(count), num_classes=count, mean=constants[0], std=constants[1], augment=augment
     )
-
-
-def gathered(batches: Batches, batch_size: int, **keys: int) -> tuple[Tensor, Tensor]:
-    """An epoch in the order of the samples, whatever order it came in."""
-    parts = list(batches.epoch(batch_size, epoch=keys.get("epoch", 0), seed=keys.get("seed", 0)))
-    x, y = torch.cat([x for x, _ in parts]), torch.cat([y for _, y in parts])
-    order = y.argsort()
-    return x[order], y[order]
 
 
 @settings(max_examples=50, deadline=None)

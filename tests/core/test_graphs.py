@@ -12,14 +12,20 @@ from typing import Any
 import pytest
 import torch
 from support.replay import Replay, as_on_cuda
-from test_search import comparable, half, new_search
+from support.small_jobs import (
+    EPOCHS,
+    Job,
+    comparable,
+    half,
+    kernel_by_kernel,
+    new_search,
+    same_state,
+    small_search,
+    small_training,
+)
 
 from pcdarts_tune.core.fast import normalize
-from pcdarts_tune.core.genotype import PUBLISHED
 from pcdarts_tune.core.images.data import MemoryBatches
-from pcdarts_tune.core.network import EvaluationNetwork
-from pcdarts_tune.core.retrain import Training
-from pcdarts_tune.core.search import Search
 from pcdarts_tune.core.steps.graphs import MOST, StepGraphs
 from pcdarts_tune.core.steps.optimizers import (
     adam,
@@ -30,7 +36,6 @@ from pcdarts_tune.core.steps.optimizers import (
     sgd,
     with_rate_on,
 )
-from pcdarts_tune.core.supernet import Supernet
 
 CPU = torch.device("cpu")
 
@@ -40,52 +45,12 @@ def _the_form_for_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(normalize, "FOLDED_ON", set())
 
 
-Job = Search | Training
-EPOCHS = 3
-
-
-def search(**arguments: Any) -> Search:
-    """Of 3 epochs, the first without architecture steps, with a batch of 8 and one of 4."""
-    torch.manual_seed(0)
-    net = Supernet(4, 3, 2, num_classes=2, in_channels=1, nodes=1)
-    settings = {"epochs": EPOCHS, "arch_warmup_epochs": 1, "arch_learning_rate": 0.05} | arguments
-    return Search(net, half(1, 12), half(2, 12), batch_size=8, validate=half(3, 12), **settings)
-
-
-def training(**arguments: Any) -> Training:
-    """Of 3 epochs, the first without drop path."""
-    torch.manual_seed(0)
-    net = EvaluationNetwork(PUBLISHED["PC_DARTS_cifar"], 4, 3, 2, in_channels=1)
-    settings = {"epochs": EPOCHS, "drop_path": 0.5} | arguments
-    return Training(net, half(1, 12), half(3, 12), batch_size=8, **settings)
-
-
 JOBS: dict[str, Callable[[], Job]] = {
-    "search": search,
-    "second order": lambda: search(order=2),
-    "clipped, decaying": lambda: search(grad_clip=0.5, arch_grad_clip=0.1, weight_decay=0.01),
-    "training": training,
+    "search": small_search,
+    "second order": lambda: small_search(order=2),
+    "clipped, decaying": lambda: small_search(grad_clip=0.5, arch_grad_clip=0.1, weight_decay=0.01),
+    "training": small_training,
 }
-
-
-def kernel_by_kernel(job: Job) -> Job:
-    """The job as on CUDA, but for the graphs."""
-    as_on_cuda(job)
-    job.graphs.reason = "to compare with"
-    return job
-
-
-def network(job: Job) -> torch.nn.Module:
-    return job.supernet if isinstance(job, Search) else job.network
-
-
-def same_state(one: Job, other: Job) -> None:
-    for (name, p), q in zip(
-        network(one).state_dict().items(), network(other).state_dict().values(), strict=True
-    ):
-        assert torch.equal(p, q), name
-    for p, q in zip(optimizer_tensors(one.optimizer), optimizer_tensors(other.optimizer), strict=True):
-        assert torch.equal(p, q)
 
 
 @pytest.mark.parametrize("kind", JOBS)
@@ -119,7 +84,7 @@ def test_an_interrupted_job_captures_anew_and_goes_on_the_same(kind: str, stop: 
 
 
 def test_rehearsing_leaves_no_trace() -> None:
-    job = search(arch_warmup_epochs=0)
+    job = small_search(arch_warmup_epochs=0)
     recorders = as_on_cuda(job)
     before = {name: value.clone() for name, value in job.supernet.state_dict().items()}
     images, labels = next(iter(job.weights.epoch(8, epoch=0, seed=0)))
@@ -146,7 +111,7 @@ class Refusing(Replay):
 
 
 def test_a_capture_that_fails_is_given_up_with_its_reason() -> None:
-    launched, refused = kernel_by_kernel(search()), search()
+    launched, refused = kernel_by_kernel(small_search()), small_search()
     as_on_cuda(refused)
     refused.graphs.new_recorder = lambda: Refusing(refused.graphs)
     assert comparable(list(refused)) == comparable(list(launched))
@@ -157,7 +122,7 @@ def test_a_capture_that_fails_is_given_up_with_its_reason() -> None:
 
 
 def test_a_capture_that_fails_ends_the_job_where_graphs_are_insisted_on() -> None:
-    job = search()
+    job = small_search()
     as_on_cuda(job)
     job.graphs.new_recorder, job.graphs.insist = lambda: Refusing(job.graphs), True
     with pytest.raises(RuntimeError, match="operation not permitted"):
@@ -165,17 +130,17 @@ def test_a_capture_that_fails_ends_the_job_where_graphs_are_insisted_on() -> Non
 
 
 def test_a_cpu_captures_nothing_and_says_so() -> None:
-    assert search().execution() == {
+    assert small_search().execution() == {
         "precision": "float32",
         "compile": "off",
         "graphs": "off: the device is cpu",
         "device": "CPU",
     }
-    assert search(graphs=False).execution()["graphs"] == "off: not wanted"
+    assert small_search(graphs=False).execution()["graphs"] == "off: not wanted"
     with pytest.raises(ValueError, match="cannot be captured as CUDA graphs: the device is cpu"):
-        training(graphs=True)
+        small_training(graphs=True)
     with pytest.raises(ValueError, match="graphs must be 'auto', True or False"):
-        training(graphs="yes")
+        small_training(graphs="yes")
 
 
 def test_random_mixing_is_never_captured() -> None:
@@ -238,9 +203,9 @@ def test_batches_without_augmentation_replay_too() -> None:
     """A chunk of several batches is one tensor: what is captured must be a copy of its own."""
     data = half(1)
     batches = MemoryBatches(data.images, data.labels, num_classes=2, mean=(0.4,), std=(0.3,))
-    job = training(epochs=2)
+    job = small_training(epochs=2)
     job.train = batches
-    other = kernel_by_kernel(training(epochs=2))
+    other = kernel_by_kernel(small_training(epochs=2))
     other.train = batches
     as_on_cuda(job)
     assert comparable(list(job)) == comparable(list(other))

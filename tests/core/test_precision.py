@@ -6,9 +6,7 @@ import math
 
 import pytest
 import torch
-from test_graphs import search as small_search
-from test_graphs import training as small_training
-from test_search import half
+from support.small_jobs import half, small_search, small_training
 
 from pcdarts_tune.core.architect import Architect
 from pcdarts_tune.core.loop import evaluate

@@ -10,10 +10,7 @@ from typing import Any
 import pytest
 import torch
 from support.replay import as_on_cuda
-from test_data import gathered
-from test_graphs import kernel_by_kernel, same_state, training
-from test_search import comparable, half
-from test_stream import KNOWN, SIZE
+from support.small_jobs import comparable, gathered, half, kernel_by_kernel, same_state, small_training
 from torch import Tensor
 
 from pcdarts_tune.core.images.augment import (
@@ -39,7 +36,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("kind", OPTIONS)
 def test_an_interrupted_training_goes_on_bit_for_bit(kind: str, tmp_path: Path) -> None:
-    whole, first, second = (training(**OPTIONS[kind]) for _ in range(3))
+    whole, first, second = (small_training(**OPTIONS[kind]) for _ in range(3))
     expected = comparable(list(whole))
     begun = list(islice(first, 1))
     save_checkpoint(tmp_path / "c", first.state_dict())
@@ -51,7 +48,7 @@ def test_an_interrupted_training_goes_on_bit_for_bit(kind: str, tmp_path: Path) 
 
 
 def test_replayed_steps_equal_launched_ones_with_all_options() -> None:
-    launched, replayed = kernel_by_kernel(training(**OPTIONS["all"])), training(**OPTIONS["all"])
+    launched, replayed = kernel_by_kernel(small_training(**OPTIONS["all"])), small_training(**OPTIONS["all"])
     recorders = as_on_cuda(replayed)
     assert comparable(list(replayed)) == comparable(list(launched))
     same_state(replayed, launched)
@@ -62,7 +59,7 @@ def test_replayed_steps_equal_launched_ones_with_all_options() -> None:
 
 
 def test_the_average_is_the_formula_and_what_is_scored() -> None:
-    job, decay = training(ema_decay=0.9, epochs=1), 0.9
+    job, decay = small_training(ema_decay=0.9, epochs=1), 0.9
     net = job.network
     expected = {name: value.clone() for name, value in net.state_dict().items()}
     step = job.step
@@ -89,7 +86,7 @@ def test_the_average_is_the_formula_and_what_is_scored() -> None:
 
 
 def test_off_means_off() -> None:
-    plain, off = training(), training(ema_decay=0.0, mixup=0.0, cutmix=0.0)
+    plain, off = small_training(), small_training(ema_decay=0.0, mixup=0.0, cutmix=0.0)
     assert comparable(list(plain)) == comparable(list(off))
     same_state(plain, off)
     assert off.result is off.network
@@ -142,9 +139,12 @@ def test_what_is_drawn_is_keyed_and_the_generators_are_left_alone() -> None:
             Mixing(4, **wrong)
 
 
+SIZE = (12, 8)
+
+
 def rand_augmented(channels: int, workers: int = 0) -> StreamBatches:
     pixels = torch.randint(0, 256, (12, channels, *SIZE), dtype=torch.uint8)
-    constants = {name: KNOWN[name][:channels] for name in ("mean", "std")}  # type: ignore[index]
+    constants = {"mean": (0.4, 0.5, 0.6)[:channels], "std": (0.2, 0.25, 0.3)[:channels]}
     return StreamBatches(
         TensorImages(pixels), torch.arange(12), num_classes=12, **constants,
         transform=fit_and_rand_augment(SIZE, 2, 9), augment=Augmentation(2, True, 2), workers=workers,

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import math
-from dataclasses import fields
 from itertools import islice
 from typing import Any
 
 import pytest
 import torch
+from support.small_jobs import comparable, half, new_search
 from torch import Tensor
 
 from pcdarts_tune.core.epochs import SearchEpoch
 from pcdarts_tune.core.genotype import PUBLISHED
-from pcdarts_tune.core.images.augment import Augmentation
-from pcdarts_tune.core.images.data import MemoryBatches
 from pcdarts_tune.core.loop import evaluate
 from pcdarts_tune.core.network import EvaluationNetwork
 from pcdarts_tune.core.retrain import Training
@@ -23,31 +21,6 @@ from pcdarts_tune.core.steps.checkpoints import load_checkpoint, save_checkpoint
 from pcdarts_tune.core.steps.execution import derive_seed
 from pcdarts_tune.core.steps.meter import NonFiniteLoss
 from pcdarts_tune.core.supernet import Supernet
-
-TIMES = {"seconds", "images_per_second", "peak_memory_bytes"}
-
-
-def half(seed: int, count: int = 20) -> MemoryBatches:
-    """Small images whose brightness tells their class."""
-    generator = torch.Generator().manual_seed(seed)
-    labels = torch.arange(count) % 2
-    images = (
-        torch.randint(0, 100, (count, 1, 8, 8), generator=generator) + 100 * labels[:, None, None, None]
-    ).byte()
-    return MemoryBatches(
-        images, labels, num_classes=2, mean=(0.4,), std=(0.3,), augment=Augmentation(1, True, 2)
-    )
-
-
-def new_search(mixing: str = "shuffle", alphas: int = 20, **arguments: Any) -> Search:
-    torch.manual_seed(0)
-    net = Supernet(4, 3, 2, num_classes=2, in_channels=1, nodes=2, mixing=mixing)
-    values = {"epochs": 4, "batch_size": 8, "arch_warmup_epochs": 1, "arch_learning_rate": 0.05} | arguments
-    return Search(net, half(1), half(2, alphas), validate=half(3), **values)
-
-
-def comparable(epochs: list[Any]) -> list[tuple[Any, ...]]:
-    return [tuple(getattr(e, f.name) for f in fields(e) if f.name not in TIMES) for e in epochs]
 
 
 def test_a_search_yields_a_record_an_epoch_and_derives_after_the_last() -> None:

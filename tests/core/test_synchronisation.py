@@ -14,7 +14,7 @@ import pytest
 import torch
 from support.fake_cuda import CUDA, WAITS, Launches, autocast_bf16, fake_cuda, moved
 from support.replay import as_on_cuda
-from test_search import half
+from support.small_jobs import half
 from torch import Tensor
 from torch._subclasses.fake_tensor import DynamicOutputShapeException
 from torch.nn import functional as F

@@ -243,5 +243,5 @@ def _after_relu(preprocess: nn.Module, x: Tensor) -> Tensor:
     if isinstance(preprocess, OpSequence):
         return preprocess.op[2](preprocess.op[1](x))  # type: ignore[no-any-return]
     assert isinstance(preprocess, FactorizedReduce)
-    halves = (conv.weight[None, :, :, 0, 0] for conv in (preprocess.conv_1, preprocess.conv_2))
-    return preprocess.bn(stacked.halve(x, *halves, 1))  # type: ignore[no-any-return]
+    first, second = (conv.weight[None, :, :, 0, 0] for conv in (preprocess.conv_1, preprocess.conv_2))
+    return preprocess.bn(stacked.halve(x, first, second, 1))  # type: ignore[no-any-return]
