@@ -99,9 +99,8 @@ class Augmentation:
             + torch.arange(0, height * row, row, device=top.device)
         )
         padded = padded.contiguous()
-        every_run = padded.as_strided(
-            (padded.numel() - width + 1, width), (1, 1)
-        )  # a view: `width` pixels from anywhere
+        # a view: `width` pixels from anywhere
+        every_run = padded.as_strided((padded.numel() - width + 1, width), (1, 1))
         return every_run.index_select(0, starts.flatten()).view(x_NCHW.shape)
 
     def _kept(self, x_NCHW: Tensor, row: Tensor, column: Tensor) -> Tensor:

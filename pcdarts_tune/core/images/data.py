@@ -38,7 +38,6 @@ class Batches(Protocol):
 
     def __len__(self) -> int:
         """Number of images."""
-        ...
 
     def epoch(
         self, batch_size: int, *, epoch: int, seed: int, shuffle: bool = True, part: Part | None = None
@@ -49,7 +48,6 @@ class Batches(Protocol):
         Two sets read side by side should get different seeds, or they are shuffled alike. `part` (g, G) gives, of each
         batch, part g of G alone, which may be empty: whoever reads the other parts gets as many batches.
         """
-        ...
 
 
 def require_batches(batch_size: int, **parts: Batches) -> None:

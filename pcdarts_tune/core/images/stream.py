@@ -44,11 +44,9 @@ class ImageSource(Protocol):
 
     def read(self, row: int) -> bytes:
         """The encoded image; an OSError where it cannot be read."""
-        ...
 
     def name(self, row: int) -> str:
         """What to call it in a message."""
-        ...
 
 
 class Decodable(Protocol):
@@ -64,11 +62,9 @@ class Decodable(Protocol):
 
     def decode(self, index: int, *, resize: bool) -> Image:
         """A PIL image, brought to `image_size` or as large as it comes; an UnreadableImage where there is none."""
-        ...
 
     def name(self, index: int) -> str:
         """What to call it in a message."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -199,9 +195,8 @@ class StreamBatches:
             generator=seeded_generator("workers", seed, epoch),  # or it would draw from the global one
         )
         with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore", DeprecationWarning
-            )  # Python 3.12: forks beside threads, as torch does
+            # Python 3.12 warns of forks beside threads, and torch forks so
+            warnings.simplefilter("ignore", DeprecationWarning)
             parts = iter(loader)
         for x, indices, damaged in parts:
             if damaged:
