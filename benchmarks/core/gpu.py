@@ -37,7 +37,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from pcdarts_tune.core.architect import only
+from pcdarts_tune.core.architect import differentiate_only
 from pcdarts_tune.core.benchmark import Form, build_form
 from pcdarts_tune.core.fast import normalize
 from pcdarts_tune.core.genotype import PUBLISHED, Genotype
@@ -48,8 +48,8 @@ from pcdarts_tune.core.network import EvaluationNetwork
 from pcdarts_tune.core.retrain import Training
 from pcdarts_tune.core.search import Search
 from pcdarts_tune.core.steps import execution as precision_module
-from pcdarts_tune.core.steps.execution import autocast, hardware, widened
-from pcdarts_tune.core.steps.meter import peak_memory, timed
+from pcdarts_tune.core.steps.execution import autocast, promote_logits, use_precision
+from pcdarts_tune.core.steps.meter import peak_memory, time_step
 from pcdarts_tune.core.steps.optimizers import set_learning_rate
 from pcdarts_tune.core.supernet import Supernet
 from pcdarts_tune.core.textbook import TextbookSupernet
@@ -137,10 +137,13 @@ def _passes(a: argparse.Namespace, k: int, names: tuple[str, ...]) -> dict[str, 
     images, labels = images.float().to(a.device), labels.to(a.device)
     found = {}
     for name in names:
-        with hardware(a.device, name), only([*fast.weight_parameters(), *fast.arch_parameters()], []):
+        with (
+            use_precision(a.device, name),
+            differentiate_only([*fast.weight_parameters(), *fast.arch_parameters()], []),
+        ):
             with autocast(a.device, name):
                 got = fast(images)
-            F.cross_entropy(widened(got), labels).backward()
+            F.cross_entropy(promote_logits(got), labels).backward()
         found[name] = {
             "logits": _error([got], [logits]),
             "weight gradients": _error(
@@ -187,7 +190,7 @@ def _search_steps(a: argparse.Namespace, names: tuple[str, ...], order: int) -> 
             placed = [(x.to(device, dtype), y.to(device)) for x, y in batches]
             set_learning_rate(search.optimizer, 0.01 * (STEPS - step))
             search.loop.trained.clear()
-            with hardware(device, name), _waiting_refused(device, step > 1):
+            with use_precision(device, name), _waiting_refused(device, step > 1):
                 search.graphs.run("pair", search.step_pair, *placed[0], *placed[1])
             losses.append(search.loop.trained.read().loss)
         assert not graphs or search.execution()["graphs"] == "on"
@@ -217,7 +220,7 @@ def _train_steps(
         images, labels = images.to(device, dtype), labels.to(device)
         set_learning_rate(training.optimizer, 0.01 * (STEPS - step))
         training.loop.trained.clear()
-        with hardware(device, name), _waiting_refused(device, step > 1):
+        with use_precision(device, name), _waiting_refused(device, step > 1):
             training.graphs.run("training", training.step_measured, images, labels)
         losses.append(training.loop.trained.read().loss)
     return losses
@@ -358,7 +361,7 @@ def _compare(section: Section, a: argparse.Namespace, key: str, stage: str, k: i
     found: dict[str, Any] = {}
     for name, side in sides.items():
         found[name] = {**_summary(times[name], batch), **side.execution()}
-        with hardware(a.device, side.precision):
+        with use_precision(a.device, side.precision):
             found[name]["weight_step_peak_bytes"] = peak_memory(side.weight_step, a.device)
     found["ratios"] = {
         f"{mine} over {other}": statistics.median(
@@ -374,15 +377,15 @@ def _compare(section: Section, a: argparse.Namespace, key: str, stage: str, k: i
 def _times(sides: list[Form], a: argparse.Namespace, section: Section) -> list[list[float]]:
     """Seconds of each side's steps, taken in turn; the first of each are not counted."""
     for side in sides:
-        with hardware(a.device, side.precision):
+        with use_precision(a.device, side.precision):
             for _ in range(2):
                 side.step()
     times: list[list[float]] = [[] for _ in sides]
     begun, most = time.perf_counter(), max(2.0, min(30.0, section.left() / 4))
     while not times[0] or (len(times[0]) < a.repeats and time.perf_counter() - begun < most):
         for side, mine in zip(sides, times, strict=True):
-            with hardware(a.device, side.precision):
-                mine.append(timed(side.step, a.device))
+            with use_precision(a.device, side.precision):
+                mine.append(time_step(side.step, a.device))
     return times
 
 
@@ -398,7 +401,7 @@ def _kernels(side: Form, device: torch.device) -> dict[str, Any]:
     """What one step launches, and where its time goes."""
     from torch.profiler import ProfilerActivity, profile
 
-    with hardware(device, side.precision):
+    with use_precision(device, side.precision):
         for _ in range(2):
             side.step()
         torch.cuda.synchronize()

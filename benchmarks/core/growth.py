@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 
 from pcdarts_tune.core.benchmark import build_form
-from pcdarts_tune.core.steps.meter import peak_memory, timed
+from pcdarts_tune.core.steps.meter import peak_memory, time_step
 
 USUAL = {"k": 4, "channels": 16, "layers": 8, "batch": 32}
 SETTINGS = [
@@ -46,7 +46,9 @@ def main() -> None:
     for changed in SETTINGS:
         side = build_form("fast", "search", device, **{**USUAL, **changed})
         side.step()
-        pairs = [(timed(side.step, device), timed(usual.step, device)) for _ in range(arguments.repeats)]
+        pairs = [
+            (time_step(side.step, device), time_step(usual.step, device)) for _ in range(arguments.repeats)
+        ]
         ratios = [one / other for one, other in pairs]
         row = {
             **changed,

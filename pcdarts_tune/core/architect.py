@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pcdarts_tune.core.steps.execution import autocast, check_precision, hardware, widened
+from pcdarts_tune.core.steps.execution import autocast, check_precision, promote_logits, use_precision
 from pcdarts_tune.core.steps.optimizers import adam
 from pcdarts_tune.core.supernet import Supernet
 from pcdarts_tune.core.textbook import TextbookSupernet
@@ -108,7 +108,7 @@ class Architect:
         self, images: Tensor, labels: Tensor, precision: str | None = None
     ) -> tuple[Tensor, Tensor, list[Tensor]]:
         """First-order loss, logits and gradients; the weights' gradients are not computed."""
-        with only(self.net.arch_parameters(), self.net.weight_parameters()):
+        with differentiate_only(self.net.arch_parameters(), self.net.weight_parameters()):
             loss, logits = self._loss(images, labels, precision)
             gradients = torch.autograd.grad(loss, self.net.arch_parameters())
         return loss.detach(), logits.detach(), list(gradients)
@@ -117,7 +117,7 @@ class Architect:
         """Loss and logits, by default in the architect's precision."""
         with autocast(self.device, precision or self.precision):
             logits = self.net(images)
-        return F.cross_entropy(widened(logits), labels), logits
+        return F.cross_entropy(promote_logits(logits), labels), logits
 
     def unrolled_gradients(
         self,
@@ -130,14 +130,17 @@ class Architect:
         """Second-order loss at w', logits and gradients; weights and running statistics are left as they were."""
         weights, arch = self.net.weight_parameters(), self.net.arch_parameters()
         eta = weight_optimizer.param_groups[0]["lr"]  # a number, or a tensor on the device
-        with only(weights, arch):
+        with differentiate_only(weights, arch):
             train_gradients = torch.autograd.grad(self._loss(train_images, train_labels)[0], weights)
-        with _kept(weights), _kept(list(self.net.buffers())):  # the published code takes this pass on a copy
+        with (
+            _restore_values(weights),
+            _restore_values(list(self.net.buffers())),
+        ):  # the published code takes this pass on a copy
             _assign(weights, _momentum_step(weights, train_gradients, weight_optimizer))
             loss, logits = self._loss(valid_images, valid_labels)
             gradients = torch.autograd.grad(loss, [*arch, *weights])
         direct, vector = list(gradients[: len(arch)]), gradients[len(arch) :]
-        with hardware(self.device, "float32"):
+        with use_precision(self.device, "float32"):
             implicit = self._second_term(vector, train_images, train_labels)
         return loss.detach(), logits.detach(), [d - eta * i for d, i in zip(direct, implicit, strict=True)]
 
@@ -153,7 +156,7 @@ class Architect:
             torch.stack([torch.linalg.vector_norm(v) for v in vector])
         )
         sides = []
-        with _kept(weights) as original:
+        with _restore_values(weights) as original:
             for sign in (1, -1):
                 _assign(weights, [w + sign * radius * v for w, v in zip(original, vector, strict=True)])
                 sides.append(self.gradients(images, labels, "float32")[2])
@@ -161,7 +164,7 @@ class Architect:
 
 
 @contextmanager
-def only(wanted: Sequence[nn.Parameter], unwanted: Sequence[nn.Parameter]) -> Iterator[None]:
+def differentiate_only(wanted: Sequence[nn.Parameter], unwanted: Sequence[nn.Parameter]) -> Iterator[None]:
     """Differentiate by `wanted` alone, so that no gradient is computed to be thrown away."""
     for parameter in unwanted:
         parameter.requires_grad_(False)
@@ -195,7 +198,7 @@ def _assign(parameters: Sequence[Tensor], values: Sequence[Tensor]) -> None:
 
 
 @contextmanager
-def _kept(tensors: Sequence[Tensor]) -> Iterator[list[Tensor]]:
+def _restore_values(tensors: Sequence[Tensor]) -> Iterator[list[Tensor]]:
     """Put the values, which are given as copies, back afterwards, whatever happens meanwhile."""
     saved = [tensor.detach().clone() for tensor in tensors]
     try:

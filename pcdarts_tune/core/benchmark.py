@@ -26,8 +26,14 @@ from pcdarts_tune.core.images.data import MemoryBatches
 from pcdarts_tune.core.network import EvaluationNetwork
 from pcdarts_tune.core.retrain import Training
 from pcdarts_tune.core.search import Search
-from pcdarts_tune.core.steps.execution import autocast, check_precision, compiling, hardware, widened
-from pcdarts_tune.core.steps.meter import Step, peak_memory, timed
+from pcdarts_tune.core.steps.execution import (
+    autocast,
+    check_precision,
+    explain_compile_errors,
+    promote_logits,
+    use_precision,
+)
+from pcdarts_tune.core.steps.meter import Step, peak_memory, time_step
 from pcdarts_tune.core.supernet import Supernet
 from pcdarts_tune.core.textbook import TextbookSupernet
 
@@ -107,7 +113,7 @@ def build_form(
 
     def explained(step: Step) -> Step:
         def run() -> None:
-            with compiling(compile):
+            with explain_compile_errors(compile):
                 step()
 
         return run if compile else step
@@ -135,9 +141,9 @@ def _plain_steps(network: Any, images: Tensor, labels: Tensor, precision: str) -
         with autocast(images.device, precision):
             output = network(images)
         logits, *auxiliary = output if isinstance(output, tuple) else (output,)
-        loss = F.cross_entropy(widened(logits), labels)
+        loss = F.cross_entropy(promote_logits(logits), labels)
         for other in auxiliary:
-            loss = loss + 0.4 * F.cross_entropy(widened(other), labels)
+            loss = loss + 0.4 * F.cross_entropy(promote_logits(other), labels)
         loss.backward()
         if optimizer is optimizers[0]:
             nn.utils.clip_grad_norm_(weights, 5.0)
@@ -209,13 +215,13 @@ def compare(
     times: dict[str, list[float]] = {name: [] for name in forms}
     note("warming up")
     for form in forms.values():
-        with hardware(device, form.precision):
+        with use_precision(device, form.precision):
             form.step()
     begun = time.perf_counter()
     while not times["fast"] or (len(times["fast"]) < repeats and time.perf_counter() - begun < seconds):
         for name, form in forms.items():
-            with hardware(device, form.precision):
-                times[name].append(timed(form.step, device))
+            with use_precision(device, form.precision):
+                times[name].append(time_step(form.step, device))
         note(f"{len(times['fast'])} of {repeats}")
     result: dict[str, Any] = {
         name: {**_summary(times[name], batch), **forms[name].execution()} for name in ("fast", "textbook")
@@ -223,7 +229,7 @@ def compare(
     if memory:
         note("measuring memory")
         for name, form in forms.items():
-            with hardware(device, form.precision):
+            with use_precision(device, form.precision):
                 result[name]["peak_memory_bytes"] = peak_memory(form.weight_step, device)
         result["peak_memory_bytes"] = result["fast"]["peak_memory_bytes"]
     ratios = [slow / fast for slow, fast in zip(times["textbook"], times["fast"], strict=True)]

@@ -18,12 +18,12 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from pcdarts_tune.core.steps.meter import timed
+from pcdarts_tune.core.steps.meter import time_step
 from pcdarts_tune.core.supernet import Supernet
 from pcdarts_tune.core.textbook import TextbookSupernet
 
 
-def parameters(network: nn.Module, *, auxiliary: bool = False) -> int:
+def count_parameters(network: nn.Module, *, auxiliary: bool = False) -> int:
     """Number of weights; alphas and betas are not weights, the auxiliary head's count where `auxiliary` says so."""
     return sum(
         p.numel()
@@ -32,7 +32,7 @@ def parameters(network: nn.Module, *, auxiliary: bool = False) -> int:
     )
 
 
-def macs(network: nn.Module, in_channels: int, image_size: tuple[int, int]) -> int:
+def count_macs(network: nn.Module, in_channels: int, image_size: tuple[int, int]) -> int:
     """Multiply-adds of one image (in_channels, H, W) through the network in evaluation; no arithmetic is done."""
     with torch.device("meta"), torch.no_grad():
         if isinstance(network, Supernet):
@@ -95,7 +95,7 @@ def measure_latency(
     times: list[float] = []
     with torch.no_grad():
         for turn in range(3 + repeats):
-            times.append(1000 * timed(lambda: network(images), device))
+            times.append(1000 * time_step(lambda: network(images), device))
             if turn >= 5 and sum(times) > 1000 * seconds:
                 break
     network.train(training)

@@ -67,19 +67,19 @@ class SearchEpoch:
         return {name: value for name, value in named.items() if value is not None}
 
 
-def table(alpha_EO: Tensor) -> Table:
+def softmax_rows(alpha_EO: Tensor) -> Table:
     """softmax(alpha), row by row."""
     return tuple(tuple(row) for row in torch.softmax(alpha_EO.detach(), dim=-1).tolist())
 
 
-def row(beta_E: Tensor | None) -> tuple[float, ...] | None:
+def softmax_of_nodes(beta_E: Tensor | None) -> tuple[float, ...] | None:
     """softmax(beta) over the edges of each node; None without edge normalisation."""
     return None if beta_E is None else tuple(softmax_per_node(beta_E.detach()).tolist())
 
 
 def entropy(alpha_EO: Tensor) -> float:
     """Mean entropy of softmax(alpha) over the edges, in nats."""
-    rows = table(alpha_EO)
+    rows = softmax_rows(alpha_EO)
     return sum(-p * math.log(p) for row in rows for p in row if p > 0) / len(rows)
 
 

@@ -50,7 +50,7 @@ class Team:
         self.rank, self.size = rank, size
         self._counting: Any = None
 
-    def wrapped(self, network: EvaluationNetwork) -> nn.Module:
+    def wrap(self, network: EvaluationNetwork) -> nn.Module:
         """The network, whose backward passes sum their gradients over the team."""
         if self.size == 1:
             return network
@@ -65,16 +65,15 @@ class Team:
             **_OWN_BUFFERS,
         )
 
-    def counted(self, own: Sequence[int], first: int, groups: int) -> list[int]:
+    def count_images(self, own: Sequence[int], first: int, groups: int) -> list[int]:
         """How many images each of all groups has; `own` are this process's, from group `first` on."""
         counts = torch.zeros(groups, dtype=torch.int64)
         counts[first : first + len(own)] = torch.tensor(own)
         if self.size > 1:
             dist.all_reduce(counts, group=self._counting)
-        counted: list[int] = counts.tolist()
-        return counted
+        return [int(count) for count in counts.tolist()]
 
-    def summed(self, values: Tensor) -> None:
+    def add_up(self, values: Tensor) -> None:
         """Sum a tensor over the team, in place."""
         if self.size > 1:
             dist.all_reduce(values)
@@ -131,7 +130,7 @@ class Groups:
                 f"{images} training images cannot be divided into {count} groups of two and more"
             )
         self.count, self.team = count, team
-        self.forward = team.wrapped(network)
+        self.forward = team.wrap(network)
         each = count // team.size
         self.own = range(team.rank * each, (team.rank + 1) * each)
         self._norms = [module for module in network.modules() if isinstance(module, _NormBase)]
@@ -149,7 +148,7 @@ class Groups:
         ]
         for step, found in enumerate(zip(*parts, strict=True)):
             own = [len(labels) for _, labels in found]
-            counts = self.team.counted(own, self.own.start, self.count)
+            counts = self.team.count_images(own, self.own.start, self.count)
             if min(counts) < 2:
                 continue
             total = sum(counts)
@@ -157,7 +156,7 @@ class Groups:
             yield step, [(g, w, *batch) for g, w, batch in zip(self.own, weights, found, strict=True)]
 
     @contextmanager
-    def turn(self, group: int) -> Iterator[None]:
+    def compute(self, group: int) -> Iterator[None]:
         """Around the passes of one group: gradients are summed over the team with the last one's, and running
         statistics are kept of group 0 alone."""
         wrapped = self.forward

@@ -69,9 +69,9 @@ class Loop:
     def epoch(self, epoch: int, *key: object) -> Iterator[Stopwatch]:
         """Around an epoch: random generators seeded by `key` and the epoch, and meters and learning rate set."""
         with (
-            execution.seeded(self.device, *key, epoch),
-            execution.hardware(self.device, self.precision),
-            execution.compiling(self.compile),
+            execution.seed_generators(self.device, *key, epoch),
+            execution.use_precision(self.device, self.precision),
+            execution.explain_compile_errors(self.compile),
         ):
             watch = Stopwatch(self.device)
             set_learning_rate(self.optimizer, self.rate(epoch))
@@ -131,7 +131,7 @@ def evaluate(
     def score(images: Tensor, labels: Tensor) -> None:
         with execution.autocast(device, precision):
             output = network(images.contiguous(memory_format=torch.channels_last))
-        logits = execution.widened(output[0] if isinstance(output, tuple) else output)
+        logits = execution.promote_logits(output[0] if isinstance(output, tuple) else output)
         meter.add(F.cross_entropy(logits, labels), logits, labels)
 
     training = network.training
@@ -140,7 +140,7 @@ def evaluate(
     if team is not None and team.size > 1:
         shared["part"] = (team.rank, team.size)
         team.take_buffers(network)
-    with execution.hardware(device, precision):
+    with execution.use_precision(device, precision):
         for images, labels in batches.epoch(batch_size, epoch=0, seed=0, shuffle=False, **shared):
             if not len(labels):
                 continue
@@ -150,6 +150,6 @@ def evaluate(
                 graphs.run("evaluation", score, images, labels)
     network.train(training)
     if team is not None:
-        team.summed(meter.sums)
+        team.add_up(meter.sums)
     loss, accuracy, _ = meter.read()
     return loss, accuracy

@@ -16,11 +16,11 @@ from torch.nn import functional as F
 
 from pcdarts_tune.core.epochs import TrainEpoch
 from pcdarts_tune.core.groups import Groups, Team
-from pcdarts_tune.core.images.augment import Mixing, dominant
-from pcdarts_tune.core.images.data import Batches, require_batches, trainable
+from pcdarts_tune.core.images.augment import Mixing, largest_class
+from pcdarts_tune.core.images.data import Batches, require_batches, skip_single_images
 from pcdarts_tune.core.loop import Loop
 from pcdarts_tune.core.network import EvaluationNetwork
-from pcdarts_tune.core.steps.execution import autocast, derive_seed, widened
+from pcdarts_tune.core.steps.execution import autocast, derive_seed, promote_logits
 from pcdarts_tune.core.steps.meter import Stopwatch, require_finite
 from pcdarts_tune.core.steps.optimizers import (
     Average,
@@ -180,7 +180,7 @@ class Training:
 
     def step_measured(self, images: Tensor, labels: Tensor) -> None:
         """One SGD step, which goes into the epoch's measures."""
-        self.loop.trained.add(*self.step(images, labels), dominant(labels))
+        self.loop.trained.add(*self.step(images, labels), largest_class(labels))
 
     def step(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """One SGD step; returns loss and logits, detached.
@@ -203,7 +203,7 @@ class Training:
         return loss.detach(), logits.detach()
 
     def _loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        return F.cross_entropy(widened(logits), labels, label_smoothing=self.label_smoothing)
+        return F.cross_entropy(promote_logits(logits), labels, label_smoothing=self.label_smoothing)
 
     def update(self) -> None:
         """One step of SGD along the gradients that were added."""
@@ -217,7 +217,7 @@ class Training:
         """An epoch's steps."""
         dropping = self.network.drop_path > 0  # whether the step draws masks at all
         batches = self.train.epoch(self.batch_size, epoch=epoch, seed=self.seed)
-        for number, batch in enumerate(trainable(batches)):
+        for number, batch in enumerate(skip_single_images(batches)):
             # mixed outside the graphs: the host draws how
             self.graphs.run(("training", dropping), self.step_measured, *self._mixed(*batch, epoch, number))
 
@@ -228,10 +228,10 @@ class Training:
             for group, weight, images, labels in own:
                 images, labels = self._mixed(images, labels, epoch, step * self.groups.count + group)
                 torch.manual_seed(derive_seed(self.seed, "training", epoch, step, group))
-                with self.groups.turn(group):
-                    self.loop.trained.add(*self.add_gradients(images, labels, weight), dominant(labels))
+                with self.groups.compute(group):
+                    self.loop.trained.add(*self.add_gradients(images, labels, weight), largest_class(labels))
             self.update()
-        self.groups.team.summed(self.loop.trained.sums)
+        self.groups.team.add_up(self.loop.trained.sums)
 
     def _mixed(self, images: Tensor, labels: Tensor, epoch: int, number: int) -> tuple[Tensor, Tensor]:
         """A batch by MixUp or CutMix, where they are on."""

@@ -17,11 +17,11 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pcdarts_tune.core.architect import Architect, only
-from pcdarts_tune.core.epochs import SearchEpoch, entropy, row, table
-from pcdarts_tune.core.images.data import Batches, require_batches, trainable
+from pcdarts_tune.core.architect import Architect, differentiate_only
+from pcdarts_tune.core.epochs import SearchEpoch, entropy, softmax_of_nodes, softmax_rows
+from pcdarts_tune.core.images.data import Batches, require_batches, skip_single_images
 from pcdarts_tune.core.loop import Loop
-from pcdarts_tune.core.steps.execution import autocast, derive_seed, widened
+from pcdarts_tune.core.steps.execution import autocast, derive_seed, promote_logits
 from pcdarts_tune.core.steps.meter import Stopwatch, require_finite
 from pcdarts_tune.core.steps.optimizers import learning_rate as rate_of_epoch
 from pcdarts_tune.core.steps.optimizers import load_optimizer, optimizer_state, sgd
@@ -146,8 +146,10 @@ class Search:
     def _run_epoch(self, epoch: int, watch: Stopwatch) -> SearchEpoch:
         loop, net, moving = self.loop, self.supernet, epoch >= self.arch_warmup_epochs
         net.train()
-        alphas_batches = trainable(self._alphas_batches()) if moving else None
-        for images, labels in trainable(self.weights.epoch(self.batch_size, epoch=epoch, seed=self.seed)):
+        alphas_batches = skip_single_images(self._alphas_batches()) if moving else None
+        for images, labels in skip_single_images(
+            self.weights.epoch(self.batch_size, epoch=epoch, seed=self.seed)
+        ):
             if alphas_batches is not None:
                 self.graphs.run("pair", self.step_pair, images, labels, *next(alphas_batches))
             else:
@@ -178,10 +180,10 @@ class Search:
             seconds=seconds,
             images_per_second=(trained + searched) / seconds,
             peak_memory_bytes=max(watch.peak_memory_bytes(), self.graphs.peak_memory_bytes),
-            alpha_normal=table(net.alpha_normal),
-            alpha_reduce=table(net.alpha_reduce),
-            beta_normal=row(net.beta_normal),
-            beta_reduce=row(net.beta_reduce),
+            alpha_normal=softmax_rows(net.alpha_normal),
+            alpha_reduce=softmax_rows(net.alpha_reduce),
+            beta_normal=softmax_of_nodes(net.beta_normal),
+            beta_reduce=softmax_of_nodes(net.beta_reduce),
         )
 
     def step_pair(self, images: Tensor, labels: Tensor, valid_images: Tensor, valid_labels: Tensor) -> None:
@@ -199,10 +201,10 @@ class Search:
     def weight_step(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """One SGD step of the weights; alphas and betas get no gradient. Returns loss and logits, detached."""
         weights = self.supernet.weight_parameters()
-        with only(weights, self.supernet.arch_parameters()):
+        with differentiate_only(weights, self.supernet.arch_parameters()):
             with autocast(self.device, self.precision):
                 logits = self.supernet(images)
-            loss = F.cross_entropy(widened(logits), labels)
+            loss = F.cross_entropy(promote_logits(logits), labels)
             loss.backward()
         nn.utils.clip_grad_norm_(weights, self.grad_clip)
         self.optimizer.step()

@@ -19,7 +19,7 @@ from pcdarts_tune.core.images.augment import (
     channel_constants,
     fit_and_rand_augment,
     imagenet_transform,
-    normalise,
+    normalize_images,
     resize,
 )
 from pcdarts_tune.core.images.data import Batches, MemoryBatches
@@ -139,4 +139,4 @@ def read_image(path: Path, preprocessing: Mapping[str, Any]) -> Tensor:
             f"{path} is no readable image: {error}", hint="save it anew as PNG or JPEG"
         ) from error
     mean, std = (channel_constants(tuple(preprocessing[key]), "cpu") for key in ("mean", "std"))
-    return normalise(to_tensor(resize(image, (height, width), mode))[None], mean, std)[0]
+    return normalize_images(to_tensor(resize(image, (height, width), mode))[None], mean, std)[0]

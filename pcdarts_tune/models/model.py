@@ -115,7 +115,7 @@ def prepare_array(images_NHWC: NDArray[Any], preprocessing: Mapping[str, Any]) -
     """
     from PIL import Image
 
-    from pcdarts_tune.core.images.augment import channel_constants, normalise, resize
+    from pcdarts_tune.core.images.augment import channel_constants, normalize_images, resize
     from pcdarts_tune.core.images.decode import to_tensor
 
     channels, size = int(preprocessing["channels"]), preprocessing["image_size"]
@@ -135,7 +135,7 @@ def prepare_array(images_NHWC: NDArray[Any], preprocessing: Mapping[str, Any]) -
             [to_tensor(resize(Image.fromarray(image), image_size, mode)) for image in squeezed]
         )
     mean, std = (channel_constants(tuple(preprocessing[key]), "cpu") for key in ("mean", "std"))
-    return normalise(x_NCHW, mean, std)
+    return normalize_images(x_NCHW, mean, std)
 
 
 def save_model(

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from pcdarts_tune.core.cost import macs, parameters
+from pcdarts_tune.core.cost import count_macs, count_parameters
 from pcdarts_tune.core.genotype import PUBLISHED, Genotype, random_genotype
 from pcdarts_tune.core.network import EvaluationNetwork
 from pcdarts_tune.core.supernet import Supernet
@@ -77,7 +77,7 @@ def network_cost(recipe: TrainConfig, genotype: Genotype, images: DataSet) -> Co
 
 
 def _count(network: torch.nn.Module, images: DataSet) -> Cost:
-    return Cost(parameters(network), macs(network, images.in_channels, images.image_size))
+    return Cost(count_parameters(network), count_macs(network, images.in_channels, images.image_size))
 
 
 def choose_genotype(space: Space) -> tuple[str, Genotype]:

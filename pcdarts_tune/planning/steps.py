@@ -21,8 +21,8 @@ from torch import Tensor
 
 from pcdarts_tune.core.retrain import Training
 from pcdarts_tune.core.search import Search
-from pcdarts_tune.core.steps.execution import autocast, hardware
-from pcdarts_tune.core.steps.meter import peak_memory, timed
+from pcdarts_tune.core.steps.execution import autocast, use_precision
+from pcdarts_tune.core.steps.meter import peak_memory, time_step
 from pcdarts_tune.planning.forecast import Fit, Sample
 
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ def measure_batch(probe: Probe, size: int, *, seconds: float) -> Sample:
     graphs.clear()
     steps = probe.make_steps(size)
     times: dict[str, list[float]] = {name: [] for name in steps}
-    with hardware(probe.device, probe.work.precision):
+    with use_precision(probe.device, probe.work.precision):
         for step in steps.values():
             step()
         end = time.perf_counter() + seconds
@@ -159,7 +159,7 @@ def measure_batch(probe: Probe, size: int, *, seconds: float) -> Sample:
             if repeat and time.perf_counter() >= end:
                 break
             for name, step in steps.items():
-                times[name].append(timed(step, probe.device))
+                times[name].append(time_step(step, probe.device))
         added = peak_memory(steps.get("pair", steps["weights"]), probe.device, warm=False)
     added = max(
         added, graphs.peak_memory_bytes - allocated(probe.device)

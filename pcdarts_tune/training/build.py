@@ -16,7 +16,7 @@ from pcdarts_tune.core.images.data import Batches
 from pcdarts_tune.core.network import EvaluationNetwork
 from pcdarts_tune.core.retrain import Training
 from pcdarts_tune.core.search import Search
-from pcdarts_tune.core.steps.execution import seeded
+from pcdarts_tune.core.steps.execution import seed_generators
 from pcdarts_tune.core.supernet import Supernet
 from pcdarts_tune.datasets import DataSet, make_batches, split_dataset
 from pcdarts_tune.errors import UserError
@@ -32,7 +32,7 @@ def build_search(
     """A search over the space's supernet on the two halves; scored, for the record, on the held-out part."""
     check_image_size(space.supernet.stem, images, "supernet")
     splits, config = split_dataset(images, space.data), space.search
-    with seeded(device, seed, "supernet"):
+    with seed_generators(device, seed, "supernet"):
         supernet = Supernet(
             **space.supernet.model_dump(), num_classes=images.num_classes, in_channels=images.in_channels
         ).to(device)
@@ -83,7 +83,7 @@ def build_training(
         trains[splits.held_out] = False
         rows = trains.nonzero()[:, 0]
     check_image_size(recipe.stem, images, stage)
-    with seeded(device, seed, "network"):
+    with seed_generators(device, seed, "network"):
         network = EvaluationNetwork(genotype, **network_arguments(recipe, images)).to(device)
     if initial is not None:
         initial.load_into(network)

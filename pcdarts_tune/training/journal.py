@@ -75,11 +75,11 @@ class Journal:
         Raises:
             OSError, ValueError, LookupError, TypeError: it cannot be read or is no checkpoint; nothing was taken over.
         """
-        from pcdarts_tune.core.steps.checkpoints import restored
+        from pcdarts_tune.core.steps.checkpoints import load_snapshot
 
         if self._storage is None or (data := self._storage.read()) is None:
             return None
-        saved: dict[str, Any] = restored(data)
+        saved: dict[str, Any] = load_snapshot(data)
         texts = saved["history"]
         self.records, self._texts = [json.loads(text) for text in texts], list(texts)
         return saved

@@ -17,14 +17,14 @@ def cost_to_use(work: Retraining, training: Training, device: torch.device) -> d
     """What the trained network costs to use, as JSON: parameters, multiply-adds, bytes of its weights, latency here."""
     import copy
 
-    from pcdarts_tune.core.cost import macs, measure_latency, parameters
+    from pcdarts_tune.core.cost import count_macs, count_parameters, measure_latency
 
     # a copy is not compiled: batch 1 would be anew; what workers trained lies on the CPU
     network, images = copy.deepcopy(training.result).to(device), work.images
     tensors = network.state_dict().values()
     return {
-        "params": parameters(network),
-        "macs": macs(network, images.in_channels, images.image_size),
+        "params": count_parameters(network),
+        "macs": count_macs(network, images.in_channels, images.image_size),
         "bytes": sum(tensor.numel() * tensor.element_size() for tensor in tensors),
         "latency_ms": asdict(measure_latency(network, images.in_channels, images.image_size, seconds=2.0)),
     }

@@ -10,7 +10,7 @@ from support.filling import batch, reference_supernet
 from support.formula import load_reference
 from torch.nn import functional as F
 
-from pcdarts_tune.core.architect import Architect, only
+from pcdarts_tune.core.architect import Architect, differentiate_only
 from pcdarts_tune.core.architecture import ARCHITECTURE_NAMES
 from pcdarts_tune.core.supernet import Supernet
 from pcdarts_tune.core.textbook import TextbookSupernet
@@ -69,7 +69,7 @@ def test_search_steps_equal_the_reference(case: dict[str, Any], form: type) -> N
             loss, _ = architect.step(*valid, *train, weight_optimizer=optimizer)
             if "valid_loss_before_arch_step" in step:
                 assert float(loss) == pytest.approx(step["valid_loss_before_arch_step"], rel=tolerance)
-        with only(net.weight_parameters(), net.arch_parameters()):
+        with differentiate_only(net.weight_parameters(), net.arch_parameters()):
             train_loss = F.cross_entropy(net(train[0]), train[1])
             train_loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(net.weight_parameters(), case["optimizer_w"]["clip_l2"])

@@ -13,7 +13,12 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms import functional as tv
 
-from pcdarts_tune.core.images.augment import Augmentation, channel_constants, imagenet_transform, normalise
+from pcdarts_tune.core.images.augment import (
+    Augmentation,
+    channel_constants,
+    imagenet_transform,
+    normalize_images,
+)
 from pcdarts_tune.core.images.decode import to_image
 
 MEAN, STD = (0.49139968, 0.48215827, 0.44653124), (0.24703233, 0.24348505, 0.26158768)
@@ -125,7 +130,7 @@ def test_images_are_left_as_they_were() -> None:
     before, augment = images.clone(), Augmentation(0, False, 4)
     mean, std = channel_constants(MEAN, "cpu"), channel_constants(STD, "cpu")
     augment(images, augment.draw(4, (8, 8), torch.Generator()), mean, std)
-    normalise(images, mean, std)
+    normalize_images(images, mean, std)
     assert torch.equal(images, before)
 
 

@@ -13,7 +13,7 @@ from safetensors import safe_open
 from torch import nn
 
 from pcdarts_tune.core.steps.background import Background, Checkpoints
-from pcdarts_tune.core.steps.checkpoints import Snapshot, load_checkpoint, restored, write_snapshot
+from pcdarts_tune.core.steps.checkpoints import Snapshot, load_checkpoint, load_snapshot, write_snapshot
 
 
 def state() -> dict[str, Any]:
@@ -49,7 +49,7 @@ def test_a_snapshot_holds_everything_as_it_was(tmp_path: Path) -> None:
         for tensor in (before["weights"]["a"], before["weights"]["b"], before["half"]):
             tensor.add_(1)
     before["optimizer"]["groups"][0]["lr"] = 1
-    again = restored(bytes_of(snapshot))
+    again = load_snapshot(bytes_of(snapshot))
     assert same(again, kept)
     assert again["weights"]["b"].is_contiguous(memory_format=torch.channels_last)
     assert (
@@ -58,12 +58,12 @@ def test_a_snapshot_holds_everything_as_it_was(tmp_path: Path) -> None:
     )
     # the next one takes the same memory; one of other sizes, new memory
     snapshot.take(before)
-    assert same(restored(bytes_of(snapshot)), before)
+    assert same(load_snapshot(bytes_of(snapshot)), before)
     before["weights"]["a"] = torch.zeros(9)
     snapshot.take(before)
-    assert same(restored(bytes_of(snapshot)), before)
+    assert same(load_snapshot(bytes_of(snapshot)), before)
     snapshot.take({"no": "tensors"})
-    assert restored(bytes_of(snapshot)) == {"no": "tensors"}
+    assert load_snapshot(bytes_of(snapshot)) == {"no": "tensors"}
     # others can read it
     snapshot.take(before)
     write_snapshot(tmp_path / "c", snapshot)
@@ -74,7 +74,7 @@ def test_a_snapshot_holds_everything_as_it_was(tmp_path: Path) -> None:
 def restored_copy(value: Any) -> Any:
     snapshot = Snapshot()
     snapshot.take(value)
-    return restored(bytes_of(snapshot))
+    return load_snapshot(bytes_of(snapshot))
 
 
 @pytest.mark.parametrize("cut", [0, 4, 8, 9, 100, -1])
@@ -84,7 +84,7 @@ def test_what_is_no_whole_snapshot_is_refused(cut: int) -> None:
     data = bytes_of(snapshot)
     for damaged in (data[:cut], data[:cut] + b"\xff" + data[cut + 1 or len(data) :], data + b"\0"):
         with pytest.raises(ValueError, match="not a whole checkpoint"):
-            restored(damaged)
+            load_snapshot(damaged)
 
 
 def test_what_cannot_be_kept_is_refused_at_once() -> None:

@@ -15,7 +15,7 @@ from pcdarts_tune.core.images.data import MemoryBatches
 from pcdarts_tune.core.network import EvaluationNetwork
 from pcdarts_tune.core.retrain import Training
 from pcdarts_tune.core.search import Search
-from pcdarts_tune.core.steps.execution import autocast, hardware
+from pcdarts_tune.core.steps.execution import autocast, use_precision
 from pcdarts_tune.core.supernet import Supernet
 from pcdarts_tune.core.textbook import TextbookSupernet
 
@@ -123,7 +123,7 @@ def test_precisions_round_as_they_say() -> None:
     exact = F.conv2d(x.double(), w.double())
     errors = {}
     for precision in ("float32", "tf32", "bf16"):
-        with hardware(GPU, precision), autocast(GPU, precision):
+        with use_precision(GPU, precision), autocast(GPU, precision):
             got = F.conv2d(x.to(GPU), w.to(GPU)).double().cpu()
         errors[precision] = float((got - exact).norm() / exact.norm())
     assert errors["float32"] < 1e-5 < errors["tf32"] < 2e-3 < errors["bf16"] < 2e-2
@@ -140,7 +140,7 @@ def test_the_fast_form_equals_the_textbook_form(k: int) -> None:
             p.copy_(q)
     x, y = torch.randn(4, 3, 16, 16, device=GPU), torch.arange(4, device=GPU)
     losses = []
-    with hardware(GPU, "float32"):
+    with use_precision(GPU, "float32"):
         for net in (fast.to(GPU), textbook.to(GPU)):
             losses.append(F.cross_entropy(net(x), y))
             losses[-1].backward()

@@ -13,7 +13,7 @@ from support.small_jobs import gathered
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from pcdarts_tune.core.images.augment import Augmentation
-from pcdarts_tune.core.images.data import MemoryBatches, epoch_order, seeded_generator
+from pcdarts_tune.core.images.data import MemoryBatches, epoch_order, make_generator
 
 
 def numbered(count: int, *, augment: Augmentation | None = None, channels: int = 1) -> MemoryBatches:
@@ -94,7 +94,7 @@ def test_augmentation_is_keyed_by_sample_not_by_batch() -> None:
 def test_an_epoch_is_the_augmentation_with_the_epochs_own_draws() -> None:
     augment = Augmentation(2, True, 4)
     batches = numbered(30, augment=augment)
-    draws = augment.draw(30, (8, 8), seeded_generator("augment", 11, 5))
+    draws = augment.draw(30, (8, 8), make_generator("augment", 11, 5))
     expected = augment(batches.images, draws, batches.mean, batches.std)
     assert torch.equal(gathered(batches, 8, epoch=5, seed=11)[0], expected)
 

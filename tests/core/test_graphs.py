@@ -30,11 +30,11 @@ from pcdarts_tune.core.steps.graphs import MOST, StepGraphs
 from pcdarts_tune.core.steps.optimizers import (
     adam,
     load_optimizer,
+    move_rate_to,
     optimizer_state,
     optimizer_tensors,
     set_learning_rate,
     sgd,
-    with_rate_on,
 )
 
 CPU = torch.device("cpu")
@@ -177,7 +177,7 @@ def test_a_checkpoint_goes_from_device_to_device(make: Any) -> None:
     settings: dict[str, Any] = {"lr": 0.1} | ({"momentum": 0.9} if make is sgd else {})
     gpu_weights, cpu_weights = parameters(), parameters()
     gpu = make(gpu_weights, CPU, **settings, fused=True)
-    with_rate_on(gpu, CPU)
+    move_rate_to(gpu, CPU)
     cpu = make(cpu_weights, CPU, **settings)
     rate = gpu.param_groups[0]["lr"]
     for _ in range(2):

@@ -9,7 +9,7 @@ import torch
 from support.formula import fill_state, images, load_reference
 from torch.nn import functional as F
 
-from pcdarts_tune.core.cost import macs, parameters
+from pcdarts_tune.core.cost import count_macs, count_parameters
 from pcdarts_tune.core.genotype import PUBLISHED, Genotype
 from pcdarts_tune.core.network import AuxiliaryHead, EvaluationNetwork, drop_path
 
@@ -42,7 +42,7 @@ def test_logits_loss_and_gradients_equal_the_reference(case: dict[str, Any]) -> 
     close(net.classifier.bias.grad, "grad_classifier_bias")
     gradients = [p.grad.flatten() for p in net.parameters() if p.grad is not None]
     close(torch.linalg.vector_norm(torch.cat(gradients)), "grad_total_l2")
-    assert parameters(net, auxiliary=True) == case["params_total"]
+    assert count_parameters(net, auxiliary=True) == case["params_total"]
     logits, auxiliary = net.eval()(x)
     close(logits, "logits_eval_after_this_one_train_forward")
     assert case["aux_in_eval_is_none"] and auxiliary is None
@@ -59,9 +59,9 @@ def test_counts_equal_the_reference(case: dict[str, Any]) -> None:
             case["network"],
             case["auxiliary"],
         )
-    assert parameters(net, auxiliary=True) == case["params_total"]
-    assert parameters(net) == case["params_excluding_auxiliary"]
-    assert macs(net, 3, tuple(case["input"][1:])) == case["macs_total_conv_linear"]
+    assert count_parameters(net, auxiliary=True) == case["params_total"]
+    assert count_parameters(net) == case["params_excluding_auxiliary"]
+    assert count_macs(net, 3, tuple(case["input"][1:])) == case["macs_total_conv_linear"]
     assert sum(b.numel() for n, b in net.named_buffers() if n != "keep") == case["num_buffer_elements"]
 
 

@@ -97,7 +97,7 @@ def test_float32_on_cuda_is_float32_in_convolutions_too(name: str) -> None:
         torch.backends.cuda.matmul.allow_tf32,
         torch.backends.cudnn.benchmark,
     )
-    with pytest.raises(ZeroDivisionError), precision.hardware(CUDA, name):
+    with pytest.raises(ZeroDivisionError), precision.use_precision(CUDA, name):
         rounded = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
         assert rounded == (name == "tf32", name == "tf32")
         assert torch.backends.cudnn.conv.fp32_precision == ("tf32" if name == "tf32" else "none")
@@ -108,7 +108,7 @@ def test_float32_on_cuda_is_float32_in_convolutions_too(name: str) -> None:
         torch.backends.cuda.matmul.allow_tf32,
         torch.backends.cudnn.benchmark,
     )
-    with precision.hardware(CPU, name):
+    with precision.use_precision(CPU, name):
         assert torch.backends.cudnn.allow_tf32 is before[0]
 
 

@@ -16,9 +16,9 @@ from torch import Tensor
 from pcdarts_tune.core.images.augment import (
     Augmentation,
     Mixing,
-    dominant,
     fit_and_rand_augment,
     imagenet_transform,
+    largest_class,
 )
 from pcdarts_tune.core.images.stream import StreamBatches, TensorImages
 from pcdarts_tune.core.loop import evaluate
@@ -132,8 +132,8 @@ def test_what_is_drawn_is_keyed_and_the_generators_are_left_alone() -> None:
         assert all(torch.equal(one, two) for one, two in zip(seen[key], again, strict=True))
     assert torch.equal(torch.get_rng_state(), before)
     assert len({tuple(mixed.flatten().tolist()) for mixed, _ in seen.values()}) == 4
-    assert torch.equal(dominant(labels), labels)
-    assert dominant(torch.tensor([[0.2, 0.8], [0.6, 0.4]])).tolist() == [1, 0]
+    assert torch.equal(largest_class(labels), labels)
+    assert largest_class(torch.tensor([[0.2, 0.8], [0.6, 0.4]])).tolist() == [1, 0]
     for wrong in ({}, {"mixup": -1.0, "cutmix": 1.0}):
         with pytest.raises(ValueError, match="mixup and cutmix are at least 0"):
             Mixing(4, **wrong)

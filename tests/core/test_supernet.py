@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from pcdarts_tune.core import ops
 from pcdarts_tune.core.architecture import reduction_layers
-from pcdarts_tune.core.cost import macs, parameters
+from pcdarts_tune.core.cost import count_macs, count_parameters
 from pcdarts_tune.core.fast import normalize
 from pcdarts_tune.core.genotype import DARTS_PRIMITIVES
 from pcdarts_tune.core.supernet import Supernet
@@ -64,7 +64,7 @@ def test_logits_loss_and_gradients_equal_the_reference(case: dict[str, Any], for
     close(net.classifier.bias.grad, "grad_classifier_bias")
     norm = torch.linalg.vector_norm(torch.cat([p.grad.flatten() for p in net.weight_parameters()]))
     close(norm, "weight_grad_total_l2_norm")
-    assert parameters(net) == case["n_weight_params"]
+    assert count_parameters(net) == case["n_weight_params"]
     if "logits_eval_after_this_one_train_forward" in case:
         close(net.eval()(x).detach(), "logits_eval_after_this_one_train_forward")
     if "per_parameter" in case:
@@ -106,10 +106,10 @@ def test_counts_equal_the_reference_and_undefined_supernets_are_refused(case: di
             build()
         return
     net = build()
-    assert parameters(net) == case["params"]
+    assert count_parameters(net) == case["params"]
     assert sum(p.numel() for p in net.arch_parameters()) == case["arch_params"]
     if "macs_conv_linear_32x32" in case:
-        assert macs(net, 3, (32, 32)) == case["macs_conv_linear_32x32"]
+        assert count_macs(net, 3, (32, 32)) == case["macs_conv_linear_32x32"]
 
 
 def twins(dtype: torch.dtype = torch.float64, **arguments: Any) -> tuple[Supernet, TextbookSupernet]:

@@ -26,7 +26,7 @@ from pcdarts_tune.core.images.augment import Augmentation
 from pcdarts_tune.core.network import EvaluationNetwork
 from pcdarts_tune.core.retrain import Training
 from pcdarts_tune.core.search import Search
-from pcdarts_tune.core.steps.execution import widened
+from pcdarts_tune.core.steps.execution import promote_logits
 from pcdarts_tune.core.steps.meter import Meter
 from pcdarts_tune.core.supernet import Supernet
 
@@ -173,7 +173,7 @@ def test_a_forward_pass_on_cuda_stays_there(kind: str, bf16: bool, on_fake_cuda:
         else:
             output = net(images)
         logits = output[0] if isinstance(output, tuple) else output
-        loss = F.cross_entropy(widened(logits), labels)
+        loss = F.cross_entropy(promote_logits(logits), labels)
         assert loss.dtype == torch.float32
         meter.add(loss, logits, labels)
 

@@ -33,7 +33,7 @@ from support.made_sweeps import FOUND, make_sweep
 
 from pcdarts_tune.core.genotype import PUBLISHED
 from pcdarts_tune.core.network import EvaluationNetwork
-from pcdarts_tune.core.steps.checkpoints import Snapshot, restored
+from pcdarts_tune.core.steps.checkpoints import Snapshot, load_snapshot
 from pcdarts_tune.errors import UserError
 from pcdarts_tune.models.model import load_model, save_model
 from pcdarts_tune.sweeps.trials.log import TrialLog
@@ -205,7 +205,7 @@ def test_a_damaged_checkpoint_is_refused_and_a_trial_begins_anew(
             assert str(file) in str(error)
             assert error.hint
         try:
-            restored(content)
+            load_snapshot(content)
         except ValueError:
             pass
         trial = place / "trial"

@@ -19,7 +19,7 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 from pcdarts_tune.core.retrain import Training
 from pcdarts_tune.core.search import Search
 from pcdarts_tune.core.steps.graphs import Recorder, StepGraphs
-from pcdarts_tune.core.steps.optimizers import with_rate_on
+from pcdarts_tune.core.steps.optimizers import move_rate_to
 from support.fake_cuda import WAITS
 
 
@@ -89,7 +89,7 @@ def as_on_cuda(job: Search | Training) -> list[Replay]:
     for optimizer in optimizers:
         for group in optimizer.param_groups:
             group["fused"] = True
-        with_rate_on(optimizer, torch.device("cpu"))
+        move_rate_to(optimizer, torch.device("cpu"))
     made: list[Replay] = []
 
     def new_recorder() -> Replay:

@@ -50,7 +50,7 @@ def channel_statistics(y_PC: Tensor) -> tuple[Tensor, Tensor]:
     if y_PC.device.type != "cpu":
         variance, mean = torch.var_mean(y_PC, dim=0, correction=0)
         return mean, variance
-    wide = widened(y_PC)
+    wide = lengthen_rows(y_PC)
     mean, variance = torch.batch_norm_update_stats(wide[..., None, None], None, None, 0.0)
     channels = y_PC.shape[1]
     if wide.shape[1] == channels:
@@ -60,7 +60,7 @@ def channel_statistics(y_PC: Tensor) -> tuple[Tensor, Tensor]:
     return mean, within.mean(dim=0) + between
 
 
-def widened(y_PC: Tensor) -> Tensor:
+def lengthen_rows(y_PC: Tensor) -> Tensor:
     """The same numbers in longer rows: (P, C) as (P / r, r C), r a power of two that divides P."""
     rows, channels = y_PC.shape
     times = 1
@@ -69,8 +69,8 @@ def widened(y_PC: Tensor) -> Tensor:
     return y_PC.reshape(rows // times, times * channels)
 
 
-def tiled(values_C: Tensor, like: Tensor) -> Tensor:
-    """A row of values by channel, repeated to the row length of what `widened` gave."""
+def tile(values_C: Tensor, like: Tensor) -> Tensor:
+    """A row of values by channel, repeated to the row length of what `lengthen_rows` gave."""
     times = like.shape[1] // len(values_C)
     return values_C if times == 1 else values_C.expand(times, -1).reshape(-1)
 
@@ -171,8 +171,8 @@ class _Mix(torch.autograd.Function):
             if not needed:
                 d_ys.append(None)
             elif normalized:
-                wide = widened(y)
-                d_y = torch.addcmul(tiled(offset_C, wide), wide, tiled(slope_C, wide)).view_as(y)
+                wide = lengthen_rows(y)
+                d_y = torch.addcmul(tile(offset_C, wide), wide, tile(slope_C, wide)).view_as(y)
                 d_ys.append(d_y.addmm_(grad, weight.t()))
             else:
                 d_ys.append(torch.mm(grad, weight.t()))
@@ -213,8 +213,8 @@ class _Normalize(torch.autograd.Function):
     def forward(ctx: Any, y: Tensor, relu: bool) -> Any:
         mean, variance = channel_statistics(y)
         inverse = torch.rsqrt(variance + EPSILON)
-        wide = widened(y)
-        out = torch.addcmul(tiled(-mean * inverse, wide).to(y.dtype), wide, tiled(inverse, wide).to(y.dtype))
+        wide = lengthen_rows(y)
+        out = torch.addcmul(tile(-mean * inverse, wide).to(y.dtype), wide, tile(inverse, wide).to(y.dtype))
         out = (out.relu_() if relu else out).view_as(y)
         ctx.relu = relu
         ctx.save_for_backward(y, out, mean, inverse)
@@ -227,7 +227,7 @@ class _Normalize(torch.autograd.Function):
         if torch.is_grad_enabled():
             (plain,) = _again(plain_normalize(y, ctx.relu), grad, [y])
             return plain, None
-        wide = widened(y)
+        wide = lengthen_rows(y)
         grad, out = grad.contiguous().view_as(wide), out.view_as(wide)
         if ctx.relu:
             grad = torch.ops.aten.threshold_backward(grad, out, 0)
@@ -237,8 +237,8 @@ class _Normalize(torch.autograd.Function):
         second = (grad * out).sum(dim=0, dtype=mean.dtype).view(-1, channels).sum(dim=0) / len(y)
         slope = -inverse.square() * second
         offset = -inverse * first - slope * mean
-        d_y = torch.addcmul(tiled(offset, wide).to(y.dtype), wide, tiled(slope, wide).to(y.dtype))
-        d_y.addcmul_(grad, tiled(inverse, wide).to(y.dtype))
+        d_y = torch.addcmul(tile(offset, wide).to(y.dtype), wide, tile(slope, wide).to(y.dtype))
+        d_y.addcmul_(grad, tile(inverse, wide).to(y.dtype))
         return d_y.view_as(y), None
 
 

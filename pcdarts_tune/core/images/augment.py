@@ -33,7 +33,7 @@ def channel_constants(values: tuple[float, ...], device: torch.device | str) -> 
     return torch.tensor(values, dtype=torch.float32, device=device).view(-1, 1, 1)
 
 
-def normalise(x_NCHW: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+def normalize_images(x_NCHW: Tensor, mean: Tensor, std: Tensor) -> Tensor:
     """uint8 (N, C, H, W), 0..255, to float32: (x / 255 - mean) / std, in torchvision's order of operations."""
     return x_NCHW.to(torch.float32).div_(255).sub_(mean).div_(std)
 
@@ -80,7 +80,7 @@ class Augmentation:
         top, left, flip, row, column = draws.unbind(1)
         if self.crop_padding or self.flip:
             x_NCHW = self._crop_and_flip(x_NCHW, top, left, flip)
-        x_NCHW = normalise(x_NCHW, mean, std)
+        x_NCHW = normalize_images(x_NCHW, mean, std)
         return x_NCHW.mul_(self._kept(x_NCHW, row, column)) if self.cutout else x_NCHW
 
     def _crop_and_flip(self, x_NCHW: Tensor, top: Tensor, left: Tensor, flip: Tensor) -> Tensor:
@@ -222,6 +222,6 @@ class Mixing:
         return images, shares.to(images.dtype)
 
 
-def dominant(labels: Tensor) -> Tensor:
+def largest_class(labels: Tensor) -> Tensor:
     """Labels (N,) as they are; of shares (N, K) the class with the largest, (N,): what accuracy is counted by."""
     return labels if labels.ndim == 1 else labels.argmax(dim=1)

@@ -18,7 +18,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from pcdarts_tune.core.images.augment import Augmentation, channel_constants, normalise
+from pcdarts_tune.core.images.augment import Augmentation, channel_constants, normalize_images
 from pcdarts_tune.core.steps.execution import derive_seed
 
 # Elements that a GPU augments at once: several batches share the launches of a dozen kernels (64 MB of float32).
@@ -61,12 +61,12 @@ def require_batches(batch_size: int, **parts: Batches) -> None:
             raise ValueError(f"{name} must hold at least 2 images; it holds {len(batches)}")
 
 
-def trainable(batches: Iterable[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tensor, Tensor]]:
+def skip_single_images(batches: Iterable[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tensor, Tensor]]:
     """The batches of two images and more: BatchNorm cannot train on one, so the last of an odd set waits an epoch."""
     return (batch for batch in batches if len(batch[1]) > 1)
 
 
-def seeded_generator(purpose: str, seed: int, epoch: int) -> torch.Generator:
+def make_generator(purpose: str, seed: int, epoch: int) -> torch.Generator:
     """A generator on the CPU for one purpose in one epoch; nearby seeds and epochs give unrelated streams."""
     return torch.Generator().manual_seed(derive_seed(purpose, seed, epoch))
 
@@ -75,10 +75,10 @@ def epoch_order(count: int, *, epoch: int, seed: int, shuffle: bool) -> Tensor:
     """The order of the samples in an epoch: int64 (count,), on the CPU."""
     if not shuffle:
         return torch.arange(count)
-    return torch.randperm(count, generator=seeded_generator("order", seed, epoch))
+    return torch.randperm(count, generator=make_generator("order", seed, epoch))
 
 
-def sent(values: Tensor, device: torch.device) -> Tensor:
+def send(values: Tensor, device: torch.device) -> Tensor:
     """Values from the CPU on the device, without waiting for what the device is doing."""
     if device.type != "cuda":
         return values.to(device)
@@ -142,11 +142,11 @@ class MemoryBatches:
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """See `Batches.epoch`. Nothing waits for the device. Batches may share memory: copy to keep."""
         batches = epoch_rows(len(self), batch_size, epoch, seed, shuffle, part)
-        order = sent(torch.cat(batches), self.device)
+        order = send(torch.cat(batches), self.device)
         draws = None
         if self.augment is not None:
-            generator = seeded_generator("augment", seed, epoch)
-            draws = sent(self.augment.draw(len(self), self.image_size, generator), self.device)
+            generator = make_generator("augment", seed, epoch)
+            draws = send(self.augment.draw(len(self), self.image_size, generator), self.device)
         sizes, start = [len(rows) for rows in batches], 0
         per_batch = max(1, sizes[0]) * self.images[0].numel()
         at_once = max(1, GPU_CHUNK // per_batch) if self.device.type == "cuda" else 1
@@ -156,7 +156,7 @@ class MemoryBatches:
             start += len(rows)
             x, y = self.images.index_select(0, rows), self.labels[rows]
             if self.augment is None or draws is None or not len(rows):
-                x = normalise(x, self.mean, self.std)
+                x = normalize_images(x, self.mean, self.std)
             else:
                 x = self.augment(x, draws[rows], self.mean, self.std)
             yield from zip(torch.split(x, chunk), torch.split(y, chunk), strict=True)

@@ -23,8 +23,8 @@ from PIL.Image import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
-from pcdarts_tune.core.images.augment import Augmentation, channel_constants, normalise
-from pcdarts_tune.core.images.data import Part, check_constants, check_labels, epoch_rows, seeded_generator
+from pcdarts_tune.core.images.augment import Augmentation, channel_constants, normalize_images
+from pcdarts_tune.core.images.data import Part, check_constants, check_labels, epoch_rows, make_generator
 from pcdarts_tune.core.images.decode import (
     LARGEST_FILE,
     UnreadableImage,
@@ -183,8 +183,8 @@ class StreamBatches:
         batches = epoch_rows(len(self), batch_size, epoch, seed, shuffle, part)
         draws = None
         if self.augment is not None:
-            draws = self.augment.draw(len(self), self.image_size, seeded_generator("augment", seed, epoch))
-        keys = torch.randint(2**62, (len(self),), generator=seeded_generator("transform", seed, epoch))
+            draws = self.augment.draw(len(self), self.image_size, make_generator("augment", seed, epoch))
+        keys = torch.randint(2**62, (len(self),), generator=make_generator("transform", seed, epoch))
         on_gpu = self.device.type == "cuda"
         loader: DataLoader[_Sample] = DataLoader(
             _Decoding(self.images, self.transform, keys),
@@ -192,7 +192,7 @@ class StreamBatches:
             num_workers=self.workers,
             collate_fn=_collate,
             pin_memory=on_gpu,
-            generator=seeded_generator("workers", seed, epoch),  # or it would draw from the global one
+            generator=make_generator("workers", seed, epoch),  # or it would draw from the global one
         )
         with warnings.catch_warnings():
             # Python 3.12 warns of forks beside threads, and torch forks so
@@ -207,7 +207,7 @@ class StreamBatches:
                 continue
             x = x.to(self.device, non_blocking=True)
             if self.augment is None or draws is None:
-                x = normalise(x, self.mean, self.std)
+                x = normalize_images(x, self.mean, self.std)
             else:
                 x = self.augment(x, draws[indices].to(self.device, non_blocking=True), self.mean, self.std)
             yield x, self.labels[indices].to(self.device, non_blocking=True)

@@ -61,7 +61,7 @@ class Snapshot:
             TypeError: for a value of another kind.
         """
         tensors: list[Tensor] = []
-        self._tree = _tree(state, tensors)
+        self._tree = _encode(state, tensors)
         kinds = [(tensor.shape, tensor.dtype) for tensor in tensors]
         if kinds != self._kinds:
             self._kinds = []
@@ -110,7 +110,7 @@ class Snapshot:
         self._layout = json.dumps(places)
 
 
-def restored(data: bytes, device: torch.device | str = "cpu") -> Any:
+def load_snapshot(data: bytes, device: torch.device | str = "cpu") -> Any:
     """The state whose snapshot's bytes these are, on a device.
 
     Raises:
@@ -136,38 +136,38 @@ def restored(data: bytes, device: torch.device | str = "cpu") -> Any:
             if part.numel() > piece.numel():
                 raise ValueError("a tensor larger than what it is in")
             tensors.append(part.clone())  # memory of its own, aligned as torch likes it
-        return _state(json.loads(metadata["state"]), tensors)
+        return _decode(json.loads(metadata["state"]), tensors)
     except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RuntimeError) as error:
         raise ValueError(f"not a whole checkpoint ({type(error).__name__})") from error
 
 
-def _tree(state: Any, tensors: list[Tensor]) -> Any:
+def _encode(state: Any, tensors: list[Tensor]) -> Any:
     """`state` as JSON has it: `{"t": n}` for the nth tensor, `{"d": pairs}` and `{"u": values}` for dict and tuple."""
     if isinstance(state, Tensor):
         tensors.append(state)
         return {"t": len(tensors) - 1}
     if isinstance(state, dict):
-        return {"d": [[key, _tree(value, tensors)] for key, value in state.items()]}
+        return {"d": [[key, _encode(value, tensors)] for key, value in state.items()]}
     if isinstance(state, list):
-        return [_tree(value, tensors) for value in state]
+        return [_encode(value, tensors) for value in state]
     if isinstance(state, tuple):
-        return {"u": [_tree(value, tensors) for value in state]}
+        return {"u": [_encode(value, tensors) for value in state]}
     if isinstance(state, _PLAIN):
         return state
     raise TypeError(f"a {type(state).__name__} cannot be kept in a checkpoint")
 
 
-def _state(tree: Any, tensors: list[Tensor]) -> Any:
+def _decode(tree: Any, tensors: list[Tensor]) -> Any:
     if isinstance(tree, list):
-        return [_state(value, tensors) for value in tree]
+        return [_decode(value, tensors) for value in tree]
     if not isinstance(tree, dict):
         return tree
     ((kind, content),) = tree.items()
     if kind == "t":
         return tensors[content]
     if kind == "u":
-        return tuple(_state(value, tensors) for value in content)
-    return {key: _state(value, tensors) for key, value in content}
+        return tuple(_decode(value, tensors) for value in content)
+    return {key: _decode(value, tensors) for key, value in content}
 
 
 def weights_digest(module: torch.nn.Module) -> str:
@@ -212,5 +212,5 @@ def load_checkpoint(path: str | Path, device: torch.device | str = "cpu") -> dic
     Raises:
         ValueError: when the file is not a whole checkpoint.
     """
-    state: dict[str, Any] = restored(Path(path).read_bytes(), device)
+    state: dict[str, Any] = load_snapshot(Path(path).read_bytes(), device)
     return state

@@ -1,9 +1,9 @@
 """What holds while steps run: their precision, torch.compile, and the seeds of their random numbers.
 
-    with seeded(device, seed, "training", epoch), hardware(device, "bf16"), compiling(True):       # around an epoch
-        with autocast(device, "bf16"):                                                             # around a forward pass
+    with seed_generators(device, seed, "training", epoch), use_precision(device, "bf16"):     # around an epoch
+        with autocast(device, "bf16"):                                                         # around a forward pass
             logits = net(images)
-        loss = F.cross_entropy(widened(logits), labels)
+        loss = F.cross_entropy(promote_logits(logits), labels)
 
 float32   float32 throughout. On CUDA that includes cuDNN's convolutions, which PyTorch otherwise rounds to TF32.
 bf16      convolutions and matrix products, and what is kept of them, in bfloat16; weights, alphas, betas, their
@@ -49,13 +49,13 @@ def autocast(device: torch.device, precision: str) -> AbstractContextManager[obj
     return torch.autocast(device.type, dtype=torch.bfloat16, cache_enabled=False)
 
 
-def widened(logits: Tensor) -> Tensor:
+def promote_logits(logits: Tensor) -> Tensor:
     """Logits in float32 at least: softmax and cross-entropy are never taken in bfloat16."""
     return logits.float() if logits.dtype == torch.bfloat16 else logits
 
 
 @contextmanager
-def hardware(device: torch.device, precision: str) -> Iterator[None]:
+def use_precision(device: torch.device, precision: str) -> Iterator[None]:
     """Let CUDA's libraries compute in `precision`; these settings are the process's, and are put back afterwards."""
     if device.type != "cuda":
         yield
@@ -75,20 +75,20 @@ class CompileFailed(ValueError):
 
 
 def compile_forward(network: nn.Module, wanted: bool | str) -> None:
-    """Compile the network's forward pass in place; the work is done at its first calls, within `compiling`.
+    """Compile the network's forward pass in place; the work is done at its first calls, within `explain_compile_errors`.
 
     Args:
         wanted: whether to, or the name of one of torch.compile's backends.
     """
     if wanted:
         backend = wanted if isinstance(wanted, str) else "inductor"
-        with compiling(wanted):
+        with explain_compile_errors(wanted):
             # one program for each size of batch: a CUDA graph wants fixed shapes, and there are two
             network.compile(backend=backend, dynamic=False)
 
 
 @contextmanager
-def compiling(wanted: bool | str) -> Iterator[None]:
+def explain_compile_errors(wanted: bool | str) -> Iterator[None]:
     """Say plainly when torch.compile fails.
 
     Raises:
@@ -118,7 +118,7 @@ def derive_seed(*parts: object) -> int:
 
 
 @contextmanager
-def seeded(device: torch.device, *parts: object) -> Iterator[None]:
+def seed_generators(device: torch.device, *parts: object) -> Iterator[None]:
     """Run with torch's global generators seeded from `parts`, and give them back as they were."""
     devices = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices):

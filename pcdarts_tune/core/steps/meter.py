@@ -3,7 +3,7 @@
 >>> meter = Meter(device)
 >>> meter.add(loss, logits, labels)         # as often as there are batches, without waiting for the device
 >>> meter.read()                            # (mean loss, accuracy, images)
->>> timed(step, device), peak_memory(step, device)
+>>> time_step(step, device), peak_memory(step, device)
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def require_finite(loss: float, what: str, epoch: int, advice: str) -> None:
 Step = Callable[[], object]
 
 
-def timed(step: Step, device: torch.device) -> float:
+def time_step(step: Step, device: torch.device) -> float:
     """Seconds of one step, from an idle device to an idle device; on CUDA by its own events."""
     if device.type != "cuda":
         begun = time.perf_counter()

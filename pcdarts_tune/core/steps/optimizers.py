@@ -76,17 +76,17 @@ def sgd(parameters: Iterable[nn.Parameter], device: torch.device, **settings: An
     """torch.optim.SGD."""
     if device.type != "cuda":
         return torch.optim.SGD(parameters, **settings)
-    return with_rate_on(torch.optim.SGD(parameters, fused=True, **settings), device)
+    return move_rate_to(torch.optim.SGD(parameters, fused=True, **settings), device)
 
 
 def adam(parameters: Iterable[nn.Parameter], device: torch.device, **settings: Any) -> torch.optim.Adam:
     """torch.optim.Adam."""
     if device.type != "cuda":
         return torch.optim.Adam(parameters, **settings)
-    return with_rate_on(torch.optim.Adam(parameters, fused=True, capturable=True, **settings), device)
+    return move_rate_to(torch.optim.Adam(parameters, fused=True, capturable=True, **settings), device)
 
 
-def with_rate_on(optimizer: Optimizer, device: torch.device) -> Optimizer:
+def move_rate_to(optimizer: Optimizer, device: torch.device) -> Optimizer:
     """The optimizer with its learning rate in float32, as the fused kernels read it, on `device`."""
     for group in optimizer.param_groups:
         group["lr"] = torch.full((), group["lr"], dtype=torch.float32, device=device)

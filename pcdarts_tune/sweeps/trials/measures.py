@@ -49,20 +49,20 @@ def retraining_cost(space: Space, genotype: Genotype, images: DataSet) -> tuple[
     """Parameters and multiply-adds of the network that `promote` would train, without its auxiliary head."""
     import torch
 
-    from pcdarts_tune.core.cost import macs, parameters
+    from pcdarts_tune.core.cost import count_macs, count_parameters
 
     with torch.device("meta"):  # shapes only: no memory, no time, no random numbers
         network = _retraining_network(space, genotype, images)
-    return parameters(network), macs(network, images.in_channels, images.image_size)
+    return count_parameters(network), count_macs(network, images.in_channels, images.image_size)
 
 
 def retraining_latency(space: Space, genotype: Genotype, images: DataSet, device: torch.device) -> float:
     """Milliseconds that network takes for one image on `device`, see core.cost.measure_latency; other trials on the same
     device make it longer."""
     from pcdarts_tune.core.cost import measure_latency
-    from pcdarts_tune.core.steps.execution import seeded
+    from pcdarts_tune.core.steps.execution import seed_generators
 
-    with seeded(device, 0, "latency"):
+    with seed_generators(device, 0, "latency"):
         network = _retraining_network(space, genotype, images).to(device)
     return measure_latency(network, images.in_channels, images.image_size).median
 
