@@ -53,31 +53,23 @@ class FactorizedReduce(nn.Module):
         return self.bn(torch.cat([self.conv_1(x), self.conv_2(x[:, :, 1:, 1:])], dim=1))  # type: ignore[no-any-return]
 
 
-def _separable(
-    channels: int, kernel_size: int, stride: int, affine: bool, dilation: int = 1
-) -> tuple[nn.Module, ...]:
-    """ReLU, depthwise and pointwise convolution, BatchNorm."""
+def _separable(kernel_size: int, dilation: int = 1, times: int = 2) -> OperationFactory:
+    """ReLU, depthwise and pointwise convolution, BatchNorm: so many times, the stride in the first."""
     padding = dilation * (kernel_size // 2)
-    return (
-        nn.ReLU(),
-        nn.Conv2d(channels, channels, kernel_size, stride, padding, dilation, groups=channels, bias=False),
-        nn.Conv2d(channels, channels, 1, bias=False),
-        nn.BatchNorm2d(channels, affine=affine),
-    )
 
+    def build(channels: int, stride: int, affine: bool) -> nn.Module:
+        modules: list[nn.Module] = []
+        for step in [stride, 1][:times]:
+            sizes = (channels, channels, kernel_size, step, padding, dilation)
+            modules += [
+                nn.ReLU(),
+                nn.Conv2d(*sizes, groups=channels, bias=False),
+                nn.Conv2d(channels, channels, 1, bias=False),
+                nn.BatchNorm2d(channels, affine=affine),
+            ]
+        return OpSequence(*modules)
 
-def _sep_conv(kernel_size: int) -> OperationFactory:
-    """Separable convolution, twice, the stride in the first."""
-    return lambda channels, stride, affine: OpSequence(
-        *_separable(channels, kernel_size, stride, affine), *_separable(channels, kernel_size, 1, affine)
-    )
-
-
-def _dil_conv(kernel_size: int) -> OperationFactory:
-    """Separable convolution with dilation 2."""
-    return lambda channels, stride, affine: OpSequence(
-        *_separable(channels, kernel_size, stride, affine, dilation=2)
-    )
+    return build
 
 
 class Zero(nn.Module):
@@ -111,11 +103,11 @@ OPERATIONS: dict[str, OperationFactory] = {
         3, stride, padding=1, count_include_pad=False
     ),
     "skip_connect": _skip_connect,
-    "sep_conv_3x3": _sep_conv(3),
-    "sep_conv_5x5": _sep_conv(5),
-    "sep_conv_7x7": _sep_conv(7),
-    "dil_conv_3x3": _dil_conv(3),
-    "dil_conv_5x5": _dil_conv(5),
+    "sep_conv_3x3": _separable(3),
+    "sep_conv_5x5": _separable(5),
+    "sep_conv_7x7": _separable(7),
+    "dil_conv_3x3": _separable(3, dilation=2, times=1),
+    "dil_conv_5x5": _separable(5, dilation=2, times=1),
     "conv_7x1_1x7": _conv_7x1_1x7,
 }
 """Every operation by name. The eight of DARTS are `genotype.DARTS_PRIMITIVES`."""

@@ -147,9 +147,8 @@ class Search:
         loop, net, moving = self.loop, self.supernet, epoch >= self.arch_warmup_epochs
         net.train()
         alphas_batches = skip_single_images(self._alphas_batches()) if moving else None
-        for images, labels in skip_single_images(
-            self.weights.epoch(self.batch_size, epoch=epoch, seed=self.seed)
-        ):
+        batches = self.weights.epoch(self.batch_size, epoch=epoch, seed=self.seed)
+        for images, labels in skip_single_images(batches):
             if alphas_batches is not None:
                 self.graphs.run("pair", self.step_pair, images, labels, *next(alphas_batches))
             else:

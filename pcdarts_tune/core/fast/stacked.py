@@ -5,7 +5,7 @@ Legend: N batch, E edges, G groups of edges that share an input, c = C/K active 
     ReLU -> depthwise k x k -> pointwise -> BatchNorm       is, for the edges of one source,       conv2d(x, W) -> BatchNorm
     with W[e, o, i] = pointwise[e, o, i] * depthwise[e, i]  (E c, c, k, k), composed where c is small enough to gain.
 
-The mathematics is `ops.SepConv` and `ops.DilConv`, edge by edge; tests/core/test_supernet.py proves it.
+The mathematics is that of the separable convolutions in `ops.py`, edge by edge; tests/core/test_supernet.py proves it.
 """
 
 from __future__ import annotations

@@ -114,11 +114,10 @@ def load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> N
 
     The tensors of the optimizer are replaced: graphs captured with them must be captured anew.
     """
-    own = [{key: group[key] for key in OF_THE_DEVICE if key in group} for group in optimizer.param_groups]
     rates = [group["lr"] for group in optimizer.param_groups]
     groups = [
-        {**{key: value for key, value in saved.items() if key not in OF_THE_DEVICE}, **device}
-        for saved, device in zip(state["param_groups"], own, strict=True)
+        {**saved, **{key: own[key] for key in OF_THE_DEVICE if key in own}}
+        for saved, own in zip(state["param_groups"], optimizer.param_groups, strict=True)
     ]
     optimizer.load_state_dict({**state, "param_groups": groups})
     for group, rate in zip(optimizer.param_groups, rates, strict=True):
