@@ -18,8 +18,6 @@ from pcdarts_tune.spread import Spread
 from pcdarts_tune.tasks import Spent, hours
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from pcdarts_tune.tasks import TrialRecord
 
 
@@ -90,13 +88,18 @@ def _settings(record: TrialRecord) -> str:
     return json.dumps(record.hyperparameters, sort_keys=True)
 
 
-def leaderboard_table(records: Sequence[TrialRecord], keys: Sequence[str]) -> Table:
-    """Trials as a table, in the order given; `keys` are the settings to show. Where there are several objectives, a star
-    marks the Pareto front. Columns that nobody fills are left out."""
+def leaderboard_json(records: Sequence[TrialRecord]) -> str:
+    """The list that `--json` prints, best first."""
+    return json.dumps([standing.to_dict() for standing in standings(records)])
+
+
+def print_leaderboard(records: Sequence[TrialRecord], keys: Sequence[str]) -> None:
+    """Trials as a table on stdout, in the order given; `keys` are the settings to show. Where there are several objectives, a
+    star marks the Pareto front. In a pipe nothing is cut off."""
+    from rich.console import Console
     from rich.table import Table
 
-    board = standings(records)
-    columns = leaderboard_columns(board, keys)
+    columns = leaderboard_columns(standings(records), keys)
     table = Table(box=None, pad_edge=False, header_style="bold")
     for title in columns:
         if title == "outcome":
@@ -105,23 +108,9 @@ def leaderboard_table(records: Sequence[TrialRecord], keys: Sequence[str]) -> Ta
             table.add_column(title, justify="left" if title == "genotype" else "right", no_wrap=True)
     for cells in zip(*columns.values(), strict=True):
         table.add_row(*map(visible, cells))
-    return table
-
-
-def leaderboard_json(records: Sequence[TrialRecord]) -> str:
-    """The list that `--json` prints, best first."""
-    return json.dumps([standing.to_dict() for standing in standings(records)])
-
-
-def print_leaderboard(records: Sequence[TrialRecord], keys: Sequence[str]) -> None:
-    """The leaderboard on stdout; in a pipe nothing is cut off."""
-    from rich.console import Console
-
     width = None if sys.stdout.isatty() else 200
     # a reason may hold [brackets], which are no markup
-    Console(width=width, soft_wrap=False, markup=False, emoji=False).print(
-        leaderboard_table(records, keys), highlight=False
-    )
+    Console(width=width, soft_wrap=False, markup=False, emoji=False).print(table, highlight=False)
 
 
 def leaderboard_columns(board: Sequence[Standing], keys: Sequence[str]) -> dict[str, list[str]]:
@@ -141,7 +130,9 @@ def leaderboard_columns(board: Sequence[Standing], keys: Sequence[str]) -> dict[
         "rank": column(lambda s: s.rank),
         "trial": column(lambda s: s.record.trial),
         "accuracy": column(lambda s: None if s.record.objective is None else f"{s.record.objective:.4f}"),
-        "mean ± sd (n)": column(lambda s: s.spread and short_spread(s.spread)),
+        "mean ± sd (n)": column(
+            lambda s: s.spread and f"{s.spread.mean:.4f} ± {s.spread.std:.4f} ({s.spread.n})"
+        ),
         "Pareto": column(lambda s: "*" if s.record.pareto else None),
         **{naming.short_name(key): column(lambda s, key=key: setting(key, s.record)) for key in keys},  # type: ignore[misc]
         "params": column(lambda s: naming.short_count(s.record.params)),
@@ -151,23 +142,12 @@ def leaderboard_columns(board: Sequence[Standing], keys: Sequence[str]) -> dict[
         **{f"{unit}-h": column(lambda s, unit=unit: spent(unit, s)) for unit in ("GPU", "CPU")},  # type: ignore[misc]
         "found": column(lambda s: len(s.found_by) or None),
         "genotype": column(lambda s: (s.record.genotype_hash or "")[:8]),
-        "outcome": column(lambda s: outcome_text(s.record)),
+        "outcome": column(lambda s: ": ".join(filter(None, (s.record.state, s.record.reason)))),
     }
     if all(len(standing.found_by) < 2 for standing in board):
         del columns["found"]
     always = ("rank", "trial", "accuracy", "params", "MACs", "skips", "genotype", "outcome")
     return {title: cells for title, cells in columns.items() if title in always or any(cells)}
-
-
-def outcome_text(record: TrialRecord) -> str:
-    """How a trial ended, with the reason where there is one."""
-    return f"{record.state}: {record.reason}" if record.reason else record.state
-
-
-def short_spread(spread: Spread) -> str:
-    """`0.9710 ± 0.0030 (3)`: mean, standard deviation, number of seeds."""
-    assert spread.std is not None, "a spread is of two values and more"
-    return f"{spread.mean:.4f} ± {spread.std:.4f} ({spread.n})"
 
 
 def short_hours(hours: float) -> str:

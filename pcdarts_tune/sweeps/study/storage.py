@@ -20,9 +20,8 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import wraps
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, Self, TypeVar
 
 from pcdarts_tune.addresses import engine_url, is_postgresql, masked, without_secret
@@ -68,16 +67,14 @@ class StudyLock:
 
     def __init__(self, url: str, study: str, sweep: str) -> None:
         self._url, self._sweep, self._key = url, sweep, lock_key(study)
-        self._engine: sqlalchemy.Engine | None = None
         self._held: sqlalchemy.Connection | None = None
+        self._resources = ExitStack()
 
     def __enter__(self) -> Self:
         self._take()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._drop()
 
     def check(self) -> None:
@@ -106,35 +103,28 @@ class StudyLock:
     def _take(self) -> None:
         import sqlalchemy
 
-        engine = _engine(self._url)
-        connection = engine.connect()
-        try:
+        with ExitStack() as resources:
+            engine = _engine(self._url)
+            resources.callback(engine.dispose)
+            connection = engine.connect()
+            resources.callback(connection.close)
+            # not given back to a pool, which would keep the session and its lock
+            resources.callback(connection.invalidate)
+            query = sqlalchemy.text("select pg_try_advisory_lock(:key)")
             end = time.monotonic() + self.PATIENCE
-            while True:
-                query = sqlalchemy.text("select pg_try_advisory_lock(:key)")
-                if connection.execute(query, {"key": self._key}).scalar():
-                    break
+            while not connection.execute(query, {"key": self._key}).scalar():
                 if time.monotonic() > end:
-                    holder = connection.execute(sqlalchemy.text(_HOLDER), {"key": self._key}).scalar()
+                    holder = _holder(connection, self._key) or "another driver"
                     raise UserError(
-                        f"sweep {self._sweep!r} is already being run, by {holder or 'another driver'}",
+                        f"sweep {self._sweep!r} is already being run, by {holder}",
                         hint=f"wait for it, or stop that process; the study is in {without_secret(self._url)}",
                     )
                 time.sleep(0.1)
-        except BaseException:
-            connection.close()
-            engine.dispose()
-            raise
-        self._engine, self._held = engine, connection
+            self._held, self._resources = connection, resources.pop_all()
 
     def _drop(self) -> None:
-        if self._held is not None:
-            # not given back to a pool, which would keep the session and its lock
-            self._held.invalidate()
-            self._held.close()
-        if self._engine is not None:
-            self._engine.dispose()
-        self._engine = self._held = None
+        self._held = None
+        self._resources.close()
 
 
 def lock_key(study: str) -> int:
@@ -144,27 +134,32 @@ def lock_key(study: str) -> int:
 
 def is_locked(url: str, study: str) -> bool:
     """Whether a driver holds the lock of a study; False where that cannot be told."""
-    import sqlalchemy
     from sqlalchemy.exc import SQLAlchemyError
 
     engine = _engine(url)
     try:
         with engine.connect() as connection:
-            holder = connection.execute(sqlalchemy.text(_HOLDER), {"key": lock_key(study)}).first()
-        return holder is not None
+            return _holder(connection, lock_key(study)) is not None
     except SQLAlchemyError:
         return False
     finally:
         engine.dispose()
 
 
+def _holder(connection: sqlalchemy.Connection, key: int) -> str | None:
+    """Who holds a lock, in words; None where nobody does."""
+    import sqlalchemy
+
+    row = connection.execute(sqlalchemy.text(_HOLDER), {"key": key}).first()
+    return None if row is None else row[0] or "another driver"
+
+
 def _engine(url: str) -> sqlalchemy.Engine:
     import sqlalchemy
     from sqlalchemy.pool import NullPool
 
-    connect: dict[str, Any] = dict(CONNECT)
     return sqlalchemy.create_engine(
-        engine_url(url), poolclass=NullPool, isolation_level="AUTOCOMMIT", connect_args=connect
+        engine_url(url), poolclass=NullPool, isolation_level="AUTOCOMMIT", connect_args=dict(CONNECT)
     )
 
 
