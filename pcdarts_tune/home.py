@@ -1,4 +1,4 @@
-"""What lies where: the home folder, a sweep's folder, its record, and writing files whole or not at all.
+"""What lies where: the home folder, the folders of its sweeps, and the stores beside it or in place of its own.
 
 HOME/mlflow.db  HOME/mlartifacts/             MLflow's store, when no server is named
 HOME/sweeps/NAME/sweep.json                   the resolved space, seed, data, versions: written once
@@ -8,7 +8,8 @@ HOME/sweeps/NAME/evaluations/                 what evaluated genotypes scored
 HOME/sweeps/NAME/ray/                         Ray's own files: disposable
 HOME/sweeps/NAME/lock                         held by the process that runs the sweep
 
->>> SweepFolder.of(Path("pcdarts-home"), "first").study_url
+    Where(Path("pcdarts-home")).mlflow_uri                          # "sqlite:////home/me/pcdarts-home/mlflow.db"
+    SweepFolder.of(Path("pcdarts-home"), "first").study_url
 """
 
 from __future__ import annotations
@@ -19,14 +20,10 @@ import shlex
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pcdarts_tune.addresses import check_uri
 from pcdarts_tune.errors import UserError, nearest
 from pcdarts_tune.files import hold_lock
-
-if TYPE_CHECKING:
-    pass
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 
@@ -75,7 +72,7 @@ class Where:
 @dataclass(frozen=True)
 class SweepFolder:
     """The folder of one sweep; `storage` is where trials leave files when that must be another place, which all nodes
-    reach: a folder's path or a URL (see sweeping/storage.py).
+    reach: a folder's path or a URL (see places.py).
     """
 
     path: Path

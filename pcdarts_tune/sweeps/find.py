@@ -28,6 +28,7 @@ from pcdarts_tune.core.genotype import PUBLISHED, Genotype
 from pcdarts_tune.errors import UserError, nearest
 from pcdarts_tune.files import read_json, user_path
 from pcdarts_tune.home import Where, sweep_names
+from pcdarts_tune.sweeps.sweep import SweepHandle, open_sweep
 from pcdarts_tune.tracking.lookup import SHORTEST, RunReader, registered_models
 from pcdarts_tune.tracking.registry import ModelName, fetch_model, find_version, store_uri
 from pcdarts_tune.tracking.tags import Tag
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
     from mlflow.entities.model_registry import ModelVersion
 
-    from pcdarts_tune.sweeps.sweep import SweepHandle
     from pcdarts_tune.tasks import TrialRecord
 
 _REFERENCE = re.compile(r"(sweep:|models:/)?([^:/@]+)(?:([:/])(\d+)|@.*)?")
@@ -118,8 +118,6 @@ class Found:
         return source
 
     def _refuse_two(self, champion: GenotypeSource, version: str) -> None:
-        from pcdarts_tune.sweeps.sweep import open_sweep
-
         best = open_sweep(self.where, self.text).records()[:1]
         if best and best[0].genotype and Genotype.from_dict(best[0].genotype) != champion.genotype:
             trial = f"{self.text}:{best[0].trial}"
@@ -185,14 +183,14 @@ class Finder:
             raise self._nothing(text, kind)
         prefix, name, sign, number = match.groups()
         if prefix == "sweep:":
-            return self._sweep(text, text.removeprefix(prefix))
-        of_sweep = name in sweep_names(self.where.home)
+            return self._of_sweep(text, text.removeprefix(prefix))
+        of_sweep = name in self._sweeps
         if not prefix and (sign == ":" or (sign == "/" and of_sweep and not self._is_model(name))):
-            return self._trial(text, name, int(number))
+            return self._of_sweep(text, name, int(number))
         if prefix or name != text or self._is_model(name):
             return self._version(text)
         if of_sweep:
-            return self._sweep(text, name)
+            return self._of_sweep(text, name)
         if self._recorded and (run := self._runs.starting_with(text)) is not None:
             return self._of_run(text, run)
         raise self._nothing(text, kind)
@@ -201,6 +199,10 @@ class Finder:
     def _recorded(self) -> bool:
         """Whether there is a store: reading must not make one."""
         return bool(self.where.tracking_uri) or (self.where.home / "mlflow.db").is_file()
+
+    @cached_property
+    def _sweeps(self) -> list[str]:
+        return sweep_names(self.where.home)
 
     @cached_property
     def _runs(self) -> RunReader:
@@ -212,55 +214,45 @@ class Finder:
         if not (path.is_file() or path.is_dir()):
             return None
         match = _REFERENCE.fullmatch(text)
-        others = []
-        if match is not None and match[2] in sweep_names(self.where.home):
-            others.append(f"sweep:{text}" if text == match[2] else text)
-        if match is not None and match[2] in registered_models(self.where.home):
-            others.append(f"{text}@champion" if text == match[2] else text)
+        name, others = match[2] if match else "", []
+        if name in self._sweeps:
+            others.append(f"sweep:{text}" if text == name else text)
+        if name in registered_models(self.where.home):
+            others.append(f"{text}@champion" if text == name else text)
         if not others:
             return path
         if path.is_dir() and not (path / "genotype.json").is_file():
             return None
         raise UserError(
             f"{text!r} is a {'folder' if path.is_dir() else 'file'} here and the name of something recorded",
-            hint=f"{' or '.join([f'./{text}', *others])}",
+            hint=" or ".join([f"./{text}", *others]),
         )
 
     def _nothing(self, text: str, kind: str) -> UserError:
-        sweeps = sweep_names(self.where.home)
         models = [m.name for m in self._runs.client.search_registered_models()] if self._recorded else []
-        near = nearest(text, [*sweeps, *models, *(PUBLISHED if kind == "genotype" else ())])
-        there = f"; nothing is recorded in {self.where.home} yet"
-        if sweeps or models:
-            known = {"sweeps": sweeps[-10:], "registered models": models[-10:]}
-            there = "".join(f"; {what}: {', '.join(names)}" for what, names in known.items() if names)
+        near = nearest(text, [*self._sweeps, *models, *(PUBLISHED if kind == "genotype" else ())])
+        known = {"sweeps": self._sweeps[-10:], "registered models": models[-10:]}
+        there = "".join(f"; {what}: {', '.join(names)}" for what, names in known.items() if names)
+        there = there or f"; nothing is recorded in {self.where.home} yet"
         return UserError(f"{text!r} names no {kind}{near}{there}", hint=LEGAL[kind])
 
     def _of_run(self, text: str, run: Run) -> Found:
         """A run, with the sweep and the trial that it belongs to where they are in this home."""
-        from pcdarts_tune.sweeps.sweep import open_sweep
-
         tags, kind = run.data.tags, run.data.tags.get(Tag.KIND)
         name, run_id = tags.get(Tag.SWEEP), run.info.run_id
-        if kind in ("sweep", "trial") and name in sweep_names(self.where.home):
+        if kind in ("sweep", "trial") and name in self._sweeps:
             sweep = open_sweep(self.where, name)
             if sweep.about["id"] == tags.get(Tag.SWEEP_ID):  # and not a namesake of another home
                 trial = sweep.record(int(tags[Tag.TRIAL])) if kind == "trial" else None
                 return Found(text, self.where, sweep=sweep, trial=trial, run_id=run_id)
         return Found(text, self.where, run_id=run_id)
 
-    def _sweep(self, text: str, name: str) -> Found:
-        from pcdarts_tune.sweeps.sweep import open_sweep
-
+    def _of_sweep(self, text: str, name: str, number: int | None = None) -> Found:
+        """A sweep, or a trial of it; read from its study, so that MLflow may have lost it."""
         sweep = open_sweep(self.where, name)
-        return Found(text, self.where, sweep=sweep, run_id=sweep.study.notes().get("run"))
-
-    def _trial(self, text: str, name: str, number: int) -> Found:
-        from pcdarts_tune.sweeps.sweep import open_sweep
-
-        sweep = open_sweep(self.where, name)
-        record = sweep.record(number)
-        return Found(text, self.where, sweep=sweep, trial=record, run_id=record.run_id)
+        trial = None if number is None else sweep.record(number)
+        run_id = sweep.study.notes().get("run") if trial is None else trial.run_id
+        return Found(text, self.where, sweep=sweep, trial=trial, run_id=run_id)
 
     def _is_model(self, name: str) -> bool:
         from mlflow.exceptions import MlflowException
