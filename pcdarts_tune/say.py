@@ -39,7 +39,7 @@ class Progress:
         self, label: str, total: int, *, start: int = 0, quiet: bool = False, every: float = 0.0
     ) -> None:
         self.label, self.total, self.start, self.quiet, self.every = label, total, start, quiet, every
-        self._said = -math.inf
+        self._last_line = -math.inf
         self._bar: Bar | None = None
         self._task: TaskID | None = None
         self._begun = time.monotonic()
@@ -63,8 +63,8 @@ class Progress:
         if self._bar is not None and self._task is not None:
             left = f"{format_seconds(self.seconds_left(done))} left"
             self._bar.update(self._task, completed=done, note=f"{left}  {note}")
-        elif not self.quiet and (done >= self.total or time.monotonic() - self._said >= self.every):
-            self._said = time.monotonic()
+        elif not self.quiet and (done >= self.total or time.monotonic() - self._last_line >= self.every):
+            self._last_line = time.monotonic()
             left = "" if done >= self.total else f", {format_seconds(self.seconds_left(done))} left"
             self._line(f"{self.label}: {done}/{self.total}{left}{', ' if note else ''}{note}")
 

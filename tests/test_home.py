@@ -15,7 +15,15 @@ import pytest
 
 from pcdarts_tune.errors import UserError
 from pcdarts_tune.files import read_json, write_json, write_whole
-from pcdarts_tune.home import SweepFolder, default_tracking_uri, find_sweep, free_name, is_running, sweep_lock
+from pcdarts_tune.home import (
+    SweepFolder,
+    Where,
+    default_tracking_uri,
+    find_sweep,
+    free_name,
+    is_running,
+    sweep_lock,
+)
 from pcdarts_tune.machine import network_file_system
 
 
@@ -112,6 +120,21 @@ def test_writers_at_the_same_time_are_not_in_each_other_s_way(tmp_path: Path) ->
 def test_the_store_is_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert default_tracking_uri(Path("home")) == f"sqlite:///{tmp_path}/home/mlflow.db"
+
+
+def test_where_names_the_store_and_the_flag_of_a_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("PCDARTS_TUNE_HOME", raising=False)
+    assert Where(Path("pcdarts-home")).home_flag == ""
+    assert Where(Path("other home")).home_flag == f" --home '{tmp_path}/other home'"
+    monkeypatch.setenv("PCDARTS_TUNE_HOME", "other home")
+    assert Where(Path("other home")).home_flag == ""
+    assert Where(Path("home")).mlflow_uri == default_tracking_uri(Path("home"))
+    assert Where(Path("home"), "sqlite:///mine.db").mlflow_uri == f"sqlite:///{tmp_path}/mine.db"
+    with pytest.raises(UserError):
+        _ = Where(Path("home"), "gopher://mine").mlflow_uri
 
 
 def test_a_home_on_the_network_is_known(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args
 import click
 
 from pcdarts_tune.cli import options
-from pcdarts_tune.cli.options import NearestChoice, gathered
+from pcdarts_tune.cli.options import NearestChoice, option_group
 from pcdarts_tune.say import verbosity
 from pcdarts_tune.spaces.values import Objective, Sampler, Setting, amount
 from pcdarts_tune.tasks import NAMES_OF_PRECISIONS, Execution, Workers
@@ -34,7 +34,7 @@ def execution_options(default: str = "", kind: Callable[..., Any] = Execution) -
         default: what the help says of values that are not given.
         kind: what is made of those that are given.
     """
-    return gathered(
+    return option_group(
         kind,
         "execution",
         click.option(
@@ -59,7 +59,7 @@ def execution_options(default: str = "", kind: Callable[..., Any] = Execution) -
     )
 
 
-worker_options = gathered(
+worker_options = option_group(
     Workers,
     "workers",
     options.device,
@@ -118,7 +118,7 @@ def _run_settings(
     return RunSettings(cpus=cpus_per_trial, gpus=gpus_per_trial, most=max_concurrent, quiet=quiet, **others)
 
 
-run_options = gathered(
+run_options = option_group(
     _run_settings,
     "run",
     options.address,
@@ -178,7 +178,7 @@ def _goals(
     return [setting for setting in given if setting.value is not None]
 
 
-goal_options = gathered(
+goal_options = option_group(
     _goals,
     "goals",
     click.option(

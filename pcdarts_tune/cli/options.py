@@ -44,7 +44,7 @@ class GivenPath(click.Path):
         return super().convert(user_path(value).absolute(), param, ctx)
 
 
-def gathered(kind: Callable[..., Any], name: str, *options: Callable[[Any], Any]) -> Callable[[F], F]:
+def option_group(kind: Callable[..., Any], name: str, *options: Callable[[Any], Any]) -> Callable[[F], F]:
     """A decorator that gives a command the options, and their values as one argument.
 
     Args:
@@ -99,13 +99,13 @@ _study_uri_again = click.option(
     metavar="URI",
     help=f"The study's PostgreSQL database once more, with its password; {STUDY_URI}, PGPASSWORD or ~/.pgpass do as well.",
 )
-home = gathered(Where, "where", _home_option)
+home = option_group(Where, "where", _home_option)
 """`--home`, handed over as `where`, a `Where`."""
-store = gathered(Where, "where", _home_option, _tracking_uri)
+store = option_group(Where, "where", _home_option, _tracking_uri)
 """`--home` and `--tracking-uri`, handed over as `where`."""
-study = gathered(Where, "where", _home_option, _tracking_uri, _study_uri)
+study = option_group(Where, "where", _home_option, _tracking_uri, _study_uri)
 """`--home`, `--tracking-uri` and `--study-uri`, handed over as `where`."""
-sweep_store = gathered(Where, "where", _home_option, _tracking_uri, _study_uri_again)
+sweep_store = option_group(Where, "where", _home_option, _tracking_uri, _study_uri_again)
 """The same for a sweep that exists."""
 data = click.option(
     "--data",

@@ -9,7 +9,7 @@ import click
 from pcdarts_tune.cli import options
 from pcdarts_tune.cli.completing import models
 from pcdarts_tune.cli.option_groups import execution_options, worker_options
-from pcdarts_tune.cli.trained import conclude
+from pcdarts_tune.cli.results import finish_training
 from pcdarts_tune.home import Where
 from pcdarts_tune.machine import choose_device
 from pcdarts_tune.say import say, verbosity
@@ -97,6 +97,6 @@ def command(
         quiet=quiet,
         workers=workers,
     )
-    conclude(
+    finish_training(
         work, done, output, where=where, register=register, tracked=tracked, as_json=as_json, more=origin
     )

@@ -77,7 +77,7 @@ def command(sweep: str, baselines: tuple[str, ...], where: Where, as_json: bool,
       pcdarts-tune promote first --workers 8
       pcdarts-tune predict first@champion cat.png
     """
-    from pcdarts_tune.cli.trained import accuracies, print_comparison
+    from pcdarts_tune.cli.results import accuracies, print_comparison
     from pcdarts_tune.promotion.promote import promote
 
     named = [option for option in ("trial", "run_id") if wanted[option] is not None]

@@ -10,7 +10,7 @@ import click
 from pcdarts_tune.cli import options
 from pcdarts_tune.cli.completing import runs
 from pcdarts_tune.cli.option_groups import execution_options, worker_options
-from pcdarts_tune.cli.trained import conclude
+from pcdarts_tune.cli.results import finish_training
 from pcdarts_tune.home import Where
 from pcdarts_tune.machine import choose_device
 from pcdarts_tune.say import verbosity
@@ -85,7 +85,7 @@ def command(
       pcdarts-tune retrain PC_DARTS_cifar --workers 8 -o trained --register large
       pcdarts-tune retrain first:3 --space quickstart --seeds 3 --baseline random:2 -o compared
     """
-    from pcdarts_tune.cli.trained import print_seeds
+    from pcdarts_tune.cli.results import print_seeds
     from pcdarts_tune.datasets.load import load_images
     from pcdarts_tune.promotion.seeds import FolderPlaces, compare_seeds, read_baselines
     from pcdarts_tune.promotion.trainings import Trainings
@@ -142,4 +142,4 @@ def command(
     )
     if tracked is not None and source.run_id is not None and done.run_id is not None:
         tracked.store.set_tags(source.run_id, {Tag.RETRAINING_RUN: done.run_id})
-    conclude(work, done, output, where=where, register=register, tracked=tracked, as_json=as_json)
+    finish_training(work, done, output, where=where, register=register, tracked=tracked, as_json=as_json)

@@ -59,7 +59,7 @@ def _text(value: Any) -> str:
     return f"{value:.4f}" if isinstance(value, float) else str(value)
 
 
-def conclude(
+def finish_training(
     work: Retraining,
     done: Retrained,
     output: Path,
