@@ -171,8 +171,7 @@ def _downloading(name: str, root: Path, data: DataConfig, *, needed: bool = True
     hint = f"--data DIR with torchvision's files of {name}, an image folder or parquet files"
     if needed and not data.download:
         raise UserError(
-            f"{name} is not in {root}, and data.download is off",
-            hint=f"{hint}; or --set data.download=true",
+            f"{name} is not in {root}, and data.download is off", hint=f"{hint}; or --set data.download=true"
         )
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(DOWNLOAD_TIMEOUT)
@@ -182,8 +181,7 @@ def _downloading(name: str, root: Path, data: DataConfig, *, needed: bool = True
             yield
     except Exception as error:  # torchvision lets through whatever urllib, tarfile or gzip raise
         raise UserError(
-            f"{name} is not in {root} and could not be downloaded: {' '.join(str(error).split())}",
-            hint=hint,
+            f"{name} is not in {root} and could not be downloaded: {' '.join(str(error).split())}", hint=hint
         ) from error
     finally:
         socket.setdefaulttimeout(before)

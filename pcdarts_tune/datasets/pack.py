@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import torch
+from torch import Tensor
 
 from pcdarts_tune.core.images.decode import Header, UnreadableImage, read_header, to_tensor
 from pcdarts_tune.core.images.stream import ImageSource, StreamImages, allowed_unreadable
@@ -87,7 +88,10 @@ class _Split:
         encoded = StreamImages(self.part.source, every, size, channels)
         images = torch.empty((len(self.headers), channels, *size), dtype=torch.uint8)
         kept: list[int] = []
-        read = lambda row: to_tensor(encoded.decode(row, resize=True))  # noqa: E731
+
+        def read(row: int) -> Tensor:
+            return to_tensor(encoded.decode(row, resize=True))
+
         for row, image in self.attempt(self.headers, read, step):
             images[len(kept)] = image
             kept.append(row)

@@ -18,14 +18,7 @@ from pydantic import BaseModel, ValidationError
 from pcdarts_tune.errors import nearest
 from pcdarts_tune.spaces.keys import field_at, leaves, lookup
 from pcdarts_tune.spaces.mistakes import Mistake, as_error, mistakes_of, unknown_key
-from pcdarts_tune.spaces.ranges import (
-    MOST_VALUES,
-    CategoricalRange,
-    ConditionalRange,
-    Range,
-    parts,
-    resolve,
-)
+from pcdarts_tune.spaces.ranges import MOST_VALUES, CategoricalRange, ConditionalRange, Range, parts, resolve
 from pcdarts_tune.spaces.values import label
 
 if TYPE_CHECKING:
