@@ -100,7 +100,7 @@ def check_address(text: str) -> str:
     return f"{scheme}://{rest}"
 
 
-def probe(address: str, seconds: float = 30.0) -> None:
+def require_storage(address: str, seconds: float = 30.0) -> None:
     """See that a place can be written to, read and cleared.
 
     Raises:

@@ -13,7 +13,7 @@ from support.s3 import s3_server
 
 from pcdarts_tune.cli import group as cli
 from pcdarts_tune.errors import UserError
-from pcdarts_tune.places import Place, below, check_address, place_at, probe
+from pcdarts_tune.places import Place, below, check_address, place_at, require_storage
 from pcdarts_tune.spaces.load import read_space
 from pcdarts_tune.sweeps.trials.log import read_result
 from pcdarts_tune.tasks import Proposal, TrialTask
@@ -110,9 +110,9 @@ def test_what_is_no_address_is_refused_without_its_secret(
 def test_storage_that_cannot_be_used_is_refused_before_anything_starts(
     s3: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    probe(str(tmp_path / "new"))
+    require_storage(str(tmp_path / "new"))
     assert list((tmp_path / "new").iterdir()) == []
-    probe(s3)
+    require_storage(s3)
     (tmp_path / "file").touch()
     cases = {
         str(tmp_path / "file"): "Not a directory|File exists",
@@ -122,7 +122,7 @@ def test_storage_that_cannot_be_used_is_refused_before_anything_starts(
     }
     for address, said in cases.items():
         with pytest.raises(UserError, match=f"cannot be used.*({said})"):
-            probe(address)
+            require_storage(address)
     home = tmp_path / "home"
     arguments = ["sweep", "--space", "quickstart", "--storage", str(tmp_path / "file"), "--home", str(home)]
     assert cli.run(arguments) == 2
@@ -138,7 +138,7 @@ def test_a_storage_that_does_not_answer_is_given_up(monkeypatch: pytest.MonkeyPa
     never = threading.Event()
     monkeypatch.setattr(storage, "place_at", lambda address: never.wait())
     with pytest.raises(UserError, match="no answer in 0 s"):
-        probe("gs://bucket", seconds=0.1)
+        require_storage("gs://bucket", seconds=0.1)
     never.set()
 
 

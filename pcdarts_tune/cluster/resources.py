@@ -7,16 +7,16 @@ share.concurrent
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pcdarts_tune.errors import UserError
+from pcdarts_tune.machine import cores
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """What there is: totals, and the nodes' own (a trial runs on one node)."""
+    """Resources of all nodes together, and of each, by Ray's names `CPU` and `GPU`; a trial runs on one node."""
 
     cpus: float
     gpus: float
@@ -25,7 +25,7 @@ class Cluster:
 
 @dataclass(frozen=True)
 class Share:
-    """What a trial gets, and how many run at a time."""
+    """CPUs and GPUs of each trial, and how many trials run at a time."""
 
     cpus: float
     gpus: float
@@ -33,7 +33,7 @@ class Share:
 
     @property
     def threads(self) -> int:
-        """CPU threads of a trial: more than its cores would make it many times slower."""
+        """CPU threads of a trial; more threads than cores would make it many times slower."""
         return max(1, int(self.cpus))
 
     def __str__(self) -> str:
@@ -44,14 +44,16 @@ class Share:
 def share_resources(
     cluster: Cluster, *, trials: int, cpus: float | None, gpus: float | None, most: int | None
 ) -> Share:
-    """Divide a cluster between trials; what is None is chosen: a GPU each where there are some, and of the cores
-    as much as lets no fewer trials run at a time than could.
+    """Divide a cluster between trials.
 
     Args:
-        trials: how many there are to run. `most`: at a time, at most.
+        trials: how many there are to run.
+        cpus: of each trial; None for as many as let no fewer trials run at a time.
+        gpus: of each trial; None for one where there are some.
+        most: how many may run at a time; None for no limit.
 
     Raises:
-        UserError: when no node could ever run a trial: Ray would wait for ever.
+        UserError: no node could ever run a trial, and Ray would wait for ever.
     """
     if gpus is None:
         gpus = 1.0 if cluster.gpus >= 1 and (cpus is None or cpus > 0) else 0.0
@@ -61,8 +63,8 @@ def share_resources(
             hint=f"--gpus-per-trial {int(gpus)}",
         )
     if cpus is None:
-        cpus = _cores_each(cluster, gpus, min(trials, most or trials))
-    concurrent = _fitting(cluster, cpus, gpus)
+        cpus = _choose_cpus(cluster, gpus, min(trials, most or trials))
+    concurrent = _count_trials(cluster, cpus, gpus)
     if concurrent < 1:
         wanted = f"{cpus:g} CPU" + (f" and {gpus:g} GPU" if gpus else "")
         have = "; ".join(f"{node.get('CPU', 0):g} CPU, {node.get('GPU', 0):g} GPU" for node in cluster.nodes)
@@ -73,47 +75,45 @@ def share_resources(
     return Share(cpus, gpus, max(1, min(concurrent, trials, most or concurrent)))
 
 
-def _cores_each(cluster: Cluster, gpus: float, wanted: int) -> float:
+def _choose_cpus(cluster: Cluster, gpus: float, wanted: int) -> float:
     """The largest share of cores with which `wanted` trials run at a time, or as many as there are GPUs (without
     GPUs: cores) for.
 
     A trial runs on one node, so the share is a node's cores divided by how many trials it takes.
     """
-    places = [_by_gpu(node, gpus) if gpus else int(node.get("CPU", 0.0)) for node in cluster.nodes]
-    cores = [node.get("CPU", 0.0) for node in cluster.nodes]
-    wanted = min(wanted, sum(number for number, have in zip(places, cores, strict=True) if have > 0))
-    shares = {
-        have / among
-        for number, have in zip(places, cores, strict=True)
-        for among in range(1, min(number, wanted) + 1)
-        if have > 0
-    }
+    nodes = [
+        (have, _count_by_gpus(node, gpus) if gpus else int(have))
+        for node in cluster.nodes
+        if (have := node.get("CPU", 0.0)) > 0
+    ]
+    wanted = min(wanted, sum(number for _, number in nodes))
+    shares = {have / among for have, number in nodes for among in range(1, min(number, wanted) + 1)}
     for share in sorted(shares, reverse=True):
         cpus = float(int(share + 1e-9)) if share >= 1 else math.floor(100 * share + 1e-9) / 100
-        if _fitting(cluster, cpus, gpus) >= wanted:
+        if _count_trials(cluster, cpus, gpus) >= wanted:
             return cpus
-    return 1.0  # fits nowhere: the caller says so
+    return 1.0  # no node has enough, and the caller raises
 
 
-def _fitting(cluster: Cluster, cpus: float, gpus: float) -> int:
-    """How many trials the nodes hold together."""
+def _count_trials(cluster: Cluster, cpus: float, gpus: float) -> int:
+    """How many trials all nodes run at a time."""
     total = 0
     for node in cluster.nodes:
-        by_cpu = int(node.get("CPU", 0.0) / cpus + 1e-9) if cpus else 10**6
-        total += min(by_cpu, _by_gpu(node, gpus) if gpus else 10**6)
+        by_cpus = int(node.get("CPU", 0.0) / cpus + 1e-9) if cpus else 10**6
+        total += min(by_cpus, _count_by_gpus(node, gpus) if gpus else 10**6)
     return total
 
 
-def _by_gpu(node: Mapping[str, float], gpus: float) -> int:
-    """How many trials a node's GPUs take."""
+def _count_by_gpus(node: Mapping[str, float], gpus: float) -> int:
+    """How many trials the GPUs of a node are enough for."""
     have = node.get("GPU", 0.0)
     if gpus < 1:
         return int(have) * int(1 / gpus + 1e-9)  # a share never spans two GPUs
     return int(have // gpus)
 
 
-def cluster() -> Cluster:
-    """What the running Ray has."""
+def read_cluster() -> Cluster:
+    """The resources of the Ray that runs in this process."""
     import ray
 
     nodes = tuple(node["Resources"] for node in ray.nodes() if node["Alive"])  # type: ignore[no-untyped-call]
@@ -122,9 +122,8 @@ def cluster() -> Cluster:
 
 
 def this_machine() -> Cluster:
-    """What Ray will find on this machine, without starting it."""
+    """The resources that Ray will find on this machine, without starting it."""
     import torch
 
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    node = {"CPU": float(cores or 1), "GPU": float(torch.cuda.device_count())}
+    node = {"CPU": float(cores()), "GPU": float(torch.cuda.device_count())}
     return Cluster(node["CPU"], node["GPU"], (node,))

@@ -1,4 +1,4 @@
-"""Ray: started quietly here, or joined at an address, for the length of a block.
+"""Ray for the length of a block: started on this machine without output of its own, or joined at an address.
 
 with ray_running(address=None, data_bytes=0):
     ...
@@ -12,12 +12,11 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from pcdarts_tune.cluster.processes import change_environment
+from pcdarts_tune.cluster.resources import Cluster, read_cluster
 from pcdarts_tune.errors import UserError
-
-if TYPE_CHECKING:
-    from pcdarts_tune.cluster.resources import Cluster
 
 QUIET = {
     "RAY_AIR_NEW_OUTPUT": "0",
@@ -37,19 +36,19 @@ QUIET = {
     # under `uv run` Ray would ship the working directory, images included, and build an environment anew for its workers
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
 }
-"""Environment that keeps Ray's own output and side effects away; read when ray is imported and when it starts."""
+"""Environment variables that keep Ray's own output and side effects away; read when ray is imported and when it starts."""
 
 
 @contextmanager
 def ray_running(*, address: str | None, data_bytes: int = 0) -> Iterator[None]:
-    """Ray for the length of the block: one that runs in this process already is used and left running.
+    """Ray for the length of the block; one that runs in this process already is used and left running.
 
     Args:
         address: `host:port` of a cluster, or `auto` for the one that runs on this machine; None starts one here.
         data_bytes: how much will be put into the object store.
 
     Raises:
-        UserError: when nothing answers at the address.
+        UserError: nothing answers at the address.
     """
     with _quiet_environment():
         import ray
@@ -58,8 +57,8 @@ def ray_running(*, address: str | None, data_bytes: int = 0) -> Iterator[None]:
             yield
             return
         if address is not None:
-            probe(address)
-        with _results_alone_on_stdout():
+            require_ray(address)
+        with _silence_daemon():
             _start(address, data_bytes)
             try:
                 yield
@@ -67,23 +66,21 @@ def ray_running(*, address: str | None, data_bytes: int = 0) -> Iterator[None]:
                 ray.shutdown()
 
 
-def look(address: str) -> Cluster:
-    """What a cluster has, and nothing is left there: no code is sent and no trial started.
+def look_up_cluster(address: str) -> Cluster:
+    """The resources of a cluster; no code is sent there and no trial started.
 
     Raises:
-        UserError: when nothing answers at the address.
+        UserError: nothing answers at the address.
     """
-    from pcdarts_tune.cluster.resources import cluster
-
     with _quiet_environment():
         import ray
 
         if ray.is_initialized():
-            return cluster()
-        probe(address)
+            return read_cluster()
+        require_ray(address)
         _join(address, {})
         try:
-            return cluster()
+            return read_cluster()
         finally:
             ray.shutdown()
 
@@ -114,7 +111,7 @@ def _join(address: str, environment: dict[str, Any]) -> None:
     try:
         ray.init(address=address, runtime_env=environment, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, RuntimeError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
         raise UserError(
             f"no Ray cluster could be joined at {address}: {reason}",
             hint="ray start --head there; versions of Python and Ray must be the same on all nodes; where the cluster wants "
@@ -123,16 +120,16 @@ def _join(address: str, environment: dict[str, Any]) -> None:
 
 
 def _checkout() -> Path | None:
-    """This package's folder when it is not installed where a worker would find it: then it travels along."""
+    """This package's folder where it is not installed, so that Ray sends it to the workers; else None."""
     package = Path(__file__).resolve().parent.parent
     return None if any(part in package.parts for part in ("site-packages", "dist-packages")) else package
 
 
-def probe(address: str) -> None:
-    """Look whether something listens, since Ray would try for minutes.
+def require_ray(address: str) -> None:
+    """Raise at once where nothing listens at the address, since Ray itself would try for minutes.
 
     Raises:
-        UserError: when nothing does.
+        UserError: nothing does, or `address` is none.
     """
     if address == "auto":
         from ray._private import utils
@@ -161,9 +158,9 @@ def probe(address: str) -> None:
 
 
 @contextmanager
-def _results_alone_on_stdout() -> Iterator[None]:
-    """Keep what Ray's daemon says of lost processes off stdout, where Ray prints it whatever `log_to_driver` says; its log
-    files have it."""
+def _silence_daemon() -> Iterator[None]:
+    """Keep what Ray's daemon reports of lost processes off stdout, which is for results: Ray prints it there in spite of
+    `log_to_driver=False`, and writes it to its log files too."""
     from ray._private import worker
 
     before = getattr(worker, "print_to_stdstream", None)
@@ -178,24 +175,15 @@ def _results_alone_on_stdout() -> Iterator[None]:
 
 @contextmanager
 def _quiet_environment() -> Iterator[None]:
-    """`QUIET`, and without what slows the start of Python processes down or leads workers astray; put back
-    afterwards.
-    """
-    removed = ("PYTHONDONTWRITEBYTECODE", "MLFLOW_RUN_ID")
-    touched = {*QUIET, *removed, "OMP_NUM_THREADS", "MKL_NUM_THREADS", "TUNE_MAX_PENDING_TRIALS_PG"}
-    before = {name: os.environ.get(name) for name in touched}
-    os.environ.update(QUIET)
-    for name in removed:
-        os.environ.pop(name, None)
+    """Ray with `QUIET`, and without what slows down the start of Python processes or leads workers astray."""
+    removed = dict.fromkeys(("PYTHONDONTWRITEBYTECODE", "MLFLOW_RUN_ID"))
+    # set inside the block, by `_start` and by Ray Tune
+    changed = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "TUNE_MAX_PENDING_TRIALS_PG")
     tune_log = logging.getLogger("ray.tune")
     level = tune_log.level
     tune_log.setLevel(logging.CRITICAL)
     try:
-        yield
+        with change_environment({**{name: os.environ.get(name) for name in changed}, **QUIET, **removed}):
+            yield
     finally:
         tune_log.setLevel(level)
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value

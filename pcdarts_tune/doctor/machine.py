@@ -154,27 +154,27 @@ def check_ray(*, address: str | None, start: bool) -> Iterator[Check]:
     where = "here" if address is None else f"at {address}"
     yield run_check(
         "ray",
-        lambda: _run_task(address, where) if start else _probe(str(address)),
+        lambda: _run_task(address, where) if start else _check_address(str(address)),
         lambda text: (f"no task could be run {where}: {text}", "the logs in /tmp/ray/session_latest/logs"),
     )
 
 
-def _probe(address: str) -> Check:
-    from pcdarts_tune.cluster.session import probe
+def _check_address(address: str) -> Check:
+    from pcdarts_tune.cluster.session import require_ray
 
-    probe(address)
+    require_ray(address)
     return ok("ray", f"something answers at {address}; doctor --ray joins it")
 
 
 def _run_task(address: str | None, where: str) -> Check:
-    from pcdarts_tune.cluster.resources import cluster
+    from pcdarts_tune.cluster.resources import read_cluster
     from pcdarts_tune.cluster.session import ray_running
 
     begun = time.monotonic()
     with ray_running(address=address):
         import ray
 
-        there = cluster()
+        there = read_cluster()
         answer = ray.get(ray.remote(num_cpus=0.01)(_double).remote(21), timeout=60)
     took = time.monotonic() - begun
     if answer != 42:

@@ -16,7 +16,7 @@ import torch
 
 from pcdarts_tune.addresses import without_secret
 from pcdarts_tune.cluster.resources import Share, share_resources, this_machine
-from pcdarts_tune.cluster.session import look
+from pcdarts_tune.cluster.session import look_up_cluster
 from pcdarts_tune.datasets.load import about_images
 from pcdarts_tune.machine import available_memory, default_device, own_memory, set_threads
 from pcdarts_tune.planning.forecast import Forecast, end_times, expected_share
@@ -162,7 +162,7 @@ def find_resources(request: PlanRequest) -> TrialResources:
     if run.address is None:
         cluster, machines = this_machine(), "this machine"
     else:
-        cluster = look(run.address)
+        cluster = look_up_cluster(run.address)
         machines = f"the cluster at {run.address}, {len(cluster.nodes)} nodes"
     share = share_resources(cluster, trials=request.trials, cpus=run.cpus, gpus=run.gpus, most=run.most)
     device = default_device() if share.gpus else torch.device("cpu")

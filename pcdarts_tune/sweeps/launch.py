@@ -44,7 +44,7 @@ def check_before(
 
     from pcdarts_tune import places as storages
     from pcdarts_tune.cluster.resources import share_resources, this_machine
-    from pcdarts_tune.cluster.session import probe
+    from pcdarts_tune.cluster.session import require_ray
     from pcdarts_tune.tracking.store import NoAnswer, require_answer
 
     if "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ and "/ray/session" in str(home):
@@ -65,11 +65,11 @@ def check_before(
             "machine, with --storage on the network, or take --study-uri and --tracking-uri of a server"
         )
     if run.address is not None:
-        probe(run.address)
+        require_ray(run.address)
     else:
         share_resources(this_machine(), trials=1, cpus=run.cpus, gpus=run.gpus, most=run.most)
     if storage is not None:
-        storages.probe(storage)
+        storages.require_storage(storage)
 
 
 def load_images(space: Space, data: Path | None, home: Path | None, *, keep: bool = True) -> DataSet:

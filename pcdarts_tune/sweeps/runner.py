@@ -18,8 +18,8 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pcdarts_tune.cluster.orphans import end_orphans, marked
-from pcdarts_tune.cluster.resources import Share, cluster, share_resources
+from pcdarts_tune.cluster.processes import end_leftover_processes, mark_processes
+from pcdarts_tune.cluster.resources import Share, read_cluster, share_resources
 from pcdarts_tune.cluster.session import ray_running
 from pcdarts_tune.errors import UserError, WorkFailed, is_disk_full
 from pcdarts_tune.sweeps.ending import Loss, ReasonToStop, Stop, drop_frames, find_loss
@@ -83,7 +83,7 @@ def run_sweep(
         WorkFailed: when Ray does not run trials at all.
     """
     with sweep.lock(), Stop(run.time_budget, quiet=run.quiet) as stop:
-        end_orphans(sweep.about["id"])
+        end_leftover_processes(sweep.about["id"])
         tracker = tracker_of(sweep)
         tracker.open()
         try:
@@ -126,20 +126,20 @@ def _run(
     data: Any,
     function: TrialFunction | None,
 ) -> None:
-    from pcdarts_tune.cluster.shipping import pack, size
+    from pcdarts_tune.cluster.shipping import pack, packed_size
 
     packed = pack(data)
-    with marked(sweep.about["id"]), ray_running(address=run.address, data_bytes=size(packed)):
+    with mark_processes(sweep.about["id"]), ray_running(address=run.address, data_bytes=packed_size(packed)):
         stop.listen()
         left = trials_left(sweep)
         # a trial's results on a CPU depend on its number of threads: what a sweep began with, it goes on with
         cpus = run.cpus if run.cpus is not None else sweep.study.notes().get("cpus_per_trial")
         try:
-            share = share_resources(cluster(), trials=left, cpus=cpus, gpus=run.gpus, most=run.most)
+            share = share_resources(read_cluster(), trials=left, cpus=cpus, gpus=run.gpus, most=run.most)
         except UserError:
             if run.cpus is not None:
                 raise
-            share = share_resources(cluster(), trials=left, cpus=None, gpus=run.gpus, most=run.most)
+            share = share_resources(read_cluster(), trials=left, cpus=None, gpus=run.gpus, most=run.most)
         sweep.study.note("cpus_per_trial", share.cpus)
         view = _view(sweep, run, share)
         try:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pcdarts_tune.cluster.resources import Cluster, Share, share_resources
-from pcdarts_tune.cluster.session import probe
+from pcdarts_tune.cluster.session import require_ray
 from pcdarts_tune.errors import UserError
 
 
@@ -96,12 +96,12 @@ def test_a_dead_address_is_refused_at_once(tmp_path: Path, monkeypatch: pytest.M
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     with pytest.raises(UserError, match="nothing answers"):
-        probe(f"127.0.0.1:{port}")
+        require_ray(f"127.0.0.1:{port}")
     with pytest.raises(UserError, match="is not HOST:PORT"):
-        probe("somewhere")
+        require_ray("somewhere")
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))  # there may run one for other tests
     with pytest.raises(UserError, match="no Ray runs on this machine"):
-        probe("auto")
+        require_ray("auto")
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:6379")
-    probe("auto")
+    require_ray("auto")

@@ -20,9 +20,9 @@ from support.made_sweeps import FOUND, make_sweep
 from pcdarts_tune.cli import group as cli
 from pcdarts_tune.doctor import machine
 from pcdarts_tune.doctor.check import Check
+from pcdarts_tune.doctor.examine import check_versions, requirements
 from pcdarts_tune.doctor.machine import check_ray
 from pcdarts_tune.doctor.stores import check_images, check_mlflow, check_stores, check_studies
-from pcdarts_tune.doctor.versions import check_versions, requirements
 from pcdarts_tune.home import Where, default_tracking_uri
 from pcdarts_tune.machine import available_memory, core_quota
 
@@ -92,7 +92,7 @@ def test_a_version_that_is_too_old_or_missing_is_said(tmp_path: Path) -> None:
     old.mkdir()
     (old / "METADATA").write_text("Metadata-Version: 2.1\nName: optuna\nVersion: 1.0\n")
     code = (
-        "from pcdarts_tune.doctor.versions import check_versions\n"
+        "from pcdarts_tune.doctor.examine import check_versions\n"
         "for check in check_versions():\n    print(check.status, check.name, check.finding, check.advice)"
     )
     done = subprocess.run(

@@ -27,7 +27,7 @@ from support.soaking.kill_process import kill_workers
 from support.soaking.nodes import ENVIRONMENT, Nodes
 from support.soaking.sweeps import NAME, finish, run_undisturbed, sweep_command
 
-from pcdarts_tune.cluster.orphans import VARIABLE, end_orphans
+from pcdarts_tune.cluster.processes import VARIABLE, end_leftover_processes
 from pcdarts_tune.home import SweepFolder
 from pcdarts_tune.tracking.store import MlflowStore, make_database
 
@@ -121,16 +121,16 @@ def test_orphans_of_this_sweep_alone_are_ended(sleepers: list[subprocess.Popen[b
     for identity in ("mine", "mine", "other"):
         environment = {**os.environ, VARIABLE: f"{identity}-{os.getpid()}"}
         sleepers.append(subprocess.Popen(["sleep", "600"], env=environment))
-    assert end_orphans(f"mine-{os.getpid()}") == 2
+    assert end_leftover_processes(f"mine-{os.getpid()}") == 2
     assert [process.wait(10) for process in sleepers[:2]] == [-signal.SIGKILL] * 2
     assert sleepers[2].poll() is None
-    assert end_orphans(f"mine-{os.getpid()}") == 0
+    assert end_leftover_processes(f"mine-{os.getpid()}") == 0
 
 
 def test_ray_s_agents_without_a_raylet_are_ended(sleepers: list[subprocess.Popen[bytes]]) -> None:
     for name in ("ray::DashboardAgent", "ray::RuntimeEnvAgent", "ray::Somebody"):
         sleepers.append(subprocess.Popen([name, "600"], executable=shutil.which("sleep")))
-    assert end_orphans(f"nobody-{os.getpid()}") == 0
+    assert end_leftover_processes(f"nobody-{os.getpid()}") == 0
     assert [process.wait(10) for process in sleepers[:2]] == [-signal.SIGKILL] * 2
     assert sleepers[2].poll() is None
 

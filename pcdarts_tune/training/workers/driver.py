@@ -18,7 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pcdarts_tune.cluster.resources import Cluster, Share, cluster, share_resources
+from pcdarts_tune.cluster.resources import Cluster, Share, read_cluster, share_resources
 from pcdarts_tune.errors import UserError, WorkFailed
 from pcdarts_tune.say import say
 from pcdarts_tune.tasks import DEFAULTS, Workers
@@ -81,17 +81,17 @@ class EpochsByWorkers(Resumable):
 
     def _computed(self) -> Iterator[dict[str, Any]]:
         from pcdarts_tune.cluster.session import ray_running
-        from pcdarts_tune.cluster.shipping import pack, size
+        from pcdarts_tune.cluster.shipping import pack, packed_size
 
         work, workers = self.work, self.workers
         packed = pack(work.images)
         with (
             tempfile.TemporaryDirectory(prefix="pcdarts-tune-ray-", ignore_cleanup_errors=True) as storage,
-            ray_running(address=workers.address, data_bytes=size(packed)),
+            ray_running(address=workers.address, data_bytes=packed_size(packed)),
         ):
             import ray
 
-            share = worker_share(workers, cluster())
+            share = worker_share(workers, read_cluster())
             if not self.quiet:
                 what = "worker" if workers.processes == 1 else "workers"
                 gpus = " and a GPU" if share.gpus else ""
