@@ -26,11 +26,8 @@ if TYPE_CHECKING:
 _TABLE = "comparison.json"
 
 
-class PromotionRun:
+class PromotionRun(Run):
     """The run that the trainings of one promotion are nested under."""
-
-    def __init__(self, run: Run) -> None:
-        self.run, self.store, self.run_id = run, run.store, run.run_id
 
     @classmethod
     def open(
@@ -49,17 +46,13 @@ class PromotionRun:
         Args:
             digest: of everything that is trained.
         """
-        identity = {
-            Tag.KIND: "promotion",
-            Tag.SWEEP_ID: sweep.about["id"],
-            Tag.PROMOTION: digest,
-        }
+        identity = {Tag.KIND: "promotion", Tag.SWEEP_ID: sweep.about["id"], Tag.PROMOTION: digest}
         tags = {**common_tags("promotion", space, images, seed), **lineage_tags(sweep)}
         content = Content(files={"space.json": space.model_dump(mode="json")})
         run_id, fresh = store.open_run(
             sweep.experiment, identity, name=name, tags=tags, content=lambda: content
         )
-        return cls(Run(store, run_id, fresh=fresh))
+        return cls(store, run_id, fresh=fresh)
 
     def adopt(self, run_id: str) -> None:
         """Nest a training's run under this one; a run that an earlier promotion nested stays where it is."""
@@ -83,7 +76,7 @@ class PromotionRun:
         numbers = {"held_out/mean": spread.mean, "held_out/std": spread.std, "test/acc": done.test_accuracy}
         for key, value in numbers.items():
             if value is not None:
-                self.run.log({key: value}, 0, mark=key)
+                self.log({key: value}, 0, mark=key)
         self.store.log_file(self.run_id, {"columns": list(COLUMNS), "data": tabulate(results)}, _TABLE)
         self.store.set_tags(
             self.run_id,
@@ -100,7 +93,7 @@ class PromotionRun:
     def fail(self, error: BaseException) -> None:
         """End the run as killed or failed; the error itself is what the caller has to tell."""
         with suppress(Exception):  # the store may be what failed
-            self.run.fail(error)
+            super().fail(error)
 
 
 def lineage_tags(sweep: SweepHandle) -> dict[str, str]:

@@ -1,16 +1,17 @@
-"""An ordered queue of deliveries, done by one thread, tried again until they succeed.
-
-A store that is away for a minute costs nothing: deliveries wait in order and follow. Whoever puts one in
-never waits, and an error in a delivery never reaches them.
+"""An ordered queue of deliveries to a store, made by one thread and tried again until they succeed.
 
     outbox = Outbox()
     outbox.put(lambda: client.log_metric(...))
     left = outbox.close(timeout=60)         # how many could not be delivered
+
+A store that is away for a minute costs nothing: deliveries wait in order and follow. Whoever puts one in never waits, and
+an error in a delivery never reaches them.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 import re
 import threading
 import time
@@ -30,9 +31,13 @@ class Outbox:
 
     Args:
         on_trouble: called before a delivery is tried again, so that it may look what the failed attempt left.
-        patience: seconds that a delivery is tried for again and again; after that it is dropped and counted, unless the
-            store cannot be reached, which is waited for however long it takes. A defect is dropped at once.
+        patience: seconds for which a delivery is tried; after that it is dropped and counted, unless the store cannot be
+            reached, which is waited for however long it takes. A defect is dropped at once.
         longest_pause: seconds between attempts, at most.
+
+    Attributes:
+        dropped: how many deliveries were dropped; `refused`: what they were about.
+        last_error: of the last attempt that failed; `trouble`: the error that is holding deliveries up now.
     """
 
     MOMENT = 3.0
@@ -51,18 +56,17 @@ class Outbox:
         patience: float = 60.0,
         longest_pause: float = 10.0,
     ) -> None:
-        self._on_trouble, self._patience, self._longest_pause = (on_trouble, patience, longest_pause)
+        self._on_trouble = on_trouble or (lambda error: None)
+        self._patience, self._longest_pause = patience, longest_pause
         self._waiting: deque[tuple[Delivery, int | None]] = deque()
         self._changed = threading.Condition()
         self._closing = False
-        self._deadline: float | None = None
+        self._deadline = math.inf
         self._thread: threading.Thread | None = None
         self.dropped = 0
         self.refused: set[int] = set()
-        """What dropped deliveries were about."""
         self.last_error: str | None = None
         self.trouble: str | None = None
-        """The error that is holding deliveries up now."""
 
     def put(self, delivery: Delivery, about: int | None = None) -> None:
         """Queue a delivery; returns at once. `about`: what `refused` names it by when it is dropped."""
@@ -77,23 +81,24 @@ class Outbox:
         return len(self._waiting)
 
     def close(self, timeout: float, waiting: Callable[[int], None] | None = None) -> int:
-        """Wait until everything is delivered, `timeout` seconds at most; how many deliveries are left or were
-        dropped. After that none begins, and the one under way is waited for, as whoever delivers the rest would do it twice.
+        """Wait until everything is delivered, `timeout` seconds at most. After that no delivery begins, and the one
+        under way is waited for, as whoever delivers the rest would do it twice.
 
         Args:
-            waiting: told how many deliveries are left when it takes longer than a moment.
+            waiting: called with how many deliveries are left when it takes longer than a moment.
+
+        Returns:
+            How many deliveries are left or were dropped.
         """
         with self._changed:
-            self._closing = True
-            self._deadline = time.monotonic() + timeout
+            self._closing, self._deadline = True, time.monotonic() + timeout
             self._changed.notify_all()
         if self._thread is not None:
             moment = min(self.MOMENT, timeout)
             self._thread.join(moment)
             if self._thread.is_alive() and waiting is not None:
                 waiting(len(self._waiting))
-            self._thread.join(timeout - moment)
-            self._thread.join(self.UNDER_WAY)
+            self._thread.join(timeout - moment + self.UNDER_WAY)
         return len(self._waiting) + self.dropped
 
     def _work(self) -> None:
@@ -101,7 +106,7 @@ class Outbox:
             with self._changed:
                 while not self._waiting and not self._closing:
                     self._changed.wait()
-                if not self._waiting or self._late():
+                if not self._waiting or time.monotonic() >= self._deadline:
                     return
                 delivery, about = self._waiting[0]
             with answering_at_once():
@@ -117,48 +122,42 @@ class Outbox:
         pause = min(0.5, self._longest_pause)
         while True:
             try:
-                if doubt is not None and self._on_trouble is not None:
+                if doubt is not None:
                     # until it is known what the failed attempt left, another could leave it twice
                     self._on_trouble(doubt)
                     if unanswered:
                         # a server that stood still may do now what it was sent then
-                        if self._over(self.SETTLES):
+                        if not self._pause(self.SETTLES):
                             return False
                         self._on_trouble(doubt)
                     doubt, unanswered = None, False
                 delivery()
                 self.trouble = None
                 return True
-            except Exception as error:  # whatever a store may raise: the sweep goes on
+            except Exception as error:  # whatever a store may raise: the work goes on
                 doubt, unanswered = error, unanswered or "timed out" in str(error).lower()
-                self.trouble = self.last_error = told(error)
+                self.trouble = self.last_error = describe_error(error)
                 log.debug("a delivery failed", exc_info=True)
-                spent = time.monotonic() - begun
-                if is_defect(error) or (spent > self._patience and not _away(error)):
+                out_of_patience = time.monotonic() - begun > self._patience
+                if is_defect(error) or (
+                    out_of_patience and not _AWAY.search(f"{type(error).__name__} {error}")
+                ):
                     self.dropped += 1
                     self.trouble = None
                     if about is not None:
                         self.refused.add(about)
                     return True
-                if self._over(pause):
+                if not self._pause(pause):
                     return False
                 pause = min(2 * pause, self._longest_pause)
 
-    def _late(self) -> bool:
-        """Whether the time to close is over."""
-        return self._deadline is not None and time.monotonic() >= self._deadline
-
-    def _over(self, pause: float) -> bool:
-        """Pause; whether the time to close ran out meanwhile."""
-        end = time.monotonic() + pause
+    def _pause(self, seconds: float) -> bool:
+        """Wait; False when the time to close ran out meanwhile."""
+        end = time.monotonic() + seconds
         with self._changed:
-            while time.monotonic() < end:
-                if self._late():
-                    return True
-                self._changed.wait(
-                    min(0.2, end - time.monotonic()) if self._deadline else end - time.monotonic()
-                )
-        return False
+            while (now := time.monotonic()) < min(end, self._deadline):
+                self._changed.wait(min(end, self._deadline) - now)
+            return now < self._deadline
 
 
 _NO_ANSWER = re.compile(
@@ -166,25 +165,19 @@ _NO_ANSWER = re.compile(
     r"network is unreachable|name or service not known|remote end closed connection",
     re.IGNORECASE,
 )
+_AWAY = re.compile(
+    r"connection|timed out|timeout|max retries|unavailable|\b50[234]\b|\blocked\b|\bis full\b|no space left",
+    re.IGNORECASE,
+)
+"""The store cannot be reached, as against refusing this one delivery."""
 
 
-def told(error: Exception) -> str:
+def describe_error(error: Exception) -> str:
     """An error in one line for people; the same for every request that nobody answers."""
     text = " ".join(str(error).split())
     if (sign := _NO_ANSWER.search(text)) is not None:
         return f"no answer ({sign[0].lower()})"
     return masked(text)[:300] or type(error).__name__
-
-
-def _away(error: Exception) -> bool:
-    """Whether the store cannot be reached, as against refusing this one delivery."""
-    return _AWAY.search(f"{type(error).__name__} {error}") is not None
-
-
-_AWAY = re.compile(
-    r"connection|timed out|timeout|max retries|unavailable|\b50[234]\b|\blocked\b|\bis full\b|no space left",
-    re.IGNORECASE,
-)
 
 
 def is_defect(error: Exception) -> bool:

@@ -41,21 +41,15 @@ def machine(device: torch.device) -> dict[str, str]:
 @cache
 def git_revision() -> str | None:
     """The commit of the checkout this package runs from, with `-dirty` when it was changed; None outside of one."""
-    folder = Path(__file__).resolve().parent
-    git = ["git", "-C", str(folder)]
+    here = Path(__file__).resolve()
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(here.parent), *arguments]
+        return subprocess.run(command, capture_output=True, check=True, text=True, timeout=5).stdout.strip()
+
     try:
         # a wheel in a virtual environment inside someone's repository is not that repository's revision
-        listed = [*git, "ls-files", "--error-unmatch", __file__]
-        known = subprocess.run(listed, capture_output=True, check=False, timeout=5)
-        if known.returncode != 0:
-            return None
-        revision = subprocess.run(
-            [*git, "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"],
-            capture_output=True,
-            check=False,
-            text=True,
-            timeout=5,
-        )
+        git("ls-files", "--error-unmatch", str(here))
+        return git("describe", "--always", "--dirty", "--abbrev=12", "--exclude=*") or None
     except (OSError, subprocess.SubprocessError):
         return None
-    return revision.stdout.strip() or None if revision.returncode == 0 else None

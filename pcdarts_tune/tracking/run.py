@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Self
 from pcdarts_tune.errors import UserError, WorkFailed
 from pcdarts_tune.home import Where, artifact_root
 from pcdarts_tune.say import say
-from pcdarts_tune.tracking.outbox import Outbox, is_defect, told
+from pcdarts_tune.tracking.outbox import Outbox, describe_error, is_defect
 from pcdarts_tune.tracking.provenance import git_revision, machine, versions
 from pcdarts_tune.tracking.scope import answering_at_once
 from pcdarts_tune.tracking.store import Content, MlflowStore
@@ -213,7 +213,7 @@ def delivering() -> Iterator[None]:
     except Exception as error:  # whatever a store may raise
         if is_defect(error):
             raise
-        raise Undelivered("all of the run", told(error)) from error
+        raise Undelivered("all of the run", describe_error(error)) from error
 
 
 def common_tags(kind: str, space: Space, images: DataSet, seed: int) -> dict[str, str]:

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import click
 
@@ -44,13 +44,13 @@ def browse(where: Where, *, port: int, open_browser: bool) -> None:
         UserError: nothing recorded yet, or the port is taken.
         WorkFailed: the server does not come up.
     """
-    uri, home = store_uri(where), where.home
+    uri = store_uri(where)
     if uri.startswith(("http://", "https://")):
-        _announce(without_secret(uri).rstrip("/"), uri, home, open_browser)
+        _announce(without_secret(uri).rstrip("/"), uri, open_browser)
         return
     say("starting MLflow...")
-    with serving(uri, home, port) as (address, server):
-        _announce(address, uri, home, open_browser)
+    with serving(uri, where.home, port) as (address, server):
+        _announce(address, uri, open_browser)
         say("Ctrl-C ends it.")
         server.wait()
         raise WorkFailed("MLflow's server ended by itself", hint="-v shows what it said")
@@ -78,28 +78,37 @@ def serving(uri: str, home: Path, port: int) -> Iterator[tuple[str, subprocess.P
             _end(server)
 
 
-def _announce(address: str, uri: str, home: Path, open_browser: bool) -> None:
+def _announce(address: str, uri: str, open_browser: bool) -> None:
+    """Print the addresses of the experiments, of every sweep's trials (oldest first) and of the models."""
     first = f"{address}/#/experiments?workflowType=machine_learning"
     click.echo(f"MLflow: {first}")
-    for sweep, experiment_id, view in _sweeps(uri):
-        if view is None:
-            first = trials_link(address, experiment_id, sweep)
+    client = MlflowStore(uri).client
+    experiments = {experiment.experiment_id: experiment.tags for experiment in client.search_experiments()}
+    order = ["attributes.start_time ASC"]
+    for run in client.search_runs(list(experiments), f"tags.`{Tag.KIND}` = 'sweep'", order_by=order):
+        experiment, sweep = run.info.experiment_id, run.data.tags[Tag.SWEEP]
+        key = view_key(sweep, run.data.tags.get(Tag.SWEEP_ID, ""))
+        if view_tag(key) not in experiments[experiment]:  # of sweeps that an older version made
+            first = trials_link(address, experiment, sweep)
             click.echo(f"Trials of {sweep}: {first}")
             continue
-        first = view_link(address, experiment_id, view, charts=True)
-        click.echo(f"Trials of {sweep}: {view_link(address, experiment_id, view, charts=False)}")
+        first = view_link(address, experiment, key, charts=True)
+        click.echo(f"Trials of {sweep}: {view_link(address, experiment, key, charts=False)}")
         click.echo(f"  as charts: {first}")
     click.echo(f"Models: {address}/#/models?workflowType=machine_learning")
-    if open_browser and _has_display():
+    # on a bare terminal, Python would start a text browser in the way
+    display = (
+        sys.platform in ("darwin", "win32") or "DISPLAY" in os.environ or "WAYLAND_DISPLAY" in os.environ
+    )
+    if open_browser and display:
         webbrowser.open(first)
 
 
 def _wait(server: subprocess.Popen[bytes], address: str, log: IO[bytes]) -> str:
     """The address, once the server answers there."""
     end = time.monotonic() + STARTS_WITHIN
-    direct = urllib.request.build_opener(
-        urllib.request.ProxyHandler({})
-    )  # loopback is never a proxy's business
+    # loopback is never a proxy's business
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     while time.monotonic() < end and server.poll() is None:
         try:
             with direct.open(f"{address}/health", timeout=5):
@@ -143,13 +152,6 @@ def _free_port(port: int) -> int:
         return free
 
 
-def _has_display() -> bool:
-    """Whether a browser opens a window; on a bare terminal, Python would start a text browser in the way."""
-    return sys.platform in ("darwin", "win32") or bool(
-        os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
-    )
-
-
 def trials_link(address: str, experiment_id: str, sweep: str) -> str:
     """The page that shows a sweep's trials side by side, best first: flat, as charts."""
     query = {
@@ -159,22 +161,4 @@ def trials_link(address: str, experiment_id: str, sweep: str) -> str:
         "orderByAsc": "false",
         "compareRunsMode": "CHART",
     }
-    encoded = "&".join(f"{key}={quote(value, safe='')}" for key, value in query.items())
-    return f"{address}/#/experiments/{experiment_id}/runs?{encoded}"
-
-
-def _sweeps(uri: str) -> list[tuple[str, str, str | None]]:
-    """The sweeps that MLflow knows, oldest first: name, the experiment that holds the runs, and the key of its view; None
-    where there is no view, as of sweeps that an older version made."""
-    client = MlflowStore(uri).client
-    experiments = {experiment.experiment_id: experiment.tags for experiment in client.search_experiments()}
-    runs = client.search_runs(
-        list(experiments), f"tags.`{Tag.KIND}` = 'sweep'", order_by=["attributes.start_time ASC"]
-    )
-    found: list[tuple[str, str, str | None]] = []
-    for run in runs:
-        tags, experiment = run.data.tags, run.info.experiment_id
-        key = view_key(tags[Tag.SWEEP], tags.get(Tag.SWEEP_ID, ""))
-        known = view_tag(key) in experiments[experiment]
-        found.append((tags[Tag.SWEEP], experiment, key if known else None))
-    return found
+    return f"{address}/#/experiments/{experiment_id}/runs?{urlencode(query, quote_via=quote, safe='')}"

@@ -77,14 +77,10 @@ def _train(task: Task) -> None:
     context = train.get_context()
     team = Team(context.get_world_rank(), context.get_world_size())
     logging.getLogger("pcdarts_tune.core.images.stream").addHandler(_Notes(task.coordinator))
-    training = replace(task.work, images=unpack(ray.get(task.images))).build(device, team)
-    epochs = Resumable(
-        training,
-        _checkpoint(task.coordinator, team, device),
-        task.work.recipe,
-        "retrain",
-        {"machine": machine(device)},
-    )
+    work = replace(task.work, images=unpack(ray.get(task.images)))
+    training = work.build(device, team)
+    storage, extra = _checkpoint(task.coordinator, team, device), {"machine": machine(device)}
+    epochs = Resumable(training, storage, work.recipe, "retrain", extra)
     for entry in epochs:
         if team.rank == 0:
             task.coordinator.post.remote("epoch", (len(epochs.history) - 1, entry))
