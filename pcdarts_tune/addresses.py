@@ -1,12 +1,12 @@
-"""Addresses of stores: which there may be, the driver that opens a database, and what of them may be seen.
+"""Addresses of stores: which ones are valid, the driver that opens a database, and what of them may be shown.
 
     check_uri("sqlite:///m.db")                                     # "sqlite:////home/me/m.db"
     engine_url("postgresql://me:hunter2@db/optuna")                 # "postgresql+psycopg://me:hunter2@db/optuna"
     without_secret("postgresql://me:hunter2@db/optuna?sslmode=require")     # "postgresql://me@db/optuna?sslmode=require"
     masked("no answer from https://me:hunter2@host/api")            # "no answer from https://…@host/api"
 
-A password is used and never written down: not in files, runs, logs or messages. `masked` is the last door that every
-message passes; it also knows the passwords of the addresses that this process was given (`keep_secret`).
+A password is used and never written down: not in files, runs, logs or messages. Every message passes `masked` last, which
+also hides the passwords of the addresses that this process was given (`keep_secret`).
 """
 
 from __future__ import annotations
@@ -14,37 +14,37 @@ from __future__ import annotations
 import re
 from importlib.util import find_spec
 from pathlib import Path
-from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit
 
 from pcdarts_tune.errors import UserError
 
 _SERVERS = ("http", "https", "databricks", "databricks-uc")
 _DATABASES = ("sqlite", "postgresql", "postgres", "mysql", "mssql")
 _DRIVERS = ("psycopg", "psycopg2")
-"""For PostgreSQL, the preferred one first."""
+"""Drivers for PostgreSQL, the preferred one first."""
 
 _SECRET_WORDS = ("password", "passwd", "pwd", "secret", "token")
 _USER_INFO = re.compile(r"(?<=://)[^\s/@'\"]*@|(?<![\w:/])[\w.+-]+:[^\s/@:'\"]+@(?=[\w\[])")
-"""What stands before a host: in an address, and as `user:password@host` alone."""
+"""User name and password before a host, in an address and in `user:password@host` alone."""
 _QUERY = re.compile(rf"([?&][\w.-]*(?:{'|'.join(_SECRET_WORDS)})[\w.-]*=)[^\s&'\"]*", re.IGNORECASE)
 _known: set[str] = set()
 
 
 def is_database(uri: str) -> bool:
-    """Whether the address is of a database, as against a server's or a folder's."""
-    return _scheme(uri).partition("+")[0] in _DATABASES
+    """Whether the address names a database, not a server or a folder."""
+    return _dialect(uri) in _DATABASES
 
 
 def is_postgresql(uri: str) -> bool:
-    """Whether the address is of a PostgreSQL database."""
-    return _scheme(uri).partition("+")[0] in ("postgresql", "postgres")
+    """Whether the address names a PostgreSQL database."""
+    return _dialect(uri) in ("postgresql", "postgres")
 
 
 def check_uri(uri: str) -> str:
-    """A tracking URI, absolute, as MLflow takes it.
+    """A tracking URI as MLflow takes it, with an absolute path.
 
     Raises:
-        UserError: for a store this cannot write to.
+        UserError: it is not the address of a store that can be written to.
     """
     keep_secret(uri)
     scheme = _scheme(uri)
@@ -55,7 +55,7 @@ def check_uri(uri: str) -> str:
         return uri
     if is_postgresql(uri):
         return engine_url(uri)
-    if scheme in _SERVERS or (scheme.partition("+")[0] in _DATABASES and scheme != "sqlite"):
+    if scheme in _SERVERS or (is_database(uri) and scheme != "sqlite"):
         return uri
     raise UserError(
         f"--tracking-uri {without_secret(uri)!r} is no address of an MLflow store",
@@ -64,24 +64,23 @@ def check_uri(uri: str) -> str:
 
 
 def _require_whole(uri: str, option: str) -> None:
-    """Raises UserError for an address whose host or port is none."""
+    """Raise UserError for an address whose host or port is invalid."""
+    reason = ""
     try:
         parts = urlsplit(uri)
         lacking = parts.scheme in ("http", "https") and not parts.hostname
         _ = parts.port
     except ValueError as error:
-        raise UserError(
-            f"{option} {without_secret(uri)!r} is no address: {masked(str(error))}", hint="http://HOST:PORT"
-        ) from None
+        lacking, reason = True, f": {masked(str(error))}"
     if lacking or not uri.isprintable():
-        raise UserError(f"{option} {without_secret(uri)!r} is no address", hint="http://HOST:PORT")
+        raise UserError(f"{option} {without_secret(uri)!r} is no address{reason}", hint="http://HOST:PORT")
 
 
 def check_study_uri(uri: str) -> str:
     """The address of a PostgreSQL database for Optuna's study.
 
     Raises:
-        UserError: for anything else.
+        UserError: it is not one, or no driver is installed.
     """
     keep_secret(uri)
     _require_whole(uri, "--study-uri")
@@ -98,7 +97,7 @@ def engine_url(uri: str) -> str:
     """A PostgreSQL address with the driver that is installed; any other as it is.
 
     Raises:
-        UserError: when there is no driver, naming the extra that brings one.
+        UserError: no driver is installed.
     """
     scheme, separator, rest = uri.partition("://")
     base, _, driver = scheme.partition("+")
@@ -123,16 +122,11 @@ def same_database(one: str, other: str) -> bool:
 
 
 def without_secret(uri: str) -> str:
-    """The address as it may be shown and written down: no password, and of a server no user name and query either."""
+    """The address without its password, and a server's without user name and query, as it may be shown and written."""
     scheme = _scheme(uri)
-    try:
-        parts = urlsplit(uri)
-        host, port = parts.hostname or "", f":{parts.port}" if parts.port else ""
-    except ValueError:
+    if (parts := _split(uri)) is None:
         return f"{scheme}://…" if scheme else "…"
-    if "@" in parts.path + parts.query + parts.fragment:
-        # a password with one of / ? # in it ends the host's part too early: nothing of it is safe
-        return f"{scheme}://…"
+    host, port = parts.hostname or "", f":{parts.port}" if parts.port else ""
     if ":" in host:
         host = f"[{host}]"
     user, query = "", ""
@@ -145,11 +139,7 @@ def without_secret(uri: str) -> str:
 
 def has_secret(uri: str) -> bool:
     """Whether an address holds a password or a query that may be one."""
-    try:
-        parts = urlsplit(uri)
-        if parts.password is not None or "@" in parts.path + parts.query + parts.fragment:
-            return True
-    except ValueError:
+    if (parts := _split(uri)) is None or parts.password is not None:
         return True
     if is_database(uri):
         return any(_secret_key(key) for key, _ in parse_qsl(parts.query))
@@ -174,9 +164,25 @@ def masked(text: str) -> str:
     return _QUERY.sub(r"\1…", _USER_INFO.sub("…@", text))
 
 
+def _split(uri: str) -> SplitResult | None:
+    """The parts of an address; None where they cannot be told apart, so that any of them may hold a password."""
+    try:
+        parts = urlsplit(uri)
+        _ = parts.port
+    except ValueError:
+        return None
+    # a password that holds one of / ? # ends the host's part too early
+    return None if "@" in parts.path + parts.query + parts.fragment else parts
+
+
 def _secret_key(key: str) -> bool:
     return any(word in key.lower() for word in _SECRET_WORDS)
 
 
 def _scheme(uri: str) -> str:
     return match.group(1).lower() if (match := re.match(r"([A-Za-z][\w+.-]*):", uri)) else ""
+
+
+def _dialect(uri: str) -> str:
+    """The scheme without a driver: `postgresql` of `postgresql+psycopg://…`."""
+    return _scheme(uri).partition("+")[0]

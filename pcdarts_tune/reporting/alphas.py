@@ -18,9 +18,9 @@ from pcdarts_tune.reporting.figures import Figure
 
 CELLS = ("normal", "reduce")
 COLOURS = ["#f6cf9c", "#fbe6cb", "#ffffff", "#8c7cb8", "#2d0b55"]
-"""Below an equal share, equal, above."""
+"""Colours from weights below an equal share to weights above it; an equal share is white."""
 REACH = 3.0
-"""Doublings at which the colours end."""
+"""The number of doublings at which the colours end."""
 
 
 def plot_alphas(epochs: Mapping[int, Mapping[str, Any]], primitives: Sequence[str]) -> list[Figure]:

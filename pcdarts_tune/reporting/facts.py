@@ -51,7 +51,7 @@ class Facts:
         trials: all trials, best first.
         keys: the settings that differ between trials, in the order of tables.
         states: number of trials in each state.
-        target: number of trials that the sweep shall have.
+        target: number of trials that were asked for.
         study: the trials as an Optuna study that maximizes accuracy, for plots.
         held_out: number of images that the accuracy was measured on; None where it is not known.
         spent: hours by unit (GPU, CPU). `unspent`: number of ended trials whose hours are not known.
@@ -81,7 +81,7 @@ class Facts:
 
     @property
     def complete(self) -> list[Standing]:
-        """The trials with an accuracy, best first."""
+        """The trials that have an accuracy, best first."""
         return [trial for trial in self.trials if trial.record.objective is not None]
 
     @property
@@ -150,8 +150,7 @@ def read_facts(sweep: SweepHandle) -> Facts:
     trials = standings(records)
     best = next((record for record in records if record.objective is not None), None)
     ended = [trial for trial in trials if trial.record.state in ("complete", "pruned", "failed")]
-    times = {trial.number: (trial.datetime_start, trial.datetime_complete) for trial in sweep.study._trials()}
-    study = make_plot_study(records, sweep.space.tune, times)
+    study = make_plot_study(records, sweep.space.tune, sweep.study.trial_times())
     return Facts(
         sweep=sweep,
         trials=trials,

@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 EVALUATOR = "PED-ANOVA"
 FEWEST = 10
-"""With fewer complete trials no importances are computed."""
+"""The number of complete trials below which no importances are computed."""
 ENOUGH = 50
-"""With fewer complete trials the report warns."""
+"""The number of complete trials below which the report warns."""
 BEST = 5
-"""At least this many trials count as the best; PED-ANOVA asks for that many."""
+"""The least number of trials that count as the best, which PED-ANOVA needs."""
 SHARE = 0.2
 """The share of the complete trials that counts as the best."""
 SHUFFLES = 40

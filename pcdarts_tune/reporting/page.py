@@ -30,10 +30,10 @@ if TYPE_CHECKING:
 
     from pcdarts_tune.reporting.facts import Facts
 
-DRAWN = 3
-"""Genotypes whose cells are drawn."""
-SHOWN = 30
-"""Trials of the leaderboard that are not folded away."""
+MOST_DRAWN = 3
+"""The number of genotypes whose cells are drawn."""
+MOST_UNFOLDED = 30
+"""The number of trials in the leaderboard that are not folded away."""
 
 
 def render_page(facts: Facts) -> str:
@@ -59,10 +59,10 @@ def render_page(facts: Facts) -> str:
             fewest=FEWEST,
             summary=summarize(facts),
             leaderboard=leaderboard_columns(facts.trials, facts.keys),
-            shown=SHOWN,
+            shown=MOST_UNFOLDED,
             plots=plots,
             genotypes=facts.best_of_each_genotype,
-            drawn=DRAWN,
+            drawn=MOST_DRAWN,
             most_found=max(facts.best_of_each_genotype, key=lambda trial: len(trial.found_by), default=None),
             trial_of={trial.record.genotype_hash: trial.record.trial for trial in reversed(facts.complete)},
             failures=group_failures(facts),

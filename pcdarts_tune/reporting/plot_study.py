@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 
     from pcdarts_tune.tasks import TrialRecord
 
-Times = Mapping[int, tuple[datetime | None, datetime | None]]
-"""Trial number -> when it was proposed and when it ended, in local time."""
-
 STATES = {
     "complete": "COMPLETE",
     "pruned": "PRUNED",
@@ -37,14 +34,16 @@ STATES = {
 
 
 def make_plot_study(
-    records: Sequence[TrialRecord], tune: Mapping[str, Range], times: Times | None = None
+    records: Sequence[TrialRecord],
+    tune: Mapping[str, Range],
+    times: Mapping[int, tuple[datetime | None, datetime | None]] | None = None,
 ) -> Study:
     """A study that maximizes accuracy, with all trials under their numbers.
 
     Args:
         records: of all trials of the sweep, in any order.
         tune: ranges by dotted key; those with a single value are left out.
-        times: for the timeline; a trial without times starts now.
+        times: trial number -> start and end, for the timeline; a trial without times starts now.
     """
     import optuna
 

@@ -10,6 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from pcdarts_tune.files import write_output
 from pcdarts_tune.reporting.facts import Facts, read_facts
+from pcdarts_tune.reporting.importances import EVALUATOR
+from pcdarts_tune.reporting.page import render_page
+from pcdarts_tune.reporting.plot_study import pareto_front
+from pcdarts_tune.reporting.summary import group_failures, summarize
 
 if TYPE_CHECKING:
     from pcdarts_tune.sweeps.sweep import SweepHandle
@@ -24,8 +28,6 @@ def write_report(sweep: SweepHandle, path: Path) -> Facts:
     Raises:
         UserError: the folder does not exist or cannot be written to.
     """
-    from pcdarts_tune.reporting.page import render_page
-
     facts = read_facts(sweep)
     write_output(path, render_page(facts).encode())
     return facts
@@ -33,10 +35,6 @@ def write_report(sweep: SweepHandle, path: Path) -> Facts:
 
 def report_json(facts: Facts, path: Path) -> dict[str, Any]:
     """The object that `report --json` prints."""
-    from pcdarts_tune.reporting.importances import EVALUATOR
-    from pcdarts_tune.reporting.plot_study import pareto_front
-    from pcdarts_tune.reporting.summary import group_failures, summarize
-
     return {
         "file": str(path),
         "sweep": facts.sweep.name,

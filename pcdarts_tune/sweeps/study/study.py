@@ -38,6 +38,8 @@ from pcdarts_tune.sweeps.study.storage import explain_open_errors, open_storage,
 from pcdarts_tune.tasks import Outcome, Proposal, State, TrialRecord, ranked
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     import optuna
 
 STUDY_NAME = "sweep"
@@ -201,6 +203,11 @@ class SweepStudy:
         notes = self.notes()
         records = [_record(trial, notes.get(f"run/{trial.number}")) for trial in self._trials()]
         return ranked(with_front(records, self._objectives))
+
+    @retry_while_away
+    def trial_times(self) -> dict[int, tuple[datetime | None, datetime | None]]:
+        """Trial number -> when it was proposed and when it ended, in local time."""
+        return {trial.number: (trial.datetime_start, trial.datetime_complete) for trial in self._trials()}
 
     def _check(self) -> None:
         with self._checking:
