@@ -28,7 +28,7 @@ class Initial:
 
     Attributes:
         folder: the model folder, or an exported safetensors file.
-        weights: digest of its weights (`core.state.weights_digest`).
+        weights: digest of its weights (`weights_digest`).
         name: how the model was named: `first/2`, or its absolute path.
         run_id: the MLflow run that trained it; None where that is not known.
         freeze: train the classifier alone.
