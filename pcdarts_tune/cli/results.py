@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pcdarts_tune.home import Where
-from pcdarts_tune.promotion.comparison import COLUMNS, tabulate
+from pcdarts_tune.promotion.comparison import tabulate
 from pcdarts_tune.say import print_table, say
 
 if TYPE_CHECKING:
@@ -25,10 +25,12 @@ if TYPE_CHECKING:
 
 def print_comparison(results: Sequence[CandidateResult], chosen: str) -> None:
     """The table on stdout, the chosen one marked; columns without a number are left out."""
-    content = tabulate(results)
-    shown = [i for i in range(len(COLUMNS)) if any(row[i] not in (None, 0) for row in content)]
-    marked = [["*" if row[0] == chosen else "", *(_text(row[i]) for i in shown)] for row in content]
-    print_table(["", *(COLUMNS[i] for i in shown)], marked, left=1 + sum(i < 2 for i in shown))
+    rows = tabulate(results)
+    shown = [name for name in rows[0] if any(row[name] not in (None, 0) for row in rows)]
+    marked = [
+        ["*" if row["genotype"] == chosen else "", *(_text(row[name]) for name in shown)] for row in rows
+    ]
+    print_table(["", *shown], marked, left=3)
 
 
 def accuracies(done: Retrained) -> str:

@@ -1,9 +1,9 @@
 """What the trainings of a promotion say: who is best on held-out images, and whom it can be told apart from.
 
 results = [CandidateResult(candidate, trainings), ...]
-chosen = choose(results)              # a candidate; baselines are compared, never chosen
+chosen = choose(results)                # a candidate; baselines are compared, never chosen
 chosen.best()                           # its training with the highest held-out accuracy
-describe_differences(chosen, results) # ["cannot tell trial 3 from default with n=3: ...", ...]
+describe_differences(chosen, results)   # ["cannot tell trial 3 from default with n=3: ...", ...]
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ def choose(results: Sequence[CandidateResult]) -> CandidateResult | None:
         each for each in candidates if each.diverged < len(each.trainings)
     ]
     # max() keeps the first of equals
-    return max(whole, key=lambda each: each.held_out.mean if each.held_out.values else 0.0, default=None)
+    return max(whole, key=_mean_or_below, default=None)
 
 
 def describe_differences(
@@ -157,42 +157,24 @@ def _format(interval: tuple[float, float]) -> str:
     return f"{interval[0]:.4f} to {interval[1]:.4f}"
 
 
-COLUMNS = (
-    "genotype",
-    "hash",
-    "held-out mean",
-    "std",
-    "95 % low",
-    "95 % high",
-    "n",
-    "diverged",
-    "test mean",
-    "test std",
-    "test n",
-)
-
-
-def tabulate(results: Sequence[CandidateResult]) -> list[list[Any]]:
-    """The comparison as a table with `COLUMNS`, best held-out mean first; None where there is no number."""
+def tabulate(results: Sequence[CandidateResult]) -> list[dict[str, Any]]:
+    """The comparison as rows of a table, best held-out mean first; None where there is no number."""
     table = []
-    for each in sorted(
-        results, key=lambda each: each.held_out.mean if each.held_out.values else -1.0, reverse=True
-    ):
+    for each in sorted(results, key=_mean_or_below, reverse=True):
         spread, test = each.held_out, each.test
         low, high = spread.interval or (None, None)
-        table.append(
-            [
-                each.name,
-                each.candidate.genotype.canonical_hash()[:8],
-                spread.mean if spread.values else None,
-                spread.std,
-                low,
-                high,
-                spread.n,
-                each.diverged,
-                test.mean if test.values else None,
-                test.std,
-                test.n or None,
-            ]
-        )
+        row: dict[str, Any] = {"genotype": each.name, "hash": each.candidate.genotype.canonical_hash()[:8]}
+        row |= {"held-out mean": spread.mean if spread.values else None, "std": spread.std}
+        row |= {"95 % low": low, "95 % high": high, "n": spread.n, "diverged": each.diverged}
+        row |= {
+            "test mean": test.mean if test.values else None,
+            "test std": test.std,
+            "test n": test.n or None,
+        }
+        table.append(row)
     return table
+
+
+def _mean_or_below(result: CandidateResult) -> float:
+    """The mean held-out accuracy, by which results are ordered; of none, one below all others."""
+    return result.held_out.mean if result.held_out.values else -1.0

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from pcdarts_tune.promotion.comparison import COLUMNS, CandidateResult, tabulate
+from pcdarts_tune.promotion.comparison import CandidateResult, tabulate
 from pcdarts_tune.tracking.run import Run, common_tags
 from pcdarts_tune.tracking.store import Content
 from pcdarts_tune.tracking.tags import Tag
@@ -77,7 +77,9 @@ class PromotionRun(Run):
         for key, value in numbers.items():
             if value is not None:
                 self.log({key: value}, 0, mark=key)
-        self.store.log_file(self.run_id, {"columns": list(COLUMNS), "data": tabulate(results)}, _TABLE)
+        rows = tabulate(results)
+        table = {"columns": list(rows[0]), "data": [list(row.values()) for row in rows]}
+        self.store.log_file(self.run_id, table, _TABLE)
         self.store.set_tags(
             self.run_id,
             {

@@ -94,7 +94,7 @@ def test_overlapping_intervals_are_said(other: tuple[float | None, ...], said: s
     rival = result_of("other", *other, kind="random", genotype=NAMES[1])
     (verdict,) = describe_differences(chosen, [chosen, rival])
     assert said in verdict
-    names = [row[0] for row in tabulate([rival, chosen])]
+    names = [row["genotype"] for row in tabulate([rival, chosen])]
     assert set(names) == {"trial 3", "other"}
 
 
