@@ -72,7 +72,7 @@ def export_model(model: LoadedModel, path: Path, form: str) -> float:
     network = WithPreprocessing(model).cpu().eval()
     with replace_when_written(path, f".{form}") as part:  # the writers insist on the suffix
         answer = writers[form](model, network, part)
-        return _compared(network, answer, _random_images(model), path)
+        return _compare(network, answer, image_shape(model), path)
 
 
 def image_shape(model: LoadedModel) -> tuple[int, int, int]:
@@ -101,7 +101,8 @@ def _safetensors(model: LoadedModel, network: WithPreprocessing, path: Path) -> 
 
 
 def _pt2(model: LoadedModel, network: WithPreprocessing, path: Path) -> Answer:
-    torch.export.save(_program(model, network), path, extra_files=metadata(model))
+    program = torch.export.export(network, (_example(model),), dynamic_shapes=_dynamic())
+    torch.export.save(program, path, extra_files=metadata(model))
     return _torch_answer(torch.export.load(path).module())
 
 
@@ -138,10 +139,6 @@ def _onnx(model: LoadedModel, network: WithPreprocessing, path: Path) -> Answer:
     return answer
 
 
-def _program(model: LoadedModel, network: WithPreprocessing) -> torch.export.ExportedProgram:
-    return torch.export.export(network, (_example(model),), dynamic_shapes=_dynamic())
-
-
 def _dynamic() -> dict[str, Any]:
     return {"images": {0: torch.export.Dim("batch", min=1)}}
 
@@ -159,12 +156,9 @@ def _torch_answer(network: Callable[[Tensor], tuple[Tensor, Tensor]]) -> Answer:
     return answer
 
 
-def _random_images(model: LoadedModel) -> NDArray[np.uint8]:
-    generator = np.random.default_rng(0)
-    return generator.integers(0, 256, (5, *image_shape(model)), dtype=np.uint8)
-
-
-def _compared(network: WithPreprocessing, answer: Answer, images: NDArray[np.uint8], path: Path) -> float:
+def _compare(network: WithPreprocessing, answer: Answer, shape: tuple[int, int, int], path: Path) -> float:
+    """The largest difference of a logit over random images of `shape`."""
+    images = np.random.default_rng(0).integers(0, 256, (5, *shape), dtype=np.uint8)
     expected = _torch_answer(network)(images)[0]
     logits, probabilities = answer(images)
     difference = float(np.abs(logits - expected).max())

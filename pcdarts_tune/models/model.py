@@ -21,7 +21,8 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ import numpy as np
 import safetensors
 import torch
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -191,12 +193,9 @@ def load_model(folder: Path, device: torch.device | str = "cpu") -> LoadedModel:
             f"{folder} is no model: {', '.join(missing)} missing",
             hint="give the folder that `pcdarts-tune retrain -o FOLDER` wrote, or the name of a registered model",
         )
-
-    def read() -> LoadedModel:
+    with _name_in_errors(folder):
         description, genotype = read_json(folder / DESCRIPTION), read_json(folder / GENOTYPE)
-        return _built(load_file(folder / WEIGHTS), genotype, description, device)
-
-    return _read(folder, read)
+        return _build(load_file(folder / WEIGHTS), genotype, description, device)
 
 
 def read_file(path: Path, device: torch.device | str = "cpu") -> LoadedModel:
@@ -205,24 +204,18 @@ def read_file(path: Path, device: torch.device | str = "cpu") -> LoadedModel:
     Raises:
         UserError: when it is none.
     """
-
-    def read() -> LoadedModel:
+    with _name_in_errors(path):
         with safetensors.safe_open(path, "pt") as file:
             kept = file.metadata() or {}
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
-        return _built(weights, json.loads(kept[GENOTYPE]), json.loads(kept[DESCRIPTION]), device)
-
-    return _read(path, read)
+        return _build(weights, json.loads(kept[GENOTYPE]), json.loads(kept[DESCRIPTION]), device)
 
 
-def _built(
-    weights: dict[str, Tensor], genotype: Any, description: dict[str, Any], device: torch.device | str
+def _build(
+    weights: dict[str, Tensor], genotype: Any, description: Any, device: torch.device | str
 ) -> LoadedModel:
-    if (
-        isinstance(description, dict)
-        and isinstance(written := description.get("format"), int)
-        and written > FORMAT
-    ):
+    written = description.get("format") if isinstance(description, dict) else None
+    if isinstance(written, int) and written > FORMAT:
         raise UserError("it was written by a newer pcdarts-tune", hint="upgrade pcdarts-tune")
     check_description(description)
     cells = Genotype.from_dict(genotype)
@@ -234,22 +227,16 @@ def _built(
     return LoadedModel(network.to(device).eval(), cells, classes, preprocessing, description)
 
 
-def _read(path: Path, read: Callable[[], LoadedModel]) -> LoadedModel:
+@contextmanager
+def _name_in_errors(path: Path) -> Iterator[None]:
+    """Make errors of reading a model UserErrors that name the file or folder."""
     try:
-        return read()
+        yield
     except UserError as error:
         said = str(error)
         raise UserError(said if str(path) in said else f"{path}: {said}", hint=error.hint) from error
-    except (
-        KeyError,
-        TypeError,
-        ValueError,
-        RuntimeError,
-        OSError,
-        MemoryError,
-        safetensors.SafetensorError,
-    ) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    except (LookupError, TypeError, ValueError, RuntimeError, OSError, MemoryError, SafetensorError) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UserError(
             f"{path} cannot be read as a model: {type(error).__name__}: {reason}",
             hint="copy it anew from where it was made, or make it again: pcdarts-tune retrain",

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
-TAG = Tag.CHAMPIONS
 _LONGEST = 4500  # characters; databases keep 5000 of a tag
 
 
@@ -67,7 +66,7 @@ def compare_with_champion(
 
 def champion_history(client: MlflowClient, model: str) -> list[ChampionEntry]:
     """Who was champion, oldest first; empty where nobody wrote it down or it cannot be read."""
-    text = client.get_registered_model(model).tags.get(TAG, "[]")
+    text = client.get_registered_model(model).tags.get(Tag.CHAMPIONS, "[]")
     try:
         return [
             ChampionEntry(int(entry["version"]), str(entry["since"]), str(entry["why"]), bool(entry["back"]))
@@ -91,7 +90,11 @@ def set_champion(client: MlflowClient, model: str, version: int, why: str, *, ba
         client.set_registered_model_alias(model, CHAMPION, str(version))
     if not entries or entries[-1].version != version:
         entries.append(ChampionEntry(version, time.strftime("%Y-%m-%dT%H:%M:%S%z"), why, back))
-    _write(client, model, entries)
+    kept = [asdict(entry) for entry in entries]
+    while len(text := json.dumps(kept)) > _LONGEST:
+        del kept[0]
+    if client.get_registered_model(model).tags.get(Tag.CHAMPIONS) != text:
+        client.set_registered_model_tag(model, Tag.CHAMPIONS, text)
 
 
 def effective_champions(entries: Sequence[ChampionEntry]) -> list[int]:
@@ -142,11 +145,3 @@ def roll_back(client: MlflowClient, model: str, to: int | None = None) -> tuple[
         to, why = earlier[-1], f"rollback; version {now} was champion"
     set_champion(client, model, to, why, back=True)
     return to, now, why
-
-
-def _write(client: MlflowClient, model: str, entries: Sequence[ChampionEntry]) -> None:
-    kept = [asdict(entry) for entry in entries]
-    while len(text := json.dumps(kept)) > _LONGEST:
-        del kept[0]
-    if client.get_registered_model(model).tags.get(TAG) != text:
-        client.set_registered_model_tag(model, TAG, text)

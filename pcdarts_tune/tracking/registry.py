@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 
 CHAMPION = "champion"
-REQUIREMENTS = ("torch", "torchvision", "numpy", "pillow", "pydantic", "safetensors")
+REQUIREMENTS = ("torch", "torchvision", "numpy", "pillow", "pydantic", "safetensors", "filelock")
 """What a logged model needs to predict, MLflow itself aside."""
 
 _CODE = (
@@ -36,7 +36,6 @@ _CODE = (
     "models/description.py",
     "core/**/*.py",
 )
-_ARTIFACT = "model"
 
 
 @dataclass(frozen=True)
@@ -69,6 +68,8 @@ def log_model(folder: Path, *, run_id: str, tracking_uri: str) -> tuple[str, str
     Returns:
         The model's URI and its id.
     """
+    from importlib.metadata import version
+
     import mlflow
     import numpy as np
     from mlflow.models import ModelSignature
@@ -90,12 +91,12 @@ def log_model(folder: Path, *, run_id: str, tracking_uri: str) -> tuple[str, str
         mlflow.start_run(run_id=run_id),
     ):
         info = mlflow.pyfunc.log_model(
-            name=_ARTIFACT,
+            name="model",
             python_model=str(Path(served_model.__file__)),
             artifacts={"model": str(folder), "code": str(_copy_code(Path(scratch)))},
             signature=ModelSignature(inputs=Schema([inputs]), outputs=Schema([outputs])),
             input_example=example,
-            pip_requirements=[_pinned(name) for name in REQUIREMENTS],
+            pip_requirements=[f"{name}=={version(name).partition('+')[0]}" for name in REQUIREMENTS],
             metadata={
                 "input": f"uint8 images (N, H, W, {channels}), values 0..255, any height and width",
                 "output": "float32 probabilities (N, classes)",
@@ -193,19 +194,19 @@ def find_version(client: MlflowClient, wanted: ModelName) -> int:
     model = require_model(client, wanted.name)
     versions = versions_of(client, wanted.name)
     hint = f"name a version: {wanted.name}/{versions[-1]}" if versions else "pcdarts-tune promote SWEEP"
+    listing = ", ".join(map(str, versions)) or "none"
     if wanted.version is not None:
         if wanted.version not in versions:
-            listing = ", ".join(map(str, versions)) or "none"
             raise UserError(
                 f"{wanted.name!r} has no version {wanted.version}; versions: {listing}", hint=hint
             )
         return wanted.version
     aliases = {alias: int(version) for alias, version in model.aliases.items()}
     if wanted.alias not in aliases:
-        listing = ", ".join(f"{alias} (version {version})" for alias, version in aliases.items()) or "none"
+        known = ", ".join(f"{alias} (version {version})" for alias, version in aliases.items()) or "none"
         raise UserError(
-            f"{wanted.name!r} has no alias {wanted.alias!r}{nearest(wanted.alias, aliases)}; aliases: {listing}; "
-            f"versions: {', '.join(map(str, versions)) or 'none'}",
+            f"{wanted.name!r} has no alias {wanted.alias!r}{nearest(wanted.alias, aliases)}; aliases: {known}; "
+            f"versions: {listing}",
             hint=hint,
         )
     return aliases[wanted.alias]
@@ -220,12 +221,6 @@ def _copy_code(scratch: Path) -> Path:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source, target)
     return copy
-
-
-def _pinned(distribution: str) -> str:
-    from importlib.metadata import version
-
-    return f"{distribution}=={version(distribution).partition('+')[0]}"
 
 
 def store_uri(where: Where) -> str:

@@ -22,7 +22,6 @@ from pcdarts_tune.promotion.comparison import (
 )
 from pcdarts_tune.spread import Spread
 from pcdarts_tune.tracking.champions import (
-    TAG,
     champion_history,
     compare_with_champion,
     effective_champions,
@@ -30,6 +29,7 @@ from pcdarts_tune.tracking.champions import (
     set_champion,
 )
 from pcdarts_tune.tracking.registry import version_of_alias
+from pcdarts_tune.tracking.tags import Tag
 from pcdarts_tune.training.work import Retrained, Retraining
 
 
@@ -230,7 +230,7 @@ def test_rollback_knows_champions_that_others_made(client: mlflow.MlflowClient) 
     client.delete_model_version(name, "1")
     with pytest.raises(UserError, match="before version 2"):
         roll_back(client, name)
-    client.set_registered_model_tag(name, TAG, '[{"version": "one"}]')
+    client.set_registered_model_tag(name, Tag.CHAMPIONS, '[{"version": "one"}]')
     assert champion_history(client, name) == []
 
 
@@ -251,7 +251,7 @@ def test_a_long_history_keeps_its_end(client: mlflow.MlflowClient) -> None:
     name = registered(client, "long", 2)
     for number in range(60):
         set_champion(client, name, 1 + number % 2, f"reason {number}, with a few words more")
-    assert len(client.get_registered_model(name).tags[TAG]) <= 5000
+    assert len(client.get_registered_model(name).tags[Tag.CHAMPIONS]) <= 5000
     entries = champion_history(client, name)
     assert entries[-1].why.startswith("reason 59")
     assert 10 < len(entries) < 60
