@@ -21,7 +21,7 @@ from pcdarts_tune.reporting.importances import Importances, compute_importances
 from pcdarts_tune.reporting.plot_study import make_plot_study
 from pcdarts_tune.spaces import naming
 from pcdarts_tune.spread import Spread
-from pcdarts_tune.sweeps.leaderboard import Standing, standings
+from pcdarts_tune.sweeps.leaderboard import RankedTrial, rank_trials
 from pcdarts_tune.sweeps.sweep import counts
 from pcdarts_tune.tasks import total
 
@@ -61,7 +61,7 @@ class Facts:
     """
 
     sweep: SweepHandle
-    trials: Sequence[Standing]
+    trials: Sequence[RankedTrial]
     keys: Sequence[str]
     states: dict[str, int]
     target: int
@@ -80,12 +80,12 @@ class Facts:
         return [trial.record for trial in self.trials]
 
     @property
-    def complete(self) -> list[Standing]:
+    def complete(self) -> list[RankedTrial]:
         """The trials that have an accuracy, best first."""
         return [trial for trial in self.trials if trial.record.objective is not None]
 
     @property
-    def best(self) -> Standing | None:
+    def best(self) -> RankedTrial | None:
         return next(iter(self.complete), None)
 
     @property
@@ -100,7 +100,7 @@ class Facts:
         return 2 * math.sqrt(2 * p * (1 - p) / n)
 
     @property
-    def tied(self) -> list[Standing]:
+    def tied(self) -> list[RankedTrial]:
         """The complete trials whose accuracy cannot be told apart from the highest, the best included."""
         if self.resolution is None:
             return self.complete[:1]
@@ -108,9 +108,9 @@ class Facts:
         return [t for t in self.complete if highest - (t.record.objective or 0.0) <= self.resolution]
 
     @property
-    def best_of_each_genotype(self) -> list[Standing]:
+    def best_of_each_genotype(self) -> list[RankedTrial]:
         """The best trial of each genotype, best first."""
-        found: dict[str, Standing] = {}
+        found: dict[str, RankedTrial] = {}
         for trial in self.complete:
             if trial.record.genotype is not None:
                 found.setdefault(trial.record.genotype_hash or "", trial)
@@ -131,7 +131,7 @@ class Facts:
         return {name: Spread(tuple(seeds)) for name, seeds in values.items()}
 
 
-def describe_trial(trial: Standing) -> str:
+def describe_trial(trial: RankedTrial) -> str:
     """What is shown of a trial where the mouse rests on it; `<br>` is the only markup."""
     record = trial.record
     accuracy = record.state if record.objective is None else f"accuracy {record.objective:.4f}"
@@ -147,7 +147,7 @@ def describe_trial(trial: Standing) -> str:
 def read_facts(sweep: SweepHandle) -> Facts:
     """Read a sweep; works while it runs and before any trial is complete."""
     records = sweep.records()
-    trials = standings(records)
+    trials = rank_trials(records)
     best = next((record for record in records if record.objective is not None), None)
     ended = [trial for trial in trials if trial.record.state in ("complete", "pruned", "failed")]
     study = make_plot_study(records, sweep.space.tune, sweep.study.trial_times())

@@ -15,7 +15,7 @@ from pcdarts_tune.sweeps.leaderboard import short_hours
 
 if TYPE_CHECKING:
     from pcdarts_tune.reporting.facts import Facts
-    from pcdarts_tune.sweeps.leaderboard import Standing
+    from pcdarts_tune.sweeps.leaderboard import RankedTrial
 
 
 @dataclass(frozen=True)
@@ -71,9 +71,9 @@ def next_step(facts: Facts) -> tuple[str, str]:
     )
 
 
-def group_failures(facts: Facts) -> list[tuple[str, list[Standing]]]:
+def group_failures(facts: Facts) -> list[tuple[str, list[RankedTrial]]]:
     """Reasons why trials have no accuracy, the most frequent first, each with its trials."""
-    reasons: dict[str, list[Standing]] = {}
+    reasons: dict[str, list[RankedTrial]] = {}
     for trial in facts.trials:
         record = trial.record
         if record.state in ("failed", "pruned"):

@@ -1,6 +1,6 @@
 """The leaderboard: where each trial stands, who else found its genotype, the spread over seeds, what it cost; as a table or JSON.
 
-standings(sweep.records())[0].to_dict()                 # an entry of `leaderboard --json`
+rank_trials(sweep.records())[0].to_dict()               # an entry of `leaderboard --json`
 print_leaderboard(sweep.records(), sweep.keys)          # on stdout: it is a result
 """
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Standing:
+class RankedTrial:
     """A trial among the others.
 
     Attributes:
@@ -60,7 +60,7 @@ class Standing:
         }
 
 
-def standings(records: Sequence[TrialRecord]) -> list[Standing]:
+def rank_trials(records: Sequence[TrialRecord]) -> list[RankedTrial]:
     """All trials, in the order given (best first, as `SweepHandle.records` has them)."""
     found: dict[str, list[int]] = {}
     alike: dict[str, list[float]] = {}
@@ -73,7 +73,7 @@ def standings(records: Sequence[TrialRecord]) -> list[Standing]:
     for place, record in enumerate(records, 1):
         values = alike.get(_settings(record), []) if record.objective is not None else []
         result.append(
-            Standing(
+            RankedTrial(
                 record=record,
                 rank=place if record.objective is not None else None,
                 found_by=tuple(sorted(found.get(record.genotype_hash or "", []))),
@@ -90,7 +90,7 @@ def _settings(record: TrialRecord) -> str:
 
 def leaderboard_json(records: Sequence[TrialRecord]) -> str:
     """The list that `--json` prints, best first."""
-    return json.dumps([standing.to_dict() for standing in standings(records)])
+    return json.dumps([standing.to_dict() for standing in rank_trials(records)])
 
 
 def print_leaderboard(records: Sequence[TrialRecord], keys: Sequence[str]) -> None:
@@ -99,7 +99,7 @@ def print_leaderboard(records: Sequence[TrialRecord], keys: Sequence[str]) -> No
     from rich.console import Console
     from rich.table import Table
 
-    columns = leaderboard_columns(standings(records), keys)
+    columns = leaderboard_columns(rank_trials(records), keys)
     table = Table(box=None, pad_edge=False, header_style="bold")
     for title in columns:
         if title == "outcome":
@@ -113,17 +113,17 @@ def print_leaderboard(records: Sequence[TrialRecord], keys: Sequence[str]) -> No
     Console(width=width, soft_wrap=False, markup=False, emoji=False).print(table, highlight=False)
 
 
-def leaderboard_columns(board: Sequence[Standing], keys: Sequence[str]) -> dict[str, list[str]]:
+def leaderboard_columns(board: Sequence[RankedTrial], keys: Sequence[str]) -> dict[str, list[str]]:
     """Title -> a cell a trial; columns that nobody fills are left out, and so is how many trials found a genotype where
     each found its own."""
 
-    def column(cell: Callable[[Standing], object]) -> list[str]:
+    def column(cell: Callable[[RankedTrial], object]) -> list[str]:
         return ["" if (value := cell(standing)) is None else str(value) for standing in board]
 
     def setting(key: str, of: TrialRecord) -> str | None:
         return naming.short_value(of.hyperparameters[key]) if key in of.hyperparameters else None
 
-    def spent(unit: str, of: Standing) -> str | None:
+    def spent(unit: str, of: RankedTrial) -> str | None:
         return short_hours(of.spent.hours) if of.spent is not None and of.spent.unit == unit else None
 
     columns = {

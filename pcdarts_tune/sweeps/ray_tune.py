@@ -64,7 +64,7 @@ class Recorder(Callback):
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         proposal = self._proposal(trial)
         if proposal.number in self.ended:
-            return  # its process was lost after it had told its outcome: Ray starts it again, for nothing
+            return  # its process was lost after it had reported its outcome: Ray starts it again, for nothing
         if (actor := trial.temporary_state.ray_actor) is not None:
             self._actors[proposal.number] = actor._actor_id.hex()
         if proposal.number in self.live:
@@ -211,7 +211,7 @@ class StudySearcher(Searcher):
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        """A place is free; what came of the trial is told to the study by the driver's callback (recorder.py)."""
+        """A place is free; what came of the trial is told to the study by `Recorder`."""
         self._live.discard(trial_id)
 
     def save(self, checkpoint_path: str) -> None:

@@ -16,6 +16,7 @@ import time
 import traceback
 from collections import Counter
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pcdarts_tune.cluster.processes import end_leftover_processes, mark_processes
@@ -134,12 +135,13 @@ def _run(
         left = trials_left(sweep)
         # a trial's results on a CPU depend on its number of threads: what a sweep began with, it goes on with
         cpus = run.cpus if run.cpus is not None else sweep.study.notes().get("cpus_per_trial")
+        divide = partial(share_resources, read_cluster(), trials=left, gpus=run.gpus, most=run.most)
         try:
-            share = share_resources(read_cluster(), trials=left, cpus=cpus, gpus=run.gpus, most=run.most)
+            share = divide(cpus=cpus)
         except UserError:
             if run.cpus is not None:
                 raise
-            share = share_resources(read_cluster(), trials=left, cpus=None, gpus=run.gpus, most=run.most)
+            share = divide(cpus=None)
         sweep.study.note("cpus_per_trial", share.cpus)
         view = _view(sweep, run, share)
         try:
@@ -208,9 +210,9 @@ class _Run:
         # else Tune starts one process after the other; the searcher knows how many there may be
         os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(share.concurrent)
         resources = {"cpu": share.cpus, **({"gpu": share.gpus} if share.gpus else {})}
-        told = tune.with_parameters(ray_trial, function=self.function, data=self.packed)
+        trainable = tune.with_parameters(ray_trial, function=self.function, data=self.packed)
         tuner = tune.Tuner(
-            tune.with_resources(told, resources),
+            tune.with_resources(trainable, resources),
             tune_config=tune.TuneConfig(
                 search_alg=searcher,
                 num_samples=-1,

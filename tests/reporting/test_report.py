@@ -29,7 +29,7 @@ from pcdarts_tune.reporting.summary import next_step
 from pcdarts_tune.spaces.ranges import CategoricalRange, ConditionalRange, FloatRange, IntRange
 from pcdarts_tune.spaces.space import Space
 from pcdarts_tune.sweeps.create import create_sweep
-from pcdarts_tune.sweeps.leaderboard import standings
+from pcdarts_tune.sweeps.leaderboard import rank_trials
 from pcdarts_tune.sweeps.record import SweepSettings
 from pcdarts_tune.sweeps.study.objectives import Rung
 from pcdarts_tune.sweeps.sweep import SweepHandle, open_sweep
@@ -592,7 +592,7 @@ def test_where_trials_stand() -> None:
             number, state, objective, genotype, hash_, 1, 1, {"supernet.k": k}, None, None, 0, **more
         )
 
-    board = standings(
+    board = rank_trials(
         [
             trial(3, 0.9, "a", 4, seconds=7200.0, metrics={"cost/gpus": 0.25, "cost/cpus": 4.0}),
             trial(0, 0.8, "b", 4, seconds=3600.0, metrics={"cost/gpus": 0.0, "cost/cpus": 2.0}),

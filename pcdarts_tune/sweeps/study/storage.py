@@ -133,7 +133,7 @@ def lock_key(study: str) -> int:
 
 
 def is_locked(url: str, study: str) -> bool:
-    """Whether a driver holds the lock of a study; False where that cannot be told."""
+    """Whether a driver holds the lock of a study; False where the database does not say."""
     from sqlalchemy.exc import SQLAlchemyError
 
     engine = _engine(url)

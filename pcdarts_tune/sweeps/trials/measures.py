@@ -135,16 +135,16 @@ def collapse_reason(space: Space, history: Sequence[dict[str, Any]]) -> str | No
     )
 
 
-def judge_derived(space: Space, found: dict[str, Any], collapsed: str | None) -> dict[str, Any]:
+def check_derived(space: Space, found: dict[str, Any], collapsed: str | None) -> dict[str, Any]:
     """What the record of a derived genotype says besides: why the trial ends there, and how its size compares with the
     space's limits."""
     sizes = {"params": found["params"], "macs": found["macs"]}
-    judgement: dict[str, Any] = {}
+    checked: dict[str, Any] = {}
     if over := excess(space, **sizes):
-        judgement["constraints"] = over
+        checked["constraints"] = over
     if reason := collapsed or excess_reason(space, **sizes):
-        judgement["pruned"] = reason
-    return judgement
+        checked["pruned"] = reason
+    return checked
 
 
 def reached_rung(space: Space, found: dict[str, Any], record: dict[str, Any]) -> dict[str, Any]:

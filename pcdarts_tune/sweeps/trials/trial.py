@@ -186,8 +186,8 @@ class _Trial:
     def derive(self) -> dict[str, Any]:
         """Search (what is left of it) and derive: the record of the genotype."""
         from pcdarts_tune.sweeps.trials.measures import (
+            check_derived,
             collapse_reason,
-            judge_derived,
             measured_record,
             retraining_cost,
             retraining_latency,
@@ -216,7 +216,7 @@ class _Trial:
             "params": params,
             "macs": macs,
         }
-        found |= judge_derived(space, found, collapsed)
+        found |= check_derived(space, found, collapsed)
         if "latency" in space.objectives and "pruned" not in found:
             found["latency"] = retraining_latency(space, genotype, self.data, device)
         log.part = None
