@@ -29,7 +29,7 @@ STARTUP_TRIALS = 10
 POPULATION = 16
 """Trials of a generation of NSGA-II; Optuna's 50 would be random search in most sweeps."""
 SLOW = ("gp",)
-"""Samplers that may take seconds: they work beside the driver's loop, see searcher.py."""
+"""Samplers that may take seconds: they work in a thread beside the driver's loop, see ray_tune.py."""
 
 
 @dataclass(frozen=True)
