@@ -9,9 +9,10 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
+from PIL.Image import Image
 from torch import Tensor
 
 from pcdarts_tune.core.images.augment import (
@@ -25,14 +26,10 @@ from pcdarts_tune.core.images.augment import (
 from pcdarts_tune.core.images.data import Batches, MemoryBatches
 from pcdarts_tune.core.images.decode import LARGEST_FILE, UnreadableImage, decode_image, to_tensor
 from pcdarts_tune.core.images.stream import StreamBatches, TensorImages
+from pcdarts_tune.datasets.dataset import DataSet, Images
 from pcdarts_tune.errors import UserError
 from pcdarts_tune.files import read_bytes
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
-
-    from pcdarts_tune.datasets.dataset import DataSet, Images
-    from pcdarts_tune.spaces.recipes import AugmentConfig
+from pcdarts_tune.spaces.recipes import AugmentConfig
 
 
 def make_batches(
@@ -53,7 +50,6 @@ def make_batches(
         workers: processes that decode streamed images, and alter those in memory where that is done one by one (kind
             imagenet, RandAugment); by default as many as torch has threads.
     """
-    known: dict[str, Any] = {"num_classes": ds.num_classes, "mean": ds.mean, "std": ds.std, "device": device}
     if config.color_jitter is not None and config.kind != "imagenet":
         raise UserError(
             f"augment.color_jitter belongs to augment.kind imagenet; it is {config.kind}",
@@ -70,9 +66,11 @@ def make_batches(
         recipe = Augmentation(config.crop_padding, config.flip, config.cutout)
     elif augment and config.kind == "imagenet" and config.cutout:
         recipe = Augmentation(0, False, config.cutout)
+    known: dict[str, Any] = {"num_classes": ds.num_classes, "mean": ds.mean, "std": ds.std, "device": device}
+    known["augment"] = recipe
     one_by_one = augment and (config.kind == "imagenet" or rand is not None)
     if isinstance(images, Tensor) and not one_by_one:
-        return MemoryBatches(images, labels, augment=recipe, **known)
+        return MemoryBatches(images, labels, **known)
     transform: Callable[[Image], Image] | None = None
     if config.kind == "imagenet":
         transform = imagenet_transform(
@@ -86,16 +84,8 @@ def make_batches(
         transform = fit_and_rand_augment(ds.image_size, *rand)
     if workers is None:
         workers = min(torch.get_num_threads(), os.cpu_count() or 1)
-    source = TensorImages(images) if isinstance(images, Tensor) else images
-    return StreamBatches(
-        source,
-        labels,
-        transform=transform,
-        augment=recipe,
-        workers=workers,
-        max_unreadable=ds.max_unreadable,
-        **known,
-    )
+    known |= {"transform": transform, "workers": workers, "max_unreadable": ds.max_unreadable}
+    return StreamBatches(TensorImages(images) if isinstance(images, Tensor) else images, labels, **known)
 
 
 def preprocessing(ds: DataSet, config: AugmentConfig | None = None) -> dict[str, Any]:
@@ -124,12 +114,10 @@ def read_image(path: Path, preprocessing: Mapping[str, Any]) -> Tensor:
     """
     size = preprocessing["image_size"]
     height, width = (size, size) if isinstance(size, int) else size
-    mode = preprocessing["resize"]
+    mode, channels = preprocessing["resize"], int(preprocessing["channels"])
     enough = (height, width) if mode == "fit" else None
     try:
-        image = decode_image(
-            read_bytes(Path(path), LARGEST_FILE), int(preprocessing["channels"]), at_least=enough
-        )
+        image = decode_image(read_bytes(path, LARGEST_FILE), channels, at_least=enough)
     except OSError as error:
         raise UserError(
             f"cannot read {path}: {error.strerror or error}", hint="give the path of an image file"

@@ -7,6 +7,7 @@ import json
 import os
 import re
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor
 
@@ -19,6 +20,9 @@ VALIDATION = frozenset({"val", "valid", "validation"})
 LAYOUT = "DIR/train/CLASS/*.jpg and DIR/test/CLASS/*.jpg, or DIR/CLASS/*.jpg, or parquet files with images and labels"
 """How images may lie on disk, for messages."""
 
+FORMAT = 1
+"""Counts up when decoding or the layout of the file changes."""
+
 Stamp = tuple[str, int, int]
 """Name, bytes and modification time in ns of a file; a cached copy holds while they are the same."""
 
@@ -28,15 +32,14 @@ def stamp_of(name: str, status: os.stat_result | None) -> Stamp:
     return (name, 0, 0) if status is None else (name, status.st_size, status.st_mtime_ns)
 
 
+def digest_of(value: Any) -> str:
+    """24 hex digits for a value that JSON can hold."""
+    return hashlib.sha256(json.dumps([FORMAT, value], sort_keys=True).encode()).hexdigest()[:24]
+
+
 @dataclass(frozen=True)
 class EncodedSplit:
-    """One split.
-
-    Attributes:
-        source: the encoded images.
-        labels: int64 (N,).
-        stamps: of each file.
-    """
+    """One split; labels are int64 (N,), with the stamp of each file."""
 
     source: ImageSource
     labels: Tensor

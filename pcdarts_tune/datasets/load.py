@@ -1,6 +1,9 @@
-"""Load a data set by its name or from the user's files.
+"""Load a data set by its name or from the user's files, and keep it decoded, so that the trials of a sweep need not do it again.
 
-ds = load_dataset(DataConfig(dataset="cifar10"), Path("data"), cache_dir=home / "cache")
+    ds = load_dataset(DataConfig(dataset="cifar10"), Path("data"), cache_dir=home / "cache")
+
+A cached set is one safetensors file, named by a digest of everything that it was made from. It is mapped into memory:
+trials on one machine share its pages. A damaged or missing file only means decoding again.
 """
 
 from __future__ import annotations
@@ -11,14 +14,16 @@ from contextlib import ExitStack
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import PIL
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
 
-from pcdarts_tune.core.images.stream import ImageSource
-from pcdarts_tune.datasets.cache import digest_of, load_cached
-from pcdarts_tune.datasets.dataset import DataSet, make_dataset, recognise
-from pcdarts_tune.datasets.encoded import LAYOUT, EncodedSet, stamp_of
+from pcdarts_tune.core.images.stream import ImageSource, StreamImages
+from pcdarts_tune.datasets.dataset import DataSet, check_counts, make_dataset, recognise
+from pcdarts_tune.datasets.encoded import LAYOUT, EncodedSet, digest_of, stamp_of
 from pcdarts_tune.datasets.folder import find_folder, looks_like_image_folder
 from pcdarts_tune.datasets.named import (
     TORCHVISION,
@@ -30,14 +35,14 @@ from pcdarts_tune.datasets.named import (
 from pcdarts_tune.datasets.pack import ReportProgress, make_streamable, pack
 from pcdarts_tune.datasets.parquet import find_parquet, parquet_files
 from pcdarts_tune.datasets.splits import split_dataset
-from pcdarts_tune.datasets.stratify import check_counts
 from pcdarts_tune.errors import UserError, nearest
+from pcdarts_tune.files import replace_when_written
 from pcdarts_tune.say import Progress, say
+from pcdarts_tune.spaces.space import DataConfig, Space
 
-if TYPE_CHECKING:
-    from pcdarts_tune.spaces.space import DataConfig, Space
-
-Loader = Callable[["DataConfig", Path | None], DataSet]
+SourceOf = Callable[[str], ImageSource]
+"""Gives where the images of `train` and of `test` come from, for sets that are streamed."""
+Loader = Callable[[DataConfig, Path | None], DataSet]
 """(configuration, --data DIR or None) -> DataSet; build it with `dataset.make_dataset`, which checks it."""
 
 _LOADERS: dict[str, Loader] = {}
@@ -155,6 +160,62 @@ def _cache_path(cache_dir: Path | None, data: DataConfig, valid_for: object) -> 
         return None
     settings = [data.dataset, data.image_size, data.test_fraction, data.memory_limit_gb]
     return cache_dir / f"{digest_of([settings, valid_for, PIL.__version__])}.safetensors"
+
+
+def load_cached(
+    path: Path | None, load: Callable[[], DataSet], *, keep: bool, source_of: SourceOf | None = None
+) -> DataSet:
+    """The data set that is kept at `path`, else the one that `load` gives.
+
+    Args:
+        path: None where nothing is kept.
+        keep: whether what was loaded is kept; a note on the data set says where that failed.
+    """
+    if path is None:
+        return load()
+    known = _restore(path, source_of)
+    if known is not None:
+        return known
+    return _store(path, load()) if keep else load()
+
+
+def _store(path: Path, ds: DataSet) -> DataSet:
+    tensors = {"train_labels": ds.train_labels, "test_labels": ds.test_labels}
+    for split, images in (("train", ds.train_images), ("test", ds.test_images)):
+        if isinstance(images, Tensor):
+            tensors[f"{split}_images"] = images
+        else:
+            tensors[f"{split}_rows"] = images.rows
+    fields = ("name", "classes", "mean", "std", "digest", "source", "notes")
+    about = {field: getattr(ds, field) for field in fields} | {"shape": list(ds.train_images.shape)}
+    try:
+        with replace_when_written(path) as part:
+            contiguous = {key: tensor.contiguous() for key, tensor in tensors.items()}
+            save_file(contiguous, part, metadata={"about": json.dumps(about)})
+    except (OSError, SafetensorError) as error:
+        return replace(ds, notes=(*ds.notes, f"decoded images could not be cached: {error}"))
+    return ds
+
+
+def _restore(path: Path, source_of: SourceOf | None) -> DataSet | None:
+    """The data set in a file, or None where there is none that can be read."""
+    if not path.is_file():
+        return None
+    try:
+        with safe_open(path, framework="pt") as file:
+            about = json.loads(file.metadata()["about"])
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        values: dict[str, Any] = {key: about[key] for key in ("name", "digest", "source")}
+        values |= {key: tuple(about[key]) for key in ("classes", "mean", "std", "notes")}
+        for split in ("train", "test"):
+            images: Any = tensors.get(f"{split}_images")
+            if images is None and source_of is not None:
+                channels, height, width = about["shape"][1:]
+                images = StreamImages(source_of(split), tensors[f"{split}_rows"], (height, width), channels)
+            values |= {f"{split}_images": images, f"{split}_labels": tensors[f"{split}_labels"]}
+        return DataSet(**values)
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError):
+        return None
 
 
 def about_images(images: DataSet) -> dict[str, str]:

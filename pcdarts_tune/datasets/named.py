@@ -11,16 +11,14 @@ import sys
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from pcdarts_tune.datasets.dataset import DataSet, Part, make_dataset
 from pcdarts_tune.errors import UserError
-
-if TYPE_CHECKING:
-    from pcdarts_tune.spaces.space import DataConfig
+from pcdarts_tune.spaces.space import DataConfig
 
 DOWNLOAD_TIMEOUT = 30
 """Seconds without an answer after which a download is given up; torchvision itself would wait for ever."""
@@ -58,9 +56,8 @@ def load_fashion_mnist(data: DataConfig, root: Path) -> DataSet:
         folder = root / "FashionMNIST" / "raw"
     parts = []
     for prefix in ("train", "t10k"):
-        images, labels = (
-            _read_idx(folder, f"{prefix}-{kind}-ubyte") for kind in ("images-idx3", "labels-idx1")
-        )
+        images = _read_idx(folder, f"{prefix}-images-idx3-ubyte")
+        labels = _read_idx(folder, f"{prefix}-labels-idx1-ubyte")
         if images.ndim != 3 or labels.ndim != 1 or len(images) != len(labels) or labels.max() > 9:
             raise UserError(
                 f"the Fashion-MNIST files in {folder} do not belong together",
@@ -72,10 +69,8 @@ def load_fashion_mnist(data: DataConfig, root: Path) -> DataSet:
 
 def fashion_folder(root: Path) -> Path | None:
     """Where below `root` the idx files are."""
-    for folder in (root, root / "FashionMNIST" / "raw", root / "raw"):
-        if _idx_path(folder, "train-images-idx3-ubyte") is not None:
-            return folder
-    return None
+    folders = (root, root / "FashionMNIST" / "raw", root / "raw")
+    return next((folder for folder in folders if _idx_path(folder, "train-images-idx3-ubyte")), None)
 
 
 def _idx_path(folder: Path, name: str) -> Path | None:
@@ -125,9 +120,8 @@ def load_cifar(name: str, data: DataConfig, root: Path) -> DataSet:
     for half in halves:
         images = torch.from_numpy(half.data).permute(0, 3, 1, 2).contiguous()
         parts.append(Part(_resized(images, data.image_size), torch.tensor(half.targets)))
-    return make_dataset(
-        name, tuple(halves[0].classes), parts[0], parts[1], data, source=f"torchvision's {name}"
-    )
+    classes = tuple(halves[0].classes)
+    return make_dataset(name, classes, parts[0], parts[1], data, source=f"torchvision's {name}")
 
 
 def cifar_files(name: str, root: Path) -> list[Path]:

@@ -6,21 +6,18 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from pcdarts_tune.core.images.decode import Header, UnreadableImage, read_header, to_tensor
 from pcdarts_tune.core.images.stream import ImageSource, StreamImages, allowed_unreadable
-from pcdarts_tune.datasets.cache import digest_of
 from pcdarts_tune.datasets.dataset import Part
-from pcdarts_tune.datasets.encoded import EncodedSet, EncodedSplit
+from pcdarts_tune.datasets.encoded import EncodedSet, EncodedSplit, digest_of
 from pcdarts_tune.datasets.parquet import BlobSource, ParquetSource
 from pcdarts_tune.errors import UserError
-
-if TYPE_CHECKING:
-    from pcdarts_tune.spaces.space import DataConfig
+from pcdarts_tune.spaces.space import DataConfig
 
 T = TypeVar("T")
 ReportProgress = Callable[[int, int], None]

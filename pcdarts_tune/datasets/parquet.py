@@ -1,7 +1,6 @@
 """Parquet files of encoded images: a column `image` (bytes, or a struct with `bytes`) and a column `label`.
 
-    found = find_parquet(root, parquet_files(root), "cifar10")
-    found.train.source.read(7)      # the bytes of the eighth image
+    find_parquet(root, parquet_files(root), "cifar10").train.source.read(7)      # the bytes of the eighth image
 
 Class names come from the schema's metadata (`class_names`, or what Hugging Face's datasets writes), else they are the
 labels themselves.

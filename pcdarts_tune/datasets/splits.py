@@ -1,7 +1,6 @@
 """Which training images train the weights, which the alphas, and which are held out; drawn by class and by seed.
 
-    splits = split_dataset(ds, data)
-    ds.train_images[splits.weights]
+    ds.train_images[split_dataset(ds, data).weights]
 
 Tuning: a held-out part that scores the cells, the rest halved. Published protocol: the first and the last half of
 everything (PC-DARTS sec. 4.1). ImageNet: a share of each class for weights and for alphas (10 % and 2.5 %).
@@ -10,17 +9,13 @@ everything (PC-DARTS sec. 4.1). ImageNet: a share of each class for weights and 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from pcdarts_tune.datasets.dataset import DataSet
-from pcdarts_tune.datasets.stratify import list_some, stratified_part
+from pcdarts_tune.datasets.dataset import DataSet, list_some, stratified_part
 from pcdarts_tune.errors import UserError
-
-if TYPE_CHECKING:
-    from pcdarts_tune.spaces.space import DataConfig
+from pcdarts_tune.spaces.space import DataConfig
 
 
 @dataclass(frozen=True)
@@ -65,9 +60,14 @@ def split_dataset(ds: DataSet, data: DataConfig) -> Splits:
             )
         first, second = stratified_part(labels[rest], len(rest) // 2, generator)
         weights, alphas = rest[first], rest[second]
-    _check_parts(
-        ds, {"weights": weights, "alphas": alphas} | ({"held_out": held_out} if len(held_out) else {})
-    )
+    for part, rows in {"weights": weights, "alphas": alphas, "held_out": held_out}.items():
+        counts = torch.bincount(labels[rows], minlength=ds.num_classes).tolist()
+        lacking = [name for name, count in zip(ds.classes, counts, strict=True) if not count]
+        if lacking and (len(rows) or part != "held_out"):
+            raise UserError(
+                f"{ds.name}: no image of {list_some(lacking)} is left for the part {part!r}",
+                hint="add images, remove these classes, or change data.held_out",
+            )
     return Splits(weights, alphas, held_out, tuple(notes))
 
 
@@ -102,14 +102,3 @@ def _halves_are_alike(labels: Tensor) -> bool:
     counts = torch.bincount(labels)
     first = torch.bincount(labels[: len(labels) // 2], minlength=len(counts))
     return bool(((4 * first >= counts) & (4 * (counts - first) >= counts)).all())
-
-
-def _check_parts(ds: DataSet, parts: dict[str, Tensor]) -> None:
-    for part, rows in parts.items():
-        counts = torch.bincount(ds.train_labels[rows], minlength=ds.num_classes)
-        lacking = [ds.classes[i] for i in torch.nonzero(counts == 0).flatten().tolist()]
-        if lacking:
-            raise UserError(
-                f"{ds.name}: no image of {list_some(lacking)} is left for the part {part!r}",
-                hint="add images, remove these classes, or change data.held_out",
-            )

@@ -2,12 +2,10 @@
 
 Alphas are softmax weights of the O operations on each of E edges, betas those of the edges into each node (PC-DARTS, Xu et
 al., ICLR 2020, equations 3 to 5). White is 1/O, where a search over O operations starts; purple is above it, pale orange
-below. Colours go with the square root of the number of doublings, so that the first steps away from 1/O are visible, and
-are the same in every image, so that MLflow's slider plays the epochs on one scale.
+below, by the square root of the number of doublings, so that the first steps away from 1/O are visible. Lengths are inches,
+type sizes points. The images are nearly square and their type is large, for MLflow's small cards.
 
     alphas_png({"alpha_normal": …, "alpha_reduce": …, "beta_normal": …, "beta_reduce": …}, DARTS_PRIMITIVES)
-
-Lengths are inches, type sizes points. The images are nearly square and their type is large, for MLflow's small cards.
 """
 
 from __future__ import annotations

@@ -1,10 +1,7 @@
 """Genotypes as pictures: the normal and the reduction cell as SVG, PNG or DOT, without the graphviz program.
 
-Colour says the kind of an operation, in the palette of Okabe and Ito, which colour-blind readers tell apart; the label of an
-operation stands just left of the node that it feeds. Equal genotypes give equal bytes.
+Colour says the kind of an operation, in the palette of Okabe and Ito, which colour-blind readers tell apart.
 
-    >>> operation_kind("sep_conv_3x3"), short_name("sep_conv_3x3")
-    ('separable', 'sep 3×3')
     >>> draw_genotype(PUBLISHED["PC_DARTS_cifar"], "cells.svg")  # doctest: +SKIP
 """
 
@@ -16,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pcdarts_tune.core.genotype import Genotype, node_count, node_slices
 from pcdarts_tune.drawing.layout import CellLayout, Edge, cell_edges, layout_edges
@@ -228,10 +225,8 @@ def _diff_picture(a: Genotype, b: Genotype, names: tuple[str, str]) -> Picture:
     parts = []
     for (kind, cell_a, concat_a), (_, cell_b, concat_b) in zip(_cells(a), _cells(b), strict=True):
         nodes = max(len(cell_a), len(cell_b)) // 2
-        in_a, in_b = (
-            Counter(cell_edges(cell_a, concat_a, nodes)),
-            Counter(cell_edges(cell_b, concat_b, nodes)),
-        )
+        in_a = Counter(cell_edges(cell_a, concat_a, nodes))
+        in_b = Counter(cell_edges(cell_b, concat_b, nodes))
         marked = {"both": in_a & in_b, "a": in_a - in_b, "b": in_b - in_a}
         edges = [replace(edge, mark=mark) for mark, group in marked.items() for edge in group.elements()]
         counts = Counter(edge.mark for edge in edges if edge.operation)
@@ -243,8 +238,7 @@ def _diff_picture(a: Genotype, b: Genotype, names: tuple[str, str]) -> Picture:
 
 
 def _cells(genotype: Genotype, which: str = "both") -> list[_Cell]:
-    legal = ("both", "normal", "reduce")
-    if which not in legal:
+    if which not in (legal := get_args(Which)):
         raise UserError(
             f"unknown cell {which!r}; legal: {', '.join(legal)}{nearest(which, legal)}", hint="which='both'"
         )

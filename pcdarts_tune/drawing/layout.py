@@ -1,8 +1,7 @@
 """Geometry of a drawn cell: boxes for states and operations, curves for edges, nothing on top of anything else.
 
-States stand in columns from the inputs on the left to the output on the right, each as far left as its predecessors
-allow. Before each column of nodes stands a column of labels, the operations on their incoming edges. An edge runs
-level through every column that it passes, in a row of its own, and bends only between columns, so that no edge
+States stand in columns, each as far left as its predecessors allow, and before each column of nodes a column of labels.
+An edge runs level through every column that it passes, in a row of its own, and bends only between columns, so that no edge
 can touch a foreign label or node, whatever the cell. Units: SVG pixels; y grows downwards.
 
     >>> layout_edges(cell_edges([("sep_conv_3x3", 0), ("skip_connect", 1)], [2]), 1).states[-1].text
@@ -109,9 +108,8 @@ def layout_edges(
         raise ValueError("a cell needs at least one node to be drawn")
     for edge in edges:
         if not 0 <= edge.source < edge.target <= nodes + 2 or edge.target < 2:
-            raise ValueError(
-                f"an edge must come from an earlier state: {edge.source} -> {edge.target} of {nodes} nodes"
-            )
+            found = f"{edge.source} -> {edge.target} of {nodes} nodes"
+            raise ValueError(f"an edge must come from an earlier state: {found}")
     ordered = sorted(edges, key=lambda e: (e.target, e.source, e.operation or "", e.mark))
     return _Grid(ordered, nodes, short, spread).place()
 
@@ -150,11 +148,8 @@ class _Grid:
                 chain.append(len(self.items) - 1)
             if edge.operation is not None:
                 label = self.items[chain[-1]]
-                label.text = short(edge.operation)
-                label.width, label.height = (
-                    round(text_width(label.text, FONT_SIZE) + 2 * _LABEL_PADDING),
-                    LABEL_HEIGHT,
-                )
+                label.text, label.height = short(edge.operation), LABEL_HEIGHT
+                label.width = round(text_width(label.text, FONT_SIZE) + 2 * _LABEL_PADDING)
             self.chains.append([*chain, edge.target])
         self.columns: list[list[int]] = [[] for _ in range(columns[-1] + 1)]
         for index, item in enumerate(self.items):
@@ -170,17 +165,14 @@ class _Grid:
         boxes = [self._box(index) for index in range(len(self.items))]
         wires = tuple(self._wire(i, boxes) for i in range(len(self.edges)))
         bottom = max(y + item.height / 2 for y, item in zip(self.y, self.items, strict=True))
-        return CellLayout(
-            self.x[-1][1] + _BORDER, round(bottom + _BORDER, 1), tuple(boxes[: self.states]), wires
-        )
+        states = tuple(boxes[: self.states])
+        return CellLayout(self.x[-1][1] + _BORDER, round(bottom + _BORDER, 1), states, wires)
 
     def _best_order(self) -> tuple[Columns, list[float]]:
         """Of the orders with the fewest crossings the one whose wires climb least."""
         wires = [(a, b, self._weight(a, b)) for chain in self.chains for a, b in itertools.pairwise(chain)]
-        long = [
-            chain[: -1 if edge.operation else None]
-            for edge, chain in zip(self.edges, self.chains, strict=True)
-        ]
+        pairs = zip(self.edges, self.chains, strict=True)
+        long = [chain[: -1 if edge.operation else None] for edge, chain in pairs]
         # crossings just before a node are the hardest to read: arrowheads are there
         cost = [2 if c % 2 == 0 else 1 for c in range(len(self.columns))]
         best: tuple[float, Columns, list[float]] | None = None

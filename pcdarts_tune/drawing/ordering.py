@@ -1,16 +1,12 @@
 """Order and heights within the columns of a layered drawing.
 
-A wire runs from column to column through one item in each (Sugiyama, Tagawa and Toda 1981), so wires can cross only
-between columns, never on an item. `fewest_crossings` sifts the items (Matuszewski, Schönfeld and Molitor 1999) from several
-starts; there is no chance in it. `heights` then makes wires as level as that order allows,
+A wire runs from column to column through one item in each (Sugiyama, Tagawa and Toda 1981), so wires can cross only between
+columns. `fewest_crossings` sifts the items (Matuszewski, Schönfeld and Molitor 1999), without chance. `heights` solves
 
-    min sum w_ij (y_i - y_j)^2   subject to   y_below - y_above >= separation,
+    min sum w_ij (y_i - y_j)^2   subject to   y_below - y_above >= separation
 
-solved column by column, each exactly, as an isotonic regression; `straighten` pulls the passages of each long wire straight
-within the room that their neighbours leave.
+column by column, each exactly, as an isotonic regression.
 
-    >>> fewest_crossings([[0, 1], [2, 3]], [(0, 3), (1, 2)], [1, 1])
-    [[[0, 1], [3, 2]]]
     >>> heights([[0], [1, 2]], [(0, 1, 1.0), (0, 2, 1.0)], lambda above, below: 20.0)
     [0.0, -10.0, 10.0]
 """
@@ -170,12 +166,11 @@ def straighten(
 
     def room(item: int) -> tuple[float, float]:
         column, i = place[item]
-        least = y[column[i - 1]] + separation(column[i - 1], item) if i > 0 else min(top, y[item])
-        most = (
-            y[column[i + 1]] - separation(item, column[i + 1])
-            if i + 1 < len(column)
-            else max(bottom, y[item])
-        )
+        least, most = min(top, y[item]), max(bottom, y[item])
+        if i > 0:
+            least = y[column[i - 1]] + separation(column[i - 1], item)
+        if i + 1 < len(column):
+            most = y[column[i + 1]] - separation(item, column[i + 1])
         return least, most
 
     for _ in range(3):

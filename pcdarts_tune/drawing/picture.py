@@ -30,11 +30,8 @@ Point = tuple[float, float]
 
 def text_width(text: str, size: float) -> float:
     """Width of `text` in a sans-serif font of `size` pixels; a full em for anything outside ASCII."""
-    return (
-        sum(_WIDTHS[ord(c) - 32] if " " <= c <= "~" else 838 if c == "×" else 1000 for c in text)
-        * size
-        / 1000
-    )
+    widths = (_WIDTHS[ord(c) - 32] if " " <= c <= "~" else 838 if c == "×" else 1000 for c in text)
+    return sum(widths) * size / 1000
 
 
 @dataclass(frozen=True)

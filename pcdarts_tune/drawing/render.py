@@ -80,13 +80,8 @@ def _element(shape: Shape) -> str:
     """A shape as an SVG element."""
     match shape:
         case Rectangle():
-            numbers = {
-                "x": shape.x,
-                "y": shape.y,
-                "width": shape.width,
-                "height": shape.height,
-                "rx": shape.radius,
-            }
+            numbers = {name: getattr(shape, name) for name in ("x", "y", "width", "height")}
+            numbers["rx"] = shape.radius
             return f'<rect {_attributes(numbers)} fill="{shape.fill}"{_stroke(shape, shape.stroke)}/>'
         case Curve():
             text = _points(shape.points).split(" ")
@@ -95,13 +90,11 @@ def _element(shape: Shape) -> str:
         case Polygon():
             return f'<polygon points="{_points(shape.points)}" fill="{shape.fill}"/>'
         case Text():
-            place = _attributes(
-                {"x": shape.x, "y": shape.y + _BASELINE * shape.size, "font-size": shape.size}
-            )
+            baseline = shape.y + _BASELINE * shape.size
+            place = _attributes({"x": shape.x, "y": baseline, "font-size": shape.size})
             weight = ' font-weight="bold"' if shape.bold else ""
-            return (
-                f'<text {place} text-anchor="{shape.anchor}" fill="{INK}"{weight}>{_svg_text(shape)}</text>'
-            )
+            look = f'{place} text-anchor="{shape.anchor}" fill="{INK}"{weight}'
+            return f"<text {look}>{_svg_text(shape)}</text>"
 
 
 def _number(value: float) -> str:

@@ -1,18 +1,11 @@
-"""A retrained network as a folder and as an MLflow model: everything that predicting needs, and no pickle.
+"""A retrained network as a folder: everything that predicting needs, checked before anything is built from it, and no pickle.
 
-    model.safetensors   weights and running statistics
-    genotype.json       the cells, in the published form
-    model.json          sizes of the network, class names, preprocessing, where it came from
+model.safetensors   weights and running statistics
+genotype.json       the cells, in the published form
+model.json          sizes of the network, class names, preprocessing, where it came from
 
-    >>> model = load_model(Path("my-model"))
-    >>> model.predict([Path("cat.png")])
-    [Prediction(image=..., class_name='cat', probability=0.98)]
-
-From MLflow's registry, in three lines (uint8 images (N, H, W, C) of any height and width in, probabilities out):
-
-    >>> import mlflow
-    >>> model = mlflow.pyfunc.load_model("models:/NAME@champion")
-    >>> probabilities_NK = model.predict(images_NHWC)
+>>> load_model(Path("my-model")).predict([Path("cat.png")])
+[Prediction(image=..., class_name='cat', probability=0.98)]
 """
 
 from __future__ import annotations
@@ -25,26 +18,28 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 import safetensors
 import torch
 from numpy.typing import NDArray
+from pydantic import BaseModel, Field, FiniteFloat, ValidationError, model_validator
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from pcdarts_tune.core.genotype import Genotype
 from pcdarts_tune.core.network import EvaluationNetwork
 from pcdarts_tune.errors import UserError
 from pcdarts_tune.files import read_json
-from pcdarts_tune.models.description import check_description, check_weights
 
 FORMAT = 1
 """Of model.json; counts up when a reader must know."""
 
 WEIGHTS, GENOTYPE, DESCRIPTION = "model.safetensors", "genotype.json", "model.json"
+
+Side = Annotated[int, Field(ge=1, le=4096)]
 
 
 @dataclass(frozen=True)
@@ -91,12 +86,8 @@ class LoadedModel:
             return []
         images_NCHW = torch.stack([read_image(path, self.preprocessing) for path in paths])
         best = self.probabilities(images_NCHW).max(dim=1)
-        return [
-            Prediction(str(path), self.classes[index], probability)
-            for path, index, probability in zip(
-                paths, best.indices.tolist(), best.values.tolist(), strict=True
-            )
-        ]
+        found = zip(paths, best.indices.tolist(), best.values.tolist(), strict=True)
+        return [Prediction(str(path), self.classes[index], probability) for path, index, probability in found]
 
     def predict_array(self, images_NHWC: NDArray[Any]) -> NDArray[np.float32]:
         """(N, K) float32 probabilities of uint8 images (N, H, W, C) as they come from a file.
@@ -225,6 +216,82 @@ def _build(
     network.load_state_dict(weights)
     classes, preprocessing = tuple(description["classes"]), dict(description["preprocessing"])
     return LoadedModel(network.to(device).eval(), cells, classes, preprocessing, description)
+
+
+class Network(BaseModel, strict=True, extra="forbid"):
+    """The arguments of `EvaluationNetwork` but for the genotype. The bounds are well above what a search space allows: a
+    larger network would fill the memory before anybody could say why."""
+
+    channels: int = Field(ge=1, le=4096)
+    layers: int = Field(ge=3, le=256)
+    num_classes: int = Field(ge=2, le=100_000)
+    in_channels: int = Field(ge=1, le=4)
+    stem: Any = None
+    auxiliary: Any = None
+
+
+class Preprocessing(BaseModel, strict=True):
+    """What `datasets.read_image` takes; a mean and a standard deviation for each channel."""
+
+    image_size: Side | Annotated[list[Side], Field(min_length=2, max_length=2)]
+    channels: int
+    resize: Literal["fit", "imagenet"]
+    mean: list[FiniteFloat]
+    std: list[Annotated[FiniteFloat, Field(gt=0)]]
+
+
+class Description(BaseModel, strict=True):
+    """model.json, but for where the model came from."""
+
+    format: int = Field(ge=1)
+    network: Network
+    classes: list[str]
+    preprocessing: Preprocessing
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> Self:
+        network, images = self.network, self.preprocessing
+        if len(self.classes) != network.num_classes:
+            raise ValueError(f"classes must be {network.num_classes} names, as network.num_classes says")
+        if not images.channels == len(images.mean) == len(images.std) == network.in_channels:
+            raise ValueError(
+                "preprocessing.channels must be network.in_channels, with a mean and a std for each channel"
+            )
+        return self
+
+
+def check_description(description: Any) -> None:
+    """Refuse what no `save_model` wrote.
+
+    Raises:
+        ValueError: naming the first field that is wrong, and what is legal.
+    """
+    try:
+        Description.model_validate(description)
+    except ValidationError as error:
+        wrong = error.errors()[0]
+        place = ".".join(["model.json", *map(str, wrong["loc"])])
+        raise ValueError(f"{place[:200]}: {wrong['msg']}") from None
+
+
+def check_weights(tensors: Mapping[str, Tensor], network: nn.Module) -> None:
+    """Refuse weights that are not the network's.
+
+    Args:
+        network: built on the meta device, where it takes no memory.
+
+    Raises:
+        ValueError: naming the first tensor that lacks, is one too many, or has another shape.
+    """
+    wanted = network.state_dict()
+    lacking, extra = [name for name in wanted if name not in tensors], [n for n in tensors if n not in wanted]
+    if lacking or extra:
+        what = f"{lacking[0]} lacks" if lacking else f"{extra[0][:80]} is none of this network's"
+        raise ValueError(f"the weights are of another network: {what}")
+    for name, tensor in wanted.items():
+        if tensors[name].shape != tensor.shape or tensors[name].dtype != tensor.dtype:
+            found = f"{tensors[name].dtype} {tuple(tensors[name].shape)}"
+            raise ValueError(f"{name} must be {tensor.dtype} {tuple(tensor.shape)}; it is {found}")
 
 
 @contextmanager

@@ -90,7 +90,7 @@ def trace_values(
         space: as `spaces.load.read_space(text, settings)` returned it.
     """
     from pcdarts_tune.spaces.load import read_draft
-    from pcdarts_tune.spaces.printing import constants
+    from pcdarts_tune.spaces.naming import constants
 
     places = read_draft(text).places
     found: dict[str, str] = {}

@@ -21,9 +21,9 @@ from pcdarts_tune.datasets.load import about_images
 from pcdarts_tune.machine import available_memory, default_device, own_memory, set_threads
 from pcdarts_tune.planning.forecast import Forecast, end_times, expected_share
 from pcdarts_tune.planning.networks import NetworkMeasurements, affects_steps, network_cost
-from pcdarts_tune.spaces.goals import rung_epochs
 from pcdarts_tune.spaces.keys import lookup
 from pcdarts_tune.spaces.settings import apply
+from pcdarts_tune.spaces.space import rung_epochs
 from pcdarts_tune.spaces.tuning import assignments, varied_keys
 from pcdarts_tune.sweeps.record import SweepSettings
 from pcdarts_tune.sweeps.study.study import SweepStudy

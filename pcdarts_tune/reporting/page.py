@@ -22,7 +22,7 @@ from pcdarts_tune.reporting.facts import read_profile
 from pcdarts_tune.reporting.importances import EVALUATOR, FEWEST
 from pcdarts_tune.reporting.summary import group_failures, list_trials, summarize
 from pcdarts_tune.spaces import naming
-from pcdarts_tune.spaces.printing import to_yaml
+from pcdarts_tune.spaces.naming import to_yaml
 from pcdarts_tune.sweeps.leaderboard import leaderboard_columns, short_hours
 
 if TYPE_CHECKING:

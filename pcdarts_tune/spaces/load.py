@@ -1,10 +1,9 @@
 """A name, a path or an entry point -> a validated search space.
 
-    space = load_space("cifar10")
-    space = read_space("mine.yaml", ["search.epochs=3"])      # as commands do: with PCDARTS_TUNE_SET and --set
+    space = read_space("mine.yaml", ["search.epochs=3"])
 
-File < environment (PCDARTS_TUNE_SET) < --set < flags of the command. Spaces of other packages are found by the entry point
-group `pcdarts_tune.search_spaces`: a path to a YAML file, a `Space`, or a function that gives one of them.
+File < environment (PCDARTS_TUNE_SET) < --set < flags of the command. An entry point of other packages is a path to a YAML
+file, a `Space`, or a function that gives one of them.
 """
 
 from __future__ import annotations
@@ -97,10 +96,9 @@ def _folder() -> Traversable:
 
 
 def _shipped() -> dict[str, Traversable]:
-    files = {
-        file.name.removesuffix(".yaml"): file for file in _folder().iterdir() if file.name.endswith(".yaml")
-    }
-    return {name: files[name] for name in sorted(files, key=lambda name: (name != "quickstart", name))}
+    files = {file.name: file for file in _folder().iterdir() if file.name.endswith(".yaml")}
+    names = sorted(name.removesuffix(".yaml") for name in files)
+    return {name: files[f"{name}.yaml"] for name in sorted(names, key=lambda name: name != "quickstart")}
 
 
 def _plugged() -> dict[str, importlib.metadata.EntryPoint]:

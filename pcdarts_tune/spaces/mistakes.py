@@ -1,12 +1,6 @@
 """What is wrong with the values of a space, in words for the person who wrote them: what is legal, the nearest legal name.
 
 pydantic finds what is wrong with one field; checks of several fields add their `Mistake`s with `as_error`.
-
-    try:
-        Space.model_validate(data)
-    except ValidationError as error:
-        for mistake in mistakes_of(error, data, Space):
-            print(f"{mistake.key}: {mistake.text}")
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What things are called where people read them: a trial's run in MLflow, a setting in a table.
+"""Spaces, settings and numbers as text for people: short names, a trial's run in MLflow, a space as YAML.
 
 run_name(5, {"supernet.k": 4, "search.learning_rate": 0.1243}, 0.9634)      # "t05 acc=.963 K=4 lr=.124"
 """
@@ -9,7 +9,10 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from pcdarts_tune.errors import visible
+from pcdarts_tune.spaces.keys import flatten, lookup
 from pcdarts_tune.spaces.ranges import Range, is_logarithmic
+from pcdarts_tune.spaces.space import Space
 from pcdarts_tune.spaces.tuning import varied_keys
 from pcdarts_tune.spaces.values import label
 
@@ -66,10 +69,8 @@ def ordered_keys(keys: Iterable[str]) -> list[str]:
 
 def format_settings(hyperparameters: Mapping[str, Any], most: int | None = None) -> str:
     """`K=4 lr=.124 b=256`: the settings of a trial in a few words."""
-    parts = [
-        f"{short_name(key)}={short_value(hyperparameters[key])}" for key in ordered_keys(hyperparameters)
-    ]
-    return " ".join(parts[:most])
+    keys = ordered_keys(hyperparameters)[:most]
+    return " ".join(f"{short_name(key)}={short_value(hyperparameters[key])}" for key in keys)
 
 
 def run_name(
@@ -102,3 +103,35 @@ def format_number(value: float) -> str:
     if isinstance(value, int) or (float(value).is_integer() and abs(value) < 1e15):
         return f"{int(value):,}"
     return f"{value:.4f}" if 1e-3 <= abs(value) < 1e6 else f"{value:.4g}"
+
+
+def constants(space: Space) -> dict[str, Any]:
+    """The values that no trial changes, by dotted key; lists as tuples."""
+    dumped = space.model_dump(exclude={"tune"})
+    return {key: value for key, value in flatten(dumped).items() if key not in space.tune}
+
+
+def describe(space: Space) -> str:
+    """The space in a few lines: what it is, what differs from the published CIFAR-10 setting, and what is tuned."""
+    published = flatten(Space(name="published").model_dump(exclude={"tune"}))
+    own = flatten(space.model_dump(exclude={"tune", "name", "description"}))
+    title = visible(f"{space.name}: {space.description}".rstrip(": "))
+    changed = [f"  {key} = {_text(value)}" for key, value in own.items() if published[key] != value]
+    tuned = [f"  {key}: {item}; starts at {_text(lookup(space, key))}" for key, item in space.tune.items()]
+    lines = [title, "", "set (the rest as published for CIFAR-10):", *(changed or ["  nothing"]), ""]
+    return "\n".join([*lines, "tuned:" if tuned else "tuned: nothing", *tuned])
+
+
+def to_yaml(space: Space) -> str:
+    """The whole space as YAML that can be read again, under what is worth knowing of it as comments."""
+    import yaml
+
+    comments = [f"# {line}".rstrip() for line in describe(space).splitlines()]
+    values = space.model_dump(mode="json")
+    readable = visible(space.description) == space.description
+    text = yaml.safe_dump(values, sort_keys=False, default_flow_style=None, width=110, allow_unicode=readable)
+    return "\n".join([*comments, "", text.rstrip()])
+
+
+def _text(value: Any) -> str:
+    return f"[{', '.join(map(label, value))}]" if isinstance(value, tuple) else label(value)

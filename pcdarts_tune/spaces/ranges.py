@@ -1,10 +1,6 @@
-"""The ranges that a space may give: float, int, categorical, and one that depends on another key.
+"""The ranges that a space may give: float, int, categorical, and one that depends on another key. Optuna is not imported.
 
-    FloatRange(low=1e-4, high=1e-2, log=True).suggest("search.weight_decay", optuna_trial)
-    by_k = ConditionalRange(by="supernet.k", ranges={"1": ..., "4": ...})
-    resolve(by_k, {"supernet.k": 4}).ends()
-
-Nothing here imports Optuna.
+resolve(ConditionalRange(by="supernet.k", ranges={"1": ..., "4": ...}), {"supernet.k": 4}).ends()
 """
 
 from __future__ import annotations
@@ -39,7 +35,7 @@ class FloatRange(Section):
 
     @model_validator(mode="after")
     def _check(self) -> FloatRange:
-        _check_numbers(self, stepped=self.step is not None)
+        _check_numbers(self)
         return self
 
     def suggest(self, name: str, trial: BaseTrial) -> float:
@@ -77,7 +73,7 @@ class IntRange(Section):
 
     @model_validator(mode="after")
     def _check(self) -> IntRange:
-        _check_numbers(self, stepped=self.step != 1)
+        _check_numbers(self)
         return self
 
     def suggest(self, name: str, trial: BaseTrial) -> int:
@@ -98,12 +94,12 @@ class IntRange(Section):
         return f"{'log ' if self.log else ''}int {self.low} .. {self.high}{step}"
 
 
-def _check_numbers(item: FloatRange | IntRange, *, stepped: bool) -> None:
+def _check_numbers(item: FloatRange | IntRange) -> None:
     if not item.low < item.high:
         raise ValueError(f"low {item.low} must be below high {item.high}")
     if item.log and item.low <= 0:
         raise ValueError(f"low {item.low} must be above 0 with log: true")
-    if item.log and stepped:
+    if item.log and item.step != type(item).model_fields["step"].default:
         raise ValueError("log and step exclude each other: leave one out")
     if not _is_step(item, item.high):
         raise ValueError(f"step: {item.step} does not lead from low {item.low} to high {item.high}")
@@ -130,11 +126,8 @@ class CategoricalRange(Section):
         if not choices:
             raise ValueError("an empty list: give at least one value")
         labels = list(map(label, choices))
-        twice = [
-            labels[at]
-            for at, choice in enumerate(choices)
-            if choice in choices[:at] or labels[at] in labels[:at]
-        ]
+        places = range(len(choices))
+        twice = [labels[i] for i in places if choices[i] in choices[:i] or labels[i] in labels[:i]]
         if twice:
             raise ValueError(f"{', '.join(twice)} listed more than once")
         return choices
@@ -177,12 +170,8 @@ class ConditionalRange(Section):
 
 
 Range = Annotated[FloatRange | IntRange | CategoricalRange | ConditionalRange, Field(discriminator="type")]
-KINDS: dict[str, type[Section]] = {
-    "float": FloatRange,
-    "int": IntRange,
-    "categorical": CategoricalRange,
-    "conditional": ConditionalRange,
-}
+_MODELS: tuple[type[Section], ...] = (FloatRange, IntRange, CategoricalRange, ConditionalRange)
+KINDS = {str(model.model_fields["type"].default): model for model in _MODELS}
 """The models of ranges, by the `type` that a space gives."""
 
 

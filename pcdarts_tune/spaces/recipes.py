@@ -1,7 +1,6 @@
 """The recipes of a space: how images are altered, how a search trains, how a derived network trains.
 
-Defaults are the published CIFAR-10 settings (PC-DARTS, arXiv 1907.05737; DARTS, arXiv 1806.09055), but for `evaluation`
-(`SHORT_SCHEDULE`), the short training that scores a cell inside a trial.
+Defaults are the published CIFAR-10 settings (PC-DARTS, arXiv 1907.05737; DARTS, arXiv 1806.09055).
 """
 
 from __future__ import annotations

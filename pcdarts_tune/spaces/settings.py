@@ -1,12 +1,12 @@
 """Plain values -> a `Space`: settings on top of a file's values, and one validation that says where each mistake was written.
 
-space = override(space, ["search.epochs=3", "search.arch_warmup_epochs=1"])     # what --set does
-trial = apply(space, propose(space.tune, optuna_trial))                         # what a trial does
+space = override(space, ["search.epochs=3", "search.arch_warmup_epochs=1"])
 """
 
 from __future__ import annotations
 
 import copy
+import functools
 import itertools
 import os
 import shlex
@@ -140,12 +140,9 @@ class Draft:
                     break
         if not self.mistakes:
             return space
-        placed = sorted(
-            ((self._place(mistake.path), mistake) for mistake in self.mistakes), key=lambda at: at[0][0]
-        )
-        lines = list(
-            dict.fromkeys(f"{where}: {m.key + ': ' if m.path else ''}{m.text}" for (_, where), m in placed)
-        )
+        placed = sorted(((*self._place(m.path), m) for m in self.mistakes), key=lambda at: at[0])
+        lines = [f"{where}: {m.key + ': ' if m.path else ''}{m.text}" for _, where, m in placed]
+        lines = list(dict.fromkeys(lines))
         more = [f"and {len(lines) - MOST_SHOWN} more"] if len(lines) > MOST_SHOWN else []
         raise UserError(
             "\n".join([*lines[:MOST_SHOWN], *more]),
@@ -188,9 +185,7 @@ class Draft:
         if not path:
             return False
         *parents, name = path
-        at = self.data
-        for part in parents:
-            at = at.get(part, {})
+        at = functools.reduce(lambda section, part: section.get(part, {}), parents, self.data)
         if name not in at:
             return False
         if path == ["name"]:
@@ -215,10 +210,8 @@ def _not_settable(path: tuple[str, ...]) -> str | None:
     inside = path
     while inside and field_at(Space, inside)[0] is None:
         inside = inside[:-1]
-    model = field_at(Space, inside)[0] or Space
-    names = (
-        ".".join([*inside, name]) + (".…" if section_of(f) else "") for name, f in model.model_fields.items()
-    )
+    fields = (field_at(Space, inside)[0] or Space).model_fields
+    names = (".".join([*inside, name]) + (".…" if section_of(f) else "") for name, f in fields.items())
     what = "a section, not a value; set one of its keys:"
     if field is None:
         what = f"unknown key{nearest('.'.join(path), leaves(Space))};"

@@ -1,11 +1,8 @@
 """What a search space may say: frozen models of its sections, each field with its meaning, unit, bounds and source.
 
-    from pcdarts_tune.spaces.space import Space
-    space = Space(name="mine", search=SearchConfig(epochs=30))
-    space.search.arch_learning_rate     # 0.0006
+    Space(name="mine", search=SearchConfig(epochs=30)).search.arch_learning_rate     # 0.0006
 
-The core takes plain values, never these models. Defaults are the published CIFAR-10 settings. Building a `Space` also checks
-what its fields must hold together (`rules`) and that the ranges in `tune` fit the fields they tune (`tuning`).
+The core takes plain values, never these models. Defaults are the published CIFAR-10 settings.
 """
 
 from __future__ import annotations
@@ -13,20 +10,23 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from pcdarts_tune.core.genotype import DARTS_PRIMITIVES
 from pcdarts_tune.errors import nearest
-from pcdarts_tune.spaces.goals import ConstraintsConfig, Objectives, StoppingConfig
 from pcdarts_tune.spaces.keys import Listed, Section
 from pcdarts_tune.spaces.ranges import Range
 from pcdarts_tune.spaces.recipes import SHORT_SCHEDULE, Recipe, SearchConfig, ShortRecipe, TrainConfig
 from pcdarts_tune.spaces.rules import check
-from pcdarts_tune.spaces.values import Sampler
+from pcdarts_tune.spaces.values import Objective, Sampler, amount
 
 Names = Annotated[tuple[str, ...], Listed, Field(max_length=64)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
+Amount = Annotated[int, Field(gt=0, le=10**18)]
+Objectives = Annotated[tuple[Objective, ...], Listed, Field(min_length=1, max_length=4)]
+Rung = Annotated[float, Field(gt=0, lt=1)] | Annotated[int, Field(ge=1)]
+Rungs = Annotated[tuple[Rung, ...], Listed, Field(max_length=20)]
 
 
 class DataConfig(Section):
@@ -86,17 +86,56 @@ class SupernetConfig(Section):
             from pcdarts_tune.core.ops import OPERATIONS  # torch: only for operations other than the paper's
 
             known = OPERATIONS
-        wrong = [
-            f"{name!r} is no operation{nearest(name, known)}" for name in primitives if name not in known
-        ]
-        if wrong:
-            raise ValueError(f"{'; '.join(wrong)}; legal: {', '.join(known)}")
+        if wrong := [name for name in primitives if name not in known]:
+            texts = [f"{name!r} is no operation{nearest(name, known)}" for name in wrong]
+            raise ValueError(f"{'; '.join(texts)}; legal: {', '.join(known)}")
         twice = sorted({name for name in primitives if primitives.count(name) > 1})
         if twice:
             raise ValueError(f"{', '.join(twice)} listed more than once")
         if not set(primitives) - {"none"}:
             raise ValueError("a cell needs an operation other than 'none', which is never chosen")
         return primitives
+
+
+class ConstraintsConfig(Section):
+    """Limits on the network that `retrain` builds from a genotype; a genotype beyond them is not evaluated."""
+
+    max_params: Annotated[Amount | None, BeforeValidator(amount)] = None
+    """Most parameters, such as 4.2M; null: any."""
+    max_macs: Annotated[Amount | None, BeforeValidator(amount)] = None
+    """Most multiply-adds an image, such as 600M (the mobile setting); null: any."""
+
+
+class CollapseConfig(Section):
+    """When a search has collapsed: skip connections have taken over its normal cell (DARTS+, arXiv 1909.06035;
+    RobustDARTS, arXiv 1909.09656)."""
+
+    skip_connections: int | None = Field(default=None, ge=1, le=16)
+    """Skip connections in the normal cell (of 8 edges with 4 nodes) that end the trial; null: never."""
+    after: float = Field(default=0.5, ge=0, lt=1)
+    """Share of the search's epochs that are not looked at."""
+    epochs: int = Field(default=3, ge=1, le=10_000)
+    """Epochs in a row in which the cell must have so many skip connections."""
+
+
+class HalvingConfig(Section):
+    """Successive halving of evaluations, asynchronous (ASHA, arXiv 1810.05934), on their own held-out accuracy."""
+
+    rungs: Rungs = ()
+    """Where trials are compared: shares of the evaluation's epochs in (0, 1), or epochs; empty: nowhere."""
+    keep: float = Field(default=0.34, gt=0, lt=1)
+    """Share of the trials at a rung that go on, the best ones."""
+    min_trials: int = Field(default=3, ge=1, le=10_000)
+    """Trials that must have reached a rung before any ends there."""
+
+
+class StoppingConfig(Section):
+    """What ends a trial early; it is then `pruned`, with the reason."""
+
+    collapse: CollapseConfig = CollapseConfig()
+    """Of the search."""
+    halving: HalvingConfig = HalvingConfig()
+    """Of the evaluation."""
 
 
 class Space(Section):
@@ -134,9 +173,8 @@ class Space(Section):
     @classmethod
     def _check_objectives(cls, objectives: tuple[str, ...]) -> tuple[str, ...]:
         if "accuracy" not in objectives:
-            raise ValueError(
-                "accuracy must be among the objectives: the cheapest network alone is always the same"
-            )
+            why = "the cheapest network alone is always the same"
+            raise ValueError(f"accuracy must be among the objectives: {why}")
         if len(set(objectives)) < len(objectives):
             raise ValueError("an objective is listed more than once")
         return objectives
@@ -154,3 +192,10 @@ class Space(Section):
         # a range that depends on a fixed value is the range for that value
         object.__setattr__(self, "tune", check(self))
         return self
+
+
+def rung_epochs(rungs: tuple[float | int, ...], epochs: int) -> tuple[int, ...]:
+    """Epochs after which trials are compared, of an evaluation of `epochs` epochs; a share that falls together with
+    another or with the end is left out."""
+    reached = [rung if isinstance(rung, int) else max(1, round(rung * epochs)) for rung in rungs]
+    return tuple(sorted({at for at in reached if at < epochs}))

@@ -1,10 +1,9 @@
 """The ranges of a space together (`tune`): their order, the names Optuna knows them by, what they can reach, their checks.
 
-    tune = {"supernet.k": CategoricalRange(choices=(1, 4)), "search.batch_size": ConditionalRange(by="supernet.k", ...)}
-    values = propose(tune, optuna_trial)       # {"supernet.k": 4, "search.batch_size": 192}
+    propose({"supernet.k": CategoricalRange(choices=(1, 4))}, optuna_trial)       # {"supernet.k": 4}
 
 Optuna fixes a name's distribution for the whole study, so a range that depends on another choice gets a name for each
-value of it: `search.batch_size@supernet.k=4`. Configuration and MLflow see only the key. Nothing here imports Optuna.
+value of it: `search.batch_size@supernet.k=4`. Configuration and MLflow see only the key. Optuna is not imported.
 """
 
 from __future__ import annotations
@@ -116,20 +115,13 @@ def grid(tune: Mapping[str, Range], *, limit: int = MOST_VALUES) -> list[dict[st
 
 def varied_keys(tune: Mapping[str, Range]) -> tuple[str, ...]:
     """The keys that differ between trials; the others are constants, and only clutter a table of parameters."""
-    return tuple(
-        key
-        for key, item in tune.items()
-        if len({label(value) for part in parts(item) for value in part.ends()}) > 1
-    )
+    labels = {key: {label(end) for part in parts(item) for end in part.ends()} for key, item in tune.items()}
+    return tuple(key for key, found in labels.items() if len(found) > 1)
 
 
 def numeric_keys(tune: Mapping[str, Range]) -> list[str]:
     """The tuned keys that are numbers whatever else is drawn, sorted."""
-    return sorted(
-        key
-        for key, item in tune.items()
-        if not any(isinstance(part, CategoricalRange) for part in parts(item))
-    )
+    return sorted(key for key, item in tune.items() if CategoricalRange not in map(type, parts(item)))
 
 
 def check_tune(space: BaseModel, found: list[Mistake]) -> dict[str, Range]:
@@ -154,9 +146,7 @@ def check_tune(space: BaseModel, found: list[Mistake]) -> dict[str, Range]:
         item = tune[key]
         if not isinstance(item, ConditionalRange):
             good[key] = item
-        elif (
-            item.by in good or item.by not in given
-        ):  # else the range of the other key is wrong, and reported
+        elif item.by in good or item.by not in given:  # else the other key's range is wrong, and reported
             try:
                 good[key] = _settle(space, item, good.get(item.by))
             except ValueError as error:
@@ -178,8 +168,8 @@ def _check_targets(space: BaseModel, found: list[Mistake]) -> dict[str, Range]:
 
 
 def _untunable(root: type[BaseModel], key: str, legal: list[str]) -> str:
-    part = key.split(".")[0]
-    section, field = field_at(root, tuple(key.split(".")))
+    part, *_ = path = key.split(".")
+    section, field = field_at(root, tuple(path))
     if part in ("evaluation", "retrain"):
         why = f"{part} is the same for all trials by design, so that they stay comparable"
         return f"not tuned: {why}; only supernet.* and search.* are"
@@ -217,17 +207,15 @@ def _settle(space: BaseModel, item: ConditionalRange, drawn: Range | None) -> Ra
             raise ValueError(f"by: {item.by!r} is no key of a space{nearest(item.by, legal)}")
         value = label(lookup(space, item.by))
         if value not in item.ranges:
-            raise ValueError(
-                f"no range for {item.by} = {value}; there are ranges for {', '.join(item.ranges)}"
-            )
+            known = ", ".join(item.ranges)
+            raise ValueError(f"no range for {item.by} = {value}; there are ranges for {known}")
         return item.ranges[value]
     values: dict[str, None] = {}
     for part in parts(drawn):
         listed = part.every()
         if listed is None:
-            raise ValueError(
-                f"by: {item.by} is drawn from {part}: a range can only depend on a key with few values"
-            )
+            why = "a range can only depend on a key with few values"
+            raise ValueError(f"by: {item.by} is drawn from {part}: {why}")
         values |= dict.fromkeys(map(label, listed))
     missing = [value for value in values if value not in item.ranges]
     never = [value for value in item.ranges if value not in values]

@@ -1,9 +1,7 @@
 """Plain values as people write them, and the names and settings that commands and spaces share; imports nothing heavy.
 
->>> amount("600M")
-600000000
->>> label(True), label(None), label(0.5)
-('true', 'null', '0.5')
+>>> amount("600M"), label(True)
+(600000000, 'true')
 """
 
 from __future__ import annotations

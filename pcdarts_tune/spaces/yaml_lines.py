@@ -1,12 +1,9 @@
 """YAML read as plain data, with the line of every key, and nothing constructed.
 
-    data, lines = read_yaml(b"search:\\n  epochs: 3\\n", "mine.yaml")
-    data                                # {"search": {"epochs": 3}}
-    lines[("search", "epochs")]         # 2
+    read_yaml(b"search:\\n  epochs: 3\\n", "mine.yaml")    # {"search": {"epochs": 3}}, {("search", "epochs"): 2, ...}
 
-Only what a configuration needs: mappings, lists and YAML 1.2 scalars, so that `1e-3` is a number and `no` is a word.
-Anchors, aliases and tags are refused, and so are repeated keys: a parser's events are read directly, and no node is
-ever turned into an object.
+Only mappings, lists and YAML 1.2 scalars, so that `1e-3` is a number and `no` is a word; anchors, aliases, tags and repeated
+keys are refused.
 """
 
 from __future__ import annotations
@@ -93,9 +90,8 @@ class _Reader:
                 if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
                     raise self.error("anchors (&) and aliases (*) are not read here: write the value out")
                 if getattr(event, "tag", None):
-                    raise self.error(
-                        "tags (!) are not read here: write the plain value, in quotes if it is text"
-                    )
+                    advice = "write the plain value, in quotes if it is text"
+                    raise self.error(f"tags (!) are not read here: {advice}")
                 yield event
         except yaml.reader.ReaderError as error:
             where = error.position if isinstance(error.position, int) else 0
@@ -105,8 +101,7 @@ class _Reader:
             problem = error.problem or error.context or "not understood"
             if "'\\t'" in problem:
                 problem = "a tab: YAML is indented with spaces"
-            line = mark.line + 1 if mark is not None else None
-            raise self.error(f"not valid YAML: {problem}", line) from None
+            raise self.error(f"not valid YAML: {problem}", mark.line + 1 if mark else None) from None
         except (yaml.YAMLError, ValueError, OverflowError) as error:
             # PyYAML lets an escape such as "\\UFFFFFFFF" through to chr()
             raise self.error(f"not valid YAML: {error}") from None

@@ -32,8 +32,7 @@ from pcdarts_tune.datasets import (
     register_dataset,
     split_dataset,
 )
-from pcdarts_tune.datasets.dataset import Part, channel_statistics, make_dataset
-from pcdarts_tune.datasets.stratify import stratified_part
+from pcdarts_tune.datasets.dataset import Part, channel_statistics, make_dataset, stratified_part
 from pcdarts_tune.errors import UserError
 from pcdarts_tune.spaces.recipes import AugmentConfig
 from pcdarts_tune.spaces.space import DataConfig

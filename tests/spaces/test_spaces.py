@@ -19,7 +19,7 @@ from pcdarts_tune.errors import UserError
 from pcdarts_tune.spaces import yaml_lines
 from pcdarts_tune.spaces.keys import lookup
 from pcdarts_tune.spaces.load import list_spaces, load_space, read_space, space_names
-from pcdarts_tune.spaces.printing import constants, describe
+from pcdarts_tune.spaces.naming import constants, describe
 from pcdarts_tune.spaces.ranges import ConditionalRange, IntRange, resolve
 from pcdarts_tune.spaces.settings import Draft, apply, change, environment_settings, override
 from pcdarts_tune.spaces.space import Space

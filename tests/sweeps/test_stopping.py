@@ -11,10 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pcdarts_tune.errors import UserError
-from pcdarts_tune.spaces.goals import rung_epochs
 from pcdarts_tune.spaces.load import load_space, space_names
 from pcdarts_tune.spaces.settings import override
-from pcdarts_tune.spaces.space import Space
+from pcdarts_tune.spaces.space import Space, rung_epochs
 from pcdarts_tune.spaces.values import amount
 from pcdarts_tune.sweeps.study.objectives import Rung, excess, excess_reason, fronts, reason_to_stop
 from pcdarts_tune.sweeps.study.samplers import STARTUP_TRIALS

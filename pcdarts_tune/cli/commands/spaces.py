@@ -29,7 +29,7 @@ def command(name: str | None, where: Where, as_json: bool) -> None:
       pcdarts-tune sweep --space mine.yaml --trials 8
     """
     from pcdarts_tune.spaces.load import list_spaces, load_space
-    from pcdarts_tune.spaces.printing import to_yaml
+    from pcdarts_tune.spaces.naming import to_yaml
 
     if name is not None:
         space = load_space(name)

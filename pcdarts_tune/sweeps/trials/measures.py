@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from pcdarts_tune.spaces.goals import rung_epochs
+from pcdarts_tune.spaces.space import rung_epochs
 from pcdarts_tune.sweeps.study.objectives import excess, excess_reason
 from pcdarts_tune.training.epochs import epoch_record
 
