@@ -1,9 +1,6 @@
 """Addresses of stores: which ones are valid, the driver that opens a database, and what of them may be shown.
 
-    check_uri("sqlite:///m.db")                                     # "sqlite:////home/me/m.db"
-    engine_url("postgresql://me:hunter2@db/optuna")                 # "postgresql+psycopg://me:hunter2@db/optuna"
     without_secret("postgresql://me:hunter2@db/optuna?sslmode=require")     # "postgresql://me@db/optuna?sslmode=require"
-    masked("no answer from https://me:hunter2@host/api")            # "no answer from https://…@host/api"
 
 A password is used and never written down: not in files, runs, logs or messages. Every message passes `masked` last, which
 also hides the passwords of the addresses that this process was given (`keep_secret`).
@@ -20,9 +17,6 @@ from pcdarts_tune.errors import UserError
 
 _SERVERS = ("http", "https", "databricks", "databricks-uc")
 _DATABASES = ("sqlite", "postgresql", "postgres", "mysql", "mssql")
-_DRIVERS = ("psycopg", "psycopg2")
-"""Drivers for PostgreSQL, the preferred one first."""
-
 _SECRET_WORDS = ("password", "passwd", "pwd", "secret", "token")
 _USER_INFO = re.compile(r"(?<=://)[^\s/@'\"]*@|(?<![\w:/])[\w.+-]+:[^\s/@:'\"]+@(?=[\w\[])")
 """User name and password before a host, in an address and in `user:password@host` alone."""
@@ -103,7 +97,7 @@ def engine_url(uri: str) -> str:
     base, _, driver = scheme.partition("+")
     if base not in ("postgresql", "postgres"):
         return uri
-    wanted = (driver,) if driver else _DRIVERS
+    wanted = (driver,) if driver else ("psycopg", "psycopg2")
     for name in wanted:
         if find_spec(name) is not None:
             return f"postgresql+{name}{separator}{rest}"

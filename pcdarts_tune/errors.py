@@ -37,13 +37,12 @@ def visible(text: str) -> str:
 
     For names that others chose: of files, classes, models, and for what they wrote into configurations.
     """
-    return "".join(
-        letter if letter in "\n\t" or not _steers(letter) else ascii(letter)[1:-1] for letter in text
-    )
 
+    def steers(letter: str) -> bool:
+        controls = unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp") and letter not in "\n\t"
+        return controls or letter in _TURNING
 
-def _steers(letter: str) -> bool:
-    return unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp") or letter in _TURNING
+    return "".join(ascii(letter)[1:-1] if steers(letter) else letter for letter in text)
 
 
 _TURNING = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"

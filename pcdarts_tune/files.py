@@ -1,8 +1,6 @@
 """Files: reading what others wrote, writing whole or not at all, and locks.
 
->>> read_json(Path("genotype.json"))            # only regular files, only as large as they may be
 >>> write_json(Path("genotype.json"), {})       # the old content or the new one, never a part
->>> with hold_lock(folder / "lock", "in use by {holder}", "wait for it"): ...
 """
 
 from __future__ import annotations
@@ -36,14 +34,10 @@ def user_path(text: str | Path) -> Path:
     given = str(text)
     if not given:
         raise UserError("an empty path", hint="'.' is the folder that you are in")
-    if (
-        "\0" in given
-        or len(given) > 4000
-        or any(len(os.fsencode(part)) > 255 for part in given.split(os.sep))
-    ):
-        raise UserError(
-            f"{given[:80]!r}… cannot be a path: too long, or with a zero byte", hint="give another path"
-        )
+    too_long = len(given) > 4000 or any(len(os.fsencode(part)) > 255 for part in given.split(os.sep))
+    if too_long or "\0" in given:
+        message = f"{given[:80]!r}… cannot be a path: too long, or with a zero byte"
+        raise UserError(message, hint="give another path")
     try:
         return Path(given).expanduser()
     except RuntimeError:  # ~nobody/…
@@ -61,14 +55,13 @@ def read_bytes(path: Path, most: int) -> bytes:
     with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
         about = os.fstat(file.fileno())
         if not stat.S_ISREG(about.st_mode):
-            raise UserError(
-                f"{path} is not a file but {_kind(about.st_mode)}", hint="give the path of a file"
-            )
+            kinds = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
+            kind = kinds.get(stat.S_IFMT(about.st_mode), "a device")
+            raise UserError(f"{path} is not a file but {kind}", hint="give the path of a file")
         content = file.read(most + 1) if about.st_size <= most else b""
     if len(content) > most or about.st_size > most:
-        raise UserError(
-            f"{path} is larger than {most:,} bytes: it cannot be what is meant", hint="give another file"
-        )
+        message = f"{path} is larger than {most:,} bytes: it cannot be what is meant"
+        raise UserError(message, hint="give another file")
     return content
 
 
@@ -81,23 +74,13 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(read_bytes(path, LARGEST))
     except FileNotFoundError:
-        raise UserError(
-            f"{path} does not exist", hint="pcdarts-tune doctor looks at the home folder"
-        ) from None
+        wrong, hint = "does not exist", "pcdarts-tune doctor looks at the home folder"
     except OSError as error:
-        raise UserError(
-            f"{path} cannot be read: {error.strerror or error}", hint="check it and its permissions"
-        ) from None
+        wrong, hint = f"cannot be read: {error.strerror or error}", "check it and its permissions"
     except (RecursionError, ValueError) as error:
         reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
-        raise UserError(
-            f"{path} cannot be read as JSON: {reason}", hint="restore it from a copy, or write it again"
-        ) from None
-
-
-def _kind(mode: int) -> str:
-    kinds = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
-    return kinds.get(stat.S_IFMT(mode), "a device")
+        wrong, hint = f"cannot be read as JSON: {reason}", "restore it from a copy, or write it again"
+    raise UserError(f"{path} {wrong}", hint=hint)
 
 
 @contextmanager
@@ -113,9 +96,8 @@ def replace_when_written(path: Path, suffix: str = ".tmp") -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}{suffix}")
     try:
         yield temporary
-        with temporary.open(
-            "rb"
-        ) as file:  # else a machine that stops could leave the new name on an empty file
+        # else a machine that stops could leave the new name on an empty file
+        with temporary.open("rb") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)
     finally:
@@ -139,10 +121,8 @@ def write_output(path: Path, content: str | bytes) -> None:
             raise FileNotFoundError(ENOENT, os.strerror(ENOENT))
         write_whole(path, content)
     except OSError as error:
-        raise UserError(
-            f"cannot write {path}: {error.strerror or error}",
-            hint="name a file in a folder that exists and is yours to write to",
-        ) from error
+        hint = "name a file in a folder that exists and is yours to write to"
+        raise UserError(f"cannot write {path}: {error.strerror or error}", hint=hint) from error
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -171,9 +151,8 @@ def hold_lock(path: Path, held: str, hint: str) -> Iterator[None]:
         raise UserError(held.format(holder=holder), hint=hint) from None
     except (OSError, NotImplementedError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise UserError(
-            f"{path} cannot be locked: {reason}", hint="--home on a disk whose file system has locks"
-        ) from None
+        hint = "--home on a disk whose file system has locks"
+        raise UserError(f"{path} cannot be locked: {reason}", hint=hint) from None
     try:
         yield
     finally:

@@ -7,9 +7,6 @@ HOME/sweeps/NAME/trials/<number>/             checkpoint while it runs, result.j
 HOME/sweeps/NAME/evaluations/                 what evaluated genotypes scored
 HOME/sweeps/NAME/ray/                         Ray's own files: disposable
 HOME/sweeps/NAME/lock                         held by the process that runs the sweep
-
-    Where(Path("pcdarts-home")).mlflow_uri                          # "sqlite:////home/me/pcdarts-home/mlflow.db"
-    SweepFolder.of(Path("pcdarts-home"), "first").study_url
 """
 
 from __future__ import annotations
@@ -19,6 +16,7 @@ import re
 import shlex
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 from pcdarts_tune.addresses import check_uri
@@ -72,8 +70,7 @@ class Where:
 @dataclass(frozen=True)
 class SweepFolder:
     """The folder of one sweep; `storage` is where trials leave files when that must be another place, which all nodes
-    reach: a folder's path or a URL (see places.py).
-    """
+    reach: a folder's path or a URL (see places.py)."""
 
     path: Path
     storage: str | None = None
@@ -86,10 +83,9 @@ class SweepFolder:
             UserError: when the name cannot be a folder's.
         """
         if not NAME.fullmatch(name):
+            allowed = "letters, digits, '_', '.' and '-', a letter or digit first, at most 100"
             raise UserError(
-                f"{name!r} cannot name a sweep: letters, digits, '_', '.' and '-', "
-                "a letter or digit first, at most 100",
-                hint="a name such as --name first-sweep",
+                f"{name!r} cannot name a sweep: {allowed}", hint="a name such as --name first-sweep"
             )
         return cls(home.absolute() / "sweeps" / name)
 
@@ -150,18 +146,14 @@ def find_sweep(home: Path, name: str) -> SweepFolder:
         return folder
     names = sweep_names(home)
     there = f"it has {', '.join(names[-10:])}" if names else "it has none"
-    raise UserError(
-        f"no sweep named {name!r} in {home}{nearest(name, names)}; {there}",
-        hint="pcdarts-tune sweep --space quickstart --trials 4, or --home where the sweep is",
-    )
+    hint = "pcdarts-tune sweep --space quickstart --trials 4, or --home where the sweep is"
+    raise UserError(f"no sweep named {name!r} in {home}{nearest(name, names)}; {there}", hint=hint)
 
 
 def free_name(home: Path, stem: str) -> str:
     """`stem-1`, or the first number that no sweep has."""
-    number = 1
-    while (home / "sweeps" / f"{stem}-{number}").exists():
-        number += 1
-    return f"{stem}-{number}"
+    names = (f"{stem}-{number}" for number in count(1))
+    return next(name for name in names if not (home / "sweeps" / name).exists())
 
 
 def sweep_lock(folder: SweepFolder) -> AbstractContextManager[None]:

@@ -1,12 +1,9 @@
 """Where trials keep what they need to go on: a folder that every node reaches, or an object store by URL.
 
-    place = place_at("s3://bucket/first-3f2a9c01/trials/3")      # or "/shared/first-3f2a9c01/trials/3"
-    place.write("checkpoint", [data])       # whole or not at all
-    place.read("checkpoint")                # bytes, or None
-    place.delete("checkpoint")
+    place_at("s3://bucket/first-3f2a9c01/trials/3").read("checkpoint")      # bytes, or None; or "/shared/first-3f2a9c01/…"
 
-URLs go to pyarrow's file systems: s3, gs, abfs; file:// is a folder. Credentials come from where each store's own tools
-have them on every node (environment, configuration files, the machine's role), never from the URL.
+URLs go to pyarrow's file systems: s3, gs, abfs. Credentials come from where each store's own tools have them on every node
+(environment, configuration files, the machine's role), never from the URL.
 """
 
 from __future__ import annotations
@@ -25,8 +22,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from pcdarts_tune.errors import UserError, nearest, one_line
 from pcdarts_tune.files import replace_when_written, user_path
 
-OBJECT_STORES = ("s3", "gs", "gcs", "abfs", "abfss")
-SCHEMES = (*OBJECT_STORES, "file")
+SCHEMES = ("s3", "gs", "gcs", "abfs", "abfss", "file")
 """Kinds of URL that `--storage` takes; file:// is a folder."""
 
 Data = Iterable[bytes | memoryview]
@@ -39,19 +35,15 @@ class Place(Protocol):
 
     def read(self, name: str) -> bytes | None:
         """What is under a name; None when there is nothing."""
-        ...
 
     def write(self, name: str, data: Data) -> None:
         """Put bytes under a name: a reader sees what was there before or all of them, never a part."""
-        ...
 
     def delete(self, name: str) -> None:
         """Remove what is under a name, if there is anything."""
-        ...
 
     def tidy(self) -> None:
         """Remove what writes that were cut off have left."""
-        ...
 
 
 def place_at(address: str | Path) -> Place:
@@ -60,10 +52,7 @@ def place_at(address: str | Path) -> Place:
     Raises:
         UserError: for a URL that no file system is known for.
     """
-    address = str(address)
-    if "://" not in address:
-        return Folder(Path(address))
-    return Store(address)
+    return Store(str(address)) if "://" in str(address) else Folder(Path(address))
 
 
 def below(address: str, *names: str) -> str:
@@ -130,15 +119,10 @@ def require_storage(address: str, seconds: float = 30.0) -> None:
     if isinstance(error, UserError):
         raise error
     if error is not None:
-        raise UserError(
-            f"--storage {address} cannot be used: {one_line(error)}", hint=_advice(address)
-        ) from None
-
-
-def _advice(address: str) -> str:
-    if "://" not in address:
-        return "a folder that all nodes mount and may write to"
-    return "does the bucket exist, and do this machine and all nodes have credentials for it?"
+        hint = "a folder that all nodes mount and may write to"
+        if "://" in address:
+            hint = "does the bucket exist, and do this machine and all nodes have credentials for it?"
+        raise UserError(f"--storage {address} cannot be used: {one_line(error)}", hint=hint) from None
 
 
 def _credentials(scheme: str, url: str) -> bool:

@@ -1,9 +1,7 @@
 """What is said to a person: tables on stdout; on stderr lines, and the progress of long work: a bar with the time left on a
 terminal, plain lines when it is not one.
 
-with Progress("retraining", total=600, start=120) as progress:
-    for epoch in training:
-        progress.update(epoch.epoch + 1, f"accuracy {epoch.valid_accuracy:.3f}")
+with Progress("retraining", total=600, start=120) as progress: progress.update(121, "accuracy 0.953")
 """
 
 from __future__ import annotations

@@ -1,8 +1,4 @@
-"""One result of `doctor`.
-
->>> warn("shared memory", "64 MiB free in /dev/shm", "docker run --shm-size=2g").status
-'warn'
-"""
+"""One result of `doctor`: `warn("shared memory", "64 MiB free in /dev/shm", "docker run --shm-size=2g")`."""
 
 from __future__ import annotations
 

@@ -1,14 +1,12 @@
-"""All checks before work begins, first the versions of Python and the required packages: they are read from metadata,
-so that they are also given where a package is missing or broken.
+"""All checks, first the versions of Python and the required packages: they are read from metadata, so that they are also given
+where a package is missing or broken.
 
-for check in examine(Scope(Where(home))):
-    print(check.status, check.name, check.finding)
+for check in examine(Scope(Where(home))): print(check.status, check.name, check.finding)
 """
 
 from __future__ import annotations
 
 import platform
-import re
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -68,8 +66,8 @@ def check_versions() -> Iterator[Check]:
     if pythons.contains(here, prereleases=True):
         yield ok("python", here)
     else:
-        finding = f"{here}, but pcdarts-tune needs {pythons}"
-        yield fail("python", finding, "uv python install 3.12, then uv sync")
+        advice = "uv python install 3.12, then uv sync"
+        yield fail("python", f"{here}, but pcdarts-tune needs {pythons}", advice)
     for requirement in needed:
         name, advice = requirement.name, f"uv sync, or pip install '{requirement}'"
         try:
@@ -104,14 +102,12 @@ def _check_torchvision() -> Iterator[Check]:
         listed, torch = requires("torchvision") or [], version("torch")
     except PackageNotFoundError:
         return
+    base = torch.partition("+")[0]
     for text in listed:
-        if not re.match(r"torch\b", text):
-            continue
         try:
             needed = Requirement(text)
         except InvalidRequirement:
             continue
-        base = torch.partition("+")[0]
         if needed.name == "torch" and not needed.specifier.contains(base, prereleases=True):
             finding = f"{version('torchvision')} was built for torch{needed.specifier}, not for {torch}"
             advice = "install both from one index: pip install --upgrade torch torchvision"

@@ -1,7 +1,6 @@
 """The machine and Ray on it: GPU, cores and memory that this process may use, the home folder, disks, a task run by Ray.
 
-list(check_machine(home))
-list(check_ray(address=None, start=False))
+list(check_machine(home)), list(check_ray(address=None, start=False))
 """
 
 from __future__ import annotations
@@ -26,12 +25,9 @@ def check_machine(home: Path) -> Iterator[Check]:
     yield check_cores()
     yield check_memory()
     yield from check_shared_memory(Path("/dev/shm"))
-    if os.environ.get("PYTHONDONTWRITEBYTECODE"):
-        yield warn(
-            "bytecode",
-            "PYTHONDONTWRITEBYTECODE is set: every process compiles all modules again, Ray starts 2 to 3 times slower",
-            "unset PYTHONDONTWRITEBYTECODE",
-        )
+    if os.environ.get(name := "PYTHONDONTWRITEBYTECODE"):
+        finding = f"{name} is set: every process compiles all modules again, Ray starts 2 to 3 times slower"
+        yield warn("bytecode", finding, f"unset {name}")
     yield from check_home(home)
 
 
@@ -49,15 +45,16 @@ def check_gpus() -> Iterator[Check]:
     elif os.environ.get("CUDA_VISIBLE_DEVICES", "unset").strip() in ("", "-1"):
         yield warn("gpu", "CUDA_VISIBLE_DEVICES hides every GPU", "unset CUDA_VISIBLE_DEVICES")
     else:
-        cuda = torch.version.cuda
-        advice = f"nvidia-smi shows the driver: CUDA {cuda} needs one that is new enough"
-        yield fail("gpu", f"there is an NVIDIA driver, but torch (CUDA {cuda}) finds no GPU", advice)
+        finding = f"there is an NVIDIA driver, but torch (CUDA {torch.version.cuda}) finds no GPU"
+        advice = f"nvidia-smi shows the driver: CUDA {torch.version.cuda} needs one that is new enough"
+        yield fail("gpu", finding, advice)
 
 
 def _check_gpu(index: int) -> Check:
     import torch
 
-    label = f"GPU {index} ({torch.cuda.get_device_name(index)})"
+    name = torch.cuda.get_device_name(index)
+    label = f"GPU {index} ({name})"
     try:
         free, total = torch.cuda.mem_get_info(index)
         values = torch.ones(64, 64, device=f"cuda:{index}")
@@ -68,9 +65,7 @@ def _check_gpu(index: int) -> Check:
         return fail("gpu", f"{label} cannot be used: {reason}", advice)
     if not correct:
         return fail("gpu", f"{label} computes wrongly", "a torch build for this GPU; nvidia-smi")
-    found = (
-        f"GPU {index}: {torch.cuda.get_device_name(index)}, {free / GIB:.0f} of {total / GIB:.0f} GiB free"
-    )
+    found = f"GPU {index}: {name}, {free / GIB:.0f} of {total / GIB:.0f} GiB free"
     if free < 0.2 * total:
         return warn("gpu", f"{found}: others use it", "nvidia-smi shows who")
     return ok("gpu", f"{found}, CUDA {torch.version.cuda}")
@@ -80,11 +75,9 @@ def check_cores(cgroup: Path = CGROUP) -> Check:
     """Whether a container allows the cores that it shows: more threads than cores slow training down many times."""
     seen, allowed = cores(), core_quota(cgroup)
     if allowed is not None and allowed < seen - 0.01:
-        return warn(
-            "cores",
-            f"{seen} cores are seen, but the container may use {allowed:g}: trials sized for {seen} are throttled",
-            f"--cpus-per-trial and --max-concurrent that fit {allowed:g} cores, or a container with --cpus {seen}",
-        )
+        finding = f"{seen} cores are seen, but the container may use {allowed:g}: trials sized for {seen} are throttled"
+        advice = f"--cpus-per-trial and --max-concurrent that fit {allowed:g} cores, or a container with --cpus {seen}"
+        return warn("cores", finding, advice)
     threads = os.environ.get("OMP_NUM_THREADS")
     return ok("cores", f"{seen}" + (f", OMP_NUM_THREADS={threads}" if threads else ""))
 

@@ -1,7 +1,6 @@
 """MLflow's store, the sweeps' studies and the images: whether they can be reached, and read by the installed versions.
 
-list(check_stores(Where(home)))
-list(check_images("cifar10", Path("photos")))
+list(check_stores(Where(home))), list(check_images("cifar10", Path("photos")))
 """
 
 from __future__ import annotations
@@ -61,12 +60,11 @@ def _open_mlflow(where: Where) -> Check:
         return ok("mlflow store", f"none yet; a sweep makes {without_secret(uri)}")
     number = len(MlflowStore(uri).client.search_experiments(max_results=1000))
     finding = f"{without_secret(uri)} answers, {number} experiment{'s' * (number != 1)}"
-    if (server := _server_version(uri)) is None:
-        return ok("mlflow store", finding)
-    finding, client = f"{finding}, server {server}", version("mlflow")
-    if server.split(".")[0] != client.split(".")[0]:
-        advice = "the same major version on both sides"
-        return warn("mlflow store", f"{finding}; the client is {client}", advice)
+    if (server := _server_version(uri)) is not None:
+        finding, client = f"{finding}, server {server}", version("mlflow")
+        if server.split(".")[0] != client.split(".")[0]:
+            advice = "the same major version on both sides"
+            return warn("mlflow store", f"{finding}; the client is {client}", advice)
     return ok("mlflow store", finding)
 
 
@@ -85,13 +83,11 @@ def _server_version(uri: str) -> str | None:
 def check_studies(where: Where) -> Iterator[Check]:
     """Whether the studies of the newest sweeps open, and the database that sweeps share can be reached."""
     if (uri := where.study_uri) is not None:
+        advice = "the address, its password in PGPASSWORD, and the server"
         yield run_check(
             "study store",
             lambda: _open_database(uri),
-            lambda text: (
-                f"{without_secret(uri)} cannot be reached: {text}",
-                "the address, its password in PGPASSWORD, and the server",
-            ),
+            lambda text: (f"{without_secret(uri)} cannot be reached: {text}", advice),
         )
     names = sweep_names(where.home)
     failed = 0
@@ -113,8 +109,7 @@ def check_studies(where: Where) -> Iterator[Check]:
 
 def _open_database(uri: str) -> Check:
     address = engine_url(check_study_uri(uri))
-    engine = sqlalchemy.create_engine(address, connect_args={"connect_timeout": 5})
-    with engine.connect() as connection:
+    with sqlalchemy.create_engine(address, connect_args={"connect_timeout": 5}).connect() as connection:
         server = connection.execute(sqlalchemy.text("show server_version")).scalar()
     return ok("study store", f"{without_secret(uri)} answers, PostgreSQL {server}")
 

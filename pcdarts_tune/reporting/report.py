@@ -1,21 +1,39 @@
 """A sweep as one HTML page, read from its study alone: while it runs, without MLflow, before any trial is complete.
 
 write_report(open_sweep(where, "first"), Path("first.html"))
+
+The page: facts, drawings and plots of a report, filled into template.html by jinja2, which escapes all text.
+
+The page is one file that needs no network, and its content security policy allows none: plotly.js is in it once, each
+plot as JSON.
 """
 
 from __future__ import annotations
 
+import base64
+import shlex
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pcdarts_tune.addresses import without_secret
+from pcdarts_tune.drawing.cells import cell_svg
 from pcdarts_tune.files import write_output
-from pcdarts_tune.reporting.facts import Facts, read_facts
-from pcdarts_tune.reporting.importances import EVALUATOR
-from pcdarts_tune.reporting.page import render_page
+from pcdarts_tune.reporting import figures
+from pcdarts_tune.reporting.alphas import plot_alphas
+from pcdarts_tune.reporting.facts import Facts, read_facts, read_profile
+from pcdarts_tune.reporting.importances import EVALUATOR, FEWEST
 from pcdarts_tune.reporting.plot_study import pareto_front
-from pcdarts_tune.reporting.summary import group_failures, summarize
+from pcdarts_tune.reporting.summary import group_failures, list_trials, summarize
+from pcdarts_tune.spaces import naming
+from pcdarts_tune.spaces.naming import to_yaml
+from pcdarts_tune.sweeps.leaderboard import leaderboard_columns, short_hours
 
 if TYPE_CHECKING:
+    from jinja2 import Environment
+
     from pcdarts_tune.sweeps.sweep import SweepHandle
 
 
@@ -58,3 +76,115 @@ def report_json(facts: Facts, path: Path) -> dict[str, Any]:
             part.title: " ".join(filter(None, (part.text, part.command))) for part in summarize(facts)
         },
     }
+
+
+MOST_DRAWN = 3
+"""The number of genotypes whose cells are drawn."""
+MOST_UNFOLDED = 30
+"""The number of trials in the leaderboard that are not folded away."""
+
+
+def render_page(facts: Facts) -> str:
+    """The report as HTML."""
+    from plotly.offline import get_plotlyjs
+
+    with hide_warnings():
+        plots = {
+            "history": figures.plot_history(facts),
+            "importances": figures.plot_importances(facts),
+            "settings": figures.plot_settings(facts),
+            "sizes": figures.plot_sizes(facts),
+            "alphas": plot_alphas(facts.alphas, facts.sweep.space.supernet.primitives),
+            "costs": figures.plot_costs(facts),
+        }
+    return (
+        make_environment()
+        .get_template("template.html")
+        .render(
+            facts=facts,
+            sweep=facts.sweep,
+            evaluator=EVALUATOR,
+            fewest=FEWEST,
+            summary=summarize(facts),
+            leaderboard=leaderboard_columns(facts.trials, facts.keys),
+            shown=MOST_UNFOLDED,
+            plots=plots,
+            genotypes=facts.best_of_each_genotype,
+            drawn=MOST_DRAWN,
+            most_found=max(facts.best_of_each_genotype, key=lambda trial: len(trial.found_by), default=None),
+            trial_of={trial.record.genotype_hash: trial.record.trial for trial in reversed(facts.complete)},
+            failures=group_failures(facts),
+            reproduce=describe_reproduction(facts),
+            plotly=get_plotlyjs(),
+        )
+    )
+
+
+def make_environment() -> Environment:
+    """jinja2 with autoescape and the filters of the template."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    from pcdarts_tune.core.genotype import Genotype
+
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "accuracy": lambda value: "" if value is None else f"{value:.4f}",
+        "list_trials": lambda trials: list_trials([trial.record.trial for trial in trials]),
+        "plot_json": lambda plot: plot.to_json(validate=False),  # escapes <, > and /
+        "short_hours": short_hours,
+        "short_name": naming.short_name,
+        "settings": lambda record: naming.format_settings(record.hyperparameters),
+        "svg": lambda genotype, title: cell_svg(Genotype.from_dict(genotype), title=title),
+    }
+    return environment
+
+
+@contextmanager
+def hide_warnings() -> Iterator[None]:
+    """Hide what Optuna warns of: few trials, experimental features."""
+    import optuna
+
+    level = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        optuna.logging.set_verbosity(level)
+
+
+def describe_reproduction(facts: Facts) -> dict[str, Any]:
+    """The commands that run the sweep again, what its result depends on, and its space as YAML and as a link."""
+    sweep = facts.sweep
+    settings, about, home = sweep.settings, sweep.about, sweep.where.home_flag
+    file, text = f"{sweep.name}.yaml", to_yaml(sweep.space) + "\n"
+    again = ["pcdarts-tune", "sweep", "--space", file, "--name", f"{sweep.name}-again"]
+    again += ["--trials", str(facts.target), "--seed", str(settings.seed)]
+    again += ["--sampler", settings.sampler] if settings.sampler != sweep.space.sampler else []
+    again += ["--data", settings.data_root] if settings.data_root else []
+    commands = [shlex.join(again) + home]
+    if facts.best is not None:
+        best = facts.best.record.trial
+        commands.append(f"pcdarts-tune reproduce {sweep.name}:{best}{home}   # the best trial alone")
+        commands.append(f"pcdarts-tune promote {sweep.name} --trial {best}{home}")
+    data, uri = about["data"], settings.tracking_uri
+    sizes = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in read_profile(sweep).items())
+    known = {
+        "sweep": f"{sweep.name}, {about['id']}",
+        "begun": about["created"],
+        "seed": settings.seed,
+        "sampler": settings.sampler,
+        "data": f"{data['name']}, digest {data['digest']}{f' ({sizes})' if sizes else ''}",
+        "git": about["git"] or "not a checkout",
+        **about["versions"],
+        "records": without_secret(uri) if uri else "the home's own MLflow store",
+    }
+    link = f"data:application/yaml;base64,{base64.b64encode(text.encode()).decode()}"
+    return {"commands": "\n".join(commands), "known": known, "file": file, "yaml": text, "link": link}
