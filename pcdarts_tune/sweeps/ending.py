@@ -26,15 +26,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
-from ray.tune import Stopper
-
 ReasonToStop = Literal["done", "interrupted", "time budget"]
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-class Stop(Stopper):
-    """Whether the sweep shall stop; Ray Tune, too, asks it.
+class Stop:
+    """Whether the sweep shall stop.
 
     Args:
         budget: seconds; None for no end.
@@ -72,16 +70,6 @@ class Stop(Stopper):
     def __exit__(self, *_: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
-
-    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
-        """It never stops a single trial."""
-        return False
-
-    def stop_all(self) -> bool:
-        return self.asked
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {}
 
     def _on_signal(self, number: int, frame: object) -> None:
         if self._signalled:

@@ -22,7 +22,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ray.tune import Callback
+from ray.tune import Callback, Stopper
 from ray.tune.progress_reporter import TrialProgressCallback
 from ray.tune.search import Searcher
 
@@ -35,6 +35,7 @@ from pcdarts_tune.tasks import Outcome
 if TYPE_CHECKING:
     from ray.tune.experiment import Trial
 
+    from pcdarts_tune.sweeps.ending import Stop
     from pcdarts_tune.sweeps.study.study import SweepStudy
     from pcdarts_tune.sweeps.sweep import SweepHandle
     from pcdarts_tune.sweeps.tracker import SweepTracker
@@ -235,3 +236,19 @@ class Silent(TrialProgressCallback):
 
     def __getstate__(self) -> dict[str, Any]:
         return {}
+
+
+class StopWhenAsked(Stopper):
+    """Ends Ray Tune's run when the sweep shall stop; never a single trial."""
+
+    def __init__(self, stop: Stop) -> None:
+        self._stop: Stop | None = stop
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        return False
+
+    def stop_all(self) -> bool:
+        return self._stop is not None and self._stop.asked
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_stop": None}

@@ -195,7 +195,7 @@ class _Run:
     def _fit(self) -> tuple[Recorder, Loss]:
         from ray import tune
 
-        from pcdarts_tune.sweeps.ray_tune import Recorder, Silent, StudySearcher
+        from pcdarts_tune.sweeps.ray_tune import Recorder, Silent, StopWhenAsked, StudySearcher
         from pcdarts_tune.sweeps.trials.trial import ray_trial
 
         sweep, share, stop = self.sweep, self.share, self.stop
@@ -224,7 +224,7 @@ class _Run:
                 name=time.strftime("%Y%m%d-%H%M%S"),
                 storage_path=str(sweep.folder.ray),
                 failure_config=tune.FailureConfig(max_failures=sweep.settings.max_failures),
-                stop=stop,
+                stop=StopWhenAsked(stop),
                 callbacks=[recorder, Silent()],
                 verbose=0,
             ),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -78,3 +80,13 @@ def test_a_failed_trial_s_epochs_reach_mlflow_late(tmp_path: Path) -> None:
     assert run.info.status == "FAILED"
     losses = client.get_metric_history(run.info.run_id, "search/loss_train")
     assert [(entry.step, entry.value) for entry in losses] == [(0, 1.0), (1, 0.5)]
+
+
+def test_what_runs_a_sweep_does_not_import_ray_before_its_environment_is_set() -> None:
+    code = (
+        "import sys\n"
+        "import pcdarts_tune.sweeps.runner, pcdarts_tune.sweeps.launch, pcdarts_tune.training.retraining\n"
+        "import pcdarts_tune.training.workers.driver, pcdarts_tune.cluster.session, pcdarts_tune.planning.plan\n"
+        "assert 'ray' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
