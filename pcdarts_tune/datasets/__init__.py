@@ -1,10 +1,7 @@
 """Images and labels by name or from the user's own files, their splits, and batches of them. It imports only the core,
 the modules at the package's root and spaces.
 
-    data = DataConfig(dataset="folder", held_out=0.15)
-    ds = load_dataset(data, Path("flowers"), cache_dir=home / "cache")
-    splits = split_dataset(ds, data)
-    weights = make_batches(ds.train_images[splits.weights], ds.train_labels[splits.weights], ds, augment=True, ...)
+    ds = load_dataset(DataConfig(dataset="folder", held_out=0.15), Path("flowers"), cache_dir=home / "cache")
 
 A loader of one's own is one line: `register_dataset("mine", loader)`; see `load.Loader`.
 """

@@ -89,11 +89,8 @@ def make_batches(
 
 
 def preprocessing(ds: DataSet, config: AugmentConfig | None = None) -> dict[str, Any]:
-    """What `read_image` needs, as JSON can keep it; `image_size` is one number where images are square.
-
-    Args:
-        config: of the recipe that the network trains with.
-    """
+    """What `read_image` needs, as JSON can keep it, of a network trained with the recipe `config`; `image_size` is one
+    number where images are square."""
     height, width = ds.image_size
     # as `make_batches` does for images that are streamed with that recipe
     published = config is not None and config.kind == "imagenet" and not isinstance(ds.train_images, Tensor)

@@ -13,9 +13,12 @@ from torch import Tensor
 
 from pcdarts_tune.core.images.stream import ImageSource
 
-TRAIN = frozenset({"train", "training"})
-TEST = frozenset({"test", "testing"})
-VALIDATION = frozenset({"val", "valid", "validation"})
+ROLES = {
+    "train": {"train", "training"},
+    "test": {"test", "testing"},
+    "validation": {"val", "valid", "validation"},
+}
+"""How the parts of a set are called in names of files and folders."""
 
 LAYOUT = "DIR/train/CLASS/*.jpg and DIR/test/CLASS/*.jpg, or DIR/CLASS/*.jpg, or parquet files with images and labels"
 """How images may lie on disk, for messages."""
@@ -65,5 +68,4 @@ class EncodedSet:
 def role_of(name: str) -> str | None:
     """`train`, `test` or `validation` where a word of a file's or folder's name says so."""
     words = set(re.split(r"[^a-z]+", name.lower()))
-    roles = {"train": TRAIN, "test": TEST, "validation": VALIDATION}
-    return next((role for role, spellings in roles.items() if words & spellings), None)
+    return next((role for role, spellings in ROLES.items() if words & spellings), None)

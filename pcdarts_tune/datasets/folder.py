@@ -11,16 +11,7 @@ import torch
 
 from pcdarts_tune.core.images.decode import SUFFIXES
 from pcdarts_tune.core.images.stream import FileSource
-from pcdarts_tune.datasets.encoded import (
-    LAYOUT,
-    TEST,
-    TRAIN,
-    VALIDATION,
-    EncodedSet,
-    EncodedSplit,
-    Stamp,
-    stamp_of,
-)
+from pcdarts_tune.datasets.encoded import LAYOUT, ROLES, EncodedSet, EncodedSplit, Stamp, stamp_of
 from pcdarts_tune.errors import UserError
 
 
@@ -30,28 +21,22 @@ def looks_like_image_folder(root: Path) -> bool:
     for _ in range(4):
         if any(map(_holds_images, level)):
             return True
-        level = [Path(entry.path) for folder in level for entry in _entries(folder) if _is_folder(entry)][
-            :1000
-        ]
+        below = [entry for folder in level for entry in _entries(folder) if _is_folder(entry)]
+        level = [Path(entry.path) for entry in below[:1000]]
     return False
 
 
 def find_folder(root: Path) -> EncodedSet:
-    """List an image folder; nothing is decoded.
-
-    Raises:
-        UserError: no images, or not in class folders.
-    """
+    """List an image folder; nothing is decoded. Raises UserError: no images, or not in class folders."""
     what = f"the image folder {root.name!r}"
     train, test, validation = _parts(root)
     if train is None and (test or validation):
         raise UserError(f"{root} has a test part and no train/ folder", hint=f"expected {LAYOUT}")
     if train is None:
         classes = _class_names(root)
-        if len(classes) == 1 and any(name.lower() in TRAIN for name in os.listdir(root / classes[0])):
-            raise UserError(
-                f"{root} holds one folder, {classes[0]!r}", hint=f"did you mean --data {root / classes[0]}?"
-            )
+        first = root / classes[0]
+        if len(classes) == 1 and any(name.lower() in ROLES["train"] for name in os.listdir(first)):
+            raise UserError(f"{root} holds one folder, {first.name!r}", hint=f"did you mean --data {first}?")
         return EncodedSet(root.name, classes, _list(root, classes), None, what)
     classes, notes = _class_names(train), []
     if test and validation:
@@ -74,14 +59,12 @@ def find_folder(root: Path) -> EncodedSet:
 def _parts(root: Path) -> tuple[Path | None, ...]:
     """The folders of the training, test and validation images."""
     folders = [entry for entry in _entries(root) if _is_folder(entry)]
-    known = TRAIN | TEST | VALIDATION
+    known = set().union(*ROLES.values())
     parts = {entry.name.lower(): Path(entry.path) for entry in folders if entry.name.lower() in known}
     if len(parts) < len(folders):  # `train` beside `bus` and `ship` is a class
         parts = {name: folder for name, folder in parts.items() if not _holds_images(folder)}
-    return tuple(
-        next((folder for name, folder in parts.items() if name in role), None)
-        for role in (TRAIN, TEST, VALIDATION)
-    )
+    found = {role: [parts[name] for name in parts if name in names] for role, names in ROLES.items()}
+    return tuple(next(iter(folders), None) for folders in found.values())
 
 
 def _class_names(folder: Path) -> tuple[str, ...]:

@@ -49,11 +49,7 @@ _LOADERS: dict[str, Loader] = {}
 
 
 def register_dataset(name: str, loader: Loader) -> None:
-    """Make `data.dataset: name` read with a loader of one's own.
-
-    Raises:
-        ValueError: the name is taken.
-    """
+    """Make `data.dataset: name` read with a loader of one's own. Raises ValueError: the name is taken."""
     if name in _LOADERS or name in TORCHVISION or name in ("digits", "folder"):
         raise ValueError(f"there is a data set {name!r} already")
     _LOADERS[name] = loader
@@ -147,8 +143,8 @@ def _load_files(
         if known == "cifar10":
             name = known
         elif data.dataset not in ("folder", known):
-            set_named = f"{name} ({len(found.classes)} classes)"
-            notes += (f"the space names {data.dataset}; --data holds another set, {set_named}",)
+            other = f"{name} ({len(found.classes)} classes)"
+            notes += (f"the space names {data.dataset}; --data holds another set, {other}",)
         return make_dataset(name, found.classes, train, test, data, source=found.source, notes=notes)
 
     path = _cache_path(cache_dir, data, [found.classes, stamps, data.max_unreadable])
@@ -220,12 +216,14 @@ def _restore(path: Path, source_of: SourceOf | None) -> DataSet | None:
 
 def about_images(images: DataSet) -> dict[str, str]:
     """The data set for the record, as MLflow's inputs want it."""
-    profile = {
+    profile: dict[str, Any] = {
         "train_images": len(images.train_labels),
         "test_images": len(images.test_labels),
+    }
+    profile |= {
         "classes": images.num_classes,
         "channels": images.in_channels,
-        "image_size": list(images.image_size),
+        "image_size": images.image_size,
     }
     source = json.dumps({"source": images.source})
     return {"name": images.name, "digest": images.digest, "source": source, "profile": json.dumps(profile)}

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TypeVar
 
 import torch
-from torch import Tensor
 
 from pcdarts_tune.core.images.decode import Header, UnreadableImage, read_header, to_tensor
 from pcdarts_tune.core.images.stream import ImageSource, StreamImages, allowed_unreadable
@@ -70,10 +69,9 @@ class _Split:
                 hint="repair or remove these files, or allow more: --set data.max_unreadable=0.1",
             )
 
-    def list_damaged(self, most: int = 5) -> str:
-        listed = list(self.damaged.items())[:most]
-        more = f"; and {len(self.damaged) - most} more" if len(self.damaged) > most else ""
-        return "; ".join(f"{self.part.source.name(row)}: {reason}" for row, reason in listed) + more
+    def list_damaged(self) -> str:
+        listed = [f"{self.part.source.name(row)}: {reason}" for row, reason in self.damaged.items()]
+        return "; ".join(listed[:5] + [f"and {len(listed) - 5} more"] * (len(listed) > 5))
 
     def read_headers(self, step: Callable[[], None]) -> None:
         source = self.part.source
@@ -86,11 +84,8 @@ class _Split:
         images = torch.empty((len(self.headers), channels, *size), dtype=torch.uint8)
         kept: list[int] = []
 
-        def read(row: int) -> Tensor:
-            return to_tensor(encoded.decode(row, resize=True))
-
-        for row, image in self.attempt(self.headers, read, step):
-            images[len(kept)] = image
+        for row, image in self.attempt(self.headers, lambda row: encoded.decode(row, resize=True), step):
+            images[len(kept)] = to_tensor(image)
             kept.append(row)
         return Part(images[: len(kept)], self.part.labels[kept])
 
@@ -117,9 +112,9 @@ def pack(
     Raises:
         UserError: too many damaged images, or a parquet set to stream and no `scratch`.
     """
-    given = [("training", found.train)] + ([("test", found.test)] if found.test else [])
-    splits = [_Split(name, found.source, part, data.max_unreadable) for name, part in given]
-    total, done = 2 * sum(len(part.source) for _, part in given), 0
+    given = {"training": found.train} | ({"test": found.test} if found.test else {})
+    splits = [_Split(name, found.source, part, data.max_unreadable) for name, part in given.items()]
+    total, done = 2 * sum(len(part.source) for part in given.values()), 0
 
     def step() -> None:
         nonlocal done
@@ -190,4 +185,4 @@ def make_streamable(part: EncodedSplit, scratch: Path | None) -> ImageSource:
             "these parquet files unpack to more than data.memory_limit_gb",
             hint="raise data.memory_limit_gb, set a smaller data.image_size, or unpack them to an image folder",
         )
-    return BlobSource.of(part.source, scratch / f"{digest_of(part.stamps)}.images")
+    return BlobSource(part.source, scratch / f"{digest_of(part.stamps)}.images")

@@ -20,7 +20,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from pcdarts_tune.datasets.encoded import TEST, TRAIN, VALIDATION, EncodedSet, EncodedSplit, role_of, stamp_of
+from pcdarts_tune.datasets.encoded import ROLES, EncodedSet, EncodedSplit, role_of, stamp_of
 from pcdarts_tune.errors import UserError
 from pcdarts_tune.files import replace_when_written
 
@@ -109,11 +109,7 @@ class ParquetSource:
 class BlobSource:
     """The encoded images of a parquet set one after the other in one file: any row can be read on its own."""
 
-    def __init__(self, path: Path, ends: Tensor) -> None:
-        self.path, self.ends = path, ends
-
-    @classmethod
-    def of(cls, source: ParquetSource, path: Path) -> BlobSource:
+    def __init__(self, source: ParquetSource, path: Path) -> None:
         """Copy the encoded images to `path`, whole or not at all; what is there already is used."""
         index = path.with_suffix(".index")
         if not (path.is_file() and index.is_file()):
@@ -123,7 +119,7 @@ class BlobSource:
                     lengths.append(file.write(source.read(row)))
             with replace_when_written(index) as part:
                 save_file({"ends": torch.tensor(lengths).cumsum(0)}, part)
-        return cls(path, load_file(index)["ends"])
+        self.path, self.ends = path, load_file(index)["ends"]
 
     def __len__(self) -> int:
         return len(self.ends) - 1
@@ -163,29 +159,30 @@ def find_parquet(root: Path, files: list[Path], prefer: str) -> EncodedSet:
     for path in files:
         words = path.relative_to(root).with_suffix("").as_posix() if path != root else path.stem
         roles.setdefault(role_of(words), []).append(path)
-    single = len(files) == 1
-    train = files if single else roles.get("train") or roles.get(None, [])
-    test = [] if single else roles.get("test") or roles.get("validation") or []
+    if len(files) == 1:
+        roles = {"train": files}
+    train = roles.get("train") or roles.get(None, [])
+    test = roles.get("test") or roles.get("validation") or []
     if not train:
         raise UserError(
             f"{root} holds no training images", hint="name the files train….parquet and test….parquet"
         )
     unread = sum(map(len, roles.values())) - len(train) - len(test)
     notes = (f"{unread} parquet files are neither train nor test and are not read",) if unread else ()
-    first, second = _read_labels(train), _read_labels(test) if test else None
-    classes, labels = _number_classes(first, second)
-    parts = [
+    groups = [train, test] if test else [train]
+    classes, labels = _number_classes(*map(_read_labels, groups))
+    splits = [
         EncodedSplit(ParquetSource(paths), part, tuple(stamp_of(path.name, path.stat()) for path in paths))
-        for paths, part in zip((train, test), labels, strict=False)
+        for paths, part in zip(groups, labels, strict=True)
     ]
     what = f"the parquet data {name!r}"
-    return EncodedSet(name, classes, parts[0], parts[1] if test else None, what, notes)
+    return EncodedSet(name, classes, splits[0], splits[1] if test else None, what, notes)
 
 
 def _one_set(root: Path, files: list[Path], prefer: str) -> tuple[list[Path], str]:
     """The files of one data set, by what their names begin with, and its name."""
     sets: dict[str, list[Path]] = {}
-    skip = TRAIN | TEST | VALIDATION | {"of"}
+    skip = {"of"}.union(*ROLES.values())
     for path in files:
         words = re.split(r"[^A-Za-z0-9]+", path.stem)
         named = [word for word in words if word.lower() not in skip and not word.isdigit()]
@@ -271,7 +268,7 @@ def _names_in(schema: pa.Schema, column: str) -> tuple[str, ...]:
 
 
 def _number_classes(
-    train: tuple[list[Any], tuple[str, ...]], test: tuple[list[Any], tuple[str, ...]] | None
+    train: tuple[list[Any], tuple[str, ...]], test: tuple[list[Any], tuple[str, ...]] | None = None
 ) -> tuple[tuple[str, ...], list[Tensor]]:
     """Class names in the order of their new labels, 0 on, and those labels of each part."""
     values, names = train

@@ -189,14 +189,8 @@ def _add_axes(figure: Figure, left: float, top: float, width: float, height: flo
 
 
 def _draw_heat_map(axes: Axes, weights: Any, operations: int) -> None:
-    axes.imshow(
-        colour_position(weights, operations),
-        cmap=COLOURS,
-        vmin=0,
-        vmax=1,
-        aspect="auto",
-        interpolation="nearest",
-    )
+    positions = colour_position(weights, operations)
+    axes.imshow(positions, cmap=COLOURS, vmin=0, vmax=1, aspect="auto", interpolation="nearest")
 
 
 def _draw_colour_bar(figure: Figure, left: float, top: float, height: float, operations: int) -> None:

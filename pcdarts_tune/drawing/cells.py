@@ -89,11 +89,8 @@ def name_edges(edges: int, inputs: Sequence[str] = ("c(k-2)", "c(k-1)")) -> list
 
 
 def select_edges(weights: Any, primitives: Sequence[str]) -> set[tuple[int, int]]:
-    """(edge, operation) of the two strongest edges into each node, which a genotype takes.
-
-    Args:
-        weights: (E, O), or (E, O + 1) with betas in the last column.
-    """
+    """(edge, operation) of the two strongest edges into each node, which a genotype takes, by `weights`, (E, O), or
+    (E, O + 1) with betas in the last column."""
     import numpy as np
 
     choices = [o for o, name in enumerate(primitives) if name != "none"]

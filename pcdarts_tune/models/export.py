@@ -16,25 +16,23 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from pcdarts_tune.errors import UserError, WorkFailed
 from pcdarts_tune.files import replace_when_written
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from pcdarts_tune.models.model import LoadedModel
+from pcdarts_tune.models.model import LoadedModel, read_file
 
 FORMATS = ("safetensors", "pt2", "onnx")
 TOLERANCE = 1e-4
 """By which the logits of an exported file may differ from the model's."""
 
-Answer = Callable[["NDArray[np.uint8]"], tuple["NDArray[Any]", "NDArray[Any]"]]
+Answer = Callable[[NDArray[np.uint8]], tuple[NDArray[Any], NDArray[Any]]]
 
 
 class WithPreprocessing(nn.Module):
@@ -84,17 +82,11 @@ def image_shape(model: LoadedModel) -> tuple[int, int, int]:
 
 def metadata(model: LoadedModel) -> dict[str, str]:
     """What travels in the file beside the weights."""
-    return {
-        "genotype.json": json.dumps(model.genotype.to_dict()),
-        "model.json": json.dumps(dict(model.description)),
-    }
+    kept = {"genotype.json": model.genotype.to_dict(), "model.json": model.description}
+    return {name: json.dumps(value) for name, value in kept.items()}
 
 
 def _safetensors(model: LoadedModel, network: WithPreprocessing, path: Path) -> Answer:
-    from safetensors.torch import save_file
-
-    from pcdarts_tune.models.model import read_file
-
     tensors = {name: value.detach().contiguous() for name, value in network.network.state_dict().items()}
     save_file(tensors, path, metadata=metadata(model))
     return _torch_answer(WithPreprocessing(read_file(path)).eval())
@@ -116,14 +108,9 @@ def _onnx(model: LoadedModel, network: WithPreprocessing, path: Path) -> Answer:
             f"exporting to ONNX needs the package {error.name}",
             hint="uv sync --extra onnx in the checkout; elsewhere pip install 'pcdarts-tune[onnx]'",
         ) from error
+    names: dict[str, Any] = {"input_names": ["images"], "output_names": ["logits", "probabilities"]}
     program = torch.onnx.export(
-        network,
-        (_example(model),),
-        dynamo=True,
-        dynamic_shapes=_dynamic(),
-        input_names=["images"],
-        output_names=["logits", "probabilities"],
-        verbose=False,
+        network, (_example(model),), dynamo=True, dynamic_shapes=_dynamic(), verbose=False, **names
     )
     assert program is not None
     graph = program.model_proto
@@ -132,11 +119,7 @@ def _onnx(model: LoadedModel, network: WithPreprocessing, path: Path) -> Answer:
     onnx.save(graph, path)
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
 
-    def answer(images: NDArray[np.uint8]) -> tuple[NDArray[Any], NDArray[Any]]:
-        logits, probabilities = session.run(None, {"images": images})
-        return np.asarray(logits), np.asarray(probabilities)
-
-    return answer
+    return lambda images: session.run(None, {"images": images})
 
 
 def _dynamic() -> dict[str, Any]:

@@ -75,11 +75,7 @@ class LoadedModel:
         return torch.cat(parts) if parts else torch.empty(0, len(self.classes))
 
     def predict(self, paths: Sequence[Path]) -> list[Prediction]:
-        """The likeliest class of each image file.
-
-        Raises:
-            UserError: naming the first file that is not a readable image.
-        """
+        """The likeliest class of each image file. Raises UserError, naming the first file that is not a readable image."""
         from pcdarts_tune.datasets import read_image
 
         if not paths:
@@ -95,9 +91,8 @@ class LoadedModel:
         Raises:
             ValueError: saying which shape and type is expected.
         """
-        images_NCHW = prepare_array(images_NHWC, self.preprocessing)
-        result: NDArray[np.float32] = self.probabilities(images_NCHW).numpy().astype(np.float32)
-        return result
+        prepared = prepare_array(images_NHWC, self.preprocessing)
+        return np.asarray(self.probabilities(prepared), np.float32)
 
 
 def prepare_array(images_NHWC: NDArray[Any], preprocessing: Mapping[str, Any]) -> Tensor:
@@ -164,7 +159,11 @@ def save_model(
         for name, content in ((GENOTYPE, genotype.to_dict()), (DESCRIPTION, description)):
             (part / name).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
         part.chmod(0o755)  # mkdtemp's is for its owner alone
-        _replace(part, folder)
+        old = part.with_name(f"{part.name}.old")
+        if folder.exists():
+            os.rename(folder, old)
+        os.rename(part, folder)
+        shutil.rmtree(old, ignore_errors=True)
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return folder
@@ -190,11 +189,7 @@ def load_model(folder: Path, device: torch.device | str = "cpu") -> LoadedModel:
 
 
 def read_file(path: Path, device: torch.device | str = "cpu") -> LoadedModel:
-    """The model of an exported safetensors file.
-
-    Raises:
-        UserError: when it is none.
-    """
+    """The model of an exported safetensors file. Raises UserError when it is none."""
     with _name_in_errors(path):
         with safetensors.safe_open(path, "pt") as file:
             kept = file.metadata() or {}
@@ -208,7 +203,12 @@ def _build(
     written = description.get("format") if isinstance(description, dict) else None
     if isinstance(written, int) and written > FORMAT:
         raise UserError("it was written by a newer pcdarts-tune", hint="upgrade pcdarts-tune")
-    check_description(description)
+    try:
+        Description.model_validate(description)
+    except ValidationError as error:
+        wrong = error.errors()[0]
+        place = ".".join(["model.json", *map(str, wrong["loc"])])
+        raise ValueError(f"{place[:200]}: {wrong['msg']}") from None
     cells = Genotype.from_dict(genotype)
     with torch.device("meta"):  # a description that does not fit the weights must not fill the memory
         check_weights(weights, EvaluationNetwork(cells, **description["network"]))
@@ -260,20 +260,6 @@ class Description(BaseModel, strict=True):
         return self
 
 
-def check_description(description: Any) -> None:
-    """Refuse what no `save_model` wrote.
-
-    Raises:
-        ValueError: naming the first field that is wrong, and what is legal.
-    """
-    try:
-        Description.model_validate(description)
-    except ValidationError as error:
-        wrong = error.errors()[0]
-        place = ".".join(["model.json", *map(str, wrong["loc"])])
-        raise ValueError(f"{place[:200]}: {wrong['msg']}") from None
-
-
 def check_weights(tensors: Mapping[str, Tensor], network: nn.Module) -> None:
     """Refuse weights that are not the network's.
 
@@ -308,11 +294,3 @@ def _name_in_errors(path: Path) -> Iterator[None]:
             f"{path} cannot be read as a model: {type(error).__name__}: {reason}",
             hint="copy it anew from where it was made, or make it again: pcdarts-tune retrain",
         ) from error
-
-
-def _replace(part: Path, folder: Path) -> None:
-    old = part.with_name(f"{part.name}.old")
-    if folder.exists():
-        os.rename(folder, old)
-    os.rename(part, folder)
-    shutil.rmtree(old, ignore_errors=True)

@@ -45,9 +45,9 @@ def read_space(text: str, settings: Iterable[str] = (), flags: Iterable[Setting]
 
 def read_draft(name_or_path: str | Path) -> Draft:
     """What is written in the space of that name or file, and on which lines."""
-    given, path = str(name_or_path), _path(name_or_path)
-    if path is not None:
-        return _read(path, given)
+    given = str(name_or_path)
+    if isinstance(name_or_path, Path) or given.endswith((".yaml", ".yml")) or os.sep in given:
+        return _read(user_path(given), given)
     shipped = _shipped()
     if given in shipped:
         return _read(shipped[given], f"{given}.yaml")
@@ -77,14 +77,6 @@ def list_spaces() -> list[Space]:
                 raise
             log.warning("search space %s is left out: %s", name, error)
     return spaces
-
-
-def _path(name_or_path: str | Path) -> Path | None:
-    """The file that is meant, None where it is a name."""
-    given = str(name_or_path)
-    if isinstance(name_or_path, Path) or given.endswith((".yaml", ".yml")) or os.sep in given:
-        return user_path(given)
-    return None
 
 
 def _folder() -> Traversable:

@@ -19,10 +19,8 @@ from pcdarts_tune.spaces.ranges import KINDS
 from pcdarts_tune.spaces.values import KeyPath, label
 
 _NEEDS = {
-    "int_type": "a whole number",
-    "int_from_float": "a whole number",
-    "float_type": "a finite number",
-    "finite_number": "a finite number",
+    **dict.fromkeys(("int_type", "int_from_float"), "a whole number"),
+    **dict.fromkeys(("float_type", "finite_number"), "a finite number"),
     "bool_type": "true or false",
     "string_type": "text",
     "none_required": "null",
@@ -34,9 +32,7 @@ _NEEDS = {
     "tuple_type": "a list",
     "string_pattern_mismatch": "letters and digits, and any of _ . - after the first",
     "string_too_long": "at most {max_length} letters",
-    "model_type": "a mapping of keys to values",
-    "model_attributes_type": "a mapping of keys to values",
-    "dict_type": "a mapping of keys to values",
+    **dict.fromkeys(("model_type", "model_attributes_type", "dict_type"), "a mapping of keys to values"),
 }
 """What a value must be, by the type of pydantic's error; errors of other types keep pydantic's own words."""
 

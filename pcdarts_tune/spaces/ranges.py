@@ -6,7 +6,7 @@ resolve(ConditionalRange(by="supernet.k", ranges={"1": ..., "4": ...}), {"supern
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
@@ -20,23 +20,47 @@ MOST_VALUES = 1000
 """An int range with more values is not enumerated."""
 
 
-class FloatRange(Section):
-    """A number between two ends, drawn evenly or evenly in its logarithm."""
+class _NumberRange(Section):
+    """What ranges of floats and of ints share."""
 
-    type: Literal["float"] = "float"
+    type: str
     low: float
     """Smallest value."""
     high: float
     """Largest value."""
     log: bool = False
     """Draw evenly in the logarithm; low must be above 0."""
-    step: float | None = Field(default=None, gt=0)
-    """Distance between values; null: any value."""
+    step: float | None = None
 
     @model_validator(mode="after")
-    def _check(self) -> FloatRange:
-        _check_numbers(self)
+    def _check(self) -> Self:
+        if not self.low < self.high:
+            raise ValueError(f"low {self.low} must be below high {self.high}")
+        if self.log and self.low <= 0:
+            raise ValueError(f"low {self.low} must be above 0 with log: true")
+        if self.log and self.step != type(self).model_fields["step"].default:
+            raise ValueError("log and step exclude each other: leave one out")
+        if not self._is_step(self.high):
+            raise ValueError(f"step: {self.step} does not lead from low {self.low} to high {self.high}")
         return self
+
+    def _is_step(self, value: float) -> bool:
+        """Whether whole steps lead from `low` to the value; floats within rounding."""
+        if isinstance(self.step, int):
+            return (value - self.low) % self.step == 0
+        steps = (value - self.low) / self.step if self.step else 0.0
+        return abs(steps - round(steps)) <= 1e-8 * max(1.0, steps)
+
+    def ends(self) -> tuple[Scalar, ...]:
+        return (self.low, self.high)
+
+
+class FloatRange(_NumberRange):
+    """A number between two ends, drawn evenly or evenly in its logarithm."""
+
+    type: Literal["float"] = "float"
+    step: float | None = Field(default=None, gt=0)
+    """Distance between values; null: any value."""
 
     def suggest(self, name: str, trial: BaseTrial) -> float:
         return trial.suggest_float(name, self.low, self.high, step=self.step, log=self.log)
@@ -44,10 +68,7 @@ class FloatRange(Section):
     def contains(self, value: object) -> bool:
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             return False
-        return self.low <= value <= self.high and _is_step(self, value)
-
-    def ends(self) -> tuple[Scalar, ...]:
-        return (self.low, self.high)
+        return self.low <= value <= self.high and self._is_step(value)
 
     def every(self) -> tuple[Scalar, ...] | None:
         """All values, or None where they cannot be listed."""
@@ -58,7 +79,7 @@ class FloatRange(Section):
         return f"{'log ' if self.log else ''}float {self.low:g} .. {self.high:g}{step}"
 
 
-class IntRange(Section):
+class IntRange(_NumberRange):
     """A whole number between two ends, both included."""
 
     type: Literal["int"] = "int"
@@ -66,24 +87,14 @@ class IntRange(Section):
     """Smallest value."""
     high: int = Field(ge=-(2**53), le=2**53)
     """Largest value."""
-    log: bool = False
-    """Draw evenly in the logarithm; low must be above 0."""
     step: int = Field(default=1, ge=1)
     """Distance between values."""
-
-    @model_validator(mode="after")
-    def _check(self) -> IntRange:
-        _check_numbers(self)
-        return self
 
     def suggest(self, name: str, trial: BaseTrial) -> int:
         return trial.suggest_int(name, self.low, self.high, step=self.step, log=self.log)
 
     def contains(self, value: object) -> bool:
-        return type(value) is int and self.low <= value <= self.high and _is_step(self, value)
-
-    def ends(self) -> tuple[Scalar, ...]:
-        return (self.low, self.high)
+        return type(value) is int and self.low <= value <= self.high and self._is_step(value)
 
     def every(self) -> tuple[Scalar, ...] | None:
         values = range(self.low, self.high + 1, self.step)
@@ -92,25 +103,6 @@ class IntRange(Section):
     def __str__(self) -> str:
         step = f" by {self.step}" if self.step > 1 else ""
         return f"{'log ' if self.log else ''}int {self.low} .. {self.high}{step}"
-
-
-def _check_numbers(item: FloatRange | IntRange) -> None:
-    if not item.low < item.high:
-        raise ValueError(f"low {item.low} must be below high {item.high}")
-    if item.log and item.low <= 0:
-        raise ValueError(f"low {item.low} must be above 0 with log: true")
-    if item.log and item.step != type(item).model_fields["step"].default:
-        raise ValueError("log and step exclude each other: leave one out")
-    if not _is_step(item, item.high):
-        raise ValueError(f"step: {item.step} does not lead from low {item.low} to high {item.high}")
-
-
-def _is_step(item: FloatRange | IntRange, value: float) -> bool:
-    """Whether whole steps lead from `low` to the value; floats within rounding."""
-    if isinstance(item, IntRange):
-        return (value - item.low) % item.step == 0
-    steps = (value - item.low) / item.step if item.step else 0.0
-    return abs(steps - round(steps)) <= 1e-8 * max(1.0, steps)
 
 
 class CategoricalRange(Section):
@@ -191,4 +183,4 @@ def resolve(item: Range, values: Mapping[str, Any]) -> Concrete:
 
 def is_logarithmic(item: Range) -> bool:
     """Whether a setting is drawn on a logarithmic scale."""
-    return any(isinstance(part, FloatRange | IntRange) and part.log for part in parts(item))
+    return any(isinstance(part, _NumberRange) and part.log for part in parts(item))
