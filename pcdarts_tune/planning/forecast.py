@@ -1,8 +1,6 @@
 """From samples of single steps to the seconds and bytes of a trial, and from trials to the hours of a sweep.
 
-fit = Fit((Sample(4, ...), Sample(8, ...)))
-fit.at(128).bytes, fit.basis(128)                                   # basis: "from batch 4 and 8"
-trial = forecast_trial(space, fit, evaluation_fit, splits)          # Forecast(search_seconds=…, …)
+trial = forecast_trial(space, Fit((Sample(4, ...), Sample(8, ...))), evaluation_fit, splits)
 hours = max(end_times([trial.search_seconds] * 32, places=4)) / 3600
 """
 
@@ -11,11 +9,9 @@ from __future__ import annotations
 import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from pcdarts_tune.datasets import Splits
-    from pcdarts_tune.spaces.space import Space
+from pcdarts_tune.datasets import Splits
+from pcdarts_tune.spaces.space import Space
 
 
 @dataclass(frozen=True)
@@ -64,10 +60,8 @@ class Fit:
 
         def predict(name: str) -> float:
             last = getattr(high, name)
-            slope = max(
-                0.0, (last - getattr(low, name)) / (high.batch - low.batch)
-            )  # flat where more took less
-            return float(max(0.0, last + slope * (batch - high.batch)))
+            slope = (last - getattr(low, name)) / (high.batch - low.batch)
+            return float(max(0.0, last + max(0.0, slope) * (batch - high.batch)))  # flat where more took less
 
         return Sample(batch, *map(predict, ("weights", "alphas", "score", "resident", "added")))
 

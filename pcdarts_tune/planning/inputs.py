@@ -1,8 +1,6 @@
 """What a plan is made from: the images, and where each value of the configuration comes from.
 
-images, note = load_planned_images(space, data, home)
-trace_values(space, "quickstart", ["search.epochs=3"])["search.epochs"]      # "--set"
-trace_values(space, "quickstart", [])["supernet.channels"]                   # "quickstart.yaml:6"
+trace_values(space, "quickstart", ["search.epochs=3"])["search.epochs"]      # "--set"; of others "quickstart.yaml:6"
 """
 
 from __future__ import annotations
@@ -11,17 +9,18 @@ import os
 import shlex
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import click
 import torch
+from click.core import ParameterSource
 
+from pcdarts_tune.datasets import DataSet
+from pcdarts_tune.datasets.named import default_root, has_torchvision_files
+from pcdarts_tune.spaces.load import read_draft
+from pcdarts_tune.spaces.naming import constants
 from pcdarts_tune.spaces.settings import VARIABLE
-
-if TYPE_CHECKING:
-    import click
-
-    from pcdarts_tune.datasets import DataSet
-    from pcdarts_tune.spaces.space import Space
+from pcdarts_tune.spaces.space import Space
+from pcdarts_tune.sweeps.launch import load_images
 
 DEFAULT = "default"
 SHAPES = {
@@ -42,9 +41,6 @@ def load_planned_images(space: Space, data: Path | None, home: Path) -> tuple[Da
     Raises:
         UserError: as the sweep itself would raise it.
     """
-    from pcdarts_tune.datasets.named import default_root, has_torchvision_files
-    from pcdarts_tune.sweeps.launch import load_images
-
     name, root = space.data.dataset, data or default_root()
     absent = name in SHAPES and not has_torchvision_files(name, root, unpacked=True)
     empty = data is None or (data.is_dir() and not any(data.iterdir()))
@@ -56,8 +52,6 @@ def load_planned_images(space: Space, data: Path | None, home: Path) -> tuple[Da
 
 
 def _generate_images(space: Space) -> DataSet:
-    from pcdarts_tune.datasets import DataSet
-
     name = space.data.dataset
     classes, train, test, channels, side = SHAPES[name]
     side = space.data.image_size or side
@@ -89,9 +83,6 @@ def trace_values(
     Args:
         space: as `spaces.load.read_space(text, settings)` returned it.
     """
-    from pcdarts_tune.spaces.load import read_draft
-    from pcdarts_tune.spaces.naming import constants
-
     places = read_draft(text).places
     found: dict[str, str] = {}
     for key in [*constants(space), *space.tune, *(f"tune.{key}" for key in space.tune)]:
@@ -107,7 +98,6 @@ def trace_values(
 
 def trace_flags(ctx: click.Context) -> dict[str, str]:
     """Parameter of the running command -> its `--flag`, its environment variable, or `default`."""
-    from click.core import ParameterSource
 
     def trace(parameter: click.Parameter) -> str:
         source = ctx.get_parameter_source(parameter.name or "")

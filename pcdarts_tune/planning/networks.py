@@ -1,8 +1,6 @@
 """The networks that the trials of a plan differ in: their size, and what their steps take, measured within a time limit.
 
-measured = NetworkMeasurements(space, images, device, most_bytes=1e10, limit=30.0)
-measured.measure(variants)              # the network of most variants first
-measured.forecast(variants[0])          # Forecast, or None where nothing could be measured
+NetworkMeasurements(space, images, device, most_bytes=1e10, limit=30.0).measure(variants)       # that of most variants first
 """
 
 from __future__ import annotations
@@ -14,28 +12,25 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
 from pcdarts_tune.core.cost import count_macs, count_parameters
 from pcdarts_tune.core.genotype import PUBLISHED, Genotype, random_genotype
 from pcdarts_tune.core.network import EvaluationNetwork
+from pcdarts_tune.core.retrain import Training
+from pcdarts_tune.core.search import Search
 from pcdarts_tune.core.supernet import Supernet
-from pcdarts_tune.datasets import split_dataset
+from pcdarts_tune.datasets import DataSet, split_dataset
 from pcdarts_tune.planning.forecast import Fit, Forecast, forecast_trial
 from pcdarts_tune.planning.steps import Probe, measure
 from pcdarts_tune.spaces import naming
 from pcdarts_tune.spaces.keys import lookup
+from pcdarts_tune.spaces.recipes import TrainConfig
+from pcdarts_tune.spaces.space import Space
 from pcdarts_tune.tasks import DEFAULTS, Execution
 from pcdarts_tune.training.build import build_search, build_training, network_arguments
-
-if TYPE_CHECKING:
-    from pcdarts_tune.core.retrain import Training
-    from pcdarts_tune.core.search import Search
-    from pcdarts_tune.datasets import DataSet
-    from pcdarts_tune.spaces.recipes import TrainConfig
-    from pcdarts_tune.spaces.space import Space
 
 EXAMPLE = "PC_DARTS_cifar"
 """The published genotype whose networks stand for those that a sweep will find."""
@@ -149,10 +144,9 @@ class NetworkMeasurements:
         order = [key for key, _ in Counter(keys).most_common()]
         cost = network_cost(self.space.evaluation, self.genotype, self.images)
         if self._is_feasible(cost, "the evaluation"):
-            space, sizes = self.space, {self.space.evaluation.batch_size}
-            arguments = {**self._arguments, "stage": "evaluation"}
-            evaluation = partial(build_training, space, self.genotype, self.images, **arguments)
-            self.evaluation = self._measure(evaluation, sizes, cost, 1 + len(order))
+            build = partial(build_training, self.space, self.genotype, self.images, stage="evaluation")
+            sizes = {self.space.evaluation.batch_size}
+            self.evaluation = self._measure(partial(build, **self._arguments), sizes, cost, 1 + len(order))
         for place, key in enumerate(order):
             cost, name = self.supernets[key], f"the supernet with {self.describe(key)}"
             if not self._is_feasible(cost, name):
@@ -181,16 +175,14 @@ class NetworkMeasurements:
     def describe(self, key: str) -> str:
         """The settings that a supernet differs from the others in, such as `K=4`."""
         names = [name for name in self.space.tune if affects_steps(name) and name != "search.batch_size"]
-        return (
-            naming.format_settings({name: lookup(self.variants[key], name) for name in names}) or "all trials"
-        )
+        values = {name: lookup(self.variants[key], name) for name in names}
+        return naming.format_settings(values) or "all trials"
 
     def _measure(
         self, build: Callable[[], Search | Training], sizes: set[int], cost: Cost, among: int
     ) -> Fit:
         gc.collect()  # frees the probe before this one
-        probe = Probe(build, self.device)
-        seconds = max(0.0, self.limit - self.seconds) / among
+        probe, seconds = Probe(build, self.device), max(0.0, self.limit - self.seconds) / among
         return measure(probe, sizes, macs=cost.macs, seconds=seconds, most_bytes=self.most_bytes)
 
     def _is_feasible(self, cost: Cost, name: str) -> bool:

@@ -1,7 +1,6 @@
 """A plan of a sweep as plain values: what `--plan --json` prints and `text.format_plan` puts into words.
 
-plan = make_plan(PlanRequest(...))
-plan["first_proposals"][0]["bytes"], plan["time"]["hours"]
+make_plan(PlanRequest(...))["time"]["hours"]
 """
 
 from __future__ import annotations
@@ -10,34 +9,28 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
 from pcdarts_tune.addresses import without_secret
 from pcdarts_tune.cluster.resources import Share, share_resources, this_machine
 from pcdarts_tune.cluster.session import look_up_cluster
+from pcdarts_tune.datasets import DataSet
 from pcdarts_tune.datasets.load import about_images
 from pcdarts_tune.machine import available_memory, default_device, own_memory, set_threads
 from pcdarts_tune.planning.forecast import Forecast, end_times, expected_share
 from pcdarts_tune.planning.networks import NetworkMeasurements, affects_steps, network_cost
 from pcdarts_tune.spaces.keys import lookup
 from pcdarts_tune.spaces.settings import apply
-from pcdarts_tune.spaces.space import rung_epochs
+from pcdarts_tune.spaces.space import Space, rung_epochs
 from pcdarts_tune.spaces.tuning import assignments, varied_keys
 from pcdarts_tune.sweeps.record import SweepSettings
+from pcdarts_tune.sweeps.runner import RunSettings
 from pcdarts_tune.sweeps.study.study import SweepStudy
 from pcdarts_tune.sweeps.sweep import study_settings
+from pcdarts_tune.tasks import Proposal
 
-if TYPE_CHECKING:
-    from pcdarts_tune.datasets import DataSet
-    from pcdarts_tune.spaces.space import Space
-    from pcdarts_tune.sweeps.record import SweepSettings
-    from pcdarts_tune.sweeps.runner import RunSettings
-    from pcdarts_tune.tasks import Proposal
-
-LIMIT = 60.0
-"""Seconds that measuring takes, about; a step that has begun is not interrupted."""
 MOST_PROPOSALS = 64
 """How many proposals are drawn at most; further trials are taken to be like these."""
 MOST_SIZES = 24
@@ -89,11 +82,11 @@ class TrialResources:
     explanation: str
 
 
-def make_plan(request: PlanRequest, *, limit: float = LIMIT) -> dict[str, Any]:
+def make_plan(request: PlanRequest, *, limit: float = 60.0) -> dict[str, Any]:
     """Draw proposals, measure steps and predict time and memory; writes nothing and starts no Ray.
 
     Args:
-        limit: seconds for measuring, about.
+        limit: seconds for measuring, about; a step that has begun is not interrupted.
 
     Raises:
         UserError: no trial could ever run, as the sweep itself would say.
@@ -179,13 +172,10 @@ def memory_of_trial(device: torch.device, share: Share, *, images_bytes: int) ->
         images_bytes: of the decoded data set, which Ray keeps once for all trials of a machine.
     """
     if device.type == "cuda":
-        total, name = (
-            torch.cuda.get_device_properties(device).total_memory,
-            torch.cuda.get_device_name(device),
-        )
-        part = min(1.0, share.gpus)
-        text = f"{part:g} of {name} with {total / 1e9:.1f} GB, less {CUDA_CONTEXT / 1e9:g} GB for CUDA itself"
-        return part * total - CUDA_CONTEXT, text
+        about, part = torch.cuda.get_device_properties(device), min(1.0, share.gpus)
+        total = f"{part:g} of {about.name} with {about.total_memory / 1e9:.1f} GB"
+        text = f"{total}, less {CUDA_CONTEXT / 1e9:g} GB for CUDA itself"
+        return part * about.total_memory - CUDA_CONTEXT, text
     free, process, ray = available_memory(), own_memory(), RAY + 2 * images_bytes
     text = (
         f"{free / 1e9:.1f} GB are free here, among {share.concurrent} at a time, less "
@@ -212,11 +202,8 @@ def list_sizes(space: Space) -> list[dict[str, Any]]:
 
 
 def _describe_settings(settings: SweepSettings) -> dict[str, Any]:
-    values = asdict(settings)
-    for key in ("tracking_uri", "study_uri"):
-        if values.get(key):
-            values[key] = without_secret(values[key])
-    return values
+    uris = {"tracking_uri": settings.tracking_uri, "study_uri": settings.study_uri}
+    return asdict(settings) | {key: without_secret(uri) for key, uri in uris.items() if uri}
 
 
 def _describe_configuration(request: PlanRequest) -> dict[str, dict[str, Any]]:
@@ -244,11 +231,8 @@ def _describe_networks(measured: NetworkMeasurements) -> dict[str, Any]:
 
 def _describe_forecast(forecast: Forecast | None, memory: float) -> dict[str, Any]:
     if forecast is None:
-        seconds, sizes = (
-            ("search_seconds", "evaluation_seconds"),
-            ("search_bytes", "evaluation_bytes", "bytes"),
-        )
-        return dict.fromkeys((*seconds, *sizes, "fits", "basis"))
+        stages = ("search_seconds", "evaluation_seconds", "search_bytes", "evaluation_bytes")
+        return dict.fromkeys((*stages, "bytes", "fits", "basis"))
     return {**asdict(forecast), "bytes": forecast.bytes, "fits": forecast.fits(memory)}
 
 

@@ -1,8 +1,7 @@
 """Seconds and bytes of single steps of the real search and the real training of a space, at a few batch sizes.
 
     probe = Probe(lambda: build_search(space, images, device=device, seed=0), device)
-    fit = measure(probe, [64, 128], macs=cost.macs, seconds=5.0, most_bytes=1e10)
-    fit.at(128).bytes, fit.basis(128)           # basis: "measured", or "from batch 4 and 8"
+    measure(probe, [64, 128], macs=cost.macs, seconds=5.0, most_bytes=1e10).at(128).bytes
 
 Where a step is slow, small batches come first. A larger one is measured only where, by what the small ones took, the time
 and the memory suffice; `Fit` extrapolates to the others.
@@ -14,19 +13,16 @@ import time
 from bisect import insort
 from collections.abc import Callable, Iterable
 from statistics import median
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
+from pcdarts_tune.core.images.data import Batches
 from pcdarts_tune.core.retrain import Training
 from pcdarts_tune.core.search import Search
 from pcdarts_tune.core.steps.execution import autocast, use_precision
 from pcdarts_tune.core.steps.meter import peak_memory, time_step
 from pcdarts_tune.planning.forecast import Fit, Sample
-
-if TYPE_CHECKING:
-    from pcdarts_tune.core.images.data import Batches
 
 SMALLEST = 4
 """The smallest batch size that is measured where a step is slow."""
@@ -161,9 +157,8 @@ def measure_batch(probe: Probe, size: int, *, seconds: float) -> Sample:
             for name, step in steps.items():
                 times[name].append(time_step(step, probe.device))
         added = peak_memory(steps.get("pair", steps["weights"]), probe.device, warm=False)
-    added = max(
-        added, graphs.peak_memory_bytes - allocated(probe.device)
-    )  # replaying a graph allocates nothing
+    # replaying a graph allocates nothing
+    added = max(added, graphs.peak_memory_bytes - allocated(probe.device))
     middle = {name: median(seconds) for name, seconds in times.items()}
     alphas = max(0.0, middle["pair"] - middle["weights"]) if "pair" in middle else 0.0
     return Sample(size, middle["weights"], alphas, middle["score"], probe.resident(), added)

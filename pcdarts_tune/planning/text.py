@@ -1,7 +1,4 @@
-"""A plan in words and tables, as `--plan` prints it without --json.
-
-click.echo(format_plan(plan))
-"""
+"""A plan in words and tables, as `--plan` prints it without --json: `format_plan(plan)`."""
 
 from __future__ import annotations
 
@@ -20,28 +17,17 @@ UNKNOWN = "?"
 
 def format_plan(plan: Mapping[str, Any]) -> str:
     """All sections of a plan that `make_plan` returned, with an empty line between them."""
-    sections = (
-        _format_head,
-        _format_configuration,
-        _format_networks,
-        _format_memory,
-        _format_proposals,
-        _format_time,
-    )
-    texts = ["\n".join(section(plan)) for section in sections]
-    texts.append("\n".join(f"note: {note}" for note in plan["notes"]))
+    first = (_format_head, _format_configuration, _format_networks, _format_memory)
+    sections = [section(plan) for section in (*first, _format_proposals, _format_time)]
+    texts = ["\n".join(lines) for lines in [*sections, (f"note: {note}" for note in plan["notes"])]]
     return "\n\n".join(filter(None, texts))
 
 
 def _format_head(plan: Mapping[str, Any]) -> Iterator[str]:
     settings, share, data = plan["settings"], plan["resources"], plan["data"]
     yield f"sweep {plan['sweep']}: {plan['trials']} trials"
-    for key, name in {
-        "seed": "seed",
-        "sampler": "sampler",
-        "data_root": "data",
-        "storage": "storage",
-    }.items():
+    for name in ("seed", "sampler", "data", "storage"):
+        key = "data_root" if name == "data" else name
         if settings.get(key) is not None:
             origin = plan["settings_from"].get(name, "default")
             yield f"  {name} {settings[key]}" + (f"  ({origin})" if origin != "default" else "")
@@ -59,16 +45,12 @@ def _format_configuration(plan: Mapping[str, Any]) -> Iterator[str]:
     entries: Mapping[str, Any] = plan["configuration"]
     tuned = [key.removeprefix("tune.") for key in entries if key.startswith("tune.")]
     yield "configuration (what is not listed is the published default; --json lists all):"
-    yield from _align(
-        [
-            (f"  {key}", _format_value(one["value"]), one["from"])
-            for key, one in entries.items()
-            if one["from"] != "default"
-            and not key.startswith("tune.")
-            and key not in tuned
-            and key != "description"
-        ]
-    )
+    rows = [
+        (f"  {key}", _format_value(one["value"]), one["from"])
+        for key, one in entries.items()
+        if one["from"] != "default" and not key.startswith("tune.") and key not in (*tuned, "description")
+    ]
+    yield from _align(rows)
     yield "tuned:" if tuned else "tuned: nothing"
     rows = []
     for name in tuned:
@@ -158,8 +140,5 @@ def _align(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> Iterator
     """The rows of a table with columns as wide as their widest cell; those in `right` are right-aligned."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
-        cells = [
-            text.rjust(width) if column in right else text.ljust(width)
-            for column, (text, width) in enumerate(zip(row, widths, strict=True))
-        ]
+        cells = [f"{text:{'>' if at in right else '<'}{widths[at]}}" for at, text in enumerate(row)]
         yield "  ".join(cells).rstrip()

@@ -3,14 +3,15 @@
 Alphas are softmax weights of the O operations on each of E edges, betas those of the edges into each node (PC-DARTS, Xu et
 al., ICLR 2020, equations 3 to 5); a column `β` stands beside the operations. Colours show the number of doublings from an
 equal share, so that the first steps away from it are visible and all epochs are on one scale.
-
-    plot_alphas({0: {"alpha_normal": …, "alpha_reduce": …, "beta_normal": …, "beta_reduce": …}}, DARTS_PRIMITIVES)
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+import numpy as np
+import plotly.express as px
 
 from pcdarts_tune.core.genotype import node_count, node_slices
 from pcdarts_tune.drawing.cells import name_edges, select_edges, short_name
@@ -30,20 +31,16 @@ def plot_alphas(epochs: Mapping[int, Mapping[str, Any]], primitives: Sequence[st
         epochs: epoch from 0 -> `alpha_normal` and `alpha_reduce` (E, O), `beta_normal` and `beta_reduce` (E,) or None.
         primitives: the O names.
     """
-    import numpy as np
-
     names, shown = [short_name(name) for name in primitives], sorted(epochs)
     try:
         weights = np.array([[epochs[t][f"alpha_{cell}"] for t in shown] for cell in CELLS], float)
         betas = [[epochs[t].get(f"beta_{cell}") for t in shown] for cell in CELLS]
-        rows = [
-            rows for rows in node_slices(node_count(weights.shape[2])) for _ in range(*rows.indices(10**6))
-        ]
-        shares = np.full((len(rows), len(names)), 1 / len(names))
+        shares = np.full((weights.shape[2], len(names)), 1 / len(names))
+        inputs = [nodes.stop - nodes.start for nodes in node_slices(node_count(len(shares)))]
         if betas[0][0] is not None:
             names.append("β")
             weights = np.concatenate([weights, np.array(betas, float)[..., None]], axis=3)
-            shares = np.column_stack([shares, [1 / (nodes.stop - nodes.start) for nodes in rows]])
+            shares = np.column_stack([shares, np.repeat(1 / np.array(inputs), inputs)])
         doublings = np.log2(np.maximum(weights / shares, 1e-6)) / REACH  # (2, T, E, O or O + 1)
     except (ValueError, KeyError, TypeError, IndexError):
         return []
@@ -56,8 +53,6 @@ def plot_alphas(epochs: Mapping[int, Mapping[str, Any]], primitives: Sequence[st
 def _plot_epochs(
     weights: Any, colours: Any, names: list[str], primitives: Sequence[str], numbers: list[int]
 ) -> Figure:
-    import plotly.express as px
-
     edges = name_edges(weights.shape[2])
     plot = px.imshow(
         colours, facet_col=0, animation_frame=1, x=names, y=edges, aspect="auto", facet_col_spacing=0.1
@@ -65,15 +60,11 @@ def _plot_epochs(
     for frame, number, weights_CEO in zip(plot.frames, numbers, weights.swapaxes(0, 1), strict=True):
         frame.name = str(number)
         for heat_map, weights_EO in zip(frame.data, weights_CEO, strict=True):
-            taken = select_edges(weights_EO, primitives)
-            heat_map.text = [
-                [
-                    f"<b>[{weight:.3f}]</b>" if (e, o) in taken else f"{weight:.3f}"
-                    for o, weight in enumerate(row)
-                ]
-                for e, row in enumerate(weights_EO.tolist())
-            ]
-            heat_map.update(texttemplate="%{text}", hovertemplate="%{y}, %{x}: %{text}<extra></extra>")
+            text = [[f"{weight:.3f}" for weight in row] for row in weights_EO.tolist()]
+            for e, o in select_edges(weights_EO, primitives):
+                text[e][o] = f"<b>[{text[e][o]}]</b>"
+            hover = "%{y}, %{x}: %{text}<extra></extra>"
+            heat_map.update(text=text, texttemplate="%{text}", hovertemplate=hover)
             heat_map.update(xgap=1, ygap=1, textfont_size=10)
     for heat_map, last in zip(plot.data, plot.frames[-1].data, strict=True):
         heat_map.update(last)
@@ -89,8 +80,6 @@ def _plot_epochs(
 
 def _plot_course(weights: Any, colours: Any, names: list[str], numbers: list[int]) -> Figure:
     """Every weight over the epochs: a band of rows, one for each of `names`, for each edge."""
-    import plotly.express as px
-
     _, epochs, edges, operations = weights.shape
     labels = name_edges(edges)
     plot = px.imshow(

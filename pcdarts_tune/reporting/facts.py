@@ -1,7 +1,6 @@
 """Everything that a report says about a sweep, read from its study and its folder: no MLflow, no Ray, no network.
 
-facts = read_facts(open_sweep(home, "first"))
-facts.best, facts.tied, facts.spent
+read_facts(open_sweep(home, "first")).best
 """
 
 from __future__ import annotations
@@ -15,21 +14,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from optuna import Study
 
 from pcdarts_tune.reporting.importances import Importances, compute_importances
 from pcdarts_tune.reporting.plot_study import make_plot_study
 from pcdarts_tune.spaces import naming
 from pcdarts_tune.spread import Spread
 from pcdarts_tune.sweeps.leaderboard import RankedTrial, rank_trials
-from pcdarts_tune.sweeps.sweep import counts
-from pcdarts_tune.tasks import total
-
-if TYPE_CHECKING:
-    from optuna import Study
-
-    from pcdarts_tune.sweeps.sweep import SweepHandle
-    from pcdarts_tune.tasks import TrialRecord
+from pcdarts_tune.sweeps.sweep import SweepHandle, counts
+from pcdarts_tune.sweeps.trials.log import read_result
+from pcdarts_tune.tasks import TrialRecord, total
 
 
 @dataclass(frozen=True)
@@ -135,11 +131,8 @@ def describe_trial(trial: RankedTrial) -> str:
     """What is shown of a trial where the mouse rests on it; `<br>` is the only markup."""
     record = trial.record
     accuracy = record.state if record.objective is None else f"accuracy {record.objective:.4f}"
-    lines = [
-        f"trial {record.trial}, {accuracy}",
-        naming.format_settings(record.hyperparameters),
-        record.reason or "",
-    ]
+    settings = naming.format_settings(record.hyperparameters)
+    lines = [f"trial {record.trial}, {accuracy}", settings, record.reason or ""]
     wrapped = [part for line in lines for part in textwrap.wrap(line, 70)]
     return "<br>".join(html.escape(part, quote=False) for part in wrapped)
 
@@ -188,8 +181,6 @@ def read_profile(sweep: SweepHandle) -> dict[str, Any]:
 
 
 def _read_alphas(sweep: SweepHandle, number: int) -> dict[int, dict[str, Any]]:
-    from pcdarts_tune.sweeps.trials.log import read_result
-
     try:
         result = read_result(sweep.folder.trial_address(number))
     except (OSError, ValueError):
@@ -205,15 +196,9 @@ def _read_retrainings(folder: Path) -> list[Retraining]:
         try:
             origin = json.loads(file.read_text(encoding="utf-8"))["origin"]
             result = origin["result"]
-            found.append(
-                Retraining(
-                    genotype_hash=file.parent.parent.name.partition("-")[0],
-                    seed=origin.get("seed"),
-                    epochs=int(result["epochs"]),
-                    held_out=result.get("validation_accuracy"),
-                    test=result.get("test_accuracy"),
-                )
-            )
+            name, epochs = file.parent.parent.name.partition("-")[0], int(result["epochs"])
+            accuracies = (result.get("validation_accuracy"), result.get("test_accuracy"))
+            found.append(Retraining(name, origin.get("seed"), epochs, *accuracies))
         except (OSError, ValueError, KeyError, TypeError):
             continue  # a promotion that is being written, or of another version
     return sorted(found, key=lambda made: (-(made.held_out or 0.0), made.genotype_hash, made.seed or 0))

@@ -1,22 +1,21 @@
-"""The plots of a report: Optuna's own (optuna.visualization), with each trial's settings where the mouse rests on it.
+"""The plots of a report: Optuna's own (optuna.visualization), with each trial's settings where the mouse rests on it. Colours
+that depend on the page's light or dark scheme are left out here; the page's script sets them.
 
-    for figure in plot_history(facts): figure.plot.to_json()
-
-Colours that depend on the page's light or dark scheme are left out here; the page's script sets them.
+for figure in plot_history(facts): figure.plot.to_json()
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import plotly.graph_objects as go
+from optuna import visualization
+from plotly.colors import sample_colorscale
+
+from pcdarts_tune.reporting.facts import Facts
 from pcdarts_tune.reporting.plot_study import make_size_study
-
-if TYPE_CHECKING:
-    from plotly.graph_objects import Figure as Plot
-
-    from pcdarts_tune.reporting.facts import Facts
 
 ACCURACY = "held-out accuracy"
 POINT, BEST, LOST = "#5b8bbf", "#d9541e", "#8b95a1"
@@ -49,7 +48,7 @@ class Figure:
 
     name: str
     title: str
-    plot: Plot
+    plot: go.Figure
     caption: str = ""
     height: int = 380
     width: int | None = None
@@ -57,8 +56,6 @@ class Figure:
 
 def plot_history(facts: Facts) -> list[Figure]:
     """How the search went: optimization history, timeline, empirical distribution, accuracies at rungs."""
-    from optuna import visualization
-
     found = []
     if facts.complete:
         found.append(_plot_optimization(facts))
@@ -84,8 +81,6 @@ def plot_history(facts: Facts) -> list[Figure]:
 
 def plot_importances(facts: Facts) -> list[Figure]:
     """Optuna's importances, grey where chance alone gives as much; nothing with too few trials."""
-    from optuna import visualization
-
     found = facts.importances
     if not found.shares:
         return []
@@ -98,8 +93,6 @@ def plot_importances(facts: Facts) -> list[Figure]:
 
 def plot_settings(facts: Facts) -> list[Figure]:
     """Accuracy over the settings: slices, parallel coordinates, a contour plot of the two most important ones."""
-    from optuna import visualization
-
     trials = [trial for trial in facts.study.trials if trial.value is not None]
     keys = [key for key in facts.keys if any(key in trial.params for trial in trials)]
     if not keys:
@@ -107,9 +100,8 @@ def plot_settings(facts: Facts) -> list[Figure]:
     best = None if facts.best is None else facts.best.record.trial
     slices = visualization.plot_slice(facts.study, params=keys, target_name=ACCURACY)
     for trace in slices.data:
-        trace.update(
-            text=_describe(facts, trace.marker.color), hovertemplate="%{x}<br>%{text}<extra></extra>"
-        )
+        text = _describe(facts, trace.marker.color)
+        trace.update(text=text, hovertemplate="%{x}<br>%{text}<extra></extra>")
         sizes = [12 if number == best else 7 for number in trace.marker.color]
         trace.marker.update(colorscale=SCALE, colorbar_title="trial", size=sizes, opacity=0.85)
     slices.layout.width = None
@@ -123,7 +115,7 @@ def plot_settings(facts: Facts) -> list[Figure]:
     *lines, bar = parallel.data
     bar.marker.update(colorscale=SCALE, colorbar_title=ACCURACY)
     for line in lines:
-        line.update(line_color=_sample_colour(line.y[0]), opacity=0.7)
+        line.update(line_color=sample_colorscale(SCALE, [line.y[0]])[0], opacity=0.7)
     parallel.update_layout(plot_bgcolor=None, xaxis_ticktext=[ACCURACY, *sorted(keys)])
     parallel.update_annotations(font_color=None)
     caption = "Each line is a complete trial, in the colour of its accuracy."
@@ -142,8 +134,6 @@ def plot_settings(facts: Facts) -> list[Figure]:
 
 def plot_sizes(facts: Facts) -> list[Figure]:
     """Accuracy against parameters, multiply-adds and latency, with the Pareto front of each."""
-    from optuna import visualization
-
     found = []
     for measure, title in SIZES.items():
         study = make_size_study(facts.records, measure)
@@ -169,8 +159,6 @@ def plot_sizes(facts: Facts) -> list[Figure]:
 
 def plot_costs(facts: Facts) -> list[Figure]:
     """The hours of each trial, a plot for each unit (GPU, CPU)."""
-    import plotly.graph_objects as go
-
     found = []
     for unit in sorted(facts.spent, reverse=True):
         spent = {t.record.trial: t.spent.hours for t in facts.trials if t.spent and t.spent.unit == unit}
@@ -178,9 +166,8 @@ def plot_costs(facts: Facts) -> list[Figure]:
             continue
         lost = {trial.record.trial for trial in facts.trials if trial.record.objective is None}
         best = facts.best.record.trial if facts.best else None
-        bars = go.Bar(
-            x=list(spent), y=list(spent.values()), text=_describe(facts, spent), textposition="none"
-        )
+        x, y = list(spent), list(spent.values())
+        bars = go.Bar(x=x, y=y, text=_describe(facts, x), textposition="none")
         bars.hovertemplate = f"%{{text}}<br>%{{y:.2g}} {unit}-hours<extra></extra>"
         bars.marker.color = [LOST if n in lost else BEST if n == best else POINT for n in spent]
         plot = go.Figure(bars, {"xaxis": _number_trials(facts), "yaxis": {"title": f"{unit}-hours"}})
@@ -188,7 +175,7 @@ def plot_costs(facts: Facts) -> list[Figure]:
     return found
 
 
-def _describe(facts: Facts, numbers: Sequence[int] | dict[int, float]) -> list[str]:
+def _describe(facts: Facts, numbers: Sequence[int]) -> list[str]:
     return [facts.descriptions[number] for number in numbers]
 
 
@@ -198,8 +185,6 @@ def _number_trials(facts: Facts) -> dict[str, Any]:
 
 
 def _plot_optimization(facts: Facts) -> Figure:
-    from optuna import visualization
-
     plot = visualization.plot_optimization_history(facts.study, target_name=ACCURACY)
     trials, so_far, *_ = plot.data
     trials.update(name="trial", text=_describe(facts, trials.x), marker={"color": POINT, "size": 8})
@@ -214,15 +199,7 @@ def _plot_optimization(facts: Facts) -> Figure:
     assert facts.best is not None, "only called with complete trials"
     best = facts.best.record
     plot.add_scatter(x=[best.trial], y=[best.objective], mode="markers+text", text=f"trial {best.trial}")
-    plot.data[-1].update(
-        textposition="top center", marker={"color": BEST, "size": 11}, name="best", hoverinfo="skip"
-    )
+    marker = {"color": BEST, "size": 11}
+    plot.data[-1].update(textposition="top center", marker=marker, name="best", hoverinfo="skip")
     plot.update_layout(legend={"orientation": "h", "y": 1.15}, xaxis=_number_trials(facts))
     return Figure("optimization", "Optimization history", plot, caption)
-
-
-def _sample_colour(at: float) -> str:
-    """The colour at `at`, from 0 to 1, on the scale."""
-    from plotly.colors import sample_colorscale
-
-    return str(sample_colorscale(SCALE, [at])[0])

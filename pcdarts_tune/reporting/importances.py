@@ -1,10 +1,8 @@
 """Which settings decide whether a trial is among the best, and in which direction they should go.
 
 Optuna's PED-ANOVA (Watanabe et al., IJCAI 2023, arXiv 2304.10255) compares how a setting is distributed among the best
-trials and among all. On a study that maximizes accuracy, a setting that is distributed differently among the best is
-important *for a higher accuracy*. With `target=` Optuna takes low values for better.
-
-    compute_importances(make_plot_study(records, tune)).shares     # {"search.learning_rate": 0.71, "supernet.k": 0.2, ...}
+trials and among all: on a study that maximizes accuracy, what differs among the best is important *for a higher accuracy*.
+With `target=` Optuna takes low values for better.
 """
 
 from __future__ import annotations
@@ -14,12 +12,11 @@ import random
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from optuna import Study
-    from optuna.importance import PedAnovaImportanceEvaluator
-    from optuna.trial import FrozenTrial
+from optuna import Study
+from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
+from optuna.trial import FrozenTrial, TrialState
+from scipy.stats import spearmanr
 
 EVALUATOR = "PED-ANOVA"
 FEWEST = 10
@@ -59,8 +56,6 @@ class Importances:
     @property
     def evaluator(self) -> PedAnovaImportanceEvaluator:
         """Optuna's evaluator, set to the best trials."""
-        from optuna.importance import PedAnovaImportanceEvaluator
-
         # half a trial less: `best / n * n` may round to more than `best`
         return PedAnovaImportanceEvaluator(target_quantile=(self.best - 0.5) / self.n)
 
@@ -68,9 +63,6 @@ class Importances:
 def compute_importances(study: Study) -> Importances:
     """Importances of all parameters of a single-objective study that maximizes; trials that are not complete are left
     out."""
-    from optuna.importance import get_param_importances
-    from optuna.trial import TrialState
-
     trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     n = len(trials)
     found = Importances(n, max(BEST, math.ceil(SHARE * n)), correlations=rank_correlations(trials))
@@ -100,8 +92,6 @@ def compute_importances(study: Study) -> Importances:
 
 def rank_correlations(trials: Sequence[FrozenTrial]) -> dict[str, float]:
     """Spearman's correlation of each numeric parameter with the value; parameters that do not differ are left out."""
-    from scipy.stats import spearmanr
-
     found = {}
     for key in dict.fromkeys(key for trial in trials for key in trial.params):
         pairs = [(trial.params[key], trial.value) for trial in trials if key in trial.params]

@@ -2,9 +2,6 @@
 
 The sweep's own study gives a conditional setting one name for each value of the setting that it depends on
 (`search.batch_size@supernet.k=4`). Here it has one name and one distribution, which spans all of its ranges.
-
-    study = make_plot_study(sweep.records(), sweep.space.tune)
-    optuna.visualization.plot_slice(study)
 """
 
 from __future__ import annotations
@@ -12,25 +9,16 @@ from __future__ import annotations
 import html
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import optuna
+from optuna import Study
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from pcdarts_tune.spaces.ranges import CategoricalRange, ConditionalRange, FloatRange, IntRange, Range
 from pcdarts_tune.spaces.tuning import varied_keys
 from pcdarts_tune.spaces.values import label
-
-if TYPE_CHECKING:
-    from optuna import Study
-    from optuna.distributions import BaseDistribution
-
-    from pcdarts_tune.tasks import TrialRecord
-
-STATES = {
-    "complete": "COMPLETE",
-    "pruned": "PRUNED",
-    "failed": "FAIL",
-    "running": "RUNNING",
-    "waiting": "WAITING",
-}
+from pcdarts_tune.tasks import TrialRecord
 
 
 def make_plot_study(
@@ -45,18 +33,15 @@ def make_plot_study(
         tune: ranges by dotted key; those with a single value are left out.
         times: trial number -> start and end, for the timeline; a trial without times starts now.
     """
-    import optuna
-
     study = optuna.create_study(direction="maximize")
-    seen = {
-        key: [r.hyperparameters[key] for r in records if key in r.hyperparameters]
-        for key in varied_keys(tune)
-    }
-    spans = {key: merge_ranges(tune[key], values) for key, values in seen.items() if values}
+    spans = {}
+    for key in varied_keys(tune):
+        if values := [r.hyperparameters[key] for r in records if key in r.hyperparameters]:
+            spans[key] = merge_ranges(tune[key], values)
     for record in sorted(records, key=lambda record: record.trial):
         keys = [key for key in spans if key in record.hyperparameters]
         trial = optuna.create_trial(
-            state=optuna.trial.TrialState[STATES[record.state]],
+            state=optuna.trial.TrialState["FAIL" if record.state == "failed" else record.state.upper()],
             value=record.objective,
             params={key: plot_value(record.hyperparameters[key]) for key in keys},
             distributions={key: spans[key] for key in keys},
@@ -78,8 +63,6 @@ def make_size_study(records: Sequence[TrialRecord], measure: str) -> Study:
     Returns:
         A study whose trials keep their number in the user attribute `trial`.
     """
-    import optuna
-
     study = optuna.create_study(directions=["minimize", "maximize"])
     for record in sorted(records, key=lambda record: record.trial):
         size = getattr(record, measure)
@@ -104,8 +87,6 @@ def merge_ranges(item: Range, seen: Sequence[Any]) -> BaseDistribution:
 
     Numbers are on a logarithmic scale where all parts of a conditional range are.
     """
-    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-
     parts = list(item.ranges.values()) if isinstance(item, ConditionalRange) else [item]
     numbers = [part for part in parts if isinstance(part, FloatRange | IntRange)]
     if len(numbers) < len(parts):

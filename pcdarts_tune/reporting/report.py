@@ -2,10 +2,8 @@
 
 write_report(open_sweep(where, "first"), Path("first.html"))
 
-The page: facts, drawings and plots of a report, filled into template.html by jinja2, which escapes all text.
-
-The page is one file that needs no network, and its content security policy allows none: plotly.js is in it once, each
-plot as JSON.
+Facts, drawings and plots are filled into template.html by jinja2, which escapes all text. The page needs no network, and its
+content security policy allows none: plotly.js is in it once, each plot as JSON.
 """
 
 from __future__ import annotations
@@ -16,9 +14,14 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import optuna
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from plotly.offline import get_plotlyjs
 
 from pcdarts_tune.addresses import without_secret
+from pcdarts_tune.core.genotype import Genotype
 from pcdarts_tune.drawing.cells import cell_svg
 from pcdarts_tune.files import write_output
 from pcdarts_tune.reporting import figures
@@ -30,11 +33,7 @@ from pcdarts_tune.reporting.summary import group_failures, list_trials, summariz
 from pcdarts_tune.spaces import naming
 from pcdarts_tune.spaces.naming import to_yaml
 from pcdarts_tune.sweeps.leaderboard import leaderboard_columns, short_hours
-
-if TYPE_CHECKING:
-    from jinja2 import Environment
-
-    from pcdarts_tune.sweeps.sweep import SweepHandle
+from pcdarts_tune.sweeps.sweep import SweepHandle
 
 
 def write_report(sweep: SweepHandle, path: Path) -> Facts:
@@ -72,9 +71,7 @@ def report_json(facts: Facts, path: Path) -> dict[str, Any]:
         },
         "pareto": pareto_front(facts.records, "params"),
         "lost": {reason: [trial.record.trial for trial in group] for reason, group in group_failures(facts)},
-        "summary": {
-            part.title: " ".join(filter(None, (part.text, part.command))) for part in summarize(facts)
-        },
+        "summary": {part.title: f"{part.text} {part.command}".strip() for part in summarize(facts)},
     }
 
 
@@ -86,8 +83,6 @@ MOST_UNFOLDED = 30
 
 def render_page(facts: Facts) -> str:
     """The report as HTML."""
-    from plotly.offline import get_plotlyjs
-
     with hide_warnings():
         plots = {
             "history": figures.plot_history(facts),
@@ -97,35 +92,29 @@ def render_page(facts: Facts) -> str:
             "alphas": plot_alphas(facts.alphas, facts.sweep.space.supernet.primitives),
             "costs": figures.plot_costs(facts),
         }
-    return (
-        make_environment()
-        .get_template("template.html")
-        .render(
-            facts=facts,
-            sweep=facts.sweep,
-            evaluator=EVALUATOR,
-            fewest=FEWEST,
-            summary=summarize(facts),
-            leaderboard=leaderboard_columns(facts.trials, facts.keys),
-            shown=MOST_UNFOLDED,
-            plots=plots,
-            genotypes=facts.best_of_each_genotype,
-            drawn=MOST_DRAWN,
-            most_found=max(facts.best_of_each_genotype, key=lambda trial: len(trial.found_by), default=None),
-            trial_of={trial.record.genotype_hash: trial.record.trial for trial in reversed(facts.complete)},
-            failures=group_failures(facts),
-            reproduce=describe_reproduction(facts),
-            plotly=get_plotlyjs(),
-        )
+    genotypes = facts.best_of_each_genotype
+    template = make_environment().get_template("template.html")
+    return template.render(
+        facts=facts,
+        sweep=facts.sweep,
+        evaluator=EVALUATOR,
+        fewest=FEWEST,
+        summary=summarize(facts),
+        leaderboard=leaderboard_columns(facts.trials, facts.keys),
+        shown=MOST_UNFOLDED,
+        plots=plots,
+        genotypes=genotypes,
+        drawn=MOST_DRAWN,
+        most_found=max(genotypes, key=lambda trial: len(trial.found_by), default=None),
+        trial_of={trial.record.genotype_hash: trial.record.trial for trial in reversed(facts.complete)},
+        failures=group_failures(facts),
+        reproduce=describe_reproduction(facts),
+        plotly=get_plotlyjs(),
     )
 
 
 def make_environment() -> Environment:
     """jinja2 with autoescape and the filters of the template."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    from pcdarts_tune.core.genotype import Genotype
-
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -148,8 +137,6 @@ def make_environment() -> Environment:
 @contextmanager
 def hide_warnings() -> Iterator[None]:
     """Hide what Optuna warns of: few trials, experimental features."""
-    import optuna
-
     level = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:

@@ -7,15 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from pcdarts_tune.reporting.facts import Facts
 from pcdarts_tune.say import format_seconds
 from pcdarts_tune.spaces import naming
-from pcdarts_tune.sweeps.leaderboard import short_hours
-
-if TYPE_CHECKING:
-    from pcdarts_tune.reporting.facts import Facts
-    from pcdarts_tune.sweeps.leaderboard import RankedTrial
+from pcdarts_tune.sweeps.leaderboard import RankedTrial, short_hours
 
 
 @dataclass(frozen=True)
@@ -45,30 +41,24 @@ def next_step(facts: Facts) -> tuple[str, str]:
     name, home = facts.sweep.name, facts.sweep.where.home_flag
     ended = sum(facts.states.get(state, 0) for state in ("complete", "pruned", "failed"))
     if facts.running:
-        return (
-            f"The sweep runs now: {ended} of {facts.target} trials have ended. Write this report again later.",
-            f"pcdarts-tune status {name}{home}",
+        text = (
+            f"The sweep runs now: {ended} of {facts.target} trials have ended. Write this report again later."
         )
+        return text, f"pcdarts-tune status {name}{home}"
     if ended < facts.target:
         return f"{facts.target - ended} trials are still to be run.", f"pcdarts-tune resume {name}{home}"
     if facts.best is None:
         return "No trial was completed; see below why.", f"pcdarts-tune leaderboard {name}{home}"
-    tested = [r for r in facts.retrainings if r.test is not None]
-    if tested:
-        return (
-            "A genotype of this sweep was retrained and tested, see below. To look at the trials and the model in MLflow:",
-            f"pcdarts-tune ui{home}",
-        )
+    if any(training.test is not None for training in facts.retrainings):
+        text = "A genotype of this sweep was retrained and tested, see below. To look at the trials and the model in MLflow:"
+        return text, f"pcdarts-tune ui{home}"
     level = len({s.record.genotype_hash for s in facts.tied})
     if level > 1:
-        return (
-            f"Retrain the best genotypes with several seeds and the default beside them: {level} of them are level here.",
-            f"pcdarts-tune promote {name} --candidates {min(level, 4)} --seeds 3 --baseline default{home}",
-        )
-    return (
-        "Retrain the best genotype, test it once and register the model.",
-        f"pcdarts-tune promote {name}{home}",
-    )
+        text = f"Retrain the best genotypes with several seeds and the default beside them: {level} of them are level here."
+        options = f"--candidates {min(level, 4)} --seeds 3 --baseline default"
+        return text, f"pcdarts-tune promote {name} {options}{home}"
+    text = "Retrain the best genotype, test it once and register the model."
+    return text, f"pcdarts-tune promote {name}{home}"
 
 
 def group_failures(facts: Facts) -> list[tuple[str, list[RankedTrial]]]:
@@ -110,14 +100,11 @@ def _describe_best(facts: Facts) -> str:
     images = f"{facts.held_out:,} held-out images" if facts.held_out else "held-out images"
     settings = naming.format_settings(record.hyperparameters) or "the space's own settings"
     size = "" if record.params is None else f", {naming.short_count(record.params)} parameters"
-    macs = (
-        "" if record.macs is None else f" and {naming.short_count(record.macs)} multiply-adds when retrained"
-    )
-    skips = (
-        ""
-        if best.skip_connections is None
-        else f"; {best.skip_connections} skip connections in its normal cell"
-    )
+    macs, skips = "", ""
+    if record.macs is not None:
+        macs = f" and {naming.short_count(record.macs)} multiply-adds when retrained"
+    if best.skip_connections is not None:
+        skips = f"; {best.skip_connections} skip connections in its normal cell"
     others = [number for number in best.found_by if number != record.trial]
     again = f" Its genotype was also found by {list_trials(others)}." if others else ""
     return f"Trial {record.trial}: accuracy {record.objective:.4f} on {images} ({settings}){size}{macs}{skips}.{again}"
@@ -135,14 +122,12 @@ def _describe_certainty(facts: Facts) -> str:
     spreads = [s.spread for s in facts.complete if s.spread is not None and s.spread.std is not None]
     if spreads:
         widest = max(spread.std or 0.0 for spread in spreads)
-        texts.append(
-            f"Where the same settings were searched with several seeds, the standard deviation was up to {widest:.4f}."
-        )
+        seeds = f"Where the same settings were searched with several seeds, the standard deviation was up to {widest:.4f}."
     else:
-        texts.append(
-            "Every setting was searched with one seed, and every genotype evaluated with one: seeds come on top."
-        )
-    texts.append("The best of many trials is also the luckiest: expect a little less from it elsewhere.")
+        seeds = "Every setting was searched with one seed, and every genotype evaluated with one: seeds come on top."
+    texts.append(
+        f"{seeds} The best of many trials is also the luckiest: expect a little less from it elsewhere."
+    )
     return " ".join(texts)
 
 
