@@ -1,7 +1,5 @@
 """What completes a word on the command line: sweeps, spaces, published genotypes, registered models, settings.
 
-@click.argument("sweep", shell_complete=sweeps)
-
 A shell waits for this at every press of the tab key, so nothing here imports torch, MLflow or Optuna: names come from
 folders, and from MLflow's SQLite file read directly (a server's models are not completed).
 """

@@ -1,10 +1,7 @@
 """The command line: one lazy group, one way to fail.
 
-A subcommand is imported when it is used, so `pcdarts-tune --help` needs neither torch nor ray nor mlflow; its line in
-the help is in `COMMANDS` below. Whatever goes wrong ends as one message on stderr and an exit code: 0 done, 1 the work
-failed, 2 wrong usage or input, 130 interrupted.
-
-    $ pcdarts-tune sweep --space quickstart --trials 4
+A subcommand is imported when it is used, so `pcdarts-tune --help` needs neither torch nor ray nor mlflow. Whatever goes
+wrong ends as one message on stderr and an exit code: 0 done, 1 the work failed, 2 wrong usage or input, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -84,10 +81,8 @@ class LazyGroup(click.Group):
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[Any]:
         from click.shell_completion import CompletionItem
 
-        lines = {name: line for section in COMMANDS.values() for name, line in section.items()}
-        items = [
-            CompletionItem(name, help=line) for name, line in lines.items() if name.startswith(incomplete)
-        ]
+        lines = [entry for section in COMMANDS.values() for entry in section.items()]
+        items = [CompletionItem(name, help=line) for name, line in lines if name.startswith(incomplete)]
         # past click.Group's own, which would import every subcommand for its help
         return items + click.Command.shell_complete(self, ctx, incomplete)
 

@@ -2,9 +2,7 @@
 
 @execution_options()
 @worker_options
-@goal_options
-@run_options
-def command(execution: Execution, workers: Workers, goals: list[Setting], run: RunSettings) -> None: ...
+def command(execution: Execution, workers: Workers) -> None: ...
 """
 
 from __future__ import annotations
@@ -82,9 +80,6 @@ worker_options = option_group(
 """`--device`, `--workers`, `--groups` and `--address`, handed over as `workers`."""
 
 
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-
-
 class Duration(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # generic in click 8.5
     """`90s`, `45m`, `2h`, `1d`, `1h30m`; a bare number is seconds."""
 
@@ -98,9 +93,8 @@ class Duration(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # gene
             text += "s"
         if not re.fullmatch(r"(\d+(\.\d+)?[smhd])+", text):
             self.fail(f"{value!r} is no duration; such as 90s, 45m, 2h, 1h30m or 1d.", param, ctx)
-        seconds = sum(
-            float(number) * _UNITS[unit] for number, _, unit in re.findall(r"(\d+(\.\d+)?)([smhd])", text)
-        )
+        units = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+        seconds = sum(float(number) * units[unit] for number, unit in re.findall(r"([\d.]+)([smhd])", text))
         if seconds <= 0:
             self.fail(f"{value!r} is no time at all.", param, ctx)
         return seconds
@@ -168,10 +162,11 @@ def _goals(
     max_params: int | None = None,
     max_macs: int | None = None,
 ) -> list[Setting]:
-    aims = " ".join(f"--objective {name}" for name in objectives)
     given = [
         Setting("sampler", sampler, f"--sampler {sampler}"),
-        Setting("objectives", list(objectives) or None, aims),
+        Setting(
+            "objectives", list(objectives) or None, " ".join(f"--objective {name}" for name in objectives)
+        ),
         Setting("constraints.max_params", max_params, f"--max-params {max_params}"),
         Setting("constraints.max_macs", max_macs, f"--max-macs {max_macs}"),
     ]

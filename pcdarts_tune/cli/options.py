@@ -1,6 +1,5 @@
 """Options that several subcommands share, so that each is spelt, explained and checked in one place.
 
-@click.command()
 @options.home
 @options.output
 def command(where: Where, as_json: bool) -> None: ...
@@ -69,7 +68,7 @@ def option_group(kind: Callable[..., Any], name: str, *options: Callable[[Any], 
     return decorate
 
 
-_home_option = click.option(
+_home = click.option(
     "--home",
     type=GivenPath(file_okay=False, path_type=Path),
     envvar="PCDARTS_TUNE_HOME",
@@ -99,13 +98,13 @@ _study_uri_again = click.option(
     metavar="URI",
     help=f"The study's PostgreSQL database once more, with its password; {STUDY_URI}, PGPASSWORD or ~/.pgpass do as well.",
 )
-home = option_group(Where, "where", _home_option)
+home = option_group(Where, "where", _home)
 """`--home`, handed over as `where`, a `Where`."""
-store = option_group(Where, "where", _home_option, _tracking_uri)
+store = option_group(Where, "where", _home, _tracking_uri)
 """`--home` and `--tracking-uri`, handed over as `where`."""
-study = option_group(Where, "where", _home_option, _tracking_uri, _study_uri)
+study = option_group(Where, "where", _home, _tracking_uri, _study_uri)
 """`--home`, `--tracking-uri` and `--study-uri`, handed over as `where`."""
-sweep_store = option_group(Where, "where", _home_option, _tracking_uri, _study_uri_again)
+sweep_store = option_group(Where, "where", _home, _tracking_uri, _study_uri_again)
 """The same for a sweep that exists."""
 data = click.option(
     "--data",
@@ -113,7 +112,6 @@ data = click.option(
     help="Folder with train/ and test/ or with class folders, a parquet file, a folder of train/test parquet files; "
     "or the root of a torchvision data set that the space names.",
 )
-_json = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
 device = click.option(
     "--device",
     type=NearestChoice(["auto", "cpu", "cuda"]),
@@ -213,4 +211,4 @@ def verbosity(function: F) -> F:
 
 def output(function: F) -> F:
     """`--json`, handed over as `as_json`, `-v` and `-q`."""
-    return _json(verbosity(function))
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")(verbosity(function))

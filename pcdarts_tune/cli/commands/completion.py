@@ -10,9 +10,6 @@ import click
 from pcdarts_tune.cli import options
 from pcdarts_tune.say import say
 
-VARIABLE = "_PCDARTS_TUNE_COMPLETE"
-"""By which the shell asks; cli.main hands it to click."""
-
 _INSTALL = {
     "bash": 'eval "$(pcdarts-tune completion bash)" in ~/.bashrc',
     "zsh": 'eval "$(pcdarts-tune completion zsh)" in ~/.zshrc, after compinit',
@@ -39,9 +36,8 @@ def command(shell: str | None) -> None:
     chosen = shell or Path(os.environ.get("SHELL", "")).name
     kind = get_completion_class(chosen) if chosen in _INSTALL else None
     if kind is None:
-        raise click.UsageError(
-            f"which shell? $SHELL is {chosen or 'not set'}; give one of {', '.join(_INSTALL)}"
-        )
-    # past bash's own source(), which starts a bash to ask for its version
-    click.echo(ShellComplete.source(kind(cli, {}, "pcdarts-tune", VARIABLE)))
+        given = chosen or "not set"
+        raise click.UsageError(f"which shell? $SHELL is {given}; give one of {', '.join(_INSTALL)}")
+    # past bash's own source(), which starts a bash to ask for its version; cli.main reads the variable
+    click.echo(ShellComplete.source(kind(cli, {}, "pcdarts-tune", "_PCDARTS_TUNE_COMPLETE")))
     say(f"to keep it: {_INSTALL[chosen]}")

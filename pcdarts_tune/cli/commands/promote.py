@@ -80,21 +80,19 @@ def command(sweep: str, baselines: tuple[str, ...], where: Where, as_json: bool,
     from pcdarts_tune.cli.results import accuracies, print_comparison
     from pcdarts_tune.promotion.promote import promote
 
-    named = [option for option in ("trial", "run_id") if wanted[option] is not None]
-    if len(named) > 1:
+    named = sum(wanted[option] is not None for option in ("trial", "run_id"))
+    if named > 1:
         raise click.UsageError("--trial and --run both name a trial; give one of them")
     if wanted["candidates"] > 1 and named:
-        raise click.UsageError(
-            "--candidates takes the sweep's best, --trial and --run name one; give one of them"
-        )
+        refused = "--candidates takes the sweep's best, --trial and --run name one; give one of them"
+        raise click.UsageError(refused)
     device, quiet = choose_device(wanted["workers"].device), verbosity() < 0
     try:
         # the other options are called like the arguments of `promote`
         promoted = promote(where, sweep, device=device, baselines=baselines, quiet=quiet, **wanted)
     except KeyboardInterrupt:
-        say(
-            f"to go on where it stopped: pcdarts-tune promote {sweep}{where.home_flag}, with the same options"
-        )
+        again = f"pcdarts-tune promote {sweep}{where.home_flag}, with the same options"
+        say(f"to go on where it stopped: {again}")
         raise
     registered = promoted.registered
     if not registered.champion:
@@ -104,9 +102,8 @@ def command(sweep: str, baselines: tuple[str, ...], where: Where, as_json: bool,
         return
     if promoted.promotion_run is not None:
         print_comparison(promoted.results, promoted.chosen.name)
-        click.echo(
-            f"chosen on held-out images: {promoted.chosen.name}, and of its models that of seed {promoted.training.seed}"
-        )
+        chosen, seed = promoted.chosen.name, promoted.training.seed
+        click.echo(f"chosen on held-out images: {chosen}, and of its models that of seed {seed}")
         for verdict in promoted.verdicts:
             click.echo(verdict)
     alias = ", champion" if registered.champion else ""

@@ -33,13 +33,12 @@ def command(sweep: str | None, where: Where, as_json: bool) -> None:
     if sweep is None:
         names = sweep_names(where.home)
         if not names and not as_json:
-            say(
-                f"no sweep in {where.home} yet; pcdarts-tune sweep --space quickstart --trials 4{where.home_flag}"
-            )
+            first = f"pcdarts-tune sweep --space quickstart --trials 4{where.home_flag}"
+            say(f"no sweep in {where.home} yet; {first}")
         click.echo(json.dumps(names) if as_json else "\n".join(names))
         return
     handle = open_sweep(where, sweep)
-    records, target, running = (handle.records(), handle.target, handle.running)
+    records, target, running = handle.records(), handle.target, handle.running
     states = counts(records)
     best = records[0] if records and records[0].objective is not None else None
     if as_json:
@@ -57,9 +56,8 @@ def command(sweep: str | None, where: Where, as_json: bool) -> None:
     listing = ", ".join(f"{number} {state}" for state, number in states.items()) or "none started"
     click.echo(f"{handle.name} (space {handle.space.name}): {ended} of {target} trials ended; {listing}")
     if best is not None:
-        click.echo(
-            f"best: trial {best.trial}, accuracy {best.objective:.4f}  {naming.format_settings(best.hyperparameters)}"
-        )
+        settings = naming.format_settings(best.hyperparameters)
+        click.echo(f"best: trial {best.trial}, accuracy {best.objective:.4f}  {settings}")
     if running:
         click.echo("it is being run now")
     elif ended < target:
