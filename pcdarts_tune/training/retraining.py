@@ -80,7 +80,16 @@ def retrain(
     done = finished(work, folder)
     checkpoint = checkpoint or folder.with_name(f"{folder.name}.checkpoint")
     if done is None:
-        done = _train(work, folder, device, checkpoint, tracked, origin or {}, quiet, workers)
+        done = _train(
+            work,
+            folder,
+            checkpoint,
+            device=device,
+            tracked=tracked,
+            origin=origin or {},
+            quiet=quiet,
+            workers=workers,
+        )
     else:
         if not quiet:
             say(f"retraining: done before, in {folder}")
@@ -125,8 +134,9 @@ def read_test(
 def _train(
     work: Retraining,
     folder: Path,
-    device: torch.device,
     checkpoint: Path,
+    *,
+    device: torch.device,
     tracked: Tracked | None,
     origin: Mapping[str, Any],
     quiet: bool,
