@@ -49,7 +49,7 @@ NAMES = list(PUBLISHED)
 def result_of(
     name: str, *accuracies: float | None, kind: Any = "candidate", genotype: str = ""
 ) -> CandidateResult:
-    """A contestant with these held-out accuracies; None: diverged."""
+    """A candidate with these held-out accuracies; None: diverged."""
     cells = PUBLISHED[genotype or NAMES[len(name) % len(NAMES)]]
     trainings = []
     for seed, accuracy in enumerate(accuracies):
