@@ -2,11 +2,9 @@
 
 First order (the paper's choice): g = grad_alpha L_val(w, alpha).
 Second order (DARTS, eq. 7): g = grad_alpha L_val(w') - eta * [grad_alpha L_train(w + R v) - grad_alpha L_train(w - R v)] / (2 R),
-with w' = w - eta * (mu * buffer + grad_w L_train + wd * w), v = grad_w' L_val, R = 0.01 / ||v||; or the exact
-Hessian-vector product in the place of the bracket, by autograd.
+with w' = w - eta * (mu * buffer + grad_w L_train + wd * w), v = grad_w' L_val, R = 0.01 / ||v||.
 
-    >>> architect = Architect(net, order=1)
-    >>> architect.step(valid_images, valid_labels)
+    >>> Architect(net, order=1).step(valid_images, valid_labels)
 """
 
 from __future__ import annotations

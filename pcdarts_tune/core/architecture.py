@@ -1,12 +1,8 @@
-"""What the networks are made of around their operations: which cell goes where, stems, and a supernet's alphas and betas.
-
-Reduction cells stand at layers // 3 and 2 * layers // 3 and double the channels (DARTS, section 3.1). The stem is one
-convolution for CIFAR and three of stride 2 for ImageNet.
+"""What the networks are made of around their operations: which cell goes where, stems, a supernet's alphas and betas.
 
     >>> [cell.reduction for cell in plan_cells(channels=16, layers=8, stem_channels=48, outputs=(4, 4))]
 
-Alphas and betas are Parameters of the supernet, so they are in its state, but they are not among its weights. Together they
-say how much an operation counts (PC-DARTS, sections 3.2 and 3.3):
+Together alphas and betas say how much an operation counts (PC-DARTS, sections 3.2 and 3.3):
 
     weight of operation o on edge e = softmax(alpha)[e, o] * softmax_per_node(beta)[e]
 """
@@ -104,7 +100,7 @@ def plan_cells(
 
 
 def reduction_layers(layers: int) -> tuple[int, int]:
-    """Positions of the reduction cells."""
+    """Positions of the reduction cells, which double the channels (DARTS, section 3.1)."""
     return layers // 3, 2 * layers // 3
 
 
@@ -132,24 +128,16 @@ def check_sizes(
 
 def add_stem(net: nn.Module, stem: str, in_channels: int, out_channels: int) -> None:
     """The convolutions before the first cell, under the published names `stem` or `stem0` and `stem1`."""
+
+    def conv_bn(c_in: int, c_out: int, stride: int) -> tuple[nn.Module, nn.Module]:
+        return nn.Conv2d(c_in, c_out, 3, stride, padding=1, bias=False), nn.BatchNorm2d(c_out)
+
     if stem == "cifar":
-        net.stem = nn.Sequential(
-            nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False), nn.BatchNorm2d(out_channels)
-        )
+        net.stem = nn.Sequential(*conv_bn(in_channels, out_channels, 1))
         return
     half = out_channels // 2
-    net.stem0 = nn.Sequential(
-        nn.Conv2d(in_channels, half, 3, stride=2, padding=1, bias=False),
-        nn.BatchNorm2d(half),
-        nn.ReLU(),
-        nn.Conv2d(half, out_channels, 3, stride=2, padding=1, bias=False),
-        nn.BatchNorm2d(out_channels),
-    )
-    net.stem1 = nn.Sequential(
-        nn.ReLU(),
-        nn.Conv2d(out_channels, out_channels, 3, stride=2, padding=1, bias=False),
-        nn.BatchNorm2d(out_channels),
-    )
+    net.stem0 = nn.Sequential(*conv_bn(in_channels, half, 2), nn.ReLU(), *conv_bn(half, out_channels, 2))
+    net.stem1 = nn.Sequential(nn.ReLU(), *conv_bn(out_channels, out_channels, 2))
 
 
 def apply_stem(net: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,15 +1,10 @@
 """A trained network's maps of features at several resolutions: the backbone of a detector or a segmenter.
 
-    features = FeatureMaps(model.network)               # a network of `models.load_model` or of `Training`
-    features(images)                                    # OrderedDict "0", "1", "2": strides 1, 2, 4 with the CIFAR stem
-    features.strides, features.channels                 # {"0": 1, ...}, {"0": 64, ...}
-
-    backbone = pyramid(features, out_channels=64)       # torchvision's FasterRCNN, RetinaNet, FCOS, MaskRCNN take it
+    backbone = pyramid(FeatureMaps(model.network), out_channels=64)     # for torchvision's FasterRCNN, RetinaNet, FCOS, ...
     features = FeatureMaps(model.network, {"out": -1})
     segmenter = DeepLabV3(features, DeepLabHead(features.out_channels, classes))
 
-The published cells were carried to detection and segmentation the same way: the classifier is left away and the last map of
-each resolution handed on (PC-DARTS, arXiv 1907.05737, sec. 4.5: SSD on COCO).
+The published cells were carried to detection the same way (PC-DARTS, arXiv 1907.05737, section 4.5: SSD on COCO).
 """
 
 from __future__ import annotations

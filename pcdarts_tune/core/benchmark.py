@@ -1,12 +1,10 @@
 """The fast form and the textbook form, timed in turn in one process, so that their ratio holds on a busy machine.
 
-    >>> result = compare("search", torch.device("cpu"), batch=32, k=4)
-    >>> result["ratio"], result["fast"]["seconds_per_step"]["median"]
+    >>> compare("search", torch.device("cpu"), batch=32, k=4)["ratio"]
 
-A search step is an architecture step and a weight step, first order. The textbook form differentiates everything in both,
-as the published code does, and its optimizers are PyTorch's defaults; the fast form takes `Search`'s own steps. An
-evaluation step is one training step of PC_DARTS_cifar with auxiliary head and drop path: there both forms are the same
-network, the fast one with `Training`'s own step (channels_last; on CUDA as a graph).
+A search step is an architecture step and a weight step, first order: the textbook form differentiates everything in both, as
+the published code does, with PyTorch's default optimizers. An evaluation step is a training step of PC_DARTS_cifar with
+auxiliary head and drop path, the same network in both forms. The fast form takes `Search`'s and `Training`'s own steps.
 """
 
 from __future__ import annotations
@@ -15,6 +13,7 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -94,14 +93,8 @@ def build_form(
         steps = _plain_steps(network, images, labels, precision)
         return Form(*steps, lambda: written, precision)
     # never read: the steps get their batches from here
-    batches = MemoryBatches(
-        torch.zeros(2, 3, image_size, image_size, dtype=torch.uint8),
-        torch.zeros(2, dtype=torch.int64),
-        num_classes=10,
-        mean=(0.5,) * 3,
-        std=(0.5,) * 3,
-        device=device,
-    )
+    nothing = torch.zeros(2, 3, image_size, image_size, dtype=torch.uint8), torch.zeros(2, dtype=torch.int64)
+    batches = MemoryBatches(*nothing, num_classes=10, mean=(0.5,) * 3, std=(0.5,) * 3, device=device)
     options: dict[str, Any] = {"precision": precision, "compile": compile, "graphs": graphs}
     job: Any
     if stage == "search":
@@ -111,19 +104,12 @@ def build_form(
         job = Training(network, batches, batch_size=batch, learning_rate=RATE, **options)
         inputs, step, weight_step = [images, labels], job.step_measured, job.step_measured
 
-    def explained(step: Step) -> Step:
-        def run() -> None:
-            with explain_compile_errors(compile):
-                step()
+    def run(step: Step, *inputs: Any) -> None:
+        with explain_compile_errors(compile):
+            step(*inputs)
 
-        return run if compile else step
-
-    return Form(
-        explained(lambda: job.graphs.run(stage, step, *inputs)),
-        explained(lambda: weight_step(images, labels)),
-        job.execution,
-        precision,
-    )
+    steps = partial(run, job.graphs.run, stage, step, *inputs), partial(run, weight_step, images, labels)
+    return Form(*steps, job.execution, precision)
 
 
 def _plain_steps(network: Any, images: Tensor, labels: Tensor, precision: str) -> tuple[Step, Step]:
@@ -199,13 +185,8 @@ def compare(
         ValueError: an unknown stage or a precision that the device has not.
         CompileFailed: torch.compile could not compile the network.
     """
-    sizes: dict[str, Any] = {
-        "batch": batch,
-        "k": k,
-        "channels": channels,
-        "layers": layers,
-        "image_size": image_size,
-    }
+    shape = {"channels": channels, "layers": layers, "image_size": image_size}
+    sizes: dict[str, Any] = {"batch": batch, "k": k, **shape}
     options: dict[str, Any] = {"precision": precision, "compile": compile, "graphs": graphs}
     textbook_precision = textbook_precision or precision
     forms = {

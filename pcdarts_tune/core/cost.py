@@ -1,11 +1,7 @@
 """What a network costs: parameters, multiply-adds, latency.
 
-Convention, as in the DARTS papers' tables: a MAC is one multiply-add of a convolution or a linear layer at batch 1;
-BatchNorm, pooling, activations and the auxiliary head are not counted.
-
-    >>> macs(EvaluationNetwork(genotype), in_channels=3, image_size=(32, 32))
-    >>> str(measure_latency(network, 3, (32, 32)))
-    '21.4 ms, quartiles 21.1 to 22.3, n 30, batch 1, cpu, 2 threads'
+>>> str(measure_latency(network, 3, (32, 32)))
+'21.4 ms, quartiles 21.1 to 22.3, n 30, batch 1, cpu, 2 threads'
 """
 
 from __future__ import annotations
@@ -33,7 +29,10 @@ def count_parameters(network: nn.Module, *, auxiliary: bool = False) -> int:
 
 
 def count_macs(network: nn.Module, in_channels: int, image_size: tuple[int, int]) -> int:
-    """Multiply-adds of one image (in_channels, H, W) through the network in evaluation; no arithmetic is done."""
+    """Multiply-adds of one image (in_channels, H, W) through the network in evaluation; no arithmetic is done.
+
+    As in the DARTS papers' tables, those of convolutions and linear layers alone, without the auxiliary head's.
+    """
     with torch.device("meta"), torch.no_grad():
         if isinstance(network, Supernet):
             # counted as the paper draws it: the fast form composes convolutions
@@ -99,15 +98,8 @@ def measure_latency(
             if turn >= 5 and sum(times) > 1000 * seconds:
                 break
     network.train(training)
-    counted = times[3:]
-    lower, median, upper = statistics.quantiles(counted, n=4, method="inclusive")
+    lower, median, upper = statistics.quantiles(times[3:], n=4, method="inclusive")
     on_gpu = device.type == "cuda"
-    return Latency(
-        median,
-        lower,
-        upper,
-        len(counted),
-        batch,
-        torch.cuda.get_device_name(device) if on_gpu else device.type,
-        None if on_gpu else torch.get_num_threads(),
-    )
+    named = torch.cuda.get_device_name(device) if on_gpu else device.type
+    threads = None if on_gpu else torch.get_num_threads()
+    return Latency(median, lower, upper, len(times) - 3, batch, named, threads)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -56,15 +57,14 @@ class SearchEpoch:
 
     def metrics(self) -> dict[str, float]:
         """The numbers by the names that MLflow shows; what was not measured is left out."""
-        named = {
-            **_shared_metrics("search", self),
+        own = {
             "search/loss_arch": self.arch_loss,
             "search/acc_arch": self.arch_accuracy,
             "arch/alpha_entropy_normal": self.alpha_entropy_normal,
             "arch/alpha_entropy_reduce": self.alpha_entropy_reduce,
             "arch/skip_connections": float(self.skip_connections),
         }
-        return {name: value for name, value in named.items() if value is not None}
+        return _name_metrics("search", self, own)
 
 
 def softmax_rows(alpha_EO: Tensor) -> Table:
@@ -112,12 +112,13 @@ class TrainEpoch:
 
     def metrics(self, prefix: str) -> dict[str, float]:
         """The numbers by the names that MLflow shows, below `prefix`; what was not measured is left out."""
-        named = {**_shared_metrics(prefix, self), f"{prefix}/drop_path": self.drop_path}
-        return {name: value for name, value in named.items() if value is not None}
+        return _name_metrics(prefix, self, {f"{prefix}/drop_path": self.drop_path})
 
 
-def _shared_metrics(prefix: str, epoch: SearchEpoch | TrainEpoch) -> dict[str, float | None]:
-    return {
+def _name_metrics(
+    prefix: str, epoch: SearchEpoch | TrainEpoch, own: Mapping[str, float | None]
+) -> dict[str, float]:
+    named = {
         f"{prefix}/loss_train": epoch.train_loss,
         f"{prefix}/acc_train": epoch.train_accuracy,
         f"{prefix}/loss_held_out": epoch.valid_loss,
@@ -126,4 +127,6 @@ def _shared_metrics(prefix: str, epoch: SearchEpoch | TrainEpoch) -> dict[str, f
         f"{prefix}/seconds": epoch.seconds,
         f"{prefix}/images_per_second": epoch.images_per_second,
         f"{prefix}/peak_memory_bytes": float(epoch.peak_memory_bytes),
+        **own,
     }
+    return {name: value for name, value in named.items() if value is not None}

@@ -1,7 +1,6 @@
 """Genotypes: what a search ends in, how one is derived from alphas and betas, and the published ones.
 
-A genotype names, for each node of the normal and of the reduction cell, the two incoming edges that stay and the
-operation on each. Derivation (DARTS, section 2.4; PC-DARTS, section 3.3):
+Derivation (DARTS, section 2.4; PC-DARTS, section 3.3) keeps the two strongest edges of each node:
 
     S = softmax(alpha) * softmax_per_node(beta),   strength(edge) = max over operations other than `none` of S
 
@@ -14,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -122,11 +122,8 @@ def derive_genotype(
 
 def node_count(edges: int) -> int:
     """The number of nodes whose incoming edges add up to `edges` (2 + 3 + ...): 14 -> 4."""
-    nodes, total = 0, 0
-    while total < edges:
-        total += nodes + 2
-        nodes += 1
-    if total != edges or edges == 0:
+    nodes = (math.isqrt(9 + 8 * edges) - 3) // 2
+    if not nodes or nodes * (nodes + 3) // 2 != edges:
         raise ValueError(
             f"{edges} edges fit no cell: nodes have 2, 3, 4, ... predecessors, so 2, 5, 9, 14, 20, ... edges"
         )

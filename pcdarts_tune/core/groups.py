@@ -6,13 +6,12 @@ distributed training compute, one group each or several, and what one process co
 
 Both compute the same within float error, since everything is keyed by group and not by process:
 
-- A batch of the epoch's order is cut into `groups` parts that differ by one image at most; group g gets part g.
-- Drop path masks are drawn from (seed, epoch, step, g).
-- A group's gradient counts by its share of the batch's images, which matters for the last batch of an epoch and where
-  files are damaged. A batch that leaves any group fewer than two images trains nobody: BatchNorm cannot train on one.
+- Group g gets part g of each batch; the parts differ by one image at most. Its drop path masks are drawn from (seed, epoch,
+  step, g), and its gradient counts by its share of the batch's images.
+- A batch that leaves any group fewer than two images trains nobody: BatchNorm cannot train on one.
 - The gradient is clipped after it was summed over all groups.
-- Running statistics are those of group 0, as DistributedDataParallel's broadcast_buffers keeps those of rank 0. The others'
-  are not counted at all; before a validation the team takes over rank 0's.
+- Running statistics are those of group 0, as DistributedDataParallel keeps those of rank 0; before a validation the team
+  takes over rank 0's.
 """
 
 from __future__ import annotations

@@ -28,9 +28,8 @@ class Loop:
         networks: all that the steps change; the first is on the device of the data, and its passes are compiled.
         optimizers: of the steps, that of the weights first.
         rate: the weights' learning rate by epoch.
-        precision: of the forward passes, see `execution.py`.
-        compile: whether torch.compile compiles the network, or with which of its backends.
-        graphs: whether steps are replayed as CUDA graphs, and `unfit` why they cannot be; see `graphs.StepGraphs`.
+        precision, compile, graphs: see `search.Search`.
+        unfit: why steps cannot be replayed as CUDA graphs, if they cannot.
 
     Attributes:
         trained, searched: what the steps of the weights and of the architecture measured in this epoch.
@@ -63,7 +62,11 @@ class Loop:
             yield from (meter.sums for meter in meters)
 
         self.graphs = StepGraphs(self.device, graphs, changed, unfit=unfit)
-        execution.compile_forward(networks[0], compile)
+        if compile:
+            backend = compile if isinstance(compile, str) else "inductor"
+            with execution.explain_compile_errors(compile):
+                # one program for each size of batch: a CUDA graph wants fixed shapes, and there are two
+                networks[0].compile(backend=backend, dynamic=False)
 
     @contextmanager
     def epoch(self, epoch: int, *key: object) -> Iterator[Stopwatch]:

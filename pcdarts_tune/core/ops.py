@@ -1,14 +1,10 @@
 """The candidate operations (DARTS, section 3.1) and the registry that names them.
 
-Shapes: x (N, C, H, W) -> (N, C, H / stride, W / stride). No convolution has a bias; BatchNorm is PyTorch's default,
-affine in the evaluation network and not in the supernet. Modules are nested and named as in the published code, so
-that published weights load by name.
-
-    >>> OPERATIONS["sep_conv_3x3"](16, stride=2, affine=True)
-
-A new operation is one line; `Supernet(primitives=[..., "my_op"])` then searches over it:
+Shapes: x (N, C, H, W) -> (N, C, H / stride, W / stride). No convolution has a bias. Modules are nested and named as in the
+published code, so that published weights load by name.
 
     >>> register_operation("my_op", lambda channels, stride, affine: MyOperation(channels, stride))
+    >>> Supernet(primitives=["none", "skip_connect", "my_op"])
 """
 
 from __future__ import annotations

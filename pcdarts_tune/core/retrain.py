@@ -1,7 +1,6 @@
 """One training of a derived network from scratch: a trial's evaluation and the final retraining alike (DARTS, section 3.2).
 
->>> training = Training(EvaluationNetwork(genotype), train, valid, epochs=600, batch_size=96)
->>> for epoch in training:
+>>> for epoch in Training(EvaluationNetwork(genotype), train, valid, epochs=600, batch_size=96):
 ...     print(epoch.epoch, epoch.valid_accuracy)
 """
 
@@ -47,9 +46,7 @@ class Training:
         ema_decay: of the moving average of the weights, see `optimizers.Average`; 0 keeps none.
         mixup, cutmix: of batches, see `augment.Mixing`; 0 mixes none.
         seed: of the order and augmentation of the data, and of drop path.
-        precision: of the forward passes, see `execution.py`.
-        compile: whether torch.compile compiles the network, or with which of its backends.
-        graphs: whether steps are replayed as CUDA graphs, see `graphs.StepGraphs`; `execution()` says what came of it.
+        precision, compile, graphs: see `search.Search`.
         groups: parts of a batch with BatchNorm statistics of their own, see groups.py; team: the processes that share them.
 
     Attributes:
@@ -97,11 +94,7 @@ class Training:
         network.to(memory_format=torch.channels_last)
         self.groups = Groups(groups, team or Team(), network, batch_size, len(train))
         self.optimizer = sgd(
-            network.parameters(),
-            self.device,
-            lr=learning_rate,
-            momentum=momentum,
-            weight_decay=weight_decay,
+            network.parameters(), self.device, lr=learning_rate, momentum=momentum, weight_decay=weight_decay
         )
         self.average = Average(network, ema_decay) if ema_decay else None
         self.result = network if self.average is None else self.average.network
@@ -130,7 +123,7 @@ class Training:
         """
         while self.epoch < self.epochs:
             with self.loop.epoch(self.epoch, self.seed, "training") as watch:
-                record = self._run_epoch(self.epoch, watch)
+                record = self._run_epoch(watch)
             self.epoch += 1
             yield record
 
@@ -152,10 +145,11 @@ class Training:
         self.graphs.clear()
         self.epoch = state["epoch"]
 
-    def _run_epoch(self, epoch: int, watch: Stopwatch) -> TrainEpoch:
+    def _run_epoch(self, watch: Stopwatch) -> TrainEpoch:
+        epoch = self.epoch
         self.network.drop_path = drop_path_probability(epoch, self.epochs, self.drop_path)
         self.network.train()
-        (self._train_groups if self.groups.count > 1 else self._train_whole)(epoch)
+        (self._train_groups if self.groups.count > 1 else self._train_whole)()
         train_loss, train_accuracy, trained = self.loop.trained.read()
         seconds = watch.seconds()
         if not trained:
@@ -213,28 +207,27 @@ class Training:
         if self.average is not None:
             self.average.update()
 
-    def _train_whole(self, epoch: int) -> None:
+    def _train_whole(self) -> None:
         """An epoch's steps."""
         dropping = self.network.drop_path > 0  # whether the step draws masks at all
-        batches = self.train.epoch(self.batch_size, epoch=epoch, seed=self.seed)
+        batches = self.train.epoch(self.batch_size, epoch=self.epoch, seed=self.seed)
         for number, batch in enumerate(skip_single_images(batches)):
             # mixed outside the graphs: the host draws how
-            self.graphs.run(("training", dropping), self.step_measured, *self._mixed(*batch, epoch, number))
+            self.graphs.run(("training", dropping), self.step_measured, *self._mixed(*batch, number))
 
-    def _train_groups(self, epoch: int) -> None:
+    def _train_groups(self) -> None:
         """An epoch's steps, group by group, see groups.py."""
-        steps = self.groups.epoch(self.train, self.batch_size, epoch=epoch, seed=self.seed)
-        for step, own in steps:
+        for step, own in self.groups.epoch(self.train, self.batch_size, epoch=self.epoch, seed=self.seed):
             for group, weight, images, labels in own:
-                images, labels = self._mixed(images, labels, epoch, step * self.groups.count + group)
-                torch.manual_seed(derive_seed(self.seed, "training", epoch, step, group))
+                images, labels = self._mixed(images, labels, step * self.groups.count + group)
+                torch.manual_seed(derive_seed(self.seed, "training", self.epoch, step, group))
                 with self.groups.compute(group):
                     self.loop.trained.add(*self.add_gradients(images, labels, weight), largest_class(labels))
             self.update()
         self.groups.team.add_up(self.loop.trained.sums)
 
-    def _mixed(self, images: Tensor, labels: Tensor, epoch: int, number: int) -> tuple[Tensor, Tensor]:
+    def _mixed(self, images: Tensor, labels: Tensor, number: int) -> tuple[Tensor, Tensor]:
         """A batch by MixUp or CutMix, where they are on."""
         if self.mixing is None:
             return images, labels
-        return self.mixing(images, labels, seed=self.seed, epoch=epoch, batch=number)
+        return self.mixing(images, labels, seed=self.seed, epoch=self.epoch, batch=number)

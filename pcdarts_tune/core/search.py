@@ -1,11 +1,10 @@
 """One search: weights and architecture trained in turn, each on its own half of the data (PC-DARTS, section 4).
 
-    >>> search = Search(net, weights_half, alphas_half, epochs=50, batch_size=256)
-    >>> for epoch in search:
+    >>> for epoch in Search(net, weights_half, alphas_half, epochs=50, batch_size=256):
     ...     print(epoch.epoch, epoch.train_accuracy, epoch.genotype)
 
-Every step: an architecture step on a batch of the alphas half, then a weight step on a batch of the weights half.
-The architecture is frozen for the first epochs. The genotype is derived after every epoch, the last included.
+Every step is an architecture step on a batch of the alphas half, then a weight step on a batch of the weights half; the
+architecture is frozen for the first epochs.
 """
 
 from __future__ import annotations
@@ -120,7 +119,7 @@ class Search:
         """
         while self.epoch < self.epochs:
             with self.loop.epoch(self.epoch, self.seed, "search") as watch:
-                record = self._run_epoch(self.epoch, watch)
+                record = self._run_epoch(watch)
             self.epoch += 1
             yield record
 
@@ -143,8 +142,9 @@ class Search:
         self.epoch = state["epoch"]
         self._alphas_pass, self._alphas_batch = state["alphas_position"]
 
-    def _run_epoch(self, epoch: int, watch: Stopwatch) -> SearchEpoch:
-        loop, net, moving = self.loop, self.supernet, epoch >= self.arch_warmup_epochs
+    def _run_epoch(self, watch: Stopwatch) -> SearchEpoch:
+        loop, net, epoch = self.loop, self.supernet, self.epoch
+        moving = epoch >= self.arch_warmup_epochs
         net.train()
         alphas_batches = skip_single_images(self._alphas_batches()) if moving else None
         batches = self.weights.epoch(self.batch_size, epoch=epoch, seed=self.seed)
@@ -194,11 +194,7 @@ class Search:
         self.step_weights(images, labels)
 
     def step_weights(self, images: Tensor, labels: Tensor) -> None:
-        """A weight step alone, as in the first epochs."""
-        self.loop.trained.add(*self.weight_step(images, labels), labels)
-
-    def weight_step(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """One SGD step of the weights; alphas and betas get no gradient. Returns loss and logits, detached."""
+        """An SGD step of the weights alone, as in the first epochs; alphas and betas get no gradient."""
         weights = self.supernet.weight_parameters()
         with differentiate_only(weights, self.supernet.arch_parameters()):
             with autocast(self.device, self.precision):
@@ -208,7 +204,7 @@ class Search:
         nn.utils.clip_grad_norm_(weights, self.grad_clip)
         self.optimizer.step()
         self.optimizer.zero_grad()
-        return loss.detach(), logits.detach()
+        self.loop.trained.add(loss.detach(), logits.detach(), labels)
 
     def _alphas_batches(self) -> Iterator[tuple[Tensor, Tensor]]:
         """The alphas half, over and over, from where the last epoch left it."""

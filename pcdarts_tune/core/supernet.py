@@ -3,12 +3,9 @@
     y_node = sum over edges of softmax(beta) * [ sum over o of softmax(alpha)_o * o(S x) ; (1 - S) x ]
                                                                             (PC-DARTS, sections 3.2 and 3.3; S takes C/K channels)
 
-    >>> net = Supernet(channels=16, layers=8, k=4, num_classes=10)
-    >>> net(torch.randn(2, 3, 32, 32)).shape        # (2, 10)
-    >>> net.genotype()
+    >>> Supernet(channels=16, layers=8, k=4, num_classes=10)(torch.randn(2, 3, 32, 32)).shape        # (2, 10)
 
-This is the fast form: equal to `textbook.TextbookSupernet` in outputs, gradients and running statistics, several
-times as fast (`cell.py` says how). Weights of published runs come in by their published names.
+This is the fast form (`cell.py` says how), equal to `textbook.TextbookSupernet` in outputs, gradients and running statistics.
 """
 
 from __future__ import annotations

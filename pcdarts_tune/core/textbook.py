@@ -1,10 +1,8 @@
 """The supernet as the paper draws it: one module per edge and operation (PC-DARTS, section 3).
 
-This is what the fast `supernet.Supernet` is proven equal to and timed against, and its modules carry the published
-code's names, so `weight_state` is the published state dict. Written plainly, not slowed.
+The fast `supernet.Supernet` is proven equal to it and timed against it. Modules carry the published code's names.
 
-    >>> net = TextbookSupernet(channels=16, layers=8, k=4, num_classes=10)
-    >>> net(torch.randn(2, 3, 32, 32)).shape        # (2, 10)
+    >>> TextbookSupernet(channels=16, layers=8, k=4, num_classes=10)(torch.randn(2, 3, 32, 32)).shape        # (2, 10)
 """
 
 from __future__ import annotations

@@ -1,15 +1,13 @@
 """A cell of the fast supernet: the mathematics of `textbook.Cell` in few, large kernels.
 
-The paper's cell visits 14 edges and 8 operations one by one. This one advances in rounds (`wiring.plan_rounds`), and in a
-round everything that leaves the source is done for all its edges at once. Each rewrite is exact, and proven so by
-tests/core/test_supernet.py:
+The cell advances in rounds (`wiring.plan_rounds`), and in a round everything that leaves the source is done for all its
+edges at once. Each rewrite is exact, and proven so by tests/core/test_supernet.py:
 
 - one ReLU, one max pool and one average pool a source, with one BatchNorm each, instead of one an edge;
 - each convolution stacked over the edges, depthwise and pointwise composed where that gains (`stacked.py`);
 - softmax(alpha) times softmax(beta) as a matrix M that takes a round's channels to all target nodes: the sum over
   edges and operations of w[e, o] * BN(y[e, o]) is BN(y) @ M, and BatchNorm folds into M (`normalize.py`);
-- active channels taken, and nodes put together from operated and bypassed channels and shuffled, by matrices too
-  (`wiring.py`), once a node instead of once an edge; `none` costs nothing.
+- active channels taken, and nodes put together and shuffled, by matrices too (`wiring.py`), once a node; `none` costs nothing.
 
 Legend: N batch, P = N H W pixels (P' after halving), S sources and T target nodes of the round, E = S T edges, c = C/K.
 """

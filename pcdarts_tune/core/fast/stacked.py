@@ -1,11 +1,9 @@
 """One operation on many edges at once: the edges' weights lie stacked in one tensor, and one convolution serves all.
 
-Legend: N batch, E edges, G groups of edges that share an input, c = C/K active channels, k kernel.
-
     ReLU -> depthwise k x k -> pointwise -> BatchNorm       is, for the edges of one source,       conv2d(x, W) -> BatchNorm
     with W[e, o, i] = pointwise[e, o, i] * depthwise[e, i]  (E c, c, k, k), composed where c is small enough to gain.
 
-The mathematics is that of the separable convolutions in `ops.py`, edge by edge; tests/core/test_supernet.py proves it.
+Legend: N batch, E edges, G groups of edges that share an input, c = C/K active channels, k kernel.
 """
 
 from __future__ import annotations

@@ -4,9 +4,6 @@ A round is what happens when a source is ready: both inputs at once first, then 
 stored source by source, so that a round's edges lie side by side; `published` says where they stand in the paper's
 order (by node, then predecessor).
 
-One matrix product does what would be many narrow copies: taking the active channels out of a state, and putting a finished
-node together from what its edges sent and bypassed, with the channels shuffled.
-
 Legend: P pixels, C channels, c = C/K active ones, E edges, O operations, S sources, T nodes of the cell.
 """
 

@@ -4,14 +4,10 @@ of two images (`Mixing`).
     augment = Augmentation(crop_padding=4, flip=True, cutout=16)
     draws = augment.draw(len(images), (32, 32), torch.Generator().manual_seed(0))  # once an epoch, a row per image
     x = augment(images[batch], draws[batch], mean, std)                             # uint8 -> float32
-    x, shares = Mixing(num_classes=10, mixup=0.2)(x, labels, seed=0, epoch=3, batch=7)
 
 As published for CIFAR (DARTS, arXiv 1806.09055; PC-DARTS, arXiv 1907.05737): pad with zeros, crop at random, mirror
-with probability 1/2, normalise, then set a square to 0 (cutout, arXiv 1708.04552). Every image has its own draw: what
-happens to it depends on its row alone, not on its batch. With the same draws the results are, bit for bit, those of
-torchvision's operations on one PIL image after the other.
-
-Shape suffixes: N images, C channels, H height, W width.
+with probability 1/2, normalise, then set a square to 0 (cutout, arXiv 1708.04552). With the same draws the results are,
+bit for bit, those of torchvision's operations on one PIL image after the other.
 """
 
 from __future__ import annotations
@@ -78,7 +74,7 @@ class Augmentation:
             mean, std: (C, 1, 1), in units of the full scale (0..1).
         """
         top, left, flip, row, column = draws.unbind(1)
-        if self.crop_padding or self.flip:
+        if len(x_NCHW) and (self.crop_padding or self.flip):
             x_NCHW = self._crop_and_flip(x_NCHW, top, left, flip)
         x_NCHW = normalize_images(x_NCHW, mean, std)
         return x_NCHW.mul_(self._kept(x_NCHW, row, column)) if self.cutout else x_NCHW

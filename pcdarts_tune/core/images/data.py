@@ -1,13 +1,10 @@
 """Batches of images on the device that trains: what the search and the training read.
 
     batches = MemoryBatches(images, labels, num_classes=10, mean=(0.5,), std=(0.25,), augment=Augmentation())
-    for x, y in batches.epoch(64, epoch=3, seed=0):
-        ...                                                   # x float32 (N, C, H, W), y int64 (N,)
+    for x, y in batches.epoch(64, epoch=3, seed=0): ...       # x float32 (N, C, H, W), y int64 (N,)
 
 All randomness is keyed by (seed, epoch, sample): order and augmentation of an epoch are drawn at its start, one row
 per sample, on the CPU. So an epoch is the same on every device, with any batch size, and when it is repeated.
-
-Shape suffixes: N images, C channels, H height, W width.
 """
 
 from __future__ import annotations
@@ -18,12 +15,14 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from pcdarts_tune.core.images.augment import Augmentation, channel_constants, normalize_images
+from pcdarts_tune.core.images.augment import Augmentation, channel_constants
 from pcdarts_tune.core.steps.execution import derive_seed
 
 # Elements that a GPU augments at once: several batches share the launches of a dozen kernels (64 MB of float32).
 GPU_CHUNK = 2**24
 
+PLAIN = Augmentation(0, False, 0)
+"""Only normalises."""
 
 Part = tuple[int, int]
 """(g, G): part g of G of each batch."""
@@ -143,10 +142,9 @@ class MemoryBatches:
         """See `Batches.epoch`. Nothing waits for the device. Batches may share memory: copy to keep."""
         batches = epoch_rows(len(self), batch_size, epoch, seed, shuffle, part)
         order = send(torch.cat(batches), self.device)
-        draws = None
-        if self.augment is not None:
-            generator = make_generator("augment", seed, epoch)
-            draws = send(self.augment.draw(len(self), self.image_size, generator), self.device)
+        augment = self.augment or PLAIN
+        draws = augment.draw(len(self), self.image_size, make_generator("augment", seed, epoch))
+        draws = send(draws, self.device)
         sizes, start = [len(rows) for rows in batches], 0
         per_batch = max(1, sizes[0]) * self.images[0].numel()
         at_once = max(1, GPU_CHUNK // per_batch) if self.device.type == "cuda" else 1
@@ -155,10 +153,7 @@ class MemoryBatches:
             rows = order[start : start + sum(chunk)]
             start += len(rows)
             x, y = self.images.index_select(0, rows), self.labels[rows]
-            if self.augment is None or draws is None or not len(rows):
-                x = normalize_images(x, self.mean, self.std)
-            else:
-                x = self.augment(x, draws[rows], self.mean, self.std)
+            x = augment(x, draws[rows], self.mean, self.std)
             yield from zip(torch.split(x, chunk), torch.split(y, chunk), strict=True)
 
 

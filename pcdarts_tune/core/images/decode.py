@@ -1,10 +1,8 @@
 """Decoding one image file: from bytes to pixels, for training and for prediction alike.
 
-    image = decode_image(Path("cat.jpg").read_bytes(), channels=3)   # a PIL image, RGB or L, upright
-    x = to_tensor(fit(image, (32, 32)))                              # uint8 (3, 32, 32)
+    x = to_tensor(fit(decode_image(Path("cat.jpg").read_bytes(), channels=3), (32, 32)))         # uint8 (3, 32, 32)
 
-Files come from anywhere: only common raster formats are tried, nothing larger than MAX_PIXELS is decoded, and whatever
-goes wrong is an UnreadableImage that says why.
+Only common raster formats are tried, and whatever goes wrong is an UnreadableImage that says why.
 """
 
 from __future__ import annotations

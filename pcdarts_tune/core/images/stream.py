@@ -1,12 +1,9 @@
 """Image sets too large for memory: files decoded by worker processes while the network trains.
 
     images = StreamImages(FileSource(paths), torch.arange(len(paths)), image_size=(224, 224), channels=3)
-    batches = StreamBatches(images[rows], labels[rows], num_classes=1000, mean=..., std=...,
-                            transform=imagenet_transform((224, 224), train=True), device="cuda", workers=8)
+    batches = StreamBatches(images[rows], labels[rows], num_classes=1000, mean=..., std=..., device="cuda", workers=8)
 
 What happens to an image is keyed by (seed, epoch, its place in the set), whichever worker decodes it.
-
-Shape suffixes: N images, C channels, H height, W width.
 """
 
 from __future__ import annotations
@@ -23,8 +20,15 @@ from PIL.Image import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
-from pcdarts_tune.core.images.augment import Augmentation, channel_constants, normalize_images
-from pcdarts_tune.core.images.data import Part, check_constants, check_labels, epoch_rows, make_generator
+from pcdarts_tune.core.images.augment import Augmentation, channel_constants
+from pcdarts_tune.core.images.data import (
+    PLAIN,
+    Part,
+    check_constants,
+    check_labels,
+    epoch_rows,
+    make_generator,
+)
 from pcdarts_tune.core.images.decode import (
     LARGEST_FILE,
     UnreadableImage,
@@ -181,9 +185,8 @@ class StreamBatches:
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """See `Batches.epoch`; a batch is smaller by the damaged files in it. Of other parts nothing is decoded."""
         batches = epoch_rows(len(self), batch_size, epoch, seed, shuffle, part)
-        draws = None
-        if self.augment is not None:
-            draws = self.augment.draw(len(self), self.image_size, make_generator("augment", seed, epoch))
+        augment = self.augment or PLAIN
+        draws = augment.draw(len(self), self.image_size, make_generator("augment", seed, epoch))
         keys = torch.randint(2**62, (len(self),), generator=make_generator("transform", seed, epoch))
         on_gpu = self.device.type == "cuda"
         loader: DataLoader[_Sample] = DataLoader(
@@ -206,10 +209,7 @@ class StreamBatches:
                     yield x.new_empty((0, self.in_channels, *self.image_size), dtype=torch.float32), indices
                 continue
             x = x.to(self.device, non_blocking=True)
-            if self.augment is None or draws is None:
-                x = normalize_images(x, self.mean, self.std)
-            else:
-                x = self.augment(x, draws[indices].to(self.device, non_blocking=True), self.mean, self.std)
+            x = augment(x, draws[indices].to(self.device, non_blocking=True), self.mean, self.std)
             yield x, self.labels[indices].to(self.device, non_blocking=True)
 
     def _name(self, damaged: list[tuple[int, str]]) -> None:

@@ -1,12 +1,9 @@
 """Work that goes on beside a training, and its checkpoints, which are written so.
 
-    checkpoints = Checkpoints()
-    for epoch in search:
-        checkpoints.put(search.state_dict(), lambda snapshot: write_snapshot(path, snapshot))   # returns at once
-    checkpoints.flush()                                                                         # waits
-
-Training stands still only while its state is copied. Where writing takes longer than an epoch, a newer state replaces one
-that waits: what is written is whole, and the newest is written in the end.
+checkpoints = Checkpoints()
+for epoch in search:
+    checkpoints.put(search.state_dict(), lambda snapshot: write_snapshot(path, snapshot))   # returns at once
+checkpoints.flush()                                                                         # waits
 """
 
 from __future__ import annotations
@@ -29,20 +26,18 @@ class Background:
 
     Args:
         daemon: do not hold up the end of the process for a job that runs.
+
+    Attributes:
+        running: the job that is being done.
     """
 
     def __init__(self, name: str, *, daemon: bool = False) -> None:
         self._name, self._daemon = name, daemon
         self._changed = threading.Condition()
         self._waiting: Job | None = None
-        self._running: Job | None = None
+        self.running: Job | None = None
         self._thread: threading.Thread | None = None
         self._error: BaseException | None = None
-
-    @property
-    def running(self) -> Job | None:
-        """The job that is being done."""
-        return self._running
 
     def put(self, job: Job) -> None:
         """Have `job` done, in place of one that still waits.
@@ -82,10 +77,10 @@ class Background:
         while True:
             with self._changed:
                 if self._waiting is None or self._error is not None:
-                    self._waiting = self._running = self._thread = None
+                    self._waiting = self.running = self._thread = None
                     self._changed.notify_all()
                     return
-                job = self._running = self._waiting
+                job = self.running = self._waiting
                 self._waiting = None
             try:
                 job()
@@ -97,7 +92,10 @@ Write = Callable[[Snapshot], None]
 
 
 class Checkpoints:
-    """Writes states in a thread of its own; two copies of the state are kept, one being written, one being filled."""
+    """Writes states in a thread of its own, whole, the newest in the end; a training stands still only while one is copied.
+
+    Two copies are kept, one being written, one being filled.
+    """
 
     def __init__(self) -> None:
         self._background = Background("checkpoints")

@@ -1,15 +1,13 @@
 """A training's state copied at once into a few large pieces of memory, to be written while the training goes on.
 
-    snapshot = Snapshot()
     snapshot.take(search.state_dict())          # the state as it is now
     write_snapshot(path, snapshot)
     search.load_state_dict(load_checkpoint(path))
 
-Thousands of small tensors are slow to write one by one, and Python's lock would keep the training waiting for most of
-that time. So tensors of one type lie in one piece, and a tree of plain values says which part of it is which. The
-bytes are a safetensors file: nothing in it is ever run.
+Thousands of small tensors are slow to write one by one, so tensors of one type lie in one piece. The bytes are a
+safetensors file: nothing in it is ever run.
 
-    metadata: "state" the tree, "layout" the place of each tensor in its piece, both JSON; "crc32" of the pieces
+    metadata: "state" the tree of plain values, "layout" the place of each tensor in its piece, both JSON; "crc32" of the pieces
 """
 
 from __future__ import annotations
@@ -37,8 +35,6 @@ NAMES = {
     torch.bool: "BOOL",
 }
 """What safetensors calls torch's types."""
-
-_PLAIN = (str, int, float, bool, type(None))
 
 
 class Snapshot:
@@ -152,7 +148,7 @@ def _encode(state: Any, tensors: list[Tensor]) -> Any:
         return [_encode(value, tensors) for value in state]
     if isinstance(state, tuple):
         return {"u": [_encode(value, tensors) for value in state]}
-    if isinstance(state, _PLAIN):
+    if state is None or isinstance(state, str | int | float):
         return state
     raise TypeError(f"a {type(state).__name__} cannot be kept in a checkpoint")
 

@@ -1,10 +1,5 @@
 """What holds while steps run: their precision, torch.compile, and the seeds of their random numbers.
 
-    with seed_generators(device, seed, "training", epoch), use_precision(device, "bf16"):     # around an epoch
-        with autocast(device, "bf16"):                                                         # around a forward pass
-            logits = net(images)
-        loss = F.cross_entropy(promote_logits(logits), labels)
-
 float32   float32 throughout. On CUDA that includes cuDNN's convolutions, which PyTorch otherwise rounds to TF32.
 bf16      convolutions and matrix products, and what is kept of them, in bfloat16; weights, alphas, betas, their
           gradients and optimisers, BatchNorm's statistics, softmax and cross-entropy stay in float32.
@@ -20,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 PRECISIONS = ("float32", "bf16", "tf32")
 
@@ -72,19 +67,6 @@ def use_precision(device: torch.device, precision: str) -> Iterator[None]:
 
 class CompileFailed(ValueError):
     """torch.compile could not compile the network."""
-
-
-def compile_forward(network: nn.Module, wanted: bool | str) -> None:
-    """Compile the network's forward pass in place; the work is done at its first calls, within `explain_compile_errors`.
-
-    Args:
-        wanted: whether to, or the name of one of torch.compile's backends.
-    """
-    if wanted:
-        backend = wanted if isinstance(wanted, str) else "inductor"
-        with explain_compile_errors(wanted):
-            # one program for each size of batch: a CUDA graph wants fixed shapes, and there are two
-            network.compile(backend=backend, dynamic=False)
 
 
 @contextmanager

@@ -1,9 +1,7 @@
 """CUDA graphs of whole steps: each shape of batch is captured once and replayed, a step for the price of one launch.
 
     graphs = StepGraphs(device, "auto", kept)
-    for images, labels in batches:
-        graphs.run("training", step, images, labels)        # step(images, labels), by replay where that can be
-    graphs.reason                                           # why steps are launched kernel by kernel; None: they are not
+    graphs.run("training", step, images, labels)        # step(images, labels), by replay where that can be
 
 What a step may do to be captured: change tensors in place, whose addresses stay, and return nothing. Learning rates
 and probabilities that change between epochs are tensors; whatever else the host decides belongs into the key.
@@ -111,18 +109,12 @@ class StepGraphs:
         Args:
             key: everything besides the shapes of `inputs` that decides which kernels the step launches.
         """
-        graph = None
-        if self.reason is None:
-            place = (key, *((value.shape, value.dtype) for value in inputs))
-            graph = self._graphs.get(place)
-            if graph is None and len(self._graphs) < MOST:
-                graph = self._capture(step, inputs)
-                if graph is not None:
-                    self._graphs[place] = graph
-        if graph is None:
-            step(*inputs)
-        else:
-            graph(*inputs)
+        place = (key, *((value.shape, value.dtype) for value in inputs))
+        if self.reason is None and place not in self._graphs and len(self._graphs) < MOST:
+            graph = self._capture(step, inputs)
+            if graph is not None:
+                self._graphs[place] = graph
+        self._graphs.get(place, step)(*inputs)
 
     def clear(self) -> None:
         """Forget the graphs, because tensors that they use were replaced; the next steps are captured anew."""

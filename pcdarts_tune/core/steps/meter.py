@@ -1,9 +1,7 @@
 """What an epoch or a step measures: losses and accuracies, summed on the device and read once; time; memory.
 
->>> meter = Meter(device)
 >>> meter.add(loss, logits, labels)         # as often as there are batches, without waiting for the device
 >>> meter.read()                            # (mean loss, accuracy, images)
->>> time_step(step, device), peak_memory(step, device)
 """
 
 from __future__ import annotations

@@ -1,16 +1,10 @@
 """Learning rates by epoch, SGD and Adam as a device likes them, and the moving average of weights.
 
-Rates are closed forms, because the published order of scheduler calls gives other numbers on today's PyTorch: there epoch 0
-does not get the full rate, and a warm-up bends the cosine.
+    >>> set_learning_rate(optimizer, learning_rate("cosine", epoch=1, epochs=50, base=0.1))     # 0.0999...
 
-    >>> [learning_rate("cosine", e, 50, 0.1) for e in range(3)]     # 0.1, 0.0999..., 0.0996...
-
-On CUDA both optimizers are fused, and the learning rate is a tensor on the device, so that a captured step sees it change.
-Elsewhere they are PyTorch's defaults. Their states load on any device.
-
-    >>> optimizer = sgd(net.parameters(), device, lr=0.1, momentum=0.9, weight_decay=3e-4)
-    >>> set_learning_rate(optimizer, 0.05)
-    >>> load_optimizer(optimizer, optimizer_state(optimizer))
+Rates are closed forms: the published order of scheduler calls gives other numbers on today's PyTorch. On CUDA both
+optimizers are fused, and the rate is a tensor on the device, so that a captured step sees it change. Elsewhere they are
+PyTorch's defaults. Their states load on any device.
 """
 
 from __future__ import annotations
@@ -28,13 +22,7 @@ SCHEDULES = ("cosine", "linear", "step")
 
 
 def learning_rate(
-    schedule: str,
-    epoch: int,
-    epochs: int,
-    base: float,
-    *,
-    minimum: float = 0.0,
-    warmup: int = 0,
+    schedule: str, epoch: int, epochs: int, base: float, *, minimum: float = 0.0, warmup: int = 0
 ) -> float:
     """The rate that epoch `epoch` (from 0) of `epochs` trains with.
 
