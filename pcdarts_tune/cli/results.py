@@ -1,7 +1,4 @@
-"""What `retrain`, `finetune` and `promote` print at their end: accuracies, genotypes side by side, the registered version.
-
-print_comparison(promoted.results, promoted.chosen.name)
-"""
+"""What `retrain`, `finetune` and `promote` print at their end: accuracies, genotypes side by side, the registered version."""
 
 from __future__ import annotations
 
@@ -25,12 +22,15 @@ if TYPE_CHECKING:
 
 def print_comparison(results: Sequence[CandidateResult], chosen: str) -> None:
     """The table on stdout, the chosen one marked; columns without a number are left out."""
+
+    def text(value: Any) -> str:
+        return "" if value is None else f"{value:.4f}" if isinstance(value, float) else str(value)
+
     rows = tabulate(results)
     shown = [name for name in rows[0] if any(row[name] not in (None, 0) for row in rows)]
-    marked = [
-        ["*" if row["genotype"] == chosen else "", *(_text(row[name]) for name in shown)] for row in rows
-    ]
-    print_table(["", *shown], marked, left=3)
+    marks = ["*" if row["genotype"] == chosen else "" for row in rows]
+    cells = [[mark, *(text(row[name]) for name in shown)] for mark, row in zip(marks, rows, strict=True)]
+    print_table(["", *shown], cells, left=3)
 
 
 def accuracies(done: Retrained) -> str:
@@ -55,12 +55,6 @@ def print_seeds(compared: SeedsResult, output: Path) -> None:
     say(f"next: pcdarts-tune predict {output / f'seed-{own.best().seed}'} IMAGE...")
 
 
-def _text(value: Any) -> str:
-    if value is None:
-        return ""
-    return f"{value:.4f}" if isinstance(value, float) else str(value)
-
-
 def finish_training(
     work: Retraining,
     done: Retrained,
@@ -79,7 +73,6 @@ def finish_training(
         register: the name to register under.
         more: goes into the JSON.
     """
-
     registered = None
     if register is not None and tracked is not None:
         from pcdarts_tune.promotion.register import register_model
@@ -97,8 +90,7 @@ def finish_training(
     click.echo(f"{output}: {accuracies(done)}")
     name = str(output)
     if registered is not None:
-        click.echo(
-            f"{registered.model} version {registered.version}{', champion' if registered.champion else ''}"
-        )
+        alias = ", champion" if registered.champion else ""
+        click.echo(f"{registered.model} version {registered.version}{alias}")
         name = f"{registered.reference}{where.home_flag}"
     say(f"next: pcdarts-tune predict {name} IMAGE...")

@@ -1,30 +1,22 @@
-"""A run, trial, sweep or model in words, and two of them side by side: what `show` and `diff` print.
-
-print_subject(subject, where.home_flag)
-print_differences(differences(a, b))
-draw_difference(a, b, Path("cells.svg"))
-"""
+"""A run, trial, sweep or model in words, and two of them side by side: what `show` and `diff` print."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
+from pcdarts_tune.drawing import cells as draw
 from pcdarts_tune.errors import UserError, nearest, visible
 from pcdarts_tune.files import write_output
-from pcdarts_tune.lineage.differences import genotype_lines
+from pcdarts_tune.lineage.describe import Differences, Pair, Subject, genotype_lines
+from pcdarts_tune.lineage.record import Link
 from pcdarts_tune.say import print_table
 from pcdarts_tune.spaces import naming
 from pcdarts_tune.spaces.naming import format_number
 from pcdarts_tune.spaces.values import label
-
-if TYPE_CHECKING:
-    from pcdarts_tune.lineage.describe import Subject
-    from pcdarts_tune.lineage.differences import Differences, Pair
-    from pcdarts_tune.lineage.links import Link
 
 MOST_LINKS = 12
 """Shown of what came of a run; the rest is counted."""
@@ -73,9 +65,6 @@ def _section(title: str, lines: Iterable[str]) -> None:
             click.echo(visible(f"  {line}"))
 
 
-SUFFIXES = (".svg", ".png")
-
-
 def print_differences(found: Differences) -> None:
     """On stdout."""
     click.echo(visible(f"A: {found.a.name}"))
@@ -99,31 +88,21 @@ def draw_difference(a: Subject, b: Subject, output: Path) -> None:
     Raises:
         UserError: when one has no genotype, or for a suffix that is no picture's.
     """
-    from pcdarts_tune.drawing import cells as draw
-
-    for subject in (a, b):
-        if subject.genotype is None:
-            raise UserError(
-                f"{subject.name} has no genotype to draw", hint="a trial that is complete, or a retraining"
-            )
-    assert a.genotype is not None
-    assert b.genotype is not None
-    suffix, names = output.suffix.lower(), (_short(a), _short(b))
-    if suffix == ".svg":
-        content = draw.genotype_diff_svg(a.genotype, b.genotype, names=names).encode()
-    elif suffix == ".png":
-        content = draw.genotype_diff_png(a.genotype, b.genotype, names=names)
-    else:
+    if a.genotype is None or b.genotype is None:
+        lacking = a if a.genotype is None else b
+        hint = "a trial that is complete, or a retraining"
+        raise UserError(f"{lacking.name} has no genotype to draw", hint=hint)
+    words = [subject.reference for subject in (a, b)]
+    first, second = (word if len(word) <= 24 else f"{word[:12]}…" for word in words)
+    suffix, suffixes = output.suffix.lower(), (".svg", ".png")
+    if suffix not in suffixes:
         raise UserError(
-            f"cannot tell from {output.name!r} what to draw; the name must end in {' or '.join(SUFFIXES)}"
-            f"{nearest(suffix, SUFFIXES)}",
+            f"cannot tell from {output.name!r} what to draw; the name must end in {' or '.join(suffixes)}"
+            f"{nearest(suffix, suffixes)}",
             hint=f"-o {output.with_suffix('.svg').name}",
         )
-    write_output(output, content)
-
-
-def _short(subject: Subject) -> str:
-    return subject.reference if len(subject.reference) <= 24 else f"{subject.reference[:12]}…"
+    make = draw.genotype_diff_svg if suffix == ".svg" else draw.genotype_diff_png
+    write_output(output, make(a.genotype, b.genotype, names=(first, second)))
 
 
 def _table(title: str, pairs: dict[str, Pair], *, difference: bool = False) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 from pcdarts_tune.addresses import masked
@@ -15,28 +16,21 @@ class Check:
     """What was checked, what was found, and what to do about it, which is empty where all is well."""
 
     name: str
-    status: Literal["ok", "warn", "fail"]
     finding: str
     advice: str = ""
+    status: Literal["ok", "warn", "fail"] = "ok"
 
     def to_dict(self) -> dict[str, Any]:
         """The object that `doctor --json` prints."""
         return {"name": self.name, "status": self.status, "said": self.finding, "do": self.advice or None}
 
 
-def ok(name: str, finding: str) -> Check:
-    """A check that passed."""
-    return Check(name, "ok", finding)
-
-
-def warn(name: str, finding: str, advice: str) -> Check:
-    """A check of something that works, but slower or less safely than it could."""
-    return Check(name, "warn", finding, advice)
-
-
-def fail(name: str, finding: str, advice: str) -> Check:
-    """A check of something that does not work."""
-    return Check(name, "fail", finding, advice)
+ok = Check
+"""A check that passed."""
+warn = partial(Check, status="warn")
+"""A check of something that works, but slower or less safely than it could."""
+fail = partial(Check, status="fail")
+"""A check of something that does not work."""
 
 
 def run_check(name: str, check: Callable[[], Check], explain: Callable[[str], tuple[str, str]]) -> Check:

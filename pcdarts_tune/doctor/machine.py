@@ -122,7 +122,7 @@ def check_home(home: Path) -> Iterator[Check]:
     finding = f"{free / GIB:.1f} GiB free where {there} is"
     if free < 5 * GIB:
         advice = "make room, or --home DIR on a larger disk"
-        yield Check("disk", "fail" if free < GIB else "warn", finding, advice)
+        yield (fail if free < GIB else warn)("disk", finding, advice)
     else:
         yield ok("disk", finding)
 

@@ -1,26 +1,20 @@
 """Whether a reproduction came out like its original: number by number, epoch by epoch.
 
-agreement = compare(original, again)
-str(agreement)      # "equal bit for bit: 54 numbers of 8 epochs, the genotype"
+str(compare(original, again))       # "equal bit for bit: 54 numbers of 8 epochs, the genotype"
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pcdarts_tune.core.genotype import Genotype
+from pcdarts_tune.lineage.original import Original
 from pcdarts_tune.tracking.tags import Tag
-
-if TYPE_CHECKING:
-    from pcdarts_tune.lineage.original import Original
 
 Series = Mapping[str, Mapping[int, float]]
 """Metric -> epoch -> value."""
-
-_OF_THE_MACHINE = ("seconds", "images_per_second", "peak_memory_bytes", "_hours", "latency_ms")
-_NOT_OF_THE_RUN = ("system/", "trials/", "test/", "cost/")
 
 
 @dataclass(frozen=True)
@@ -118,10 +112,8 @@ def compare(original: Original, again: Rerun) -> Agreement:
     points = [{(metric, at) for metric in series for at in series[metric]} for series in (before, now)]
     different = [(metric, at, value, other) for _, at, metric, value, other in pairs if value != other]
     relative = [(metric, abs(b - a) / max(1.0, abs(a))) for metric, _, a, b in different]
-    record, weights = original.record, None
+    record, trained = original.record, original.record.tags.get(Tag.WEIGHTS)
     cells = None if again.genotype is None else Genotype.from_dict(again.genotype)
-    if Tag.WEIGHTS in record.tags and again.weights is not None:
-        weights = record.tags[Tag.WEIGHTS] == again.weights
     return Agreement(
         len(pairs),
         len({pair[:2] for pair in pairs}),
@@ -129,16 +121,17 @@ def compare(original: Original, again: Rerun) -> Agreement:
         max(relative, key=lambda pair: pair[1]) if relative else None,
         tuple(sorted({metric for metric, _ in points[0] ^ points[1]})),
         None if record.genotype is None or cells is None else cells == record.genotype,
-        weights,
+        None if trained is None or again.weights is None else trained == again.weights,
         (record.accuracy, again.accuracy),
-        (original.state, again.state),
+        (record.tags.get(Tag.OUTCOME, "complete"), again.state),
     )
 
 
 def _computed(series: Series) -> dict[str, Mapping[int, float]]:
     """The numbers that a computation decides, and not the machine or what was done afterwards."""
-    return {
-        key: values
-        for key, values in series.items()
-        if "/" in key and not key.startswith(_NOT_OF_THE_RUN) and not key.endswith(_OF_THE_MACHINE)
+    other = ("system/", "trials/", "test/", "cost/")
+    machine = ("seconds", "images_per_second", "peak_memory_bytes", "_hours", "latency_ms")
+    decided = {
+        key for key in series if "/" in key and not key.startswith(other) and not key.endswith(machine)
     }
+    return {key: values for key, values in series.items() if key in decided}

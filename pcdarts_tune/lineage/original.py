@@ -1,7 +1,6 @@
 """The trial, search or training that is reproduced: enough of its record to run it again.
 
-original = Original.read(Finder(where).find("first:3"))
-original.space, original.seed, original.series["search/loss_train"][0]
+Original.read(Finder(where).find("first:3")).series["search/loss_train"][0]
 """
 
 from __future__ import annotations
@@ -26,8 +25,6 @@ if TYPE_CHECKING:
     from pcdarts_tune.sweeps.find import Found
 
 TRAININGS = ("retraining", "finetuning")
-KINDS = ("trial", "search", *TRAININGS)
-"""What can be run again."""
 
 
 @dataclass(frozen=True)
@@ -52,26 +49,19 @@ class Original:
             UserError: for what is no such run, or whose record is not whole.
         """
         if found.cells_alone or found.run is None:
-            raise UserError(
-                f"{found.text} has no run in MLflow to reproduce it from",
-                hint="name a trial, a search or a retraining; pcdarts-tune resume SWEEP delivers what MLflow missed",
-            )
+            hint = "name a trial, a search or a retraining; pcdarts-tune resume SWEEP delivers what MLflow missed"
+            raise UserError(f"{found.text} has no run in MLflow to reproduce it from", hint=hint)
         record = RunRecord(found.runs, found.run)
-        if record.kind not in KINDS:
-            raise UserError(
-                f"{found.run.info.run_name} is a {record.kind}, which cannot be run again as one",
-                hint=_hint(record.kind, record.tags),
-            )
+        if record.kind not in ("trial", "search", *TRAININGS):
+            wrong = f"{found.run.info.run_name} is a {record.kind}, which cannot be run again as one"
+            raise UserError(wrong, hint=_hint(record.kind, record.tags))
         if record.space is None:
-            raise UserError(
-                f"run {record.run_id} keeps no space that this version can read",
-                hint=f"the version of pcdarts-tune that made it: pcdarts-tune show {record.run_id[:12]}",
-            )
+            wrong = f"run {record.run_id} keeps no space that this version can read"
+            hint = f"the version of pcdarts-tune that made it: pcdarts-tune show {record.run_id[:12]}"
+            raise UserError(wrong, hint=hint)
         if record.kind in TRAININGS and record.genotype is None:
-            raise UserError(
-                f"run {record.run_id} keeps no genotype.json",
-                hint="pcdarts-tune retrain GENOTYPE trains anew",
-            )
+            hint = "pcdarts-tune retrain GENOTYPE trains anew"
+            raise UserError(f"run {record.run_id} keeps no genotype.json", hint=hint)
         return cls(record, record.space, found.where)
 
     @property
@@ -94,11 +84,6 @@ class Original:
         """Precision and compilation; CUDA graphs as they can be here, since they change no number."""
         tags = self.record.tags
         return Execution(tags.get(Tag.PRECISION, "float32"), tags.get(Tag.COMPILE, "off") != "off")
-
-    @property
-    def state(self) -> str:
-        """How it ended."""
-        return self.record.tags.get(Tag.OUTCOME, "complete")
 
     @cached_property
     def series(self) -> dict[str, dict[int, float]]:
@@ -154,10 +139,9 @@ class Original:
 
 
 def _hint(kind: str, tags: dict[str, str]) -> str:
-    if kind == "sweep":
-        return f"one of its trials: pcdarts-tune reproduce {tags.get(Tag.SWEEP, 'SWEEP')}:0"
-    if kind == "promotion":
-        return "one of its trainings: pcdarts-tune show RUN lists them"
-    if kind == "reproduction":
-        return f"the run that it reproduces: pcdarts-tune reproduce {tags.get(Tag.REPRODUCES, 'RUN')}"
-    return "a trial (SWEEP:TRIAL), a search or a retraining"
+    hints = {
+        "sweep": f"one of its trials: pcdarts-tune reproduce {tags.get(Tag.SWEEP, 'SWEEP')}:0",
+        "promotion": "one of its trainings: pcdarts-tune show RUN lists them",
+        "reproduction": f"the run that it reproduces: pcdarts-tune reproduce {tags.get(Tag.REPRODUCES, 'RUN')}",
+    }
+    return hints.get(kind, "a trial (SWEEP:TRIAL), a search or a retraining")

@@ -1,7 +1,6 @@
 """Run a trial, a search or a retraining again from what was recorded of it, and say whether it comes out the same.
 
-    done = reproduce(Original.read(Finder(where).find("first:3")))
-    done.agreement.equal        # bit for bit: every number of every epoch, the genotype, the weights
+    reproduce(Original.read(Finder(where).find("first:3"))).agreement.equal
 
 The reproduction is a run of its own, tagged `pcdarts.reproduces`; nothing of the original is touched, and the test split is
 not read. On a CPU with the same versions and as many threads it comes out equal. One that was interrupted goes on.
@@ -13,24 +12,31 @@ import shutil
 import uuid
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import torch
+
+from pcdarts_tune.datasets import DataSet
+from pcdarts_tune.datasets.load import load_images
 from pcdarts_tune.errors import UserError
 from pcdarts_tune.files import read_json, write_json
 from pcdarts_tune.home import artifact_root
 from pcdarts_tune.lineage.agreement import Agreement, Rerun, compare
 from pcdarts_tune.lineage.original import TRAININGS, Original
+from pcdarts_tune.machine import choose_device, set_threads
 from pcdarts_tune.say import Progress, say
+from pcdarts_tune.sweeps.find import Finder
+from pcdarts_tune.sweeps.study.samplers import derived_seed
+from pcdarts_tune.sweeps.trials.trial import run_or_fail, run_trial
 from pcdarts_tune.tasks import Execution, Proposal, TrialTask
 from pcdarts_tune.tracking.lookup import RunReader
 from pcdarts_tune.tracking.run import EpochRun, Tracked, common_tags
 from pcdarts_tune.tracking.store import OBJECTIVE, MlflowStore
 from pcdarts_tune.tracking.tags import Tag
-
-if TYPE_CHECKING:
-    import torch
-
-    from pcdarts_tune.datasets import DataSet
+from pcdarts_tune.training.initial import Initial
+from pcdarts_tune.training.retraining import retrain
+from pcdarts_tune.training.searching import Searching, search
+from pcdarts_tune.training.work import Retraining
 
 
 @dataclass(frozen=True)
@@ -92,10 +98,10 @@ def reproduce(
         UserError: images that cannot be read or are others than the original's.
         NonFiniteLoss: when it diverges, as the original may have.
     """
-    from pcdarts_tune.machine import set_threads
-
     record, home = original.record, original.where.home
-    where = _choose_device(original, device)
+    if device == "auto":  # where there is no GPU for what ran on one, the warnings say so
+        device = original.device if torch.cuda.is_available() else "cpu"
+    where = choose_device(device)
     if original.threads is not None and where.type == "cpu":
         # before anything is computed: how sums are split decides their last bits
         set_threads(original.threads)
@@ -114,19 +120,14 @@ def reproduce(
     again = work(_Job(original, images, where, place, tracked, quiet))
     agreement = compare(original, again)
     note = f"Reproduction of {record.kind} `{record.name}` (run `{record.run_id}`): **{agreement}**."
-    came_of = {
-        Tag.REPRODUCED: "equal" if agreement.equal else "differs",
-        "mlflow.note.content": "\n\n".join([note, *warnings]),
-    }
-    store.set_tags(again.run_id, came_of)
+    outcome = "equal" if agreement.equal else "differs"
+    note_tag = {"mlflow.note.content": "\n\n".join([note, *warnings])}
+    store.set_tags(again.run_id, {Tag.REPRODUCED: outcome} | note_tag)
     shutil.rmtree(place, ignore_errors=True)
     return Reproduced(again.run_id, original, agreement, warnings)
 
 
 def _run_trial(job: _Job) -> Rerun:
-    from pcdarts_tune.sweeps.study.samplers import derived_seed
-    from pcdarts_tune.sweeps.trials.trial import run_or_fail, run_trial
-
     original, device, tags = job.original, job.device, job.original.record.tags
     new_tags = common_tags("reproduction", original.space, job.images, original.seed)
     run = EpochRun.open(job.tracked, {}, new_tags, None, device)
@@ -178,8 +179,6 @@ def _run_trial(job: _Job) -> Rerun:
 
 
 def _run_search(job: _Job) -> Rerun:
-    from pcdarts_tune.training.searching import Searching, search
-
     work = Searching(job.original.space, job.images, job.original.seed, job.execution)
     checkpoint = job.place / "checkpoint"
     found = search(work, checkpoint=checkpoint, device=job.device, tracked=job.tracked, quiet=job.quiet)
@@ -190,11 +189,6 @@ def _run_search(job: _Job) -> Rerun:
 
 
 def _run_training(job: _Job) -> Rerun:
-    from pcdarts_tune.sweeps.find import Finder
-    from pcdarts_tune.training.initial import Initial
-    from pcdarts_tune.training.retraining import retrain
-    from pcdarts_tune.training.work import Retraining
-
     original, record = job.original, job.original.record
     assert record.kind in TRAININGS and record.genotype is not None, "Original.read looked"  # noqa: PT018
     initial = None
@@ -214,19 +208,7 @@ def _run_training(job: _Job) -> Rerun:
     return Rerun(done.run_id, job.series(done.run_id), cells, accuracy, weights=done.weights)
 
 
-def _choose_device(original: Original, wanted: str) -> torch.device:
-    import torch
-
-    from pcdarts_tune.machine import choose_device
-
-    if wanted == "auto":  # where there is no GPU for what ran on one, the warnings say so
-        wanted = original.device if torch.cuda.is_available() else "cpu"
-    return choose_device(wanted)
-
-
 def _load_images(original: Original, data: Path | None, force: bool, quiet: bool) -> DataSet:
-    from pcdarts_tune.datasets.load import load_images
-
     images = load_images(original.space, data or original.data_root, original.where.home, quiet=quiet)
     before = original.record.tags.get(Tag.DATA, "")
     if images.digest != before and not force:

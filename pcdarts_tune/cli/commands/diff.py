@@ -35,8 +35,7 @@ def command(run_a: str, run_b: str, output: Path | None, where: Where, as_json: 
       pcdarts-tune diff first@champion PC_DARTS_cifar -o cells.svg
     """
     from pcdarts_tune.cli.show import draw_difference, print_differences
-    from pcdarts_tune.lineage.describe import describe
-    from pcdarts_tune.lineage.differences import differences
+    from pcdarts_tune.lineage.describe import describe, differences
     from pcdarts_tune.sweeps.find import Finder
 
     finder = Finder(where)

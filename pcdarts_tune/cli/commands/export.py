@@ -21,7 +21,7 @@ from pcdarts_tune.home import Where
 @options.output_file(required=True)
 @options.store
 @options.output
-def command(model: str, form: str | None, output: Path, where: Where, as_json: bool) -> int:
+def command(model: str, form: str | None, output: Path, where: Where, as_json: bool) -> None:
     """Write MODEL as one file, read it back and compare it with the model.
 
     MODEL is a registered model (`name` is its champion; `name@alias` and `name/version` choose another), a folder that
@@ -45,22 +45,16 @@ def command(model: str, form: str | None, output: Path, where: Where, as_json: b
     if form is None:
         form = output.suffix.removeprefix(".")
         if form not in FORMATS:
-            raise UserError(
-                f"-o {output}: the suffix names no format",
-                hint=f"end it with {', '.join('.' + name for name in FORMATS)}, or give --format",
-            )
+            hint = f"end it with {', '.join('.' + name for name in FORMATS)}, or give --format"
+            raise UserError(f"-o {output}: the suffix names no format", hint=hint)
     loaded = load_model(Finder(where).find(model, "model").model()[0])
     difference = export_model(loaded, output, form)
-    height, width, channels = image_shape(loaded)
+    size = output.stat().st_size
     if as_json:
-        found = {"file": str(output), "format": form, "bytes": output.stat().st_size}
-        click.echo(json.dumps({**found, "largest_difference": difference, "classes": list(loaded.classes)}))
-    else:
-        click.echo(
-            f"{output}  {form}, {output.stat().st_size / 1e6:.1f} MB; logits within {difference:.1g} of the model's"
-        )
-        if form != "safetensors":
-            click.echo(
-                f"takes images: uint8 (N, {height}, {width}, {channels}); gives logits and probabilities"
-            )
-    return 0
+        found = {"file": str(output), "format": form, "bytes": size, "largest_difference": difference}
+        click.echo(json.dumps({**found, "classes": list(loaded.classes)}))
+        return
+    click.echo(f"{output}  {form}, {size / 1e6:.1f} MB; logits within {difference:.1g} of the model's")
+    if form != "safetensors":
+        shape = ", ".join(map(str, image_shape(loaded)))
+        click.echo(f"takes images: uint8 (N, {shape}); gives logits and probabilities")

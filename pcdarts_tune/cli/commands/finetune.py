@@ -86,8 +86,7 @@ def command(
     if track:
         tags = {Tag.KIND: "finetuning", **initial.tags()}
         short = Path(initial.name).name if Path(initial.name).is_absolute() else initial.name
-        name = f"{short} fine-tuning on {images.name}"
-        tracked = Tracked.at(where, resolved.name, name, tags)
+        tracked = Tracked.at(where, resolved.name, f"{short} fine-tuning on {images.name}", tags)
     done = retrain(
         work,
         output.absolute(),

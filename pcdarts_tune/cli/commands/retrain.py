@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -102,28 +103,19 @@ def command(
     workers.check(resolved.retrain.batch_size)
     source = read_genotype(genotype, where)
     wanted = read_baselines(baselines, where)
-    torch_device = choose_device(workers.device)
-    images = load_images(resolved, data, where.home, quiet=verbosity() < 0)
+    torch_device, quiet = choose_device(workers.device), verbosity() < 0
+    images = load_images(resolved, data, where.home, quiet=quiet)
     seed = resolved.seed if seed is None else seed
     tracked = None
     if track:
         tags = {Tag.GENOTYPE_ORIGIN: source.origin}
         if source.run_id is not None:
             tags[Tag.TRIAL_RUN] = source.run_id
-        name = f"{source.origin} retraining"
-        tracked = Tracked.at(where, resolved.name, name, tags)
+        tracked = Tracked.at(where, resolved.name, f"{source.origin} retraining", tags)
     if seeds > 1 or baselines:
-        places = FolderPlaces(output.absolute(), tracked)
-        trainings = Trainings(
-            resolved,
-            images,
-            tuple(range(seed, seed + seeds)),
-            torch_device,
-            places,
-            execution=execution,
-            workers=workers,
-            quiet=verbosity() < 0,
-        )
+        places, numbers = FolderPlaces(output.absolute(), tracked), tuple(range(seed, seed + seeds))
+        how: dict[str, Any] = {"execution": execution, "workers": workers, "quiet": quiet}
+        trainings = Trainings(resolved, images, numbers, torch_device, places, **how)
         compared = compare_seeds(trainings, places, source, *wanted)
         if as_json:
             click.echo(json.dumps({"folder": str(output), **compared.to_dict()}))
@@ -137,7 +129,7 @@ def command(
         device=torch_device,
         tracked=tracked,
         origin={"genotype": source.origin},
-        quiet=verbosity() < 0,
+        quiet=quiet,
         workers=workers,
     )
     if tracked is not None and source.run_id is not None and done.run_id is not None:

@@ -58,13 +58,11 @@ def command(
     resolved = read_space(space, settings)
     torch_device = choose_device(device)
     images = load_images(resolved, data, where.home, quiet=verbosity() < 0)
-    seed = resolved.seed if seed is None else seed
-    work = Searching(resolved, images, seed, execution)
+    work = Searching(resolved, images, resolved.seed if seed is None else seed, execution)
     checkpoint = None if output is None else output.with_name(f"{output.name}.checkpoint").absolute()
     tracked = None
     if track:
-        name = f"{resolved.name} search, seed {work.seed}"
-        tracked = Tracked.at(where, resolved.name, name)
+        tracked = Tracked.at(where, resolved.name, f"{resolved.name} search, seed {work.seed}")
     found = search(work, checkpoint=checkpoint, device=torch_device, tracked=tracked, quiet=verbosity() < 0)
     if output is not None and checkpoint is not None:
         write_json(output, found.genotype.to_dict())
@@ -77,7 +75,6 @@ def command(
     click.echo(json.dumps(result if as_json else found.genotype.to_dict()))
     if found.undelivered is not None:
         if checkpoint is None:
-            found.undelivered.hint = (
-                "the genotype is printed; with -o FILE the epochs would have been kept, too"
-            )
+            hint = "the genotype is printed; with -o FILE the epochs would have been kept, too"
+            found.undelivered.hint = hint
         raise found.undelivered
