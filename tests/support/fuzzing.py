@@ -15,6 +15,7 @@ import os
 import pickle
 import signal
 from collections.abc import Callable, Iterator, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -178,7 +179,8 @@ def wrong_json(draw: Callable[..., Any], right: Any, odd: Sequence[Any], most: i
             case 3 if isinstance(at[last], int):
                 at[last] += draw(st.sampled_from([-3, -1, 1, 2, 10**9]))
             case _:
-                at[last] = draw(st.sampled_from(list(odd)))
+                # a copy: what is put in may be changed by the next round
+                at[last] = deepcopy(draw(st.sampled_from(list(odd))))
     return value["root"]
 
 
