@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pcdarts_tune.addresses import (
     check_study_uri,
@@ -25,12 +24,11 @@ from pcdarts_tune.errors import UserError
 from pcdarts_tune.files import write_json
 from pcdarts_tune.home import SweepFolder, Where, sweep_lock
 from pcdarts_tune.places import below
+from pcdarts_tune.spaces.space import Space
 from pcdarts_tune.sweeps.record import FORMAT, SweepSettings
-from pcdarts_tune.sweeps.study.study import STUDY_NAME, SweepStudy
+from pcdarts_tune.sweeps.study.study import SweepStudy
 from pcdarts_tune.sweeps.sweep import SweepHandle, study_name, study_settings
-
-if TYPE_CHECKING:
-    from pcdarts_tune.spaces.space import Space
+from pcdarts_tune.tracking.provenance import git_revision, versions
 
 
 def create_sweep(
@@ -45,8 +43,6 @@ def create_sweep(
     Raises:
         UserError: when the name is taken or the folder cannot be written to.
     """
-    from pcdarts_tune.tracking.provenance import git_revision, versions
-
     folder = SweepFolder.of(home, name)
     check_free(home, name)
     uri, study_uri = settings.tracking_uri, settings.study_uri
@@ -55,7 +51,12 @@ def create_sweep(
     )
     if study_uri is not None:
         study_uri = check_study_uri(study_uri)
-        _check_two_databases(uri, study_uri)
+        if uri is not None and same_database(uri, study_uri):
+            raise UserError(
+                f"--study-uri and --tracking-uri both name {without_secret(study_uri)}: Optuna and MLflow keep the "
+                "versions of their tables under one name",
+                hint="a database of its own for each, such as `createdb optuna` and `createdb mlflow`",
+            )
     with _explain_unwritable(folder):
         folder.path.mkdir(parents=True, exist_ok=True)
     with sweep_lock(folder):
@@ -69,7 +70,7 @@ def create_sweep(
             settings = replace(settings, storage=below(settings.storage, f"{name}-{identity[:8]}"))
         study = SweepStudy.create(
             study_uri or folder.study_url,
-            name=study_name(name, identity) if study_uri else STUDY_NAME,
+            name=study_name(settings, name, identity),
             **study_settings(space, settings),
         )
         study.note("target", trials)
@@ -87,15 +88,6 @@ def create_sweep(
         # last of all: a folder without it is no sweep, and its name is free
         write_json(folder.record_file, about)
     return SweepHandle(Where(home, uri, study_uri), folder)
-
-
-def _check_two_databases(uri: str | None, study_uri: str) -> None:
-    if uri is not None and same_database(uri, study_uri):
-        raise UserError(
-            f"--study-uri and --tracking-uri both name {without_secret(study_uri)}: Optuna and MLflow keep the "
-            "versions of their tables under one name",
-            hint="a database of its own for each, such as `createdb optuna` and `createdb mlflow`",
-        )
 
 
 @contextmanager

@@ -1,17 +1,11 @@
-"""Why a sweep, or one run of Ray Tune, ends before its time.
-
-`Stop` is asked for by Ctrl-C, SIGTERM or a closed terminal once, cleanly, and twice, at once, or because the time is spent:
+"""Why a sweep, or one run of Ray Tune, ends before its time: Ctrl-C, SIGTERM, a closed terminal, the time spent, a lost process.
 
     with Stop(budget=7200) as stop:
         while not stop.asked: ...
     stop.reason     # "interrupted" or "time budget"
 
-A trial's process that dies is Tune's to start again, as often as the sweep allows. One that Ray's memory monitor ended
-raises out of `fit()` instead, whatever its trial may fail, and all trials are cut off with it:
-
-    except Exception as error:
-        drop_frames(error)
-        loss = find_loss(error)      # None: something else went wrong
+A trial's process that dies is Tune's to start again. One that Ray's memory monitor ended raises out of `fit()` instead, and all
+trials are cut off with it: `find_loss(error)` says which was lost, None where something else went wrong.
 """
 
 from __future__ import annotations
@@ -32,7 +26,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Stop:
-    """Whether the sweep shall stop.
+    """Whether the sweep shall stop: a signal asks for it once, cleanly, and twice, at once.
 
     Args:
         budget: seconds; None for no end.

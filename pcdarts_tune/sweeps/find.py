@@ -29,6 +29,7 @@ from pcdarts_tune.errors import UserError, nearest
 from pcdarts_tune.files import read_json, user_path
 from pcdarts_tune.home import Where, sweep_names
 from pcdarts_tune.sweeps.sweep import SweepHandle, open_sweep
+from pcdarts_tune.tasks import TrialRecord
 from pcdarts_tune.tracking.lookup import SHORTEST, RunReader, registered_models
 from pcdarts_tune.tracking.registry import ModelName, fetch_model, find_version, store_uri
 from pcdarts_tune.tracking.tags import Tag
@@ -36,8 +37,6 @@ from pcdarts_tune.tracking.tags import Tag
 if TYPE_CHECKING:
     from mlflow.entities import Run
     from mlflow.entities.model_registry import ModelVersion
-
-    from pcdarts_tune.tasks import TrialRecord
 
 _REFERENCE = re.compile(r"(sweep:|models:/)?([^:/@]+)(?:([:/])(\d+)|@.*)?")
 _RUN = f"an MLflow run id (or its first {SHORTEST} digits)"

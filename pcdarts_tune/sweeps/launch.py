@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from pcdarts_tune.cluster.resources import share_resources, this_machine
+from pcdarts_tune.cluster.session import require_ray
 from pcdarts_tune.errors import UserError
 from pcdarts_tune.home import SweepFolder, free_name
 from pcdarts_tune.machine import network_file_system
+from pcdarts_tune.places import require_storage
 from pcdarts_tune.say import say
+from pcdarts_tune.spaces.space import Space
+from pcdarts_tune.sweeps.create import check_free
+from pcdarts_tune.sweeps.leaderboard import leaderboard_json, print_leaderboard
+from pcdarts_tune.sweeps.runner import RunSettings, run_sweep
+from pcdarts_tune.sweeps.study.samplers import remarks
+from pcdarts_tune.sweeps.sweep import SweepHandle
+from pcdarts_tune.tracking.store import NoAnswer, require_answer
 
 if TYPE_CHECKING:
     from pcdarts_tune.datasets import DataSet
-    from pcdarts_tune.spaces.space import Space
-    from pcdarts_tune.sweeps.runner import RunSettings
-    from pcdarts_tune.sweeps.sweep import SweepHandle
 
 
 def choose_name(home: Path, name: str | None, space: Space) -> str:
     """The sweep's name: the one given, which must be free, or the space's with the next number."""
-    from pcdarts_tune.sweeps.create import check_free
-
     chosen = free_name(home, space.name) if name is None else name
     SweepFolder.of(home, chosen)
     check_free(home, chosen)
@@ -40,13 +46,6 @@ def check_before(
 ) -> None:
     """Refuse what would fail later: a home in a Ray job's temporary folder, trials that fit nowhere, dead addresses,
     storage that cannot be written to. A sweep that `goes_on` does so without an MLflow server: its records wait."""
-    import os
-
-    from pcdarts_tune import places as storages
-    from pcdarts_tune.cluster.resources import share_resources, this_machine
-    from pcdarts_tune.cluster.session import require_ray
-    from pcdarts_tune.tracking.store import NoAnswer, require_answer
-
     if "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ and "/ray/session" in str(home):
         raise UserError(
             f"{home} is the temporary folder of a Ray job and goes when it ends",
@@ -69,7 +68,7 @@ def check_before(
     else:
         share_resources(this_machine(), trials=1, cpus=run.cpus, gpus=run.gpus, most=run.most)
     if storage is not None:
-        storages.require_storage(storage)
+        require_storage(storage)
 
 
 def load_images(space: Space, data: Path | None, home: Path | None, *, keep: bool = True) -> DataSet:
@@ -91,9 +90,8 @@ def load_images(space: Space, data: Path | None, home: Path | None, *, keep: boo
             hint=f"pcdarts-tune search --space {space.name} for one search, or --set data.split=tuning",
         )
     images = read_images(space, data, home, keep=keep)
-    check_image_size(space.supernet.stem, images, "supernet")
-    check_image_size(space.evaluation.stem, images, "evaluation")
-    check_image_size(space.retrain.stem, images, "retrain")
+    for section in ("supernet", "evaluation", "retrain"):
+        check_image_size(getattr(space, section).stem, images, section)
     return images
 
 
@@ -131,10 +129,6 @@ def extend(sweep: SweepHandle, more: bool, trials: int) -> None:
 
 def run_to_the_end(sweep: SweepHandle, run: RunSettings, images: DataSet, *, as_json: bool) -> int:
     """Run a sweep and print its leaderboard and what to do next; the exit code."""
-    from pcdarts_tune.sweeps.leaderboard import leaderboard_json, print_leaderboard
-    from pcdarts_tune.sweeps.runner import run_sweep
-    from pcdarts_tune.sweeps.study.samplers import remarks
-
     for remark in remarks(sweep.settings.sampler, sweep.space.tune):
         say(f"note: {remark}")
     to_go_on = f"to go on: {sweep.command('resume')}"

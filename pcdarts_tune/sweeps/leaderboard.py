@@ -10,15 +10,15 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
 
 from pcdarts_tune.errors import visible
 from pcdarts_tune.spaces import naming
 from pcdarts_tune.spread import Spread
-from pcdarts_tune.tasks import Spent, hours
-
-if TYPE_CHECKING:
-    from pcdarts_tune.tasks import TrialRecord
+from pcdarts_tune.tasks import Spent, TrialRecord, hours
 
 
 @dataclass(frozen=True)
@@ -96,9 +96,6 @@ def leaderboard_json(records: Sequence[TrialRecord]) -> str:
 def print_leaderboard(records: Sequence[TrialRecord], keys: Sequence[str]) -> None:
     """Trials as a table on stdout, in the order given; `keys` are the settings to show. Where there are several objectives, a
     star marks the Pareto front. In a pipe nothing is cut off."""
-    from rich.console import Console
-    from rich.table import Table
-
     columns = leaderboard_columns(rank_trials(records), keys)
     table = Table(box=None, pad_edge=False, header_style="bold")
     for title in columns:

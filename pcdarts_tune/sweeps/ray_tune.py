@@ -3,13 +3,8 @@
     searcher = StudySearcher(sweep.study, target=32, concurrent=4, task=make_task)
     recorder = Recorder(sweep, tracker, view, searcher)
 
-The searcher keeps nothing of its own. Trials that an earlier driver left unfinished come first, under their own numbers; then
-the study is asked, one trial at a time and only when one can start, so that a proposal knows as many results as it can. A
-sampler that may think for seconds does so in a thread of its own: the driver goes on hearing its trials meanwhile.
-
-What Ray says of a trial goes to the study first, then to MLflow and the person watching; an outcome is written down the moment
-it arrives. A trial that Ray gives up on is failed with its reason; one that is cut off because the sweep stops is left as it
-is, and `resume` goes on with it.
+Neither keeps anything of its own. Trials that an earlier driver left unfinished come first, under their own numbers; one that Ray
+gives up on is failed with its reason; one that is cut off because the sweep stops is left as it is, for `resume`.
 """
 
 from __future__ import annotations
@@ -20,35 +15,27 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ray.tune import Callback, Stopper
+from ray.tune.experiment import Trial
 from ray.tune.progress_reporter import TrialProgressCallback
 from ray.tune.search import Searcher
 
 from pcdarts_tune.errors import is_disk_full
+from pcdarts_tune.sweeps.ending import Stop
 from pcdarts_tune.sweeps.study.objectives import Rung, rungs_in
+from pcdarts_tune.sweeps.study.study import SweepStudy
+from pcdarts_tune.sweeps.sweep import SweepHandle
+from pcdarts_tune.sweeps.tracker import SweepTracker
 from pcdarts_tune.sweeps.trials.log import write_failure
 from pcdarts_tune.sweeps.trials.reports import send_decision
-from pcdarts_tune.tasks import Outcome
-
-if TYPE_CHECKING:
-    from ray.tune.experiment import Trial
-
-    from pcdarts_tune.sweeps.ending import Stop
-    from pcdarts_tune.sweeps.study.study import SweepStudy
-    from pcdarts_tune.sweeps.sweep import SweepHandle
-    from pcdarts_tune.sweeps.tracker import SweepTracker
-    from pcdarts_tune.sweeps.view import View
-    from pcdarts_tune.tasks import Proposal, TrialTask
+from pcdarts_tune.sweeps.view import View
+from pcdarts_tune.tasks import Outcome, Proposal, TrialTask
 
 
 class Recorder(Callback):
-    """Passes on what happens to the trials of a sweep.
-
-    Args:
-        searcher: knows which proposal runs under which of Ray's ids.
-    """
+    """Passes on what happens to a sweep's trials, to the study first; `searcher` knows the proposal behind an id of Ray's."""
 
     def __init__(
         self, sweep: SweepHandle, tracker: SweepTracker, view: View, searcher: StudySearcher
@@ -151,12 +138,12 @@ def _reason(trial: Trial) -> str:
 
 
 class StudySearcher(Searcher):
-    """Asks a study until it has `target` trials.
+    """Asks a study until it has `target` trials, one at a time and only when one can start: a proposal knows all results so far.
 
     Args:
         concurrent: trials at a time.
         task: what a trial is told.
-        beside: ask in a thread; the study must bear it (Optuna's relational storage does).
+        beside: ask in a thread, so that a slow sampler does not keep the driver from hearing its trials.
     """
 
     def __init__(

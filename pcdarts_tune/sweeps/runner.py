@@ -3,8 +3,7 @@
     ended = run_sweep(open_sweep(where, "first"), RunSettings())
     ended.reason                # "done", "interrupted", "time budget"
 
-Ray's own state is disposable. Every run is a new `Tuner` over the same study: trials that were proposed and
-have not ended go on from their checkpoints under their own numbers, and only then are new ones asked for.
+Ray's own state is disposable: every run is a new `Tuner` over the same study, and goes on with what has not ended.
 """
 
 from __future__ import annotations
@@ -25,16 +24,13 @@ from pcdarts_tune.cluster.session import ray_running
 from pcdarts_tune.errors import UserError, WorkFailed, is_disk_full
 from pcdarts_tune.sweeps.ending import Loss, ReasonToStop, Stop, drop_frames, find_loss
 from pcdarts_tune.sweeps.study.samplers import SLOW, derived_seed
-from pcdarts_tune.sweeps.tracker import deliver_late, summary, tracker_of
-from pcdarts_tune.tasks import Proposal, TrialTask
+from pcdarts_tune.sweeps.sweep import SweepHandle
+from pcdarts_tune.sweeps.tracker import SweepTracker, deliver_late, summary, tracker_of
+from pcdarts_tune.sweeps.view import Progress, Screen, View
+from pcdarts_tune.tasks import Proposal, TrialFunction, TrialTask
 
 if TYPE_CHECKING:
     from pcdarts_tune.sweeps.ray_tune import Recorder
-    from pcdarts_tune.sweeps.sweep import SweepHandle
-    from pcdarts_tune.sweeps.tracker import SweepTracker
-    from pcdarts_tune.sweeps.view import View
-    from pcdarts_tune.tasks import TrialFunction
-
 
 DELIVERED_WITHIN = 60.0
 """Seconds that the end of a sweep waits for MLflow; what it has not taken then, `resume` delivers."""
@@ -145,9 +141,7 @@ def _run(
         sweep.study.note("cpus_per_trial", share.cpus)
         view = _view(sweep, run, share)
         try:
-            _Run(
-                sweep, share, stop, tracker, view, function, packed, sweep.space.model_dump_json()
-            ).to_the_end()
+            _Run(sweep, share, stop, tracker, view, function, packed).to_the_end()
         finally:
             view.close()
 
@@ -161,7 +155,6 @@ class _Run:
     view: View
     function: TrialFunction | None
     packed: Any
-    space: str
 
     def to_the_end(self) -> None:
         """Tuner after Tuner until the study has its trials; more than one only where Ray itself gave up."""
@@ -184,7 +177,7 @@ class _Run:
         return TrialTask(
             proposal,
             evaluation_seed=derived_seed(self.sweep.settings.seed, "evaluation"),
-            space=self.space,
+            space=self.sweep.space.model_dump_json(),
             folder=self.sweep.folder.trial_address(proposal.number),
             evaluations=self.sweep.folder.evaluations_address,
             threads=self.share.threads,
@@ -196,7 +189,7 @@ class _Run:
         from ray import tune
 
         from pcdarts_tune.sweeps.ray_tune import Recorder, Silent, StopWhenAsked, StudySearcher
-        from pcdarts_tune.sweeps.trials.trial import ray_trial
+        from pcdarts_tune.sweeps.trials.reports import ray_trial
 
         sweep, share, stop = self.sweep, self.share, self.stop
         searcher = StudySearcher(
@@ -257,8 +250,6 @@ def trials_left(sweep: SweepHandle) -> int:
 
 
 def _view(sweep: SweepHandle, run: RunSettings, share: Share) -> View:
-    from pcdarts_tune.sweeps.view import Progress, Screen, View
-
     ended = [record for record in sweep.records() if record.state in ("complete", "failed", "pruned")]
     best = None if not ended or ended[0].objective is None else (ended[0].trial, ended[0].objective)
     if not run.quiet:

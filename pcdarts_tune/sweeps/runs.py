@@ -4,26 +4,23 @@
     trial.record(record, at)                    # what the trial reported, see trials/trial.py
     trial.end(outcome, note, at)
 
-Nothing is logged twice: what the run has already is skipped. Every method raises what the store raises and can be called
-again after that. `at` is in milliseconds since 1970, as MLflow counts.
+What the run has already is not logged again, so that a method that raised what the store raises can be called again. `at` is in
+milliseconds since 1970, as MLflow counts.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pcdarts_tune.spaces import naming
-from pcdarts_tune.sweeps.pictures import TrialPictures, drawn_at
-from pcdarts_tune.tasks import CPUS, GPUS, hours
+from pcdarts_tune.spaces.space import Space
+from pcdarts_tune.tasks import CPUS, GPUS, Outcome, Proposal, hours
 from pcdarts_tune.tracking.run import Run
-from pcdarts_tune.tracking.store import OBJECTIVE, Content
+from pcdarts_tune.tracking.store import OBJECTIVE, Content, MlflowStore
 from pcdarts_tune.tracking.tags import Tag, execution_tags
-
-if TYPE_CHECKING:
-    from pcdarts_tune.spaces.space import Space
-    from pcdarts_tune.tasks import Outcome, Proposal
-    from pcdarts_tune.tracking.store import MlflowStore
 
 
 @dataclass(frozen=True)
@@ -125,11 +122,7 @@ class TrialRun:
         self.alphas.clear()
 
     def end(self, outcome: Outcome, note: str, at: int) -> None:
-        """Write down the result and the cost of a trial that has ended, and close its run.
-
-        Args:
-            note: describes it, in Markdown.
-        """
+        """Write down the result and the cost of a trial that has ended and its description `note`, and close its run."""
         numbers = cost_metrics(outcome)
         if self.run.steps("cost/params"):
             numbers.pop("cost/latency_ms", None)  # was logged then
@@ -165,9 +158,53 @@ def _machine_tags(outcome: Outcome) -> dict[str, str]:
 def cost_metrics(outcome: Outcome) -> dict[str, float]:
     """What a trial cost, and how fast its genotype is, as metrics."""
     spent = hours(outcome)
-    numbers = {
-        "cost/seconds": outcome.seconds,
-        "cost/latency_ms": outcome.latency,
-        **({} if spent is None else {f"cost/{spent.unit.lower()}_hours": spent.hours}),
-    }
+    numbers = {"cost/seconds": outcome.seconds, "cost/latency_ms": outcome.latency}
+    if spent is not None:
+        numbers[f"cost/{spent.unit.lower()}_hours"] = spent.hours
     return {name: value for name, value in numbers.items() if value is not None}
+
+
+PICTURES = 4
+"""How many times a search is drawn, the end of it included."""
+
+
+def drawn_at(epoch: int, epochs: int) -> bool:
+    """Whether the search is drawn after this epoch (from 0); after the last one its outcome is."""
+    return (epoch + 1) % math.ceil(epochs / PICTURES) == 0 and epoch + 1 < epochs
+
+
+@dataclass(frozen=True)
+class TrialPictures:
+    """Draws cells and alphas for one run, each under a key and a step; `primitives` are the operations that alphas are about.
+    Every trial is drawn at the same epochs, so that a slider over the steps plays the cells of several runs side by side."""
+
+    store: MlflowStore
+    run_id: str
+    number: int
+    primitives: Sequence[str]
+
+    def cells(self, genotype: dict[str, Any], epoch: int) -> None:
+        """What would be derived after `epoch` (from 0)."""
+        from pcdarts_tune.core.genotype import Genotype
+        from pcdarts_tune.drawing.cells import cells_png
+
+        png = cells_png(Genotype.from_dict(genotype), title=self._title(epoch))
+        self.store.log_png(self.run_id, png, key="cells", step=epoch)
+
+    def alphas(self, alphas: dict[str, Any], epoch: int) -> None:
+        """Alphas and betas, softmaxed, after `epoch`."""
+        from pcdarts_tune.drawing.alphas import alphas_png
+
+        png = alphas_png(alphas, self.primitives, title=self._title(epoch))
+        self.store.log_png(self.run_id, png, key="alphas", step=epoch)
+
+    def history(self, alphas: dict[int, dict[str, Any]]) -> None:
+        """Alphas and betas over the whole search, by epoch (from 0)."""
+        from pcdarts_tune.drawing.alphas import alpha_history_png
+
+        numbered = {epoch + 1: alphas[epoch] for epoch in alphas}
+        png = alpha_history_png(numbered, self.primitives, title=f"trial {self.number}")
+        self.store.log_png(self.run_id, png, key="alphas_over_epochs", step=max(alphas))
+
+    def _title(self, epoch: int) -> str:
+        return f"trial {self.number}, epoch {epoch + 1}"

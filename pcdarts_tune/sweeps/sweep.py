@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pcdarts_tune.addresses import check_study_uri, check_uri
 from pcdarts_tune.errors import UserError, WorkFailed
@@ -26,6 +26,7 @@ from pcdarts_tune.home import (
     sweep_lock,
 )
 from pcdarts_tune.spaces.naming import ordered_keys
+from pcdarts_tune.spaces.space import Space
 from pcdarts_tune.spaces.tuning import starting_point, varied_keys
 from pcdarts_tune.sweeps.record import SweepSettings, read_record
 from pcdarts_tune.sweeps.study.storage import StudyLock, is_locked
@@ -33,9 +34,6 @@ from pcdarts_tune.sweeps.study.study import STUDY_NAME, SweepStudy
 from pcdarts_tune.tasks import STATES, TrialRecord, ranked
 from pcdarts_tune.tracking.lookup import SHORTEST
 from pcdarts_tune.tracking.store import MlflowStore
-
-if TYPE_CHECKING:
-    from pcdarts_tune.spaces.space import Space
 
 
 class SweepHandle:
@@ -68,8 +66,6 @@ class SweepHandle:
     @cached_property
     def space(self) -> Space:
         """The space, as resolved when the sweep was made."""
-        from pcdarts_tune.spaces.space import Space
-
         try:
             return Space.model_validate(self.about["space"])
         except ValueError as error:
@@ -88,15 +84,14 @@ class SweepHandle:
     @cached_property
     def study_url(self) -> str:
         """Where the study is; for PostgreSQL with the password that was given again, or without one, for libpq to find."""
-        kept = self.settings.study_uri
-        if kept is None:
+        if (kept := self.settings.study_uri) is None:
             return self.folder.study_url
         return check_study_uri(self.where.study_uri or os.environ.get("PCDARTS_TUNE_STUDY_URI") or kept)
 
     @property
     def study_name(self) -> str:
-        """The study's name in its store: one that others use too needs more than the sweep's name."""
-        return study_name(self.name, self.about["id"]) if self.settings.study_uri else STUDY_NAME
+        """The study's name in its store."""
+        return study_name(self.settings, self.name, self.about["id"])
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -146,9 +141,8 @@ class SweepHandle:
             return self.where.mlflow_uri
         if uri.startswith("secret:"):
             uri = uri.removeprefix("secret:")
-            if not any(
-                os.environ.get(name) for name in ("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
-            ):
+            given = (os.environ.get(f"MLFLOW_TRACKING_{what}") for what in ("PASSWORD", "TOKEN"))
+            if not any(given):
                 raise UserError(
                     f"sweep {self.name!r} records in {uri} under a password, which is not kept",
                     hint="give the address again: --tracking-uri URI, or PCDARTS_TUNE_TRACKING_URI; "
@@ -236,9 +230,9 @@ class SweepHandle:
         return ordered_keys(varied_keys(self.space.tune))
 
 
-def study_name(sweep: str, identity: str) -> str:
-    """What a sweep's study is called in a database that other sweeps share."""
-    return f"{sweep}-{identity[:12]}"
+def study_name(settings: SweepSettings, sweep: str, identity: str) -> str:
+    """What a sweep's study is called: a database that other sweeps share needs more than its name."""
+    return f"{sweep}-{identity[:12]}" if settings.study_uri else STUDY_NAME
 
 
 def open_sweep(where: Where, name: str) -> SweepHandle:

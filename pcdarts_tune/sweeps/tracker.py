@@ -1,7 +1,5 @@
-"""What a sweep leaves in MLflow: one parent run, and a nested run for each trial (runs.py).
-
-The driver hands over what happens; a thread writes it down (tracking/outbox.py), so neither a slow store nor one that is
-away for a while holds a trial up.
+"""What a sweep leaves in MLflow: one parent run, and a nested run for each trial (runs.py), each described in two lines of
+Markdown. A thread writes down what happens (tracking/outbox.py), so that a slow store holds no trial up.
 
     tracker = SweepTracker(store, facts, note=study.note)
     tracker.open()
@@ -13,28 +11,80 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from pcdarts_tune.sweeps.descriptions import SweepLinks, describe_sweep, describe_trial
+from pcdarts_tune.spaces import naming
 from pcdarts_tune.sweeps.runs import SweepFacts, TrialRun
-from pcdarts_tune.sweeps.sweep import counts
+from pcdarts_tune.sweeps.sweep import SweepHandle, counts
 from pcdarts_tune.sweeps.trials.log import read_result
-from pcdarts_tune.tasks import Outcome, Proposal
+from pcdarts_tune.tasks import Outcome, Proposal, TrialRecord
 from pcdarts_tune.tracking.outbox import Outbox
 from pcdarts_tune.tracking.run import Run
-from pcdarts_tune.tracking.store import Content
+from pcdarts_tune.tracking.store import Content, MlflowStore
 from pcdarts_tune.tracking.tags import Tag
-from pcdarts_tune.tracking.view import saved_view
-
-if TYPE_CHECKING:
-    from pcdarts_tune.sweeps.sweep import SweepHandle
-    from pcdarts_tune.tracking.store import MlflowStore
+from pcdarts_tune.tracking.view import saved_view, view_key, view_link
 
 WAITING = 2000
 """Records that are kept in memory for a store that is away; the others are read from the trials' folders later."""
 DESCRIBE_EVERY = 30.0
 """Seconds between two descriptions of a sweep that runs, at least: reading all its trials takes a while."""
+
+
+@dataclass(frozen=True)
+class SweepLinks:
+    """Where a sweep is in MLflow: its experiment and the key of its view; made once its run is open."""
+
+    experiment_id: str
+    sweep: str
+    identity: str
+
+    def run(self, text: str, run_id: str | None) -> str:
+        """A link to a run."""
+        if run_id is None:
+            return text
+        return f"[{text}](#/experiments/{self.experiment_id}/runs/{run_id}?workflowType=machine_learning)"
+
+    def trials(self, text: str, *, charts: bool) -> str:
+        """A link to the sweep's trials, best first."""
+        key = view_key(self.sweep, self.identity)
+        return f"[{text}]({view_link('', self.experiment_id, key, charts=charts)})"
+
+
+def describe_trial(proposal: Proposal, outcome: Outcome, links: SweepLinks, parent: str) -> str:
+    """A trial in two lines."""
+    settings = naming.format_settings(proposal.hyperparameters) or "the space's own settings"
+    sweep = links.run(links.sweep, parent)
+    title = f"Trial {proposal.number} of sweep {sweep}"
+    others = links.trials("the other trials", charts=False)
+    if outcome.objective is None:
+        return f"{title} {outcome.state}: {outcome.reason}\n\nSettings: {settings}. Beside it: {others}."
+    source = "" if outcome.evaluation_from is None else f" (evaluated by trial {outcome.evaluation_from})"
+    size = "" if outcome.params is None else f", {naming.short_count(outcome.params)} parameters"
+    return (
+        f"{title}: accuracy **{outcome.objective:.4f}** on held-out images{source}{size}; beside it: {others}.\n\n"
+        f"Settings: {settings}. To retrain it: `pcdarts-tune promote {links.sweep} --trial {proposal.number}`"
+    )
+
+
+def describe_sweep(
+    space: str, states: dict[str, int], target: int, best: TrialRecord | None, links: SweepLinks
+) -> str:
+    """A sweep in two lines: what came of it, and where to go on."""
+    counted = ", ".join(f"{number} {state}" for state, number in states.items()) or "no trial yet"
+    first = f"Sweep `{links.sweep}` of space `{space}`: {counted} of {target}."
+    if best is not None and best.objective is not None:
+        trial = links.run(f"trial {best.trial}", best.run_id)
+        settings = naming.format_settings(best.hyperparameters) or "default settings"
+        first += f" Best: {trial}, accuracy **{best.objective:.4f}** on held-out images ({settings})."
+    table = links.trials("all trials, best first", charts=False)
+    charts = links.trials("as charts", charts=True)
+    after = f"Look at {table}, or {charts}."
+    if best is not None:
+        after += f" To retrain and register the best: `pcdarts-tune promote {links.sweep}`"
+    return f"{first}\n\n{after}"
+
 
 Description = Callable[[SweepLinks], str]
 """The sweep in a few lines of Markdown."""
@@ -213,9 +263,8 @@ def deliver_late(sweep: SweepHandle, tracker: SweepTracker) -> None:
     """Write down the trials that ended while MLflow was away or just before the driver died."""
     notes = sweep.study.notes()
     for record in sweep.records():
-        if record.state not in ("complete", "failed", "pruned") or notes.get(f"delivered/{record.trial}"):
-            continue
-        tracker.late(record.proposal, record.outcome)
+        if record.state in ("complete", "failed", "pruned") and not notes.get(f"delivered/{record.trial}"):
+            tracker.late(record.proposal, record.outcome)
 
 
 def summary(sweep: SweepHandle) -> Description:

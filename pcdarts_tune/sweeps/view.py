@@ -13,16 +13,18 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
 
 from pcdarts_tune.say import format_seconds
 from pcdarts_tune.spaces import naming
 from pcdarts_tune.sweeps.study.objectives import fronts, minimised, objective_values
-
-if TYPE_CHECKING:
-    from rich.console import Group
-
-    from pcdarts_tune.tasks import Outcome, Proposal
+from pcdarts_tune.tasks import Outcome, Proposal
 
 REFRESH = 0.25
 """The live table is drawn again after so many seconds."""
@@ -32,11 +34,8 @@ LINE_EVERY = 5.0
 
 @dataclass
 class Running:
-    """A trial that runs: its stage, and how many of the stage's epochs are done.
-
-    Attributes:
-        first: when it first reported an epoch, and what share of it was done then (starting a process takes a while).
-    """
+    """A trial that runs: its stage, and how many of the stage's epochs are done. `first`: when it first reported an epoch, and
+    what share of it was done then (starting a process takes a while)."""
 
     proposal: Proposal
     begun: float = field(default_factory=time.monotonic)
@@ -123,11 +122,10 @@ class Progress:
         """Until the last trial has ended, at the pace so far; None while nothing is known."""
         if self.seconds:
             of_one = sum(self.seconds) / len(self.seconds)
-        else:
-            pace = max((trial.pace(self.stages) for trial in self.running.values()), default=0.0)
-            if not pace:
-                return None
+        elif pace := max((trial.pace(self.stages) for trial in self.running.values()), default=0.0):
             of_one = 1 / pace
+        else:
+            return None
         to_start = max(0, self.target - self.ended - len(self.running))
         under_way = sum(1 - trial.share(self.stages) for trial in self.running.values())
         return of_one * (to_start + under_way) / max(1, self.concurrent)
@@ -137,9 +135,6 @@ class Screen:
     """Where lines go: plain lines, or printed above a table of the trials that run, which is redrawn in place."""
 
     def __init__(self, *, live: bool) -> None:
-        from rich.console import Console
-        from rich.live import Live
-
         self._console = Console(stderr=True)
         self._live = Live(console=self._console, auto_refresh=False, transient=True) if live else None
         self._drawn = 0.0
@@ -186,10 +181,8 @@ class View:
     def trial_started(self, proposal: Proposal) -> None:
         """A trial starts."""
         self.progress.running[proposal.number] = Running(proposal)
-        self._line(
-            f"trial {proposal.number}: starts  {naming.format_settings(proposal.hyperparameters)}",
-            detail=True,
-        )
+        settings = naming.format_settings(proposal.hyperparameters)
+        self._line(f"trial {proposal.number}: starts  {settings}", detail=True)
 
     def trial_restarted(self, number: int, reason: str) -> None:
         """A trial starts again."""
@@ -244,11 +237,6 @@ class View:
 
 
 def _table(progress: Progress, trouble: str | None) -> Group:
-    from rich.console import Group
-    from rich.progress_bar import ProgressBar
-    from rich.table import Table
-    from rich.text import Text
-
     left = progress.seconds_left()
     head = [f"{progress.ended}/{progress.target} trials"]
     head += [f"{count} {s}" for s in ("pruned", "failed") if (count := progress.counts[s])]

@@ -20,8 +20,7 @@ from typing import Any
 
 from pcdarts_tune.home import Where
 from pcdarts_tune.spaces import naming
-from pcdarts_tune.sweeps.pictures import drawn_at
-from pcdarts_tune.sweeps.runs import cost_metrics
+from pcdarts_tune.sweeps.runs import cost_metrics, drawn_at
 from pcdarts_tune.sweeps.sweep import SweepHandle
 from pcdarts_tune.sweeps.trials.log import read_result
 from pcdarts_tune.tasks import Outcome, TrialRecord

@@ -27,8 +27,8 @@ from pcdarts_tune.home import Where
 from pcdarts_tune.say import Progress
 from pcdarts_tune.sweeps import runner
 from pcdarts_tune.sweeps import tracker as sweep_tracking
-from pcdarts_tune.sweeps.pictures import TrialPictures
 from pcdarts_tune.sweeps.runner import Ended, RunSettings, run_sweep
+from pcdarts_tune.sweeps.runs import TrialPictures
 from pcdarts_tune.sweeps.sweep import SweepHandle, open_sweep
 from pcdarts_tune.tracking import run as mlflow_run
 from pcdarts_tune.tracking.outbox import Outbox

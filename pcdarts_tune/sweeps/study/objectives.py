@@ -1,24 +1,20 @@
 """What a sweep aims at: an outcome's values, the Pareto front, limits on a genotype's size, and who goes on at a rung.
 
     objective_values(("accuracy", "macs"), outcome)     # {"accuracy": 0.97, "macs": 312e6}
-    fronts([(-0.97, 312e6), (-0.95, 400e6)])            # [0, 1]: the second is worse in both
-    reason_to_stop(("accuracy",), {"accuracy": 0.6}, others, Rung(epochs=4, of=25, keep=0.34, min_trials=3))
 
 Rungs are those of asynchronous successive halving (ASHA, Li et al., arXiv 1810.05934): a trial that reaches one is compared
 with all that were there before it, and goes on when it is among the best share of them. For several objectives trials are
-sorted by Pareto front first (as MO-ASHA, arXiv 2106.12639), then by accuracy. Nothing is undone: what a trial was told stays
-true when better ones come later.
+sorted by Pareto front first (as MO-ASHA, arXiv 2106.12639), then by accuracy.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-if TYPE_CHECKING:
-    from pcdarts_tune.spaces.space import Space
-    from pcdarts_tune.tasks import Outcome, TrialRecord
+from pcdarts_tune.spaces.space import Space
+from pcdarts_tune.tasks import Outcome, TrialRecord
 
 Direction = Literal["minimize", "maximize"]
 DIRECTIONS: dict[str, Direction] = {
@@ -28,11 +24,6 @@ DIRECTIONS: dict[str, Direction] = {
     "latency": "minimize",
 }
 UNITS = {"params": "parameters", "macs": "multiply-adds an image"}
-
-
-def directions(objectives: Sequence[str]) -> list[Direction]:
-    """As Optuna wants them."""
-    return [DIRECTIONS[name] for name in objectives]
 
 
 def objective_values(objectives: Sequence[str], of: Outcome | TrialRecord) -> dict[str, float]:
@@ -65,17 +56,13 @@ def fronts(points: Sequence[tuple[float, ...]]) -> list[int]:
 
 def with_front(records: Sequence[TrialRecord], objectives: Sequence[str]) -> list[TrialRecord]:
     """The records with their objectives, and for several whether a complete trial is on the Pareto front."""
-    records = [
-        replace(record, objectives=objective_values(objectives, record))
-        if record.state == "complete"
-        else record
-        for record in records
-    ]
-    whole = [
-        at
-        for at, record in enumerate(records)
-        if record.objectives and len(record.objectives) == len(objectives)
-    ]
+    records, whole = list(records), []
+    for at, record in enumerate(records):
+        if record.state == "complete":
+            values = objective_values(objectives, record)
+            records[at] = replace(record, objectives=values)
+            if len(values) == len(objectives):
+                whole.append(at)
     if len(objectives) > 1 and whole:
         points = [minimised(objectives, records[at].objectives or {}) for at in whole]
         for at, front in zip(whole, fronts(points), strict=True):

@@ -1,10 +1,7 @@
-"""Samplers that adapt Optuna's to a sweep: random draws with a key for each parameter, a Sobol sequence over conditional
-ranges too, a Gaussian process that learns from failures, and CMA-ES without a pickle.
-
-Each is made anew for one proposal, and what it must remember lies in the study (samplers.py makes them).
+"""Samplers that adapt Optuna's to a sweep: random draws with a key for each parameter, a Sobol sequence over conditional ranges
+too, a Gaussian process that learns from failures, and CMA-ES without a pickle. samplers.py makes one for each proposal.
 
     study.sampler = CmaEs(space.tune, seed=derived_seed(0, "proposal", 12), sweep_seed=derived_seed(0, "cmaes"))
-    study.ask()
 """
 
 from __future__ import annotations
@@ -12,22 +9,17 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import optuna
 from optuna._transform import _SearchSpaceTransform
+from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, GPSampler, QMCSampler, RandomSampler
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
-from pcdarts_tune.spaces.ranges import ConditionalRange
+from pcdarts_tune.spaces.ranges import ConditionalRange, Range
 from pcdarts_tune.spaces.tuning import numeric_keys
-
-if TYPE_CHECKING:
-    from optuna.distributions import BaseDistribution
-    from optuna.trial import FrozenTrial
-
-    from pcdarts_tune.spaces.ranges import Range
 
 
 class KeyedRandom(BaseSampler):

@@ -1,8 +1,5 @@
-"""How hyperparameters are proposed, by name. A sampler is made anew for each proposal, seeded by (sweep seed, number).
-
-A sampler that Optuna re-creates with one seed replays its random numbers and proposes duplicates after a restart; one
-made for each number draws after a restart what it would have drawn without it. What a sampler needs to remember lies in the
-study.
+"""How hyperparameters are proposed, by name. A sampler is made anew for each proposal, seeded by (sweep seed, number), and what
+it needs to remember lies in the study: one that is created again with a single seed would propose duplicates.
 
     sampler("tpe", Occasion(seed=0, number=12, finished=11, tune=space.tune))
 """
@@ -15,12 +12,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, get_args
 
 from pcdarts_tune.errors import UserError, nearest
+from pcdarts_tune.spaces.ranges import Range
 from pcdarts_tune.spaces.values import Sampler
 
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
-
-    from pcdarts_tune.spaces.ranges import Range
 
 SAMPLERS: tuple[str, ...] = get_args(Sampler)
 """The names of all samplers."""
@@ -48,11 +44,6 @@ class Occasion:
     finished: int
     tune: Mapping[str, Range]
 
-    @property
-    def own_seed(self) -> int:
-        """Of this proposal alone."""
-        return derived_seed(self.seed, "proposal", self.number)
-
 
 def derived_seed(seed: int, *path: object) -> int:
     """A seed of its own for `path` (a trial's number, "evaluation", ...) under the sweep's seed: 0 <= value < 2**31."""
@@ -73,15 +64,11 @@ def sampler(name: str, occasion: Occasion) -> BaseSampler:
 
     from pcdarts_tune.sweeps.study.proposing import CmaEs, GaussianProcess, KeyedRandom, Sobol
 
-    seed = occasion.own_seed
+    seed = derived_seed(occasion.seed, "proposal", occasion.number)
     match name:
         case "tpe" if occasion.finished >= STARTUP_TRIALS:
             return TPESampler(
-                multivariate=True,
-                group=True,
-                constant_liar=True,
-                n_startup_trials=STARTUP_TRIALS,
-                seed=seed,
+                multivariate=True, group=True, constant_liar=True, n_startup_trials=STARTUP_TRIALS, seed=seed
             )
         case "random" | "tpe":
             return KeyedRandom(seed)

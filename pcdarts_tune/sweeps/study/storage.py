@@ -3,13 +3,8 @@
     with StudyLock("postgresql://me@db/optuna", "first-1f0c…", "first") as lock:
         lock.check()        # still ours, also after the server was restarted
 
-A PostgreSQL server that is away (a restart, a cut line) is waited for: the driver stands still meanwhile, and its trials
-wait at the end of their epochs. Anything else, such as a full disk, ends the sweep with a message; what the trials have
-done lies in their folders.
-
-Drivers on other machines see no file's lock, so with PostgreSQL a sweep has an advisory lock there. The server lets go of it
-when the connection ends, however the process ended; nothing is left to clean up. A pooler between the two must keep sessions
-apart (PgBouncer: session pooling).
+Drivers on other machines see no file's lock, so with PostgreSQL a sweep has an advisory lock there, which the server lets go of
+when the connection ends. A pooler between the two must keep sessions apart (PgBouncer: session pooling).
 """
 
 from __future__ import annotations
@@ -54,9 +49,8 @@ class StudyLock:
     """Held by the one process that runs a sweep, whichever machine that is on.
 
     Args:
-        url: of the PostgreSQL database that holds the study.
-        study: its name there.
-        sweep: the sweep's name, for messages.
+        url: of the PostgreSQL database that holds the study, by the name `study`.
+        sweep: the name of the sweep, for messages.
 
     Raises:
         UserError: on entering, when another driver holds it, with its process id and host; when nobody answers.
@@ -85,13 +79,12 @@ class StudyLock:
             sqlalchemy.exc.DBAPIError: when nobody answers.
         """
         import sqlalchemy
-        from sqlalchemy.exc import DBAPIError
 
         if self._held is not None:
             try:
                 self._held.execute(sqlalchemy.text("select 1"))
                 return
-            except DBAPIError:
+            except sqlalchemy.exc.DBAPIError:
                 self._drop()
         try:
             self._take()
@@ -226,15 +219,21 @@ def retry_while_away(method: Callable[Concatenate[S, P], T]) -> Callable[Concate
 
     @wraps(method)
     def patient(self: S, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        from optuna.exceptions import StorageInternalError
+        from sqlalchemy.exc import SQLAlchemyError
+
         begun, pause = time.monotonic(), 0.5
         while True:
             try:
                 return method(self, *args, **kwargs)
-            except Exception as error:
-                if not _of_the_store(error):
-                    raise
+            except (StorageInternalError, SQLAlchemyError) as error:
                 if not _away(error) or time.monotonic() - begun > PATIENCE:
-                    raise _failed(self.url, error) from error
+                    reason = _reason(error)
+                    again = "`pcdarts-tune resume SWEEP` goes on once the database answers"
+                    raise WorkFailed(
+                        f"the study at {without_secret(self.url)} failed: {reason}",
+                        hint=FULL if is_disk_full(reason) else again,
+                    ) from error
                 if pause == 0.5:
                     # seen on stderr also where nothing is configured
                     log.warning("the study at %s does not answer; waiting for it", without_secret(self.url))
@@ -242,19 +241,6 @@ def retry_while_away(method: Callable[Concatenate[S, P], T]) -> Callable[Concate
                 pause = min(2 * pause, 5.0)
 
     return patient
-
-
-def _failed(url: str, error: Exception) -> WorkFailed:
-    reason = _reason(error)
-    hint = FULL if is_disk_full(reason) else "`pcdarts-tune resume SWEEP` goes on once the database answers"
-    return WorkFailed(f"the study at {without_secret(url)} failed: {reason}", hint=hint)
-
-
-def _of_the_store(error: BaseException) -> bool:
-    from optuna.exceptions import StorageInternalError
-    from sqlalchemy.exc import SQLAlchemyError
-
-    return isinstance(error, StorageInternalError | SQLAlchemyError)
 
 
 def _away(error: BaseException) -> bool:

@@ -1,17 +1,12 @@
-"""The Optuna study of a sweep: the truth about its trials.
-
-A trial is asked for, started, told. What it is (seed, hyperparameters) and how it ended (an `Outcome`) are
-attributes of the Optuna trial; where MLflow keeps it is an attribute of the study, which can be set after the
-trial has ended.
+"""The Optuna study of a sweep: the truth about its trials. What one is (seed, hyperparameters) and how it ended (an `Outcome`)
+are attributes of the Optuna trial; where MLflow keeps it is one of the study, which can be set after the trial has ended.
 
     study = SweepStudy.create("sqlite:////home/me/study.db", tune=space.tune, start=starting_point(space), seed=0)
     proposal = study.ask(target=32)         # Proposal(number=0, seed=…, hyperparameters={"supernet.k": 4, …})
     study.start(proposal.number)
     study.tell(proposal.number, Outcome("complete", 0.97, …))
-    study.records()
 
-Failures are told as PRUNED without an intermediate value, which TPE ranks worst (FAIL would teach it nothing); the
-attributes say what really happened, and only they are shown to people.
+Failures are told as PRUNED without an intermediate value, which TPE ranks worst (FAIL would teach it nothing).
 """
 
 from __future__ import annotations
@@ -19,6 +14,7 @@ from __future__ import annotations
 import threading
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from pcdarts_tune.addresses import without_secret
@@ -27,8 +23,8 @@ from pcdarts_tune.spaces.ranges import Range
 from pcdarts_tune.spaces.tuning import encode, grid, propose
 from pcdarts_tune.spaces.values import label
 from pcdarts_tune.sweeps.study.objectives import (
+    DIRECTIONS,
     Rung,
-    directions,
     objective_values,
     reason_to_stop,
     with_front,
@@ -38,8 +34,6 @@ from pcdarts_tune.sweeps.study.storage import explain_open_errors, open_storage,
 from pcdarts_tune.tasks import Outcome, Proposal, State, TrialRecord, ranked
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     import optuna
 
 STUDY_NAME = "sweep"
@@ -53,8 +47,7 @@ class SweepStudy:
     Args:
         study: the Optuna study.
         tune: what is drawn, by dotted key.
-        start: what the first trial takes, under Optuna's names (`spaces.starting_point`); None to draw it
-            like the others.
+        start: what the first trial takes, under Optuna's names (`spaces.starting_point`); None to draw it.
         seed: the sweep's.
         sampler: a name that `samplers.SAMPLERS` knows.
         objectives: names of `objectives.DIRECTIONS`.
@@ -262,7 +255,9 @@ def _new_study(objectives: Sequence[str] | None, **settings: Any) -> optuna.Stud
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    return optuna.create_study(directions=directions(objectives or ("accuracy",)), **settings)
+    return optuna.create_study(
+        directions=[DIRECTIONS[name] for name in objectives or ("accuracy",)], **settings
+    )
 
 
 def _key(values: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:

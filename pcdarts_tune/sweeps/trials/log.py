@@ -4,7 +4,6 @@ genotype, for other trials that find the same one.
     with TrialLog(task.folder, report) as log:      # an earlier start's records are there, and reported first
         log.add({"kind": "epoch", ...}, search.state_dict)
         log.finish(outcome)                         # result.json and genotype.json stay, the checkpoint goes
-    EvaluationCache.of(task, space, genotype, images.digest).read()
 """
 
 from __future__ import annotations
@@ -18,18 +17,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from pydantic import FiniteFloat, TypeAdapter, ValidationError
 
+from pcdarts_tune.core.genotype import Genotype
 from pcdarts_tune.places import Place, place_at
-from pcdarts_tune.tasks import Outcome, Report
+from pcdarts_tune.spaces.space import Space
+from pcdarts_tune.tasks import Outcome, Report, TrialTask
 from pcdarts_tune.training.journal import CheckpointStorage, Journal
-
-if TYPE_CHECKING:
-    from pcdarts_tune.core.genotype import Genotype
-    from pcdarts_tune.spaces.space import Space
-    from pcdarts_tune.tasks import TrialTask
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +55,7 @@ class TrialLog:
         self.stop: str | None = None
         self._begun = time.monotonic()
         self._journal = self._empty_journal()
-        if (result := _read_result(self._place)) is not None:
+        if (result := read_result(address)) is not None:
             self._journal.records, self.outcome = result["history"], Outcome(**result["outcome"])
         else:
             self._restore()
@@ -166,11 +162,7 @@ def write_failure(address: str | Path, outcome: Outcome) -> list[dict[str, Any]]
 
 def read_result(address: str | Path) -> dict[str, Any] | None:
     """`{"outcome": …, "history": […]}` of a trial that ended, else None."""
-    return _read_result(place_at(address))
-
-
-def _read_result(place: Place) -> dict[str, Any] | None:
-    data = place.read("result.json")
+    data = place_at(address).read("result.json")
     if data is None:
         return None
     try:
@@ -180,7 +172,7 @@ def _read_result(place: Place) -> dict[str, Any] | None:
             return result
     except (ValueError, LookupError, TypeError, RecursionError):
         pass
-    logger.warning("the result in %s is left: it is not what a trial writes", place.address)
+    logger.warning("the result in %s is left: it is not what a trial writes", address)
     return None
 
 
@@ -241,4 +233,4 @@ class EvaluationCache:
         stopped and this one was not."""
         before = self.read()
         if before is None or (before.get("stopped") and not known.get("stopped")):
-            self.place.write(self.name, [json.dumps(known, indent=1).encode(), b"\n"])
+            self.place.write(self.name, _json(known))

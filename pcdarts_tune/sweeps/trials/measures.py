@@ -1,8 +1,6 @@
-"""What a trial measures besides accuracy (records of its epochs, the load of its machine, the cost of its genotype), and what
-ends it early by these measures: a search that collapsed, a genotype that is too large, a rung.
+"""What a trial measures besides accuracy (its epochs, the load of its machine, the cost of its genotype), and what ends it
+early: a search that collapsed, a genotype that is too large, a rung.
 
-    log.add(measured_record(epoch, "search", search.execution(), device), search.state_dict)
-    params, macs = retraining_cost(space, genotype, images)
     collapse_reason(space, log.history)       # None, or words for the leaderboard
 
 A search has collapsed when skip connections take over the normal cell, late in the search, and stay. The rule looks at the
@@ -19,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from pcdarts_tune.spaces.space import rung_epochs
+from pcdarts_tune.core.genotype import Genotype
+from pcdarts_tune.spaces.space import Space, rung_epochs
 from pcdarts_tune.sweeps.study.objectives import excess, excess_reason
 from pcdarts_tune.training.epochs import epoch_record
 
@@ -27,10 +26,8 @@ if TYPE_CHECKING:
     import torch
 
     from pcdarts_tune.core.epochs import SearchEpoch, TrainEpoch
-    from pcdarts_tune.core.genotype import Genotype
     from pcdarts_tune.core.network import EvaluationNetwork
     from pcdarts_tune.datasets import DataSet
-    from pcdarts_tune.spaces.space import Space
 
 _PROCESS = psutil.Process()
 _PROCESS.cpu_percent()  # the first answer is 0
@@ -76,8 +73,7 @@ def _retraining_network(space: Space, genotype: Genotype, images: DataSet) -> Ev
 
 def system_metrics(stage: str, device: torch.device) -> dict[str, float]:
     """Cores and memory of the process that trains, memory of its machine, load of the GPU it trains on; MLflow's own
-    monitor would measure the driver.
-    """
+    monitor would measure the driver."""
     import resource
 
     import torch

@@ -1,16 +1,10 @@
-"""A trial's reports on their way to the driver, beside the training, and the driver's decision on their way back at a rung.
+"""What Ray runs: a trial, its reports on their way to the driver, and the driver's decision on its way back at a rung.
 
-    reporter = Reporter(lambda records: tune.report({"records": records}))
-    reporter.put(record)        # returns at once; in order, none left out
-    reporter.flush()            # waits until the driver has them
-    wait_for_decision(task.folder, 4)
+    trainable = tune.with_parameters(ray_trial, function=None, data=pack(images))
 
 Ray lets a function go on only when the driver has dealt with its report and asked for the next; a thread waits for that in the
-trial's place. What gathers meanwhile goes in one report.
-
-A decision goes through Ray's own key-value store, whatever the storage. The driver decides while it handles the trial's
-report, so it is there when `tune.report` returns. It is kept nowhere else than in the study (`SweepStudy.decide_at_rung`): after
-a restart the trial reports its history, and is answered again.
+trial's place. A decision goes through Ray's own key-value store, whatever the storage, and is kept nowhere else than in the study
+(`SweepStudy.decide_at_rung`): after a restart the trial reports its history, and is answered again.
 """
 
 from __future__ import annotations
@@ -19,9 +13,16 @@ import json
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from pcdarts_tune.core.steps.background import Background
+from pcdarts_tune.sweeps.study.objectives import rungs_in
+from pcdarts_tune.sweeps.trials.trial import run_or_fail, run_trial
+from pcdarts_tune.tasks import CPUS, GPUS, TrialFunction, TrialTask
+
+log = logging.getLogger(__name__)
 
 
 class Reporter:
@@ -54,8 +55,6 @@ class Reporter:
             del self._waiting[:taken]
 
 
-log = logging.getLogger(__name__)
-
 PATIENCE = 10.0
 """Seconds to wait for an answer; without one the trial goes on, which costs time and loses nothing."""
 
@@ -85,3 +84,32 @@ def wait_for_decision(folder: str, epochs: int) -> str | None:
 
 def _key(folder: str, epochs: int) -> bytes:
     return f"pcdarts-tune/rung/{folder}/{epochs}".encode()
+
+
+def ray_trial(config: dict[str, Any], function: TrialFunction | None = None, data: Any = None) -> None:
+    """The function that Ray Tune calls in a worker: `config["task"]` is a `TrialTask` as JSON."""
+    from ray import tune
+
+    from pcdarts_tune.cluster.shipping import unpack
+
+    # one string: Ray flattens, copies and keeps nested results
+    reporter = Reporter(lambda records: tune.report({"records": records}))
+
+    def report(record: dict[str, Any]) -> str | None:
+        reporter.put(record)
+        if not (reached := rungs_in(record)):
+            return None
+        reporter.flush()
+        return wait_for_decision(task.folder, reached[-1]["epochs"])
+
+    task = TrialTask.from_json(config["task"])
+    try:
+        outcome = run_or_fail(function or run_trial, task, unpack(data), report)
+        resources = {CPUS: float(task.threads), GPUS: float(task.gpus)}
+        outcome = replace(outcome, metrics={**outcome.metrics, **resources})
+        reporter.put({"kind": "outcome", **outcome.to_dict()})
+    except BaseException:
+        with suppress(BaseException):  # what went wrong first counts
+            reporter.flush()
+        raise
+    reporter.flush()

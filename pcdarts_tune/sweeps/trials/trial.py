@@ -1,4 +1,4 @@
-"""What Ray runs: one trial. Search, derive, evaluate, report; any trial can stop anywhere and be started again.
+"""One trial: search, derive, evaluate, report; any trial can stop anywhere and be started again.
 
 The trial reports records, dicts of plain values that become JSON:
 
@@ -13,61 +13,36 @@ The trial reports records, dicts of plain values that become JSON:
 An epoch of an evaluation that ends at a rung has `"rung": {"epochs": 4, "values": {"accuracy": ...}}`; what `report` then
 returns is why the trial ends there, or None.
 
-`run_trial` is the real trial; the machinery takes any `TrialFunction` (a lookup in a table, in tests of a
-thousand trials). Nothing here knows Optuna or MLflow.
+`run_trial` is the real trial; what runs it takes any `TrialFunction`. Nothing here knows Optuna or MLflow.
 """
 
 from __future__ import annotations
 
+import gc
 import json
 import time
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pcdarts_tune.core.genotype import Genotype
 from pcdarts_tune.errors import UserError, is_out_of_memory
-from pcdarts_tune.sweeps.trials.log import TrialLog, write_failure
-from pcdarts_tune.tasks import CPUS, GPUS, Outcome, Report, TrialFunction, TrialTask
+from pcdarts_tune.spaces.space import Space
+from pcdarts_tune.sweeps.trials.log import EvaluationCache, TrialLog, write_failure
+from pcdarts_tune.sweeps.trials.measures import (
+    check_derived,
+    collapse_reason,
+    measured_record,
+    reached_rung,
+    retraining_cost,
+    retraining_latency,
+)
+from pcdarts_tune.tasks import Outcome, Report, TrialFunction, TrialTask
 
 if TYPE_CHECKING:
     import torch
 
-    from pcdarts_tune.spaces.space import Space
-
 KEPT = ("genotype", "genotype_hash", "params", "macs", "latency", "constraints")
 """An outcome takes these from the record of the derived genotype."""
-
-
-def ray_trial(config: dict[str, Any], function: TrialFunction | None = None, data: Any = None) -> None:
-    """The function that Ray Tune calls in a worker: `config["task"]` is a `TrialTask` as JSON."""
-    from ray import tune
-
-    from pcdarts_tune.cluster.shipping import unpack
-    from pcdarts_tune.sweeps.study.objectives import rungs_in
-    from pcdarts_tune.sweeps.trials.reports import Reporter, wait_for_decision
-
-    # one string: Ray flattens, copies and keeps nested results
-    reporter = Reporter(lambda records: tune.report({"records": records}))
-
-    def report(record: dict[str, Any]) -> str | None:
-        reporter.put(record)
-        if not (reached := rungs_in(record)):
-            return None
-        reporter.flush()
-        return wait_for_decision(task.folder, reached[-1]["epochs"])
-
-    task = TrialTask.from_json(config["task"])
-    try:
-        outcome = run_or_fail(function or run_trial, task, unpack(data), report)
-        resources = {CPUS: float(task.threads), GPUS: float(task.gpus)}
-        outcome = replace(outcome, metrics={**outcome.metrics, **resources})
-        reporter.put({"kind": "outcome", **outcome.to_dict()})
-    except BaseException:
-        with suppress(BaseException):  # what went wrong first counts
-            reporter.flush()
-        raise
-    reporter.flush()
 
 
 def run_or_fail(function: TrialFunction, task: TrialTask, data: Any, report: Report) -> Outcome:
@@ -85,9 +60,13 @@ def run_or_fail(function: TrialFunction, task: TrialTask, data: Any, report: Rep
     except (MemoryError, RuntimeError, OSError) as error:
         if not is_out_of_memory(error):
             raise
+        import torch
+
         reason = f"out of memory with {_sizes(task)}: {_one_line(error, 160)}; a smaller batch or a larger K needs less"
         error.__traceback__ = None  # its frames hold the tensors
-        _free_memory()
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
     outcome = Outcome("failed", reason=reason, seconds=time.monotonic() - begun)
     write_failure(task.folder, outcome)
     return outcome
@@ -108,16 +87,6 @@ def _sizes(task: TrialTask) -> str:
 def _one_line(error: BaseException, length: int = 400) -> str:
     text = " ".join(str(error).split()) or type(error).__name__
     return text if len(text) <= length else text[: length - 1] + "…"
-
-
-def _free_memory() -> None:
-    import gc
-
-    import torch
-
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
 
 
 def run_trial(task: TrialTask, data: Any, report: Report) -> Outcome:
@@ -185,13 +154,6 @@ class _Trial:
 
     def derive(self) -> dict[str, Any]:
         """Search (what is left of it) and derive: the record of the genotype."""
-        from pcdarts_tune.sweeps.trials.measures import (
-            check_derived,
-            collapse_reason,
-            measured_record,
-            retraining_cost,
-            retraining_latency,
-        )
         from pcdarts_tune.training.build import build_search
 
         log, space, device = self.log, self.space, self.device
@@ -225,8 +187,6 @@ class _Trial:
 
     def evaluate_once(self, genotype: Genotype, found: dict[str, Any]) -> dict[str, Any]:
         """What `EvaluationCache` holds of the genotype, which is evaluated where it holds nothing."""
-        from pcdarts_tune.sweeps.trials.log import EvaluationCache
-
         cache = EvaluationCache.of(self.task, self.space, genotype, self.data.digest)
         if (known := cache.read()) is None:
             known = {"trial": self.task.proposal.number, "stopped": None, **self.evaluate(genotype, found)}
@@ -236,25 +196,18 @@ class _Trial:
     def evaluate(self, genotype: Genotype, found: dict[str, Any]) -> dict[str, Any]:
         """Train the derived network from scratch: its accuracy on the held-out images after the last epoch, or `stopped`: why
         it ended at a rung."""
-        from pcdarts_tune.sweeps.trials.measures import measured_record, reached_rung
         from pcdarts_tune.training.build import build_training
 
-        log, space = self.log, self.space
+        log, space, device = self.log, self.space, self.device
         if log.stop is None:
             execution, seed = self.task.execution, self.task.evaluation_seed
             training = build_training(
-                space,
-                genotype,
-                self.data,
-                device=self.device,
-                seed=seed,
-                stage="evaluation",
-                execution=execution,
+                space, genotype, self.data, device=device, seed=seed, stage="evaluation", execution=execution
             )
             if log.part is not None:
                 training.load_state_dict(log.part)
             for epoch in training:
-                record = measured_record(epoch, "evaluation", training.execution(), self.device)
+                record = measured_record(epoch, "evaluation", training.execution(), device)
                 log.add({**record, **reached_rung(space, found, record)}, training.state_dict)
                 if log.stop is not None:
                     break
