@@ -81,10 +81,8 @@ def check_study_uri(uri: str) -> str:
     if is_postgresql(uri):
         engine_url(uri)
         return uri
-    raise UserError(
-        f"--study-uri {without_secret(uri)!r} is no address of a PostgreSQL database",
-        hint="postgresql://USER@HOST/DB; without --study-uri the study is a SQLite file in --home",
-    )
+    hint = "postgresql://USER@HOST/DB; without --study-uri the study is a SQLite file in --home"
+    raise UserError(f"--study-uri {without_secret(uri)!r} is no address of a PostgreSQL database", hint=hint)
 
 
 def engine_url(uri: str) -> str:
@@ -101,10 +99,8 @@ def engine_url(uri: str) -> str:
     for name in wanted:
         if find_spec(name) is not None:
             return f"postgresql+{name}{separator}{rest}"
-    raise UserError(
-        f"{without_secret(uri)} needs the package {wanted[0]}, which is not installed",
-        hint="uv sync --extra postgres in the checkout; elsewhere pip install 'pcdarts-tune[postgres]'",
-    )
+    hint = "uv sync --extra postgres in the checkout; elsewhere pip install 'pcdarts-tune[postgres]'"
+    raise UserError(f"{without_secret(uri)} needs the package {wanted[0]}, which is not installed", hint=hint)
 
 
 def same_database(one: str, other: str) -> bool:

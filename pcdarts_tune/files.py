@@ -86,11 +86,8 @@ def read_json(path: Path) -> Any:
 @contextmanager
 def replace_when_written(path: Path, suffix: str = ".tmp") -> Iterator[Path]:
     """A file of another name beside `path`, to be written in the block; it takes the place of `path` where the block
-    ends well, and goes where it does not. A reader sees the old content or the new one, never a part.
-
-    Args:
-        suffix: of the other name, for writers that insist on one.
-    """
+    ends well, and goes where it does not. A reader sees the old content or the new one, never a part. The other name ends
+    in `suffix`, for writers that insist on one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     # a process id is not enough: nodes that share the folder have the same ones
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}{suffix}")

@@ -11,6 +11,7 @@ HOME/sweeps/NAME/lock                         held by the process that runs the 
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import shlex
@@ -22,6 +23,7 @@ from pathlib import Path
 from pcdarts_tune.addresses import check_uri
 from pcdarts_tune.errors import UserError, nearest
 from pcdarts_tune.files import hold_lock
+from pcdarts_tune.places import below
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 
@@ -41,7 +43,6 @@ class Where:
     """Where sweeps, runs and models are kept.
 
     Attributes:
-        home: the home folder.
         tracking_uri: MLflow's store; None for the home's own.
         study_uri: the PostgreSQL database of the Optuna study; None for a file in the sweep's folder.
     """
@@ -83,10 +84,9 @@ class SweepFolder:
             UserError: when the name cannot be a folder's.
         """
         if not NAME.fullmatch(name):
-            allowed = "letters, digits, '_', '.' and '-', a letter or digit first, at most 100"
-            raise UserError(
-                f"{name!r} cannot name a sweep: {allowed}", hint="a name such as --name first-sweep"
-            )
+            legal = "letters, digits, '_', '.' and '-', a letter or digit first, at most 100"
+            wrong = f"{name!r} cannot name a sweep: {legal}"
+            raise UserError(wrong, hint="a name such as --name first-sweep")
         return cls(home.absolute() / "sweeps" / name)
 
     @property
@@ -124,8 +124,6 @@ class SweepFolder:
         return self._address("trials", str(number))
 
     def _address(self, *names: str) -> str:
-        from pcdarts_tune.places import below
-
         return below(self.storage or str(self.path), *names)
 
 
@@ -167,8 +165,6 @@ def sweep_lock(folder: SweepFolder) -> AbstractContextManager[None]:
 
 def is_running(folder: SweepFolder) -> bool:
     """Whether a process holds the sweep's lock; writes nothing, and False where that cannot be told."""
-    import fcntl
-
     try:
         with (folder.path / "lock").open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)

@@ -26,19 +26,8 @@ CGROUP = Path("/sys/fs/cgroup")
 """Where Linux shows the limits of the control group, that is, of the container."""
 
 NETWORK_FILE_SYSTEMS = (
-    "nfs",
-    "cifs",
-    "smb",
-    "9p",
-    "afs",
-    "ceph",
-    "gluster",
-    "lustre",
-    "gpfs",
-    "beegfs",
-    "sshfs",
-    "s3fs",
-)
+    "nfs", "cifs", "smb", "9p", "afs", "ceph", "gluster", "lustre", "gpfs", "beegfs", "sshfs", "s3fs",
+)  # fmt: skip
 """How the types of file systems begin, after `fuse.`, that several machines reach. SQLite's locks do not hold on them."""
 
 
@@ -61,10 +50,8 @@ def choose_device(name: str) -> torch.device:
     if name == "auto":
         return default_device()
     if name == "cuda" and not torch.cuda.is_available():
-        raise UserError(
-            "--device cuda: PyTorch finds no GPU here",
-            hint="--device cpu, or check the driver with nvidia-smi",
-        )
+        hint = "--device cpu, or check the driver with nvidia-smi"
+        raise UserError("--device cuda: PyTorch finds no GPU here", hint=hint)
     return torch.device(name)
 
 
@@ -96,20 +83,14 @@ def core_quota(cgroup: Path = CGROUP) -> float | None:
 def available_memory(cgroup: Path = CGROUP) -> float:
     """Bytes that this process and its children may still take: the machine's, or less where a control group says so."""
     left = [float(psutil.virtual_memory().available)]
-    for limit, used, statistics, cache in (
-        ("memory.max", "memory.current", "memory.stat", "inactive_file"),
-        (
-            "memory/memory.limit_in_bytes",
-            "memory/memory.usage_in_bytes",
-            "memory/memory.stat",
-            "total_inactive_file",
-        ),
-    ):
+    version_1 = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+    version_2 = ("memory.max", "memory.current", "inactive_file")
+    for folder, (limit, used, cache) in ((cgroup, version_2), (cgroup / "memory", version_1)):
         with suppress(OSError, ValueError):
-            room = int((cgroup / limit).read_text(encoding="ascii"))
-            room -= int((cgroup / used).read_text(encoding="ascii"))
+            room = int((folder / limit).read_text(encoding="ascii"))
+            room -= int((folder / used).read_text(encoding="ascii"))
             with suppress(OSError, ValueError):  # the kernel drops cached files before it refuses memory
-                lines = (cgroup / statistics).read_text(encoding="ascii").splitlines()
+                lines = (folder / "memory.stat").read_text(encoding="ascii").splitlines()
                 room += int(dict(line.split() for line in lines).get(cache, 0))
             left.append(float(room))
     return min(left)
@@ -124,11 +105,8 @@ def own_memory() -> float:
 
 def network_file_system(path: Path, mounts: Iterable[tuple[str, str]] | None = None) -> str | None:
     """The type of the file system that a path is on, or will be, when other machines reach it too; None where it is a
-    disk of this machine, or that cannot be told.
-
-    Args:
-        mounts: mount points and their types, in the order in which they were mounted; None asks the system.
-    """
+    disk of this machine, or that cannot be told. `mounts` are mount points and their types, in the order in which they were
+    mounted; None asks the system."""
     if mounts is None:
         mounts = [(part.mountpoint, part.fstype) for part in psutil.disk_partitions(all=True)]
     there = path.absolute()

@@ -205,8 +205,6 @@ def _file_system(url: str) -> tuple[Any, str]:
     try:
         file_system, root = fs.FileSystem.from_uri(url)
     except (ValueError, NotImplementedError) as error:  # pyarrow's own are kinds of these
-        raise UserError(
-            f"--storage {url} cannot be used: {one_line(error)}",
-            hint="s3://BUCKET/FOLDER, gs://BUCKET/FOLDER, or a folder that every node mounts",
-        ) from None
+        hint = "s3://BUCKET/FOLDER, gs://BUCKET/FOLDER, or a folder that every node mounts"
+        raise UserError(f"--storage {url} cannot be used: {one_line(error)}", hint=hint) from None
     return file_system, root

@@ -93,12 +93,8 @@ class Progress:
 def print_table(
     columns: Sequence[str], rows: Iterable[Sequence[str]], *, left: int, wrap: bool = False
 ) -> None:
-    """A table on stdout; in a pipe nothing is cut off.
-
-    Args:
-        left: so many columns are of words, the others of numbers.
-        wrap: break cells that are too long into lines.
-    """
+    """A table on stdout, `left` columns of words and then those of numbers; in a pipe nothing is cut off. With `wrap`, cells
+    that are too long are broken into lines."""
     from rich.console import Console
     from rich.table import Table
 

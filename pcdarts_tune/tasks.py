@@ -47,8 +47,6 @@ class Execution:
 
 
 DEFAULTS = Execution()
-
-
 State = Literal["complete", "pruned", "failed", "running", "waiting"]
 STATES: tuple[State, ...] = ("complete", "pruned", "failed", "running", "waiting")
 
@@ -271,9 +269,8 @@ class Workers:
         parts, workers = self.parts, self.processes
         if parts % workers:
             near = max(1, round(parts / workers)) * workers
-            raise UserError(
-                f"--groups {parts} cannot be divided among {workers} workers", hint=f"--groups {near}"
-            )
+            wrong = f"--groups {parts} cannot be divided among {workers} workers"
+            raise UserError(wrong, hint=f"--groups {near}")
         if parts > 1 and (batch_size % parts or batch_size < 2 * parts):
             near = max(2, round(batch_size / parts)) * parts
             raise UserError(

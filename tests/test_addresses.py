@@ -18,7 +18,7 @@ from pcdarts_tune.addresses import (
     same_database,
     without_secret,
 )
-from pcdarts_tune.cli.explain import explain
+from pcdarts_tune.cli.group import explain
 from pcdarts_tune.errors import UserError
 
 SECRET = "Zebra-9$!"

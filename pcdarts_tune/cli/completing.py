@@ -13,13 +13,13 @@ from pathlib import Path
 import click
 from click.shell_completion import CompletionItem
 
+from pcdarts_tune.home import sweep_names
+
 Items = list[CompletionItem]  # type: ignore[type-arg,unused-ignore]  # generic in click 8.5
 
 
 def sweeps(ctx: click.Context, param: click.Parameter, incomplete: str) -> Items:
     """Names of sweeps in the home."""
-    from pcdarts_tune.home import sweep_names
-
     return _matching(sweep_names(_home(ctx)), incomplete)
 
 
@@ -38,7 +38,6 @@ def models(ctx: click.Context, param: click.Parameter, incomplete: str) -> Items
 def runs(ctx: click.Context, param: click.Parameter, incomplete: str) -> Items:
     """Runs and genotypes by name: models, sweeps, published genotypes; else files."""
     from pcdarts_tune.core.genotype import PUBLISHED
-    from pcdarts_tune.home import sweep_names
 
     home = _home(ctx)
     found = [*_models(home, incomplete), *_matching([*sweep_names(home), *PUBLISHED], incomplete)]

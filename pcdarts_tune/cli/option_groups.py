@@ -26,12 +26,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def execution_options(default: str = "", kind: Callable[..., Any] = Execution) -> Callable[[F], F]:
-    """`--precision`, `--compile` and `--graphs`, handed over as `execution`.
-
-    Args:
-        default: what the help says of values that are not given.
-        kind: what is made of those that are given.
-    """
+    """`--precision`, `--compile` and `--graphs`: what `kind` makes of those that are given, handed over as `execution`. Of
+    others the help says `default`."""
     return option_group(
         kind,
         "execution",
@@ -162,11 +158,10 @@ def _goals(
     max_params: int | None = None,
     max_macs: int | None = None,
 ) -> list[Setting]:
+    flags = " ".join(f"--objective {name}" for name in objectives)
     given = [
         Setting("sampler", sampler, f"--sampler {sampler}"),
-        Setting(
-            "objectives", list(objectives) or None, " ".join(f"--objective {name}" for name in objectives)
-        ),
+        Setting("objectives", list(objectives) or None, flags),
         Setting("constraints.max_params", max_params, f"--max-params {max_params}"),
         Setting("constraints.max_macs", max_macs, f"--max-macs {max_macs}"),
     ]

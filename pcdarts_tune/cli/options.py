@@ -44,12 +44,8 @@ class GivenPath(click.Path):
 
 
 def option_group(kind: Callable[..., Any], name: str, *options: Callable[[Any], Any]) -> Callable[[F], F]:
-    """A decorator that gives a command the options, and their values as one argument.
-
-    Args:
-        kind: makes the argument of the values that are given, which are called like its parameters.
-        name: of the argument.
-    """
+    """A decorator that gives a command the options, and as one argument, `name`, what `kind` makes of the values that are
+    given; they are called like its parameters."""
 
     def decorate(function: F) -> F:
         @wraps(function)

@@ -5,19 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from pcdarts_tune.home import Where
-from pcdarts_tune.promotion.comparison import tabulate
+from pcdarts_tune.promotion.comparison import CandidateResult, tabulate
+from pcdarts_tune.promotion.register import register_model
+from pcdarts_tune.promotion.seeds import SeedsResult
 from pcdarts_tune.say import print_table, say
-
-if TYPE_CHECKING:
-    from pcdarts_tune.promotion.comparison import CandidateResult
-    from pcdarts_tune.promotion.seeds import SeedsResult
-    from pcdarts_tune.tracking.run import Tracked
-    from pcdarts_tune.training.work import Retrained, Retraining
+from pcdarts_tune.tracking.run import Tracked
+from pcdarts_tune.training.work import Retrained, Retraining
 
 
 def print_comparison(results: Sequence[CandidateResult], chosen: str) -> None:
@@ -66,17 +64,9 @@ def finish_training(
     as_json: bool,
     more: Mapping[str, Any] | None = None,
 ) -> None:
-    """Register and print a training.
-
-    Args:
-        output: the folder as it was given.
-        register: the name to register under.
-        more: goes into the JSON.
-    """
+    """Register a training under a name, and print it; `output` is the folder as it was given, `more` goes into the JSON."""
     registered = None
     if register is not None and tracked is not None:
-        from pcdarts_tune.promotion.register import register_model
-
         registered = register_model(tracked.store, register, work, done)
         if not registered.champion:
             say(

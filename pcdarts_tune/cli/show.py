@@ -15,7 +15,6 @@ from pcdarts_tune.lineage.describe import Differences, Pair, Subject, genotype_l
 from pcdarts_tune.lineage.record import Link
 from pcdarts_tune.say import print_table
 from pcdarts_tune.spaces import naming
-from pcdarts_tune.spaces.naming import format_number
 from pcdarts_tune.spaces.values import label
 
 MOST_LINKS = 12
@@ -28,7 +27,7 @@ def print_subject(subject: Subject, home_flag: str) -> None:
     click.echo(visible(f"{subject.name}{state}"))
     if subject.run_id is not None:
         click.echo(f"MLflow run {subject.run_id}")
-    _section("result", [f"{key} = {format_number(value)}" for key, value in subject.results.items()])
+    _section("result", [f"{key} = {naming.format_number(value)}" for key, value in subject.results.items()])
     keys = naming.ordered_keys(subject.hyperparameters)
     _section("hyperparameters", [f"{key} = {_value(subject.hyperparameters[key])}" for key in keys])
     if subject.genotype is not None:
@@ -119,5 +118,5 @@ def _text(value: Any) -> str:
     if value is None:
         return "-"
     if isinstance(value, int | float) and not isinstance(value, bool):
-        return format_number(value)
+        return naming.format_number(value)
     return visible(str(value))

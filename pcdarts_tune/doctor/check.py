@@ -34,11 +34,8 @@ fail = partial(Check, status="fail")
 
 
 def run_check(name: str, check: Callable[[], Check], explain: Callable[[str], tuple[str, str]]) -> Check:
-    """The result of `check`, or a failed check where it raises.
-
-    Args:
-        explain: finding and advice for an error that is not a `UserError`, from its text in one line.
-    """
+    """The result of `check`, or a failed check where it raises; `explain` makes finding and advice of the text, in one line,
+    of an error that is not a `UserError`."""
     try:
         return check()
     except UserError as error:

@@ -25,13 +25,8 @@ ALWAYS_LISTED = ("torch", "torchvision", "ray", "optuna", "mlflow")
 
 @dataclass(frozen=True)
 class Scope:
-    """What to check.
-
-    Attributes:
-        space, data: the images to check; none where both are None.
-        address: of a Ray cluster.
-        ray: whether to start Ray, or join it at the address, and run a task.
-    """
+    """What to check: `space` and `data` name images, none where both are None; `ray` says whether to start Ray, or to join it
+    at the address of a cluster, and to run a task."""
 
     where: Where
     space: str | None = None

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from mlflow.entities.model_registry import ModelVersion
 
 from pcdarts_tune.core.genotype import Genotype
 from pcdarts_tune.lineage.record import (
@@ -21,14 +23,12 @@ from pcdarts_tune.lineage.record import (
     descendants,
     without_load,
 )
+from pcdarts_tune.spaces.settings import apply
+from pcdarts_tune.sweeps.find import Found
+from pcdarts_tune.sweeps.sweep import SweepHandle, counts
+from pcdarts_tune.tasks import TrialRecord
+from pcdarts_tune.tracking.champions import champion_history
 from pcdarts_tune.tracking.tags import Tag
-
-if TYPE_CHECKING:
-    from mlflow.entities.model_registry import ModelVersion
-
-    from pcdarts_tune.sweeps.find import Found
-    from pcdarts_tune.sweeps.sweep import SweepHandle
-    from pcdarts_tune.tasks import TrialRecord
 
 
 @dataclass(frozen=True)
@@ -37,14 +37,11 @@ class Subject:
 
     Attributes:
         kind: trial, retraining, finetuning, search, promotion, reproduction, sweep, model, genotype or run.
-        name: `trial 3 of first`, `first version 2`.
-        reference: how to name it again.
+        name: `trial 3 of first`, `first version 2`; `reference`: how to name it again.
         state: complete, failed, finished, ...; `reason` why.
-        hyperparameters: what was tuned, by dotted key.
+        hyperparameters: what was tuned; `settings`: every value that decided the result, both by dotted key.
         results: numbers, those that matter first.
         about: seed, data, versions, git revision, device.
-        settings: every value of the space that decided the result, by dotted key.
-        next: commands to go on with.
     """
 
     kind: str
@@ -89,8 +86,6 @@ def describe(found: Found) -> Subject:
 
 
 def _describe_trial(sweep: SweepHandle, trial: TrialRecord, record: RunRecord | None) -> Subject:
-    from pcdarts_tune.spaces.settings import apply
-
     reference, number = f"{sweep.name}:{trial.trial}", trial.trial
     measured = {key: getattr(trial, key) for key in ("objective", "params", "macs", "seconds")}
     known = measured | trial.metrics | ({} if record is None else record.results)
@@ -117,8 +112,6 @@ def _describe_trial(sweep: SweepHandle, trial: TrialRecord, record: RunRecord | 
 
 
 def _describe_sweep(sweep: SweepHandle, record: RunRecord | None) -> Subject:
-    from pcdarts_tune.sweeps.sweep import counts
-
     records = sweep.records()
     states = ", ".join(f"{number} {state}" for state, number in counts(records).items()) or "no trial yet"
     best = records[0] if records and records[0].objective is not None else None
@@ -154,8 +147,6 @@ def _about_sweep(sweep: SweepHandle) -> dict[str, Any]:
 
 
 def _describe_model(found: Found, version: ModelVersion, record: RunRecord | None) -> Subject:
-    from pcdarts_tune.tracking.champions import champion_history
-
     reference = f"{version.name}/{version.version}"
     base = Subject("model", "", "") if record is None else _describe_run(record)
     about = {"aliases": ", ".join(version.aliases) or "none"}
@@ -239,10 +230,8 @@ class Differences:
     """Two subjects and what differs; a value that one of them has not is None.
 
     Attributes:
-        settings: values of the space, by dotted key.
         results: numbers, all those that both or one of them have.
         genotype: nodes whose edges differ, by name; None where one of them has no genotype.
-        about: seed, data, versions, device.
         alike: how many settings are equal.
     """
 

@@ -11,17 +11,17 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from mlflow.entities import Run
+from pydantic import ValidationError
 
 from pcdarts_tune.core.genotype import Genotype
 from pcdarts_tune.spaces.keys import flatten
+from pcdarts_tune.spaces.settings import apply
+from pcdarts_tune.spaces.space import Space
+from pcdarts_tune.tracking.lookup import RunReader
 from pcdarts_tune.tracking.tags import Tag
-
-if TYPE_CHECKING:
-    from mlflow.entities import Run
-
-    from pcdarts_tune.spaces.space import Space
-    from pcdarts_tune.tracking.lookup import RunReader
 
 SECTIONS = {
     "trial": {"data", "supernet", "search", "evaluation"},
@@ -92,11 +92,6 @@ class RunRecord:
     @cached_property
     def space(self) -> Space | None:
         """The space it computed with, hyperparameters set; None where it keeps none that this version can read."""
-        from pydantic import ValidationError
-
-        from pcdarts_tune.spaces.settings import apply
-        from pcdarts_tune.spaces.space import Space
-
         kept = self.config.get("space") if self.config else self.runs.json(self.run, "space.json")
         if not isinstance(kept, dict):
             return None

@@ -21,8 +21,7 @@ from pcdarts_tune.datasets.load import load_images
 from pcdarts_tune.errors import UserError
 from pcdarts_tune.files import read_json, write_json
 from pcdarts_tune.home import artifact_root
-from pcdarts_tune.lineage.agreement import Agreement, Rerun, compare
-from pcdarts_tune.lineage.original import TRAININGS, Original
+from pcdarts_tune.lineage.original import TRAININGS, Agreement, Original, Rerun, compare
 from pcdarts_tune.machine import choose_device, set_threads
 from pcdarts_tune.say import Progress, say
 from pcdarts_tune.sweeps.find import Finder

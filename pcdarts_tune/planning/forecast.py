@@ -19,7 +19,6 @@ class Sample:
     """Seconds and bytes of the steps on one batch.
 
     Attributes:
-        batch: number of images.
         weights: seconds of a step of the weights.
         alphas: seconds of the architecture step before it; 0 in a training.
         score: seconds of a forward pass in evaluation mode.
@@ -42,12 +41,8 @@ class Sample:
 
 @dataclass(frozen=True)
 class Fit:
-    """Lines through samples, from which a batch of any size is predicted.
-
-    Attributes:
-        samples: smallest batch first.
-        too_large: a batch size that ran out of memory.
-    """
+    """Lines through samples, smallest batch first, from which a batch of any size is predicted; `too_large` is a batch size
+    that ran out of memory."""
 
     samples: tuple[Sample, ...]
     too_large: int | None = None
@@ -87,12 +82,8 @@ class Fit:
 
 @dataclass(frozen=True)
 class Forecast:
-    """Predicted seconds and bytes of a trial.
-
-    Attributes:
-        basis: what those of the search are predicted from.
-        out_of_memory: whether a batch of its size, or a smaller one, was tried and ran out of memory.
-    """
+    """Predicted seconds and bytes of a trial; `basis` is what those of the search are predicted from, `out_of_memory` whether
+    a batch of its size, or a smaller one, was tried and ran out of memory."""
 
     search_seconds: float
     evaluation_seconds: float
@@ -112,12 +103,7 @@ class Forecast:
 
 
 def forecast_trial(space: Space, search: Fit, evaluation: Fit, splits: Splits) -> Forecast:
-    """Multiply the steps of a trial by the number of them.
-
-    Args:
-        space: with the trial's own values.
-        search, evaluation: samples of the steps of either.
-    """
+    """Multiply the sampled steps of a trial by the number of them; `space` has the trial's own values."""
     weights, held_out = len(splits.weights), len(splits.held_out)
     training = weights + len(splits.alphas)
     config, recipe = space.search, space.evaluation

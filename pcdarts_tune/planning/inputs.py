@@ -77,12 +77,8 @@ def _generate_images(space: Space) -> DataSet:
 def trace_values(
     space: Space, text: str, settings: Iterable[str], environment: Mapping[str, str] = os.environ
 ) -> dict[str, str]:
-    """Dotted key -> where its value comes from: FILE:LINE, the environment variable, `--set` or `default`. A range has
-    the key `tune.KEY`.
-
-    Args:
-        space: as `spaces.load.read_space(text, settings)` returned it.
-    """
+    """Dotted key -> where its value comes from, in a space that `read_space(text, settings)` returned: FILE:LINE, the
+    environment variable, `--set` or `default`. A range has the key `tune.KEY`."""
     places = read_draft(text).places
     found: dict[str, str] = {}
     for key in [*constants(space), *space.tune, *(f"tune.{key}" for key in space.tune)]:

@@ -100,7 +100,6 @@ class NetworkMeasurements:
     """Measured steps of the supernets of a plan, by `step_signature`, and of the evaluation.
 
     Args:
-        space: of the sweep.
         most_bytes: a step that is predicted to take more is not tried.
         limit: seconds for all measurements together, about.
         execution: precision and the like of the trials.

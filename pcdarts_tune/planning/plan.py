@@ -66,14 +66,8 @@ class PlanRequest:
 
 @dataclass(frozen=True)
 class TrialResources:
-    """What each trial of a sweep gets.
-
-    Attributes:
-        machines: where trials run, in words.
-        device: where steps are measured.
-        memory: bytes for a trial's tensors.
-        explanation: how `memory` was computed.
-    """
+    """What each trial of a sweep gets: `memory` are bytes for its tensors, computed as `explanation` says, `machines` is where
+    trials run, in words, and `device` where steps are measured."""
 
     share: Share
     machines: str
@@ -166,11 +160,8 @@ def find_resources(request: PlanRequest) -> TrialResources:
 
 
 def memory_of_trial(device: torch.device, share: Share, *, images_bytes: int) -> tuple[float, str]:
-    """Bytes that a trial's tensors may take, and how they were computed.
-
-    Args:
-        images_bytes: of the decoded data set, which Ray keeps once for all trials of a machine.
-    """
+    """Bytes that a trial's tensors may take, and how they were computed; those of the decoded data set, `images_bytes`, Ray
+    keeps once for all trials of a machine."""
     if device.type == "cuda":
         about, part = torch.cuda.get_device_properties(device), min(1.0, share.gpus)
         total = f"{part:g} of {about.name} with {about.total_memory / 1e9:.1f} GB"

@@ -31,14 +31,8 @@ REPEATS = 3
 
 
 class Probe:
-    """A search or a training that is ready for single steps.
-
-    Args:
-        build: returns it, new, on `device`.
-
-    Attributes:
-        largest: number of training images; no batch is larger.
-    """
+    """A search or a training, which `build` returns, new, on `device`, ready for single steps; no batch has more images than
+    `largest`, the number of those that train."""
 
     def __init__(self, build: Callable[[], Search | Training], device: torch.device) -> None:
         self.device = device

@@ -18,8 +18,7 @@ from typing import Any
 
 from optuna import Study
 
-from pcdarts_tune.reporting.importances import Importances, compute_importances
-from pcdarts_tune.reporting.plot_study import make_plot_study
+from pcdarts_tune.reporting.plot_study import Importances, compute_importances, make_plot_study
 from pcdarts_tune.spaces import naming
 from pcdarts_tune.spread import Spread
 from pcdarts_tune.sweeps.leaderboard import RankedTrial, rank_trials
@@ -44,16 +43,13 @@ class Facts:
     """A sweep as it is now.
 
     Attributes:
-        trials: all trials, best first.
+        trials: all trials, best first; `states`: their number in each state; `target`: how many were asked for.
         keys: the settings that differ between trials, in the order of tables.
-        states: number of trials in each state.
-        target: number of trials that were asked for.
         study: the trials as an Optuna study that maximizes accuracy, for plots.
         held_out: number of images that the accuracy was measured on; None where it is not known.
         spent: hours by unit (GPU, CPU). `unspent`: number of ended trials whose hours are not known.
         alphas: of the best trial by epoch, softmaxed; empty where its folder has none.
         retrainings: what promotions trained, best first.
-        written: when this was read.
     """
 
     sweep: SweepHandle

@@ -39,12 +39,7 @@ MOST_IN_CONTOUR = 300
 
 @dataclass(frozen=True)
 class Figure:
-    """A plot with its title and caption.
-
-    Attributes:
-        name: an identifier that is unique on the page.
-        height, width: pixels; `width` None for that of the page.
-    """
+    """A plot with its title and caption; `name` is unique on the page, sizes are in pixels, and a width of None is the page's."""
 
     name: str
     title: str

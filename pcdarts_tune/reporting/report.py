@@ -27,20 +27,15 @@ from pcdarts_tune.files import write_output
 from pcdarts_tune.reporting import figures
 from pcdarts_tune.reporting.alphas import plot_alphas
 from pcdarts_tune.reporting.facts import Facts, read_facts, read_profile
-from pcdarts_tune.reporting.importances import EVALUATOR, FEWEST
-from pcdarts_tune.reporting.plot_study import pareto_front
+from pcdarts_tune.reporting.plot_study import EVALUATOR, FEWEST, pareto_front
 from pcdarts_tune.reporting.summary import group_failures, list_trials, summarize
 from pcdarts_tune.spaces import naming
-from pcdarts_tune.spaces.naming import to_yaml
 from pcdarts_tune.sweeps.leaderboard import leaderboard_columns, short_hours
 from pcdarts_tune.sweeps.sweep import SweepHandle
 
 
 def write_report(sweep: SweepHandle, path: Path) -> Facts:
-    """Write the report to `path`; an existing file is replaced as a whole or left as it is.
-
-    Returns:
-        The facts that the report shows.
+    """Write the report to `path`, and return the facts that it shows; an existing file is replaced as a whole or left.
 
     Raises:
         UserError: the folder does not exist or cannot be written to.
@@ -151,7 +146,7 @@ def describe_reproduction(facts: Facts) -> dict[str, Any]:
     """The commands that run the sweep again, what its result depends on, and its space as YAML and as a link."""
     sweep = facts.sweep
     settings, about, home = sweep.settings, sweep.about, sweep.where.home_flag
-    file, text = f"{sweep.name}.yaml", to_yaml(sweep.space) + "\n"
+    file, text = f"{sweep.name}.yaml", naming.to_yaml(sweep.space) + "\n"
     again = ["pcdarts-tune", "sweep", "--space", file, "--name", f"{sweep.name}-again"]
     again += ["--trials", str(facts.target), "--seed", str(settings.seed)]
     again += ["--sampler", settings.sampler] if settings.sampler != sweep.space.sampler else []

@@ -15,7 +15,7 @@ import click
 import pytest
 
 from pcdarts_tune.cli import group as cli
-from pcdarts_tune.cli.explain import explain
+from pcdarts_tune.cli.group import explain
 from pcdarts_tune.core.steps.meter import NonFiniteLoss
 from pcdarts_tune.errors import UserError, WorkFailed
 

@@ -22,8 +22,16 @@ from pcdarts_tune.drawing.cells import name_edges, select_edges
 from pcdarts_tune.home import Where
 from pcdarts_tune.reporting.alphas import plot_alphas
 from pcdarts_tune.reporting.facts import Facts, count_held_out_images, read_facts
-from pcdarts_tune.reporting.importances import BEST, FEWEST, Importances, compute_importances
-from pcdarts_tune.reporting.plot_study import make_plot_study, merge_ranges, pareto_front, plot_value
+from pcdarts_tune.reporting.plot_study import (
+    BEST,
+    FEWEST,
+    Importances,
+    compute_importances,
+    make_plot_study,
+    merge_ranges,
+    pareto_front,
+    plot_value,
+)
 from pcdarts_tune.reporting.report import render_page
 from pcdarts_tune.reporting.summary import next_step
 from pcdarts_tune.spaces.ranges import CategoricalRange, ConditionalRange, FloatRange, IntRange

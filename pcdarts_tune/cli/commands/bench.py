@@ -12,7 +12,7 @@ import click
 from pcdarts_tune.cli import options
 from pcdarts_tune.cli.option_groups import execution_options
 from pcdarts_tune.home import Where
-from pcdarts_tune.machine import choose_device
+from pcdarts_tune.machine import choose_device, set_threads
 from pcdarts_tune.say import verbosity
 from pcdarts_tune.tasks import NAMES_OF_PRECISIONS, Execution
 
@@ -72,7 +72,6 @@ def command(
     import torch
 
     from pcdarts_tune.core.benchmark import compare
-    from pcdarts_tune.machine import set_threads
 
     torch_device = choose_device(device)
     set_threads(threads or torch.get_num_threads())

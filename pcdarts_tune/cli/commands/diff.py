@@ -7,15 +7,14 @@ from pathlib import Path
 
 import click
 
-from pcdarts_tune.cli import options
-from pcdarts_tune.cli.completing import runs
+from pcdarts_tune.cli import completing, options
 from pcdarts_tune.home import Where
 from pcdarts_tune.say import say
 
 
 @click.command("diff")
-@click.argument("run_a", metavar="RUN", shell_complete=runs)
-@click.argument("run_b", metavar="RUN", shell_complete=runs)
+@click.argument("run_a", metavar="RUN", shell_complete=completing.runs)
+@click.argument("run_b", metavar="RUN", shell_complete=completing.runs)
 @options.output_file("Draw both genotypes in one picture: .svg or .png.")
 @options.store
 @options.output

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import click
 
-from pcdarts_tune.cli import options
-from pcdarts_tune.cli.completing import spaces
+from pcdarts_tune.cli import completing, options
 from pcdarts_tune.home import Where
 
 _MARKS = {"ok": "ok  ", "warn": "warn", "fail": "FAIL"}
@@ -18,7 +17,7 @@ _MARKS = {"ok": "ok  ", "warn": "warn", "fail": "FAIL"}
 @click.option(
     "--space",
     metavar="NAME|FILE",
-    shell_complete=spaces,
+    shell_complete=completing.spaces,
     help="Check this space too, and the images it names.",
 )
 @options.data

@@ -7,14 +7,13 @@ from typing import Literal
 
 import click
 
-from pcdarts_tune.cli import options
-from pcdarts_tune.cli.completing import runs
+from pcdarts_tune.cli import completing, options
 from pcdarts_tune.home import Where
 from pcdarts_tune.say import say
 
 
 @click.command("draw")
-@click.argument("genotype", shell_complete=runs)
+@click.argument("genotype", shell_complete=completing.runs)
 @options.output_file("The picture; its suffix decides: .svg, .png or .dot.", required=True)
 @click.option(
     "--cell",
@@ -40,6 +39,5 @@ def command(genotype: str, output: Path, cell: Literal["both", "normal", "reduce
     from pcdarts_tune.drawing.cells import draw_genotype
     from pcdarts_tune.sweeps.find import read_genotype
 
-    found = read_genotype(genotype, where).genotype
-    draw_genotype(found, output, which=cell)
+    draw_genotype(read_genotype(genotype, where).genotype, output, which=cell)
     say(f"wrote {output}")

@@ -7,13 +7,12 @@ from pathlib import Path
 
 import click
 
-from pcdarts_tune.cli import options
-from pcdarts_tune.cli.completing import models
+from pcdarts_tune.cli import completing, options
 from pcdarts_tune.home import Where
 
 
 @click.command("export")
-@click.argument("model", shell_complete=models)
+@click.argument("model", shell_complete=completing.models)
 @click.option(
     "--format", "form", type=click.Choice(["onnx", "pt2", "safetensors"]),
     help="By default what the file's suffix says.",

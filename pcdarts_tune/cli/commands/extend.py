@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pcdarts_tune.cli import options
-from pcdarts_tune.cli.completing import sweeps
+from pcdarts_tune.cli import completing, options
 from pcdarts_tune.cli.option_groups import run_options
 from pcdarts_tune.home import Where
 
@@ -31,7 +30,7 @@ class More(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # generic 
 
 
 @click.command("extend")
-@click.argument("sweep", shell_complete=sweeps)
+@click.argument("sweep", shell_complete=completing.sweeps)
 @click.option(
     "--trials", type=More(), required=True, metavar="+N", help="+16: so many more; 48: so many in all."
 )

@@ -6,10 +6,8 @@ from pathlib import Path
 
 import click
 
-from pcdarts_tune.cli import options
-from pcdarts_tune.cli.completing import models
+from pcdarts_tune.cli import completing, options
 from pcdarts_tune.cli.option_groups import execution_options, worker_options
-from pcdarts_tune.cli.results import finish_training
 from pcdarts_tune.home import Where
 from pcdarts_tune.machine import choose_device
 from pcdarts_tune.say import say, verbosity
@@ -18,7 +16,7 @@ from pcdarts_tune.tracking.tags import Tag
 
 
 @click.command("finetune")
-@click.argument("model", shell_complete=models)
+@click.argument("model", shell_complete=completing.models)
 @options.space("cifar10")
 @options.data
 @options.settings
@@ -62,6 +60,7 @@ def command(
       pcdarts-tune finetune flowers@champion --data my-flowers -o my-flowers-model --register my-flowers
       pcdarts-tune finetune my-model --space quickstart --freeze --set retrain.epochs=5 -o other
     """
+    from pcdarts_tune.cli.results import finish_training
     from pcdarts_tune.datasets.load import load_images
     from pcdarts_tune.spaces.load import load_space
     from pcdarts_tune.sweeps.find import Finder

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import click
 
-from pcdarts_tune.cli import options
-from pcdarts_tune.cli.completing import sweeps
+from pcdarts_tune.cli import completing, options
 from pcdarts_tune.home import Where
 
 
 @click.command("leaderboard")
-@click.argument("sweep", shell_complete=sweeps)
+@click.argument("sweep", shell_complete=completing.sweeps)
 @options.home
 @options.output
 def command(sweep: str, where: Where, as_json: bool) -> None:

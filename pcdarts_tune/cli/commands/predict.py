@@ -7,15 +7,14 @@ from pathlib import Path
 
 import click
 
-from pcdarts_tune.cli import options
-from pcdarts_tune.cli.completing import models
+from pcdarts_tune.cli import completing, options
 from pcdarts_tune.errors import UserError, visible
 from pcdarts_tune.home import Where
 from pcdarts_tune.machine import choose_device
 
 
 @click.command("predict")
-@click.argument("model", shell_complete=models)
+@click.argument("model", shell_complete=completing.models)
 @click.argument("images", metavar="IMAGE...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @options.device
 @options.store
@@ -47,10 +46,8 @@ def command(model: str, images: tuple[Path, ...], device: str, where: Where, as_
             click.echo(f"Error: {visible(what)}", err=True)
             continue
         except ValueError as error:  # the network does not take images of the size that its description says
-            raise UserError(
-                f"{model} cannot predict: {error}",
-                hint="copy the model anew from where it was made, or make it again: pcdarts-tune retrain",
-            ) from error
+            hint = "copy the model anew from where it was made, or make it again: pcdarts-tune retrain"
+            raise UserError(f"{model} cannot predict: {error}", hint=hint) from error
         if as_json:
             click.echo(json.dumps(prediction.to_dict()))
         else:

@@ -7,8 +7,7 @@ from typing import Any
 
 import click
 
-from pcdarts_tune.cli import options
-from pcdarts_tune.cli.completing import sweeps
+from pcdarts_tune.cli import completing, options
 from pcdarts_tune.cli.option_groups import execution_options, worker_options
 from pcdarts_tune.home import Where
 from pcdarts_tune.machine import choose_device
@@ -16,7 +15,7 @@ from pcdarts_tune.say import say, verbosity
 
 
 @click.command("promote")
-@click.argument("sweep", shell_complete=sweeps)
+@click.argument("sweep", shell_complete=completing.sweeps)
 @click.option("--trial", type=click.IntRange(min=0), metavar="N", help="Promote this trial, not the best.")
 @click.option(
     "--run", "run_id", metavar="ID", help="Promote the trial with this MLflow run id, or its first digits."

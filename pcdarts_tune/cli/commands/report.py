@@ -7,14 +7,13 @@ from pathlib import Path
 
 import click
 
-from pcdarts_tune.cli import options
-from pcdarts_tune.cli.completing import sweeps
+from pcdarts_tune.cli import completing, options
 from pcdarts_tune.home import Where
 from pcdarts_tune.say import say
 
 
 @click.command("report")
-@click.argument("sweep", shell_complete=sweeps)
+@click.argument("sweep", shell_complete=completing.sweeps)
 @options.output_file("The page.  [default: SWEEP.html here]")
 @options.home
 @options.output

@@ -7,14 +7,13 @@ from pathlib import Path
 
 import click
 
-from pcdarts_tune.cli import options
-from pcdarts_tune.cli.completing import runs
+from pcdarts_tune.cli import completing, options
 from pcdarts_tune.home import Where
 from pcdarts_tune.say import say, verbosity
 
 
 @click.command("reproduce")
-@click.argument("run", shell_complete=runs)
+@click.argument("run", shell_complete=completing.runs)
 @options.data
 @click.option("--force", is_flag=True, help="Run it on other images than the original had.")
 @options.device

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pcdarts_tune.cli import options
-from pcdarts_tune.cli.completing import sweeps
+from pcdarts_tune.cli import completing, options
 from pcdarts_tune.cli.option_groups import run_options
 from pcdarts_tune.home import Where
 
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @click.command("resume")
-@click.argument("sweep", shell_complete=sweeps)
+@click.argument("sweep", shell_complete=completing.sweeps)
 @options.data
 @run_options
 @options.sweep_store

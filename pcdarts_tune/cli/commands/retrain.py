@@ -8,10 +8,8 @@ from typing import Any
 
 import click
 
-from pcdarts_tune.cli import options
-from pcdarts_tune.cli.completing import runs
+from pcdarts_tune.cli import completing, options
 from pcdarts_tune.cli.option_groups import execution_options, worker_options
-from pcdarts_tune.cli.results import finish_training
 from pcdarts_tune.home import Where
 from pcdarts_tune.machine import choose_device
 from pcdarts_tune.say import verbosity
@@ -20,7 +18,7 @@ from pcdarts_tune.tracking.tags import Tag
 
 
 @click.command("retrain")
-@click.argument("genotype", shell_complete=runs)
+@click.argument("genotype", shell_complete=completing.runs)
 @options.space("cifar10")
 @options.data
 @options.settings
@@ -86,7 +84,7 @@ def command(
       pcdarts-tune retrain PC_DARTS_cifar --workers 8 -o trained --register large
       pcdarts-tune retrain first:3 --space quickstart --seeds 3 --baseline random:2 -o compared
     """
-    from pcdarts_tune.cli.results import print_seeds
+    from pcdarts_tune.cli.results import finish_training, print_seeds
     from pcdarts_tune.datasets.load import load_images
     from pcdarts_tune.promotion.seeds import FolderPlaces, compare_seeds, read_baselines
     from pcdarts_tune.promotion.trainings import Trainings

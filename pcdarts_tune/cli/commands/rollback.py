@@ -7,14 +7,13 @@ from dataclasses import asdict
 
 import click
 
-from pcdarts_tune.cli import options
-from pcdarts_tune.cli.completing import models
+from pcdarts_tune.cli import completing, options
 from pcdarts_tune.home import Where
 from pcdarts_tune.say import say
 
 
 @click.command("rollback")
-@click.argument("model", shell_complete=models)
+@click.argument("model", shell_complete=completing.models)
 @click.option("--to", type=click.IntRange(min=1), metavar="VERSION", help="Give it to this version instead.")
 @options.store
 @options.output

@@ -6,14 +6,13 @@ import json
 
 import click
 
-from pcdarts_tune.cli import options
-from pcdarts_tune.cli.completing import runs
-from pcdarts_tune.home import Where
+from pcdarts_tune.cli import completing, options
+from pcdarts_tune.home import Where, sweep_names
 from pcdarts_tune.say import say
 
 
 @click.command("show")
-@click.argument("run", shell_complete=runs)
+@click.argument("run", shell_complete=completing.runs)
 @options.store
 @options.output
 def command(run: str, where: Where, as_json: bool) -> None:
@@ -34,7 +33,6 @@ def command(run: str, where: Where, as_json: bool) -> None:
       pcdarts-tune show 4f0c91d2 --json
     """
     from pcdarts_tune.cli.show import print_subject
-    from pcdarts_tune.home import sweep_names
     from pcdarts_tune.lineage.describe import describe
     from pcdarts_tune.sweeps.find import Finder
 

@@ -6,14 +6,13 @@ import json
 
 import click
 
-from pcdarts_tune.cli import options
-from pcdarts_tune.cli.completing import sweeps
-from pcdarts_tune.home import Where
+from pcdarts_tune.cli import completing, options
+from pcdarts_tune.home import Where, sweep_names
 from pcdarts_tune.say import say
 
 
 @click.command("status")
-@click.argument("sweep", required=False, shell_complete=sweeps)
+@click.argument("sweep", required=False, shell_complete=completing.sweeps)
 @options.home
 @options.output
 def command(sweep: str | None, where: Where, as_json: bool) -> None:
@@ -26,7 +25,6 @@ def command(sweep: str | None, where: Where, as_json: bool) -> None:
     Example:
       pcdarts-tune status first
     """
-    from pcdarts_tune.home import sweep_names
     from pcdarts_tune.spaces import naming
     from pcdarts_tune.sweeps.sweep import counts, open_sweep
 

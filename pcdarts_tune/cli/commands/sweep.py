@@ -13,12 +13,10 @@ from pcdarts_tune.cli import options
 from pcdarts_tune.cli.option_groups import execution_options, goal_options, run_options
 from pcdarts_tune.home import Where
 from pcdarts_tune.say import say
+from pcdarts_tune.spaces.values import Setting
 from pcdarts_tune.tasks import Execution
 
 if TYPE_CHECKING:
-    from pcdarts_tune.spaces.space import Space
-    from pcdarts_tune.spaces.values import Setting
-    from pcdarts_tune.sweeps.record import SweepSettings
     from pcdarts_tune.sweeps.runner import RunSettings
 
 
@@ -95,36 +93,22 @@ def command(
     )
     name = launch.choose_name(where.home, name, resolved)
     if plan:
-        _plan(name, resolved, (space, settings), goals, wanted, trials, run, data, where, as_json)
+        # PyTorch's profiler, which measures memory on a CPU, announces itself on stderr otherwise
+        os.environ.setdefault("KINETO_LOG_LEVEL", "99")
+        from pcdarts_tune.planning.inputs import load_planned_images, trace_flags, trace_values
+        from pcdarts_tune.planning.plan import PlanRequest, make_plan
+        from pcdarts_tune.planning.text import format_plan
+
+        planned, note = load_planned_images(resolved, data, where.home)
+        flags = trace_flags(click.get_current_context())
+        origins = {goal.key: goal.origin.split()[0] for goal in goals}
+        configuration = trace_values(resolved, space, settings) | origins
+        request = PlanRequest(name, resolved, wanted, trials, run, planned, configuration, flags, note)
+        made = make_plan(request)
+        click.echo(json.dumps(made) if as_json else format_plan(made))
+        say("nothing was written; without --plan it runs")
         return 0
     launch.check_before(where.home, run, where.tracking_uri, wanted.storage)
     images = launch.load_images(resolved, data, where.home)
     sweep = create_sweep(where.home, name, resolved, wanted, trials=trials, data=about_images(images))
     return launch.run_to_the_end(sweep, run, images, as_json=as_json)
-
-
-def _plan(
-    name: str,
-    space: Space,
-    given: tuple[str, tuple[str, ...]],
-    goals: list[Setting],
-    wanted: SweepSettings,
-    trials: int,
-    run: RunSettings,
-    data: Path | None,
-    where: Where,
-    as_json: bool,
-) -> None:
-    # PyTorch's profiler, which measures memory on a CPU, announces itself on stderr otherwise
-    os.environ.setdefault("KINETO_LOG_LEVEL", "99")
-    from pcdarts_tune.planning.inputs import load_planned_images, trace_flags, trace_values
-    from pcdarts_tune.planning.plan import PlanRequest, make_plan
-    from pcdarts_tune.planning.text import format_plan
-
-    images, note = load_planned_images(space, data, where.home)
-    flags = trace_flags(click.get_current_context())
-    configuration = trace_values(space, *given) | {goal.key: goal.origin.split()[0] for goal in goals}
-    request = PlanRequest(name, space, wanted, trials, run, images, configuration, flags, note)
-    plan = make_plan(request)
-    click.echo(json.dumps(plan) if as_json else format_plan(plan))
-    say("nothing was written; without --plan it runs")
