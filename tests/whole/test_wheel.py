@@ -81,7 +81,11 @@ def test_wheel_holds_every_module_and_space(wheel: Path) -> None:
     spaces = {
         f"pcdarts_tune/search_spaces/{path.name}" for path in (CHECKOUT / "search_spaces").glob("*.yaml")
     }
-    more = {"pcdarts_tune/search_spaces/__init__.py", "pcdarts_tune/py.typed"}
+    more = {
+        "pcdarts_tune/search_spaces/__init__.py",
+        "pcdarts_tune/py.typed",
+        "pcdarts_tune/reporting/template.html",
+    }
     assert inside == modules | spaces | more
 
 
@@ -109,4 +113,4 @@ def test_nothing_of_the_checkout_is_importable_at_top_level(
 def test_entry_point_is_the_command_line(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         (entry_points,) = [name for name in archive.namelist() if name.endswith("entry_points.txt")]
-        assert "pcdarts-tune = pcdarts_tune.cli.group:main" in archive.read(entry_points).decode()
+        assert "pcdarts-tune = pcdarts_tune.cli:main" in archive.read(entry_points).decode()
