@@ -177,8 +177,7 @@ def watched(log: str, function: Callable[..., Any] | None = None) -> Callable[..
 def watch_driver(log: str) -> None:
     """Note how long the driver takes for records and proposals, and when it got where."""
     from pcdarts_tune.cluster import session as ray_session
-    from pcdarts_tune.sweeps import ray_tune as searcher
-    from pcdarts_tune.sweeps import recorder
+    from pcdarts_tune.sweeps import ray_tune
 
     def timed(kind: type, name: str, what: str, counts: Callable[[Any], bool] = lambda result: True) -> None:
         method = getattr(kind, name)
@@ -192,8 +191,8 @@ def watch_driver(log: str) -> None:
 
         setattr(kind, name, wrapper)
 
-    timed(recorder.Recorder, "_record", "record")
-    timed(searcher.StudySearcher, "suggest", "proposal", lambda result: isinstance(result, dict))
+    timed(ray_tune.Recorder, "_record", "record")
+    timed(ray_tune.StudySearcher, "suggest", "proposal", lambda result: isinstance(result, dict))
     start = ray_session._start
 
     def started(*given: Any) -> None:
