@@ -24,7 +24,7 @@ from pcdarts_tune.datasets import DataSet, load_dataset
 from pcdarts_tune.machine import set_threads
 from pcdarts_tune.spaces.load import load_space
 from pcdarts_tune.spaces.settings import override
-from pcdarts_tune.training.initial import Initial
+from pcdarts_tune.training.finetuning import Initial
 from pcdarts_tune.training.retraining import retrain
 from pcdarts_tune.training.work import Retraining
 

@@ -4,10 +4,8 @@
         ...
     end_leftover_processes(sweep.about["id"])           # by the next driver, once it holds the sweep's lock
 
-After a driver was killed, Ray's processes and workers live on for seconds up to a minute. A worker that still trains would
-hold a GPU's memory and write to the folder of a trial that runs again. Processes are found by a variable of their
-environment. Ray's two agents overwrite their environment with a title; without their raylet they do nothing, and by that
-they are found.
+After a driver was killed, a worker that still trains would hold a GPU's memory and write to the folder of a trial that runs
+again. A variable of their environment marks them; Ray's two agents overwrite theirs, and are found by the lost raylet.
 """
 
 from __future__ import annotations
@@ -20,6 +18,8 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 
 import psutil
 
+from pcdarts_tune.tracking.scope import set_environment
+
 AGENTS = ("ray::DashboardAgent", "ray::RuntimeEnvAgent")
 """How the titles of Ray's agents begin."""
 VARIABLE = "PCDARTS_TUNE_SWEEP"
@@ -29,20 +29,11 @@ VARIABLE = "PCDARTS_TUNE_SWEEP"
 @contextmanager
 def change_environment(values: Mapping[str, str | None]) -> Iterator[None]:
     """Set environment variables, and remove those with None, for the length of the block."""
-    before = {name: os.environ.get(name) for name in values}
-    _set_environment(values)
+    before = set_environment(values)
     try:
         yield
     finally:
-        _set_environment(before)
-
-
-def _set_environment(values: Mapping[str, str | None]) -> None:
-    for name, value in values.items():
-        if value is None:
-            os.environ.pop(name, None)
-        else:
-            os.environ[name] = value
+        set_environment(before)
 
 
 def mark_processes(identity: str) -> AbstractContextManager[None]:

@@ -1,9 +1,8 @@
 """Data sets on their way from the driver to its workers: loaded once, put into Ray's object store once, and read there.
 
-Ray shares NumPy arrays between the processes of a node without copying them, and copies tensors. So tensors travel as
-arrays.
-
     unpack(pack(images))        # the same data set, its tensors views of shared memory
+
+Ray shares NumPy arrays between the processes of a node, and copies tensors: so tensors travel as arrays.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ from pcdarts_tune.tracking.lookup import RunReader
 from pcdarts_tune.tracking.run import EpochRun, Tracked, common_tags
 from pcdarts_tune.tracking.store import OBJECTIVE, MlflowStore
 from pcdarts_tune.tracking.tags import Tag
-from pcdarts_tune.training.initial import Initial
+from pcdarts_tune.training.finetuning import Initial
 from pcdarts_tune.training.retraining import retrain
 from pcdarts_tune.training.searching import Searching, search
 from pcdarts_tune.training.work import Retraining

@@ -11,17 +11,16 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from pcdarts_tune.core.genotype import Genotype, random_genotype
 from pcdarts_tune.errors import UserError, nearest
 from pcdarts_tune.say import say
+from pcdarts_tune.spaces.keys import lookup
+from pcdarts_tune.spaces.space import Space
 from pcdarts_tune.sweeps.study.samplers import derived_seed
-
-if TYPE_CHECKING:
-    from pcdarts_tune.spaces.space import Space
-    from pcdarts_tune.sweeps.sweep import SweepHandle
-    from pcdarts_tune.tasks import TrialRecord
+from pcdarts_tune.sweeps.sweep import SweepHandle
+from pcdarts_tune.tasks import TrialRecord
 
 MOST_RANDOM = 100
 """The most random genotypes that one command trains."""
@@ -132,7 +131,6 @@ def _choose_trial(sweep: SweepHandle, *, trial: int | None, run_id: str | None) 
 def find_default_trial(sweep: SweepHandle) -> TrialRecord | None:
     """The first complete trial that ran with the space's own values of everything that is tuned, as the first trial of a
     sweep does: it is the search with the default hyperparameters."""
-    from pcdarts_tune.spaces.keys import lookup
 
     def text(values: dict[str, Any]) -> str:
         return json.dumps(values, sort_keys=True)  # tuples are lists in the study

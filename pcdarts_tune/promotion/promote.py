@@ -1,12 +1,10 @@
 """From a sweep to a registered model: choose, retrain, compare, test once, register, move `champion`.
 
-    promoted = promote(where, "first", device=device)
-    promoted.to_dict()      # {"model": "first", "version": 1, "test_accuracy": 0.98, "run_id": "…", "champion": True, …}
+    promote(where, "first", device=device).to_dict()    # {"model": "first", "version": 1, "test_accuracy": 0.98, …}
 
-With more than one candidate, seed or a baseline, every genotype is trained with every seed and the same recipe; the
-candidate with the highest mean held-out accuracy is chosen, and of its trainings the one with the highest held-out
-accuracy is the model. Only then is the test split read, and only for that model. Baselines are compared and never
-registered. An interrupted promotion goes on and a finished one is not repeated.
+With several candidates, seeds or a baseline, all are trained with the same recipe; the candidate with the highest mean
+held-out accuracy is chosen, and of its trainings the best on held-out images is the model: the test split is read for it
+alone. Baselines are never registered. An interrupted promotion goes on and a finished one is not repeated.
 """
 
 from __future__ import annotations
@@ -14,8 +12,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import torch
+
+from pcdarts_tune.core.steps.meter import NonFiniteLoss
+from pcdarts_tune.datasets import DataSet, split_dataset
+from pcdarts_tune.datasets.load import load_images
 from pcdarts_tune.errors import UserError
 from pcdarts_tune.home import Where
 from pcdarts_tune.promotion.candidates import (
@@ -32,18 +35,14 @@ from pcdarts_tune.promotion.promotion_run import PromotionRun, lineage_tags
 from pcdarts_tune.promotion.register import Registered, register_model
 from pcdarts_tune.promotion.trainings import SweepPlaces, Trainings
 from pcdarts_tune.say import say
-from pcdarts_tune.sweeps.study.samplers import derived_seed
+from pcdarts_tune.spaces.settings import override
+from pcdarts_tune.spaces.space import Space
+from pcdarts_tune.sweeps.sweep import SweepHandle, open_sweep
 from pcdarts_tune.tasks import Workers
+from pcdarts_tune.tracking.store import require_answer
 from pcdarts_tune.tracking.tags import Tag
 from pcdarts_tune.training.journal import digest
-
-if TYPE_CHECKING:
-    import torch
-
-    from pcdarts_tune.datasets import DataSet
-    from pcdarts_tune.spaces.space import Space
-    from pcdarts_tune.sweeps.sweep import SweepHandle
-    from pcdarts_tune.training.work import Retrained
+from pcdarts_tune.training.work import Retrained
 
 
 @dataclass(frozen=True)
@@ -109,8 +108,7 @@ def promote(
         candidates: how many of the best distinct genotypes are compared.
         seeds: trainings of each genotype.
         baselines: `default`, `random` and `random:N`.
-        test_all: read the test split for every training of the chosen genotype and of the baselines too, after the
-            choice.
+        test_all: after the choice, read the test split for every training of the chosen genotype and the baselines.
         model: name to register under; None takes the sweep's.
         force: move the alias even to a worse model, and take other images than the sweep's.
         settings: `KEY=VALUE` changes of the space's retraining recipe.
@@ -124,9 +122,6 @@ def promote(
         WorkFailed: no trial is complete.
         NonFiniteLoss: the retraining diverges; of several, all of them.
     """
-    from pcdarts_tune.sweeps.sweep import open_sweep
-    from pcdarts_tune.tracking.store import require_answer
-
     compared, workers = parse_baselines(baselines), workers or Workers()
     sweep = open_sweep(where, sweep_name)
     space = retraining_space(sweep.space, settings)
@@ -179,7 +174,14 @@ def promote(
             assert done.run_id is not None, "a promotion is always tracked"
             run.adopt(done.run_id)
         promoted = _conclude(trainings, places, results, model, test_all=test_all, force=force)
-        _finish(run, promoted, title, sweep)
+        done, registered = promoted.done, promoted.registered
+        note = (
+            f"Promotion of sweep `{sweep.name}`: {promoted.chosen.name} chosen on held-out images, "
+            f"{promoted.chosen.held_out}; test accuracy **{done.test_accuracy:.4f}** of the model of seed "
+            f"{promoted.training.seed}, {registered.model} version {registered.version}."
+        )
+        name = f"{title}: acc={done.test_accuracy:.4f}"
+        run.finish(promoted.chosen, promoted.results, promoted.verdicts, note, name)
         return promoted
     except BaseException as error:
         run.fail(error)
@@ -198,16 +200,12 @@ def retraining_space(space: Space, settings: Sequence[str]) -> Space:
             f"--set {other[0]}: a promotion takes only retrain.… ; the rest is settled by the sweep",
             hint="to train on another data set or split: pcdarts-tune retrain",
         )
-    from pcdarts_tune.spaces.settings import override
-
     return override(space, settings) if settings else space
 
 
 def _load_images(
     sweep: SweepHandle, space: Space, data: Path | None, where: Where, *, force: bool, quiet: bool
 ) -> DataSet:
-    from pcdarts_tune.datasets.load import load_images
-
     images = load_images(space, data or sweep.data_root, where.home, quiet=quiet)
     before = sweep.about["data"]["digest"]
     if images.digest != before:
@@ -223,8 +221,6 @@ def _load_images(
 
 
 def _require_held_out(space: Space, images: DataSet) -> None:
-    from pcdarts_tune.datasets import split_dataset
-
     if not len(split_dataset(images, space.data).held_out):
         raise UserError(
             f"space {space.name!r} holds no images out (data.split: published): nothing to compare genotypes on but "
@@ -236,8 +232,6 @@ def _require_held_out(space: Space, images: DataSet) -> None:
 def _find_baselines(trainings: Trainings, places: SweepPlaces, baselines: Baselines) -> list[Candidate]:
     """The baselines of a sweep. `default` is the genotype of the trial which ran with the space's own hyperparameters, as
     the first trial of a sweep does, or else of one search that is run now, with the seed such a trial would have had."""
-    from pcdarts_tune.training.searching import Searching
-
     sweep, found = places.sweep, []
     if baselines.default and (record := find_default_trial(sweep)) is not None:
         if not trainings.quiet:
@@ -246,10 +240,9 @@ def _find_baselines(trainings: Trainings, places: SweepPlaces, baselines: Baseli
             )
         found.append(replace(Candidate.of_trial(record), name="default", kind="default"))
     elif baselines.default:
-        seed = derived_seed(sweep.settings.seed, "trial", 0)
-        work = Searching(sweep.space, trainings.images, seed, sweep.settings.execution)
         tracked = places.tracked("search with the space's own values", {Tag.BASELINE: "default"})
-        found.append(trainings.search_default(work, places.folder, tracked))
+        own = sweep.settings
+        found.append(trainings.search_default(sweep.space, own.seed, own.execution, places.folder, tracked))
     return found + draw_candidates(sweep.space, sweep.settings.seed, baselines.random)
 
 
@@ -263,8 +256,6 @@ def _conclude(
     force: bool,
 ) -> Promoted:
     """Choose, test the chosen model once, register it."""
-    from pcdarts_tune.core.steps.meter import NonFiniteLoss
-
     chosen = choose(results)
     if chosen is None:
         reasons = set().union(*(result.failures for result in results))
@@ -311,17 +302,6 @@ def _register(
         if named is not None:
             places.store.set_tags(named, {Tag.MODEL: registered.reference})
     return registered
-
-
-def _finish(run: PromotionRun, promoted: Promoted, title: str, sweep: SweepHandle) -> None:
-    chosen, registered, done = promoted.chosen, promoted.registered, promoted.done
-    note = (
-        f"Promotion of sweep `{sweep.name}`: {chosen.name} chosen on held-out images, {chosen.held_out}; "
-        f"test accuracy **{done.test_accuracy:.4f}** of the model of seed {promoted.training.seed}, "
-        f"{registered.model} version {registered.version}."
-    )
-    name = f"{title}: acc={done.test_accuracy:.4f}"
-    run.finish(chosen, promoted.results, promoted.verdicts, note, name)
 
 
 def _count(number: int, noun: str) -> str:

@@ -10,18 +10,14 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
+from pcdarts_tune.datasets import DataSet
 from pcdarts_tune.promotion.comparison import CandidateResult, tabulate
+from pcdarts_tune.spaces.space import Space
+from pcdarts_tune.sweeps.sweep import SweepHandle
 from pcdarts_tune.tracking.run import Run, common_tags
-from pcdarts_tune.tracking.store import Content
+from pcdarts_tune.tracking.store import Content, MlflowStore
 from pcdarts_tune.tracking.tags import Tag
-
-if TYPE_CHECKING:
-    from pcdarts_tune.datasets import DataSet
-    from pcdarts_tune.spaces.space import Space
-    from pcdarts_tune.sweeps.sweep import SweepHandle
-    from pcdarts_tune.tracking.store import MlflowStore
 
 _TABLE = "comparison.json"
 
@@ -93,7 +89,7 @@ class PromotionRun(Run):
         self.store.close_run(self.run_id, "FINISHED", name=name)
 
     def fail(self, error: BaseException) -> None:
-        """End the run as killed or failed; the error itself is what the caller has to tell."""
+        """As `Run.fail`, and quiet where the store cannot be written to."""
         with suppress(Exception):  # the store may be what failed
             super().fail(error)
 

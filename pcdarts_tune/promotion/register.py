@@ -10,15 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pcdarts_tune.errors import UserError
+from pcdarts_tune.tracking.champions import compare_with_champion, set_champion
+from pcdarts_tune.tracking.registry import create_version, log_model, version_of_alias
+from pcdarts_tune.tracking.store import MlflowStore
 from pcdarts_tune.tracking.tags import Tag
 from pcdarts_tune.training.journal import digest
-
-if TYPE_CHECKING:
-    from pcdarts_tune.tracking.store import MlflowStore
-    from pcdarts_tune.training.work import Retrained, Retraining
+from pcdarts_tune.training.work import Retrained, Retraining
 
 
 @dataclass(frozen=True)
@@ -57,9 +57,6 @@ def register_model(
     Raises:
         UserError: the training was not tracked.
     """
-    from pcdarts_tune.tracking.champions import compare_with_champion, set_champion
-    from pcdarts_tune.tracking.registry import create_version, log_model, version_of_alias
-
     if done.run_id is None:
         raise UserError(
             f"{done.folder} was trained with --no-track: it has no MLflow run that a registered model could belong to",

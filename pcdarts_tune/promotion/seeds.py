@@ -1,13 +1,10 @@
 """`retrain --seeds`: a genotype trained with several seeds, beside baselines where they are asked for.
 
-    places = FolderPlaces(folder, tracked=None)
-    trainings = Trainings(space, images, seeds=(0, 1, 2), device=device, places=places)
-    result = compare_seeds(trainings, places, genotype, *read_baselines(["random:2"], where))
-    result.to_dict()        # mean, standard deviation and n of test and held-out accuracies, every run
-    folder / "seed-0"       # a model like any other
+    trainings = Trainings(space, images, seeds=(0, 1, 2), device=device, places=FolderPlaces(folder))
+    compare_seeds(trainings, trainings.places, genotype, *read_baselines(["random:2"], where)).to_dict()
 
 Nothing is chosen by the test split, so it is read for every training, once all of them are done. Everything lies below the
-folder, and an interrupted comparison goes on.
+folder, each model in one like `seed-0`, and an interrupted comparison goes on.
 """
 
 from __future__ import annotations
@@ -18,6 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from pcdarts_tune.core.steps.meter import NonFiniteLoss
 from pcdarts_tune.errors import UserError
 from pcdarts_tune.files import write_json
 from pcdarts_tune.home import Where
@@ -32,7 +30,6 @@ from pcdarts_tune.promotion.comparison import CandidateResult, Measure, describe
 from pcdarts_tune.promotion.trainings import Place, Trainings
 from pcdarts_tune.say import say
 from pcdarts_tune.sweeps.find import GenotypeSource, read_genotype
-from pcdarts_tune.sweeps.study.samplers import derived_seed
 from pcdarts_tune.tracking.run import Tracked
 from pcdarts_tune.tracking.tags import Tag
 from pcdarts_tune.training.work import Retraining
@@ -129,8 +126,6 @@ def compare_seeds(
         UserError: when the folder holds something else.
         NonFiniteLoss: when the genotype diverges with every seed.
     """
-    from pcdarts_tune.core.steps.meter import NonFiniteLoss
-
     if (places.folder / "model.json").is_file():
         raise UserError(
             f"{places.folder} holds one model; several seeds make a folder of models",
@@ -165,17 +160,9 @@ def _drop_equal(own: Candidate, named: Sequence[Candidate]) -> list[Candidate]:
 
 def _make_baselines(trainings: Trainings, places: FolderPlaces, baselines: Baselines) -> list[Candidate]:
     """The default genotype, which is searched now unless it was, and random ones."""
-    from pcdarts_tune.training.searching import Searching
-
     space, seed, found = trainings.space, trainings.seeds[0], []
     if baselines.default:
-        work = Searching(
-            space,
-            trainings.images,
-            derived_seed(seed, "trial", 0),  # as the first trial of a sweep
-            trainings.execution,
-        )
         title = f"{space.name} search with the space's own values"
         tracked = places.tracked and replace(places.tracked, name=title, tags={Tag.BASELINE: "default"})
-        found.append(trainings.search_default(work, places.folder, tracked))
+        found.append(trainings.search_default(space, seed, trainings.execution, places.folder, tracked))
     return found + draw_candidates(space, seed, baselines.random)

@@ -5,8 +5,7 @@
     tested = trainings.test(results[0].candidate, results[0].best())
 
 Seeds are the outer loop: what is stopped early has compared all candidates with the seeds it has. What is done is not done
-again. `places` says where each training is kept and recorded: a promotion's below its sweep, those of `retrain --seeds` in
-the folder that was named.
+again. `places` says where each is kept and recorded: below a sweep, or in a folder that was named.
 """
 
 from __future__ import annotations
@@ -15,27 +14,28 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import torch
+
+from pcdarts_tune.core.genotype import Genotype
+from pcdarts_tune.core.steps.meter import NonFiniteLoss
+from pcdarts_tune.datasets import DataSet
 from pcdarts_tune.files import hold_lock, read_json, write_json
 from pcdarts_tune.promotion.candidates import Candidate
 from pcdarts_tune.promotion.comparison import CandidateResult, TrainingResult
 from pcdarts_tune.promotion.promotion_run import PromotionRun, lineage_tags
 from pcdarts_tune.say import say
+from pcdarts_tune.spaces.space import Space
+from pcdarts_tune.sweeps.study.samplers import derived_seed
+from pcdarts_tune.sweeps.sweep import SweepHandle
 from pcdarts_tune.tasks import DEFAULTS, Execution, Workers
 from pcdarts_tune.tracking.run import Tracked
+from pcdarts_tune.tracking.store import MlflowStore
 from pcdarts_tune.tracking.tags import Tag
 from pcdarts_tune.training.retraining import read_test, retrain
+from pcdarts_tune.training.searching import Searching, search
 from pcdarts_tune.training.work import Retraining
-
-if TYPE_CHECKING:
-    import torch
-
-    from pcdarts_tune.datasets import DataSet
-    from pcdarts_tune.spaces.space import Space
-    from pcdarts_tune.sweeps.sweep import SweepHandle
-    from pcdarts_tune.tracking.store import MlflowStore
-    from pcdarts_tune.training.searching import Searching
 
 
 @dataclass(frozen=True)
@@ -86,8 +86,6 @@ class Trainings:
         Raises:
             NonFiniteLoss: when the only training there is diverges; of several, one that diverges is written down.
         """
-        from pcdarts_tune.core.steps.meter import NonFiniteLoss
-
         pairs = [(seed, each) for seed in self.seeds for each in candidates]
         found: dict[str, list[TrainingResult]] = {each.name: [] for each in candidates}
         known: dict[str, TrainingResult] = {}
@@ -134,11 +132,12 @@ class Trainings:
         tested = (self.test(result.candidate, each) for each in result.trainings)
         return replace(result, trainings=tuple(tested))
 
-    def search_default(self, work: Searching, folder: Path, tracked: Tracked | None) -> Candidate:
-        """The genotype of a search with the space's own hyperparameters, run now unless `folder` has it."""
-        from pcdarts_tune.core.genotype import Genotype
-        from pcdarts_tune.training.searching import search
-
+    def search_default(
+        self, space: Space, seed: int, execution: Execution, folder: Path, tracked: Tracked | None
+    ) -> Candidate:
+        """The genotype of a search with the space's own hyperparameters, run now unless `folder` has it; with the seed of
+        the first trial of a sweep."""
+        work = Searching(space, self.images, derived_seed(seed, "trial", 0), execution)
         place = folder / f"default-{work.recipe}"
         known = place / "search.json"
         if not known.is_file():

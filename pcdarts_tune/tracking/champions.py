@@ -1,8 +1,7 @@
 """Who is champion of a registered model, who was before, and why: the alias `champion` and its history.
 
-set_champion(client, "first", 2, "held-out accuracy 0.98 against 0.97 of version 1")
-champion_history(client, "first")           # [ChampionEntry(version=1, …), ChampionEntry(version=2, …)]
-roll_back(client, "first", to=None)         # version 1 again
+    set_champion(client, "first", 2, "held-out accuracy 0.98 against 0.97 of version 1")
+    roll_back(client, "first", to=None)         # version 1 again
 
 The history is one tag of the registered model, `pcdarts.champions`: JSON, oldest first, what does not fit forgotten.
 """

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pcdarts_tune.errors import UserError
+from pcdarts_tune.tracking.scope import pointed_at, quiet
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -38,6 +39,7 @@ class RunReader:
     @cached_property
     def client(self) -> MlflowClient:
         """MLflow's client."""
+        # not at the top: the shell's completion imports this module
         from pcdarts_tune.tracking.store import MlflowStore, require_answer
 
         require_answer(self.uri)
@@ -86,8 +88,6 @@ class RunReader:
         """A JSON file of the run, None where it has none."""
         import mlflow
         from mlflow.exceptions import MlflowException
-
-        from pcdarts_tune.tracking.scope import pointed_at, quiet
 
         try:
             with quiet(), pointed_at(self.uri):

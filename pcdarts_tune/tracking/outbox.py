@@ -4,8 +4,7 @@
     outbox.put(lambda: client.log_metric(...))
     left = outbox.close(timeout=60)         # how many could not be delivered
 
-A store that is away for a minute costs nothing: deliveries wait in order and follow. Whoever puts one in never waits, and
-an error in a delivery never reaches them.
+Whoever puts one in never waits, and an error in a delivery never reaches them.
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from pcdarts_tune.errors import UserError, nearest
 from pcdarts_tune.home import Where
 from pcdarts_tune.tracking.scope import pointed_at, quiet
+from pcdarts_tune.tracking.store import require_answer
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -231,8 +232,6 @@ def store_uri(where: Where) -> str:
     """
     uri = where.mlflow_uri
     if where.tracking_uri:
-        from pcdarts_tune.tracking.store import require_answer
-
         file = uri.removeprefix("sqlite:///")
         if file != uri and not Path(file.partition("?")[0]).is_file():
             raise UserError(

@@ -1,13 +1,11 @@
 """One run in MLflow: begun or found again, fed with epochs, ended.
 
-run = EpochRun.open(tracked, {Tag.SEARCH: recipe}, tags, content, device)
-with run:
-    run.record("search", 0, {"metrics": {"search/loss_train": 1.2}})
-run.end(run.store.close_run, run.run_id, "FINISHED")
+    with EpochRun.open(tracked, {Tag.SEARCH: recipe}, tags, content, device) as run:
+        run.record("search", 0, {"metrics": {"search/loss_train": 1.2}})
+    run.end(run.store.close_run, run.run_id, "FINISHED")
 
-`Run` writes at once, and every number once: MLflow would keep a number that is logged again twice, so it looks what the
-run has wherever an earlier attempt may have left something. `EpochRun` is written by a thread of its own (outbox.py): a
-store that is away for a while stops no training.
+`Run` writes at once, and looks what the run has before a number is logged, which MLflow would keep twice. `EpochRun` is
+written by a thread of its own (outbox.py): a store that is away for a while stops no training.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ def pointed_at(tracking_uri: str) -> Iterator[None]:
     finally:
         mlflow.set_tracking_uri(before[0])
         mlflow.set_registry_uri(before[1])
-        _set_environment(environment)
+        set_environment(environment)
 
 
 @contextmanager
@@ -42,11 +42,11 @@ def quiet() -> Iterator[None]:
     logger = logging.getLogger("mlflow")
     level = logger.level
     logger.setLevel(logging.ERROR)
-    before = _set_environment(_QUIET)
+    before = set_environment(_QUIET)
     try:
         yield
     finally:
-        _set_environment(before)
+        set_environment(before)
         logger.setLevel(level)
 
 
@@ -57,7 +57,7 @@ def answering_at_once() -> Iterator[None]:
     global _inside, _before
     with _lock:
         if not _inside:
-            _before = _set_environment(_AT_ONCE)
+            _before = set_environment(_AT_ONCE)
         _inside += 1
     try:
         yield
@@ -65,10 +65,10 @@ def answering_at_once() -> Iterator[None]:
         with _lock:
             _inside -= 1
             if not _inside:
-                _set_environment(_before)
+                set_environment(_before)
 
 
-def _set_environment(values: Mapping[str, str | None]) -> dict[str, str | None]:
+def set_environment(values: Mapping[str, str | None]) -> dict[str, str | None]:
     """Set variables, or remove those of None; their values before."""
     before = {name: os.environ.get(name) for name in values}
     for name, value in values.items():

@@ -3,7 +3,6 @@
     store = MlflowStore("sqlite:////home/me/mlflow.db", artifacts=Path("/home/me/mlartifacts"))
     run, fresh = store.open_run("quickstart", {Tag.SWEEP_ID: "1f0c…", Tag.TRIAL: "3"}, name="t03 K=4")
     store.log_epoch(run, {"search/loss_train": 0.4}, step=7)
-    store.close_run(run, "FINISHED")
 
 A run is found again by the tags that identify it, so a sweep that is resumed goes on in the same runs. Pictures and
 files written twice are there once; numbers are not, see run.py.
@@ -20,21 +19,15 @@ import socket
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from pcdarts_tune.addresses import (
-    engine_url,
-    is_database,
-    is_postgresql,
-    keep_secret,
-    masked,
-    without_secret,
-)
+from pcdarts_tune.addresses import engine_url, is_database, is_postgresql, keep_secret, masked, without_secret
 from pcdarts_tune.errors import UserError
 
 if TYPE_CHECKING:
@@ -101,23 +94,32 @@ class MlflowStore:
 
     def __init__(self, uri: str, artifacts: Path | None = None) -> None:
         self.uri, self._artifacts = uri, artifacts
-        self._client: MlflowClient | None = None
         self._experiments: dict[str, str] = {}
         self._started: dict[str, int] = {}
 
-    @property
+    @cached_property
     def client(self) -> MlflowClient:
-        """MLflow's client; importing MLflow takes seconds, a new database as long again."""
-        if self._client is None:
-            from mlflow import MlflowClient
+        """MLflow's client; importing MLflow takes seconds, a new database as long again.
 
-            # they announce every migration of a new database, and the traceback of every error that they raise anyway
-            for name in ("mlflow", "alembic"):
-                logging.getLogger(name).setLevel(logging.CRITICAL)
-            with _readable(self.uri):
-                make_database(self.uri)
-                self._client = MlflowClient(self.uri, self.uri)
-        return self._client
+        Raises:
+            UserError: the file is no database, or a damaged one.
+        """
+        from mlflow import MlflowClient
+        from sqlalchemy.exc import DatabaseError, OperationalError
+
+        # they announce every migration of a new database, and the traceback of every error that they raise anyway
+        for name in ("mlflow", "alembic"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+        try:
+            make_database(self.uri)
+            return MlflowClient(self.uri, self.uri)
+        except OperationalError:  # locked, full, not to be opened: for whoever tries again
+            raise
+        except DatabaseError as error:
+            raise UserError(
+                f"MLflow's store {without_secret(self.uri)} cannot be read: {masked(str(error.orig))}",
+                hint="restore it from a copy, or record elsewhere with --tracking-uri or --home",
+            ) from None
 
     def experiment(self, name: str) -> str:
         """The id of the experiment called `name`, which is made when there is none."""
@@ -266,22 +268,6 @@ def require_answer(uri: str) -> None:
         raise NoAnswer(
             f"no MLflow server answers at {without_secret(uri)}: {error.strerror or error}",
             hint="start it, or give another with --tracking-uri URI",
-        ) from None
-
-
-@contextmanager
-def _readable(uri: str) -> Iterator[None]:
-    """Around the first look at a store: a file that is no database, or a damaged one, is the user's to mend."""
-    from sqlalchemy.exc import DatabaseError, OperationalError
-
-    try:
-        yield
-    except OperationalError:  # locked, full, not to be opened: for whoever tries again
-        raise
-    except DatabaseError as error:
-        raise UserError(
-            f"MLflow's store {without_secret(uri)} cannot be read: {masked(str(error.orig))}",
-            hint="restore it from a copy, or record elsewhere with --tracking-uri or --home",
         ) from None
 
 

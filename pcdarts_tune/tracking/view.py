@@ -1,12 +1,10 @@
 """A sweep's view in MLflow: its trials flat, best first, the columns that matter first, and charts that explain them.
 
-MLflow keeps a view of its runs page in a tag of the experiment and shows it under `Views`, or by its address:
-
-    key, value = saved_view("first", "1f0c…", space)
-    client.set_experiment_tag(experiment_id, key, value)
+    client.set_experiment_tag(experiment_id, *saved_view("first", "1f0c…", space))
     view_link("http://127.0.0.1:5000", experiment_id, view_key("first", "1f0c…"), charts=True)
 
-Without it MLflow collapses nested runs and hides every parameter and metric.
+MLflow keeps a view of its runs page in a tag of the experiment and shows it under `Views`, or by its address; by itself it
+collapses nested runs and hides every parameter and metric.
 """
 
 from __future__ import annotations

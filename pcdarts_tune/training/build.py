@@ -23,7 +23,7 @@ from pcdarts_tune.errors import UserError
 from pcdarts_tune.spaces.recipes import TrainConfig
 from pcdarts_tune.spaces.space import Space
 from pcdarts_tune.tasks import DEFAULTS, Execution
-from pcdarts_tune.training.initial import Initial
+from pcdarts_tune.training.finetuning import Initial
 
 
 def build_search(
@@ -100,13 +100,9 @@ def build_training(
 
 def build_test(space: Space, images: DataSet, *, device: torch.device) -> Batches:
     """The test images, as a retrained network takes them; read once, after everything was chosen."""
+    augment = space.retrain.augment
     return make_batches(
-        images.test_images,
-        images.test_labels,
-        images,
-        augment=False,
-        config=space.retrain.augment,
-        device=device,
+        images.test_images, images.test_labels, images, augment=False, config=augment, device=device
     )
 
 
@@ -134,11 +130,5 @@ def check_image_size(stem: str, images: DataSet, section: str) -> None:
 def _part(
     images: DataSet, rows: torch.Tensor, recipe: Any, device: torch.device, *, augment: bool = False
 ) -> Batches:
-    return make_batches(
-        images.train_images[rows],
-        images.train_labels[rows],
-        images,
-        augment=augment,
-        config=recipe.augment,
-        device=device,
-    )
+    pixels, labels = images.train_images[rows], images.train_labels[rows]
+    return make_batches(pixels, labels, images, augment=augment, config=recipe.augment, device=device)

@@ -2,8 +2,7 @@
 
     journal = Journal(CheckpointStorage.in_file(path))
     saved = journal.restore()               # None, or what an interrupted run saved; its records are in the journal
-    journal.records.append({"epoch": 0}); journal.save(lambda: {"job": job.state_dict()})
-    journal.flush()
+    journal.save(lambda: {"job": job.state_dict()})
 
 A checkpoint is written whole or not at all, in a thread of its own while the work goes on; records become JSON text once.
 """

@@ -1,36 +1,40 @@
 """A genotype's full training: epochs to MLflow, a checkpoint after each, a model folder, one look at the test split.
 
-    work = Retraining(space, genotype, images, seed=0)
-    done = retrain(work, Path("my-model"), device=device, test=False)   # done.validation_accuracy
-    done = read_test(work, done, device=device)                         # done.test_accuracy
+    done = retrain(Retraining(space, genotype, images, seed=0), Path("my-model"), device=device)    # done.test_accuracy
 
-What was interrupted goes on from the checkpoint beside the folder, in the same MLflow run; what is finished is not done
-again: its numbers are read from the folder's model.json, so the test split is looked at once, and not at all for a
-training that only takes part in a comparison.
+What was interrupted goes on from the checkpoint beside the folder, in the same MLflow run. What is finished is read from the
+folder's model.json, so the test split is looked at once, and not at all for a training that only takes part in a comparison.
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import torch
+
+from pcdarts_tune.core.cost import count_macs, count_parameters, measure_latency
+from pcdarts_tune.core.loop import evaluate
+from pcdarts_tune.core.retrain import Training
+from pcdarts_tune.core.steps.checkpoints import weights_digest
+from pcdarts_tune.datasets import preprocessing
 from pcdarts_tune.errors import UserError
 from pcdarts_tune.files import read_json, write_json
+from pcdarts_tune.models.model import load_model, save_model
 from pcdarts_tune.say import say
+from pcdarts_tune.tasks import DEFAULTS, Workers
+from pcdarts_tune.tracking.provenance import git_revision, versions
 from pcdarts_tune.tracking.run import EpochRun, Run, Tracked
+from pcdarts_tune.training.build import build_test, network_arguments
 from pcdarts_tune.training.epochs import Resumable, follow, records_left
 from pcdarts_tune.training.journal import CheckpointStorage
-from pcdarts_tune.training.model_folder import cost_to_use, write_model
 from pcdarts_tune.training.retraining_run import complete_run, end_run, open_run
 from pcdarts_tune.training.work import STAGE, Retrained, Retraining
-
-if TYPE_CHECKING:
-    import torch
-
-    from pcdarts_tune.tasks import Workers
+from pcdarts_tune.training.workers.driver import EpochsByWorkers
 
 
 def finished(work: Retraining, folder: Path) -> Retrained | None:
@@ -48,8 +52,7 @@ def finished(work: Retraining, folder: Path) -> Retrained | None:
         raise UserError(
             f"{folder} exists and holds {what}", hint="choose another folder with -o, or remove this one"
         )
-    result = origin["result"]
-    return Retrained(folder, **result)
+    return Retrained(folder, **origin["result"])
 
 
 def retrain(
@@ -107,17 +110,10 @@ def read_test(
 ) -> Retrained:
     """The retraining with its accuracy on the test split, which is evaluated and written down the first time, and never
     again."""
-    import torch
-
-    from pcdarts_tune.core.loop import evaluate
-    from pcdarts_tune.models.model import load_model
-    from pcdarts_tune.training.build import build_test
-
     if done.test_accuracy is not None:
         return done
-    network = load_model(done.folder, device).network.to(
-        memory_format=torch.channels_last
-    )  # as it was trained
+    network = load_model(done.folder, device).network
+    network = network.to(memory_format=torch.channels_last)  # as it was trained
     images = build_test(work.space, work.images, device=device)
     batch, precision = work.space.retrain.batch_size, work.execution.precision
     loss, accuracy = evaluate(network, images, batch, precision=precision)
@@ -147,9 +143,8 @@ def _train(
         training = work.build(device)
         epochs = Resumable(training, CheckpointStorage.in_file(checkpoint), work.recipe, STAGE)
     else:
-        from pcdarts_tune.training.workers.driver import EpochsByWorkers, idle_training
-
-        training = idle_training(work)
+        # it only takes a state: on the CPU, as any CPU can
+        training = replace(work, execution=DEFAULTS).build(torch.device("cpu"))
         epochs = EpochsByWorkers(training, checkpoint, work, workers, quiet=quiet)
     run = None if tracked is None else open_run(tracked, work, device)
     with run or nullcontext():
@@ -163,14 +158,29 @@ def _train(
             epochs=len(epochs.history),
             seconds=sum(record["metrics"][f"{STAGE}/seconds"] for record in epochs.history),
             run_id=None if run is None else run.run_id,
+            weights=weights_digest(training.result),
         )
-        origin = {
-            **origin,
-            # of this process in records of older versions
-            "execution": last.get("execution") or training.execution(),
-            "cost": cost_to_use(work, training, device),
-        }
-        done = write_model(work, training, done, origin)
+        save_model(
+            folder,
+            training.result,
+            work.genotype,
+            network_arguments(work.space.retrain, work.images),
+            work.images.classes,
+            preprocessing(work.images, work.space.retrain.augment),
+            origin={
+                **origin,
+                # of this process in records of older versions
+                "execution": last.get("execution") or training.execution(),
+                "cost": cost_to_use(work, training, device),
+                "recipe": work.recipe,
+                "space": work.space.name,
+                "seed": work.seed,
+                "data": {"name": work.images.name, "digest": work.images.digest},
+                "result": done.result(),
+                "versions": versions(),
+                "git": git_revision(),
+            },
+        )
     if run is not None:
         run.end(end_run, run.run, done)
     checkpoint.unlink(missing_ok=True)
@@ -182,3 +192,16 @@ def _describe(metrics: Mapping[str, float]) -> str:
     if held_out is None:
         return f"training accuracy {metrics[f'{STAGE}/acc_train']:.4f}"
     return f"held-out accuracy {held_out:.4f}"
+
+
+def cost_to_use(work: Retraining, training: Training, device: torch.device) -> dict[str, Any]:
+    """What the trained network costs to use, as JSON: parameters, multiply-adds, bytes of its weights, latency here."""
+    # a copy is not compiled: batch 1 would be anew; what workers trained lies on the CPU
+    network, images = copy.deepcopy(training.result).to(device), work.images
+    tensors = network.state_dict().values()
+    return {
+        "params": count_parameters(network),
+        "macs": count_macs(network, images.in_channels, images.image_size),
+        "bytes": sum(tensor.numel() * tensor.element_size() for tensor in tensors),
+        "latency_ms": asdict(measure_latency(network, images.in_channels, images.image_size, seconds=2.0)),
+    }

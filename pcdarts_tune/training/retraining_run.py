@@ -7,32 +7,27 @@ run.end(end_run, run.run, done)
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
 
+import torch
+
+from pcdarts_tune.core.cost import Latency
 from pcdarts_tune.datasets.load import about_images
+from pcdarts_tune.drawing.cells import cell_svg, cells_png
 from pcdarts_tune.errors import UserError
 from pcdarts_tune.files import read_json
 from pcdarts_tune.spaces.naming import short_value
 from pcdarts_tune.tracking.run import EpochRun, Run, Tracked, common_tags, delivering
-from pcdarts_tune.tracking.store import Content
+from pcdarts_tune.tracking.store import Content, MlflowStore
 from pcdarts_tune.tracking.tags import Tag
-from pcdarts_tune.training.work import STAGE
-
-if TYPE_CHECKING:
-    import torch
-
-    from pcdarts_tune.tracking.store import MlflowStore
-    from pcdarts_tune.training.journal import Record
-    from pcdarts_tune.training.work import Retrained, Retraining
+from pcdarts_tune.training.journal import Record
+from pcdarts_tune.training.work import STAGE, Retrained, Retraining
 
 
 def open_run(tracked: Tracked, work: Retraining, device: torch.device) -> EpochRun:
     """The run of this retraining: the one it began in when it goes on."""
 
     def content() -> Content:
-        from pcdarts_tune.drawing.cells import cell_svg, cells_png
-
         recipe = work.space.retrain.model_dump(mode="json")
         augment = recipe.pop("augment")
         return Content(
@@ -65,7 +60,15 @@ def end_run(run: Run, done: Retrained) -> None:
         run.log(numbers, step, mark="test/acc")
     # models of older versions say nothing of their cost
     if (cost := read_json(done.folder / "model.json")["origin"].get("cost")) is not None:
-        _log_cost(run, cost, step)
+        latency = Latency(**cost["latency_ms"])
+        numbers = {f"cost/{name}": float(cost[name]) for name in ("params", "macs", "bytes")}
+        numbers |= {
+            "cost/latency_ms": latency.median,
+            "cost/lower_latency_ms": latency.lower,
+            "cost/upper_latency_ms": latency.upper,
+        }
+        run.log(numbers, step, mark="cost/latency_ms")
+        store.set_tags(run_id, {Tag.LATENCY: str(latency)})
     info = store.client.get_run(run_id)
     what = "Fine-tuning" if info.data.tags.get(Tag.KIND) == "finetuning" else "Retraining"
     store.set_tags(run_id, {"mlflow.note.content": _describe(what, done), Tag.WEIGHTS: done.weights})
@@ -75,20 +78,6 @@ def end_run(run: Run, done: Retrained) -> None:
     if accuracy is not None:
         name += f" acc={short_value(accuracy)}"
     store.close_run(run_id, "FINISHED", name=name)
-
-
-def _log_cost(run: Run, cost: Mapping[str, Any], step: int) -> None:
-    from pcdarts_tune.core.cost import Latency
-
-    latency = Latency(**cost["latency_ms"])
-    numbers = {f"cost/{name}": float(cost[name]) for name in ("params", "macs", "bytes")}
-    numbers |= {
-        "cost/latency_ms": latency.median,
-        "cost/lower_latency_ms": latency.lower,
-        "cost/upper_latency_ms": latency.upper,
-    }
-    run.log(numbers, step, mark="cost/latency_ms")
-    run.store.set_tags(run.run_id, {Tag.LATENCY: str(latency)})
 
 
 def complete_run(store: MlflowStore, done: Retrained, records: Sequence[Record]) -> None:
@@ -112,6 +101,7 @@ def complete_run(store: MlflowStore, done: Retrained, records: Sequence[Record])
 
 
 def _has_ended(run: Run, done: Retrained) -> bool:
+
     from mlflow.exceptions import MlflowException
 
     try:

@@ -12,22 +12,22 @@ from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import torch
+
+from pcdarts_tune.core.genotype import Genotype
+from pcdarts_tune.datasets import DataSet
 from pcdarts_tune.datasets.load import about_images
+from pcdarts_tune.drawing.cells import cell_svg, cells_png
+from pcdarts_tune.spaces.space import Space
 from pcdarts_tune.tasks import DEFAULTS, Execution
 from pcdarts_tune.tracking.run import EpochRun, Run, Tracked, Undelivered, common_tags
 from pcdarts_tune.tracking.store import Content
 from pcdarts_tune.tracking.tags import Tag
+from pcdarts_tune.training.build import build_search
 from pcdarts_tune.training.epochs import Resumable, follow
 from pcdarts_tune.training.journal import CheckpointStorage, digest
-
-if TYPE_CHECKING:
-    import torch
-
-    from pcdarts_tune.core.genotype import Genotype
-    from pcdarts_tune.datasets import DataSet
-    from pcdarts_tune.spaces.space import Space
 
 
 @dataclass(frozen=True)
@@ -91,9 +91,6 @@ def search(
         UserError: when the checkpoint belongs to something else.
         NonFiniteLoss: when the search diverges.
     """
-    from pcdarts_tune.core.genotype import Genotype
-    from pcdarts_tune.training.build import build_search
-
     job = build_search(work.space, work.images, device=device, seed=work.seed, execution=work.execution)
     storage = None if checkpoint is None else CheckpointStorage.in_file(checkpoint)
     epochs = Resumable(job, storage, work.recipe, "search")
@@ -133,8 +130,6 @@ def _open_run(tracked: Tracked, work: Searching, device: torch.device) -> EpochR
 
 
 def _end_run(run: Run, found: Found) -> None:
-    from pcdarts_tune.drawing.cells import cell_svg, cells_png
-
     genotype, store = found.genotype, run.store
     store.log_file(run.run_id, genotype.to_dict(), "genotype.json")
     store.log_file(run.run_id, cell_svg(genotype), "cells.svg")

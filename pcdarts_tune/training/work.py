@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pcdarts_tune.tasks import DEFAULTS, Execution
-from pcdarts_tune.training.initial import Initial
+from pcdarts_tune.training.finetuning import Initial
 from pcdarts_tune.training.journal import digest
 
 if TYPE_CHECKING:

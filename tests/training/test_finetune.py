@@ -20,7 +20,7 @@ from pcdarts_tune.core.genotype import PUBLISHED
 from pcdarts_tune.core.network import HEADS, EvaluationNetwork
 from pcdarts_tune.home import default_tracking_uri
 from pcdarts_tune.models.model import load_model
-from pcdarts_tune.training.initial import Initial
+from pcdarts_tune.training.finetuning import Initial
 
 SMALL = ("channels=4", "layers=3", "epochs=2")
 BASE = [part for setting in SMALL for part in ("--set", f"retrain.{setting}")]

@@ -65,8 +65,7 @@ def command(
     from pcdarts_tune.spaces.load import load_space
     from pcdarts_tune.sweeps.find import Finder
     from pcdarts_tune.tracking.run import Tracked
-    from pcdarts_tune.training.finetuning import check_channels, finetuning_space, in_words
-    from pcdarts_tune.training.initial import Initial
+    from pcdarts_tune.training.finetuning import Initial, check_channels, finetuning_space, in_words
     from pcdarts_tune.training.retraining import retrain
     from pcdarts_tune.training.work import Retraining
 

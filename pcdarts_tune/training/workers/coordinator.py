@@ -2,8 +2,6 @@
 
     coordinator = start_coordinator(checkpoint)                 # the driver
     ray.get(coordinator.state.remote())                         # a worker that begins: the checkpoint's bytes, or None
-    ray.get(coordinator.keep.remote(data))                      # rank 0, beside the training: written whole or not at all
-    coordinator.post.remote("epoch", (3, {"metrics": ...}))
     messages, error = ray.get(coordinator.news.remote(0))       # the driver: what was posted from message 0 on
 
 So the checkpoint lies where the driver wants it, on a cluster whose nodes share no disk too.

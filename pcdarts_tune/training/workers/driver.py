@@ -1,9 +1,7 @@
 """A retraining computed by Ray Train's workers, followed from here as if it ran here.
 
-    epochs = EpochsByWorkers(training, checkpoint, work, Workers(2))
-    for entry in epochs:            # the epochs that are left, as they are reported
+    for entry in (epochs := EpochsByWorkers(training, checkpoint, work, Workers(2))):   # as they are reported
         ...
-    training.network                # trained: what the workers left in the checkpoint
 
 `training` is built here, on the CPU, and computes nothing: it says whether a checkpoint fits, and takes the result.
 """
@@ -21,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from pcdarts_tune.cluster.resources import Cluster, Share, read_cluster, share_resources
 from pcdarts_tune.errors import UserError, WorkFailed
 from pcdarts_tune.say import say
-from pcdarts_tune.tasks import DEFAULTS, Workers
+from pcdarts_tune.tasks import Workers
 from pcdarts_tune.training.epochs import Resumable
 from pcdarts_tune.training.journal import CheckpointStorage
 from pcdarts_tune.training.workers.coordinator import start_coordinator
@@ -37,24 +35,11 @@ ENDS_WITHIN = 20.0
 """Seconds that workers have to end after one said that it cannot go on."""
 
 
-def idle_training(work: Retraining) -> Training:
-    """The training as the driver has it, which only takes a state: on the CPU, as any CPU can."""
-    import torch
-
-    return replace(work, execution=DEFAULTS).build(torch.device("cpu"))
-
-
 class EpochsByWorkers(Resumable):
     """The epochs of a retraining that workers compute; `job`, the training, takes the result."""
 
     def __init__(
-        self,
-        job: Training,
-        checkpoint: Path,
-        work: Retraining,
-        workers: Workers,
-        *,
-        quiet: bool = False,
+        self, job: Training, checkpoint: Path, work: Retraining, workers: Workers, *, quiet: bool = False
     ) -> None:
         super().__init__(job, CheckpointStorage.in_file(checkpoint), work.recipe, "retrain")
         self.work, self.workers, self.quiet = work, workers, quiet
