@@ -42,15 +42,11 @@ def mark_processes(identity: str) -> AbstractContextManager[None]:
 
 
 def end_leftover_processes(identity: str, timeout: float = 10.0) -> int:
-    """Kill what an earlier driver of the sweep left on this machine, and wait until it is gone.
-
-    The caller holds the sweep's lock, so that no other driver of it lives.
-
-    Args:
-        timeout: seconds after which it gives up.
+    """Kill what an earlier driver of the sweep left on this machine, and wait until it is gone; the caller holds the
+    sweep's lock, so that no other driver of it lives.
 
     Returns:
-        The number of processes, without Ray's agents.
+        The number of processes, without Ray's agents, that were found within `timeout` seconds.
     """
     ended: set[int] = set()
     end = time.monotonic() + timeout

@@ -76,11 +76,8 @@ def share_resources(
 
 
 def _choose_cpus(cluster: Cluster, gpus: float, wanted: int) -> float:
-    """The largest share of cores with which `wanted` trials run at a time, or as many as there are GPUs (without
-    GPUs: cores) for.
-
-    A trial runs on one node, so the share is a node's cores divided by how many trials it takes.
-    """
+    """The largest share of cores with which `wanted` trials run at a time, or as many as there are GPUs (without GPUs:
+    cores) for: a node's cores divided by how many trials it takes."""
     nodes = [
         (have, _count_by_gpus(node, gpus) if gpus else int(have))
         for node in cluster.nodes

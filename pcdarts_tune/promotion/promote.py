@@ -105,8 +105,7 @@ def promote(
 
     Args:
         trial, run_id: which trial; the best one when both are None.
-        candidates: how many of the best distinct genotypes are compared.
-        seeds: trainings of each genotype.
+        candidates, seeds: how many of the best distinct genotypes are compared, and trainings of each.
         baselines: `default`, `random` and `random:N`.
         test_all: after the choice, read the test split for every training of the chosen genotype and the baselines.
         model: name to register under; None takes the sweep's.

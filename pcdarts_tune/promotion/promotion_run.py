@@ -1,8 +1,7 @@
 """A promotion of several trainings in MLflow: one run, the trainings nested under it, the comparison as a table.
 
-run = PromotionRun.open(store, sweep, digest, name="first: 3 candidates, 3 seeds", images=images)
-run.adopt(training_run_id)
-run.finish(chosen, results, verdicts, note)
+run = PromotionRun.open(store, sweep, digest, name="first: 3 candidates, 3 seeds", space=space, images=images, seed=0)
+run.finish(chosen, results, verdicts, note, name)
 """
 
 from __future__ import annotations
@@ -37,11 +36,7 @@ class PromotionRun(Run):
         images: DataSet,
         seed: int,
     ) -> PromotionRun:
-        """The run of this promotion: the one it began in when it goes on.
-
-        Args:
-            digest: of everything that is trained.
-        """
+        """The run of this promotion: the one it began in when it goes on. `digest`: of everything that is trained."""
         identity = {Tag.KIND: "promotion", Tag.SWEEP_ID: sweep.about["id"], Tag.PROMOTION: digest}
         tags = {**common_tags("promotion", space, images, seed), **lineage_tags(sweep)}
         content = Content(files={"space.json": space.model_dump(mode="json")})

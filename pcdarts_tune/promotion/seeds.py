@@ -117,10 +117,7 @@ def compare_seeds(
     baselines: Baselines,
     named: Sequence[Candidate],
 ) -> SeedsResult:
-    """Train everything, read the test split, and write down what came of it.
-
-    Args:
-        named: genotypes that are baselines.
+    """Train everything, read the test split, and write down what came of it; `named`: genotypes that are baselines.
 
     Raises:
         UserError: when the folder holds something else.

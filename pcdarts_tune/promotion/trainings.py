@@ -58,12 +58,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Trainings:
-    """Trains candidates.
-
-    Attributes:
-        space: with the retraining recipe that all of them get.
-        places: of the training of a candidate.
-    """
+    """Trains candidates: `space` has the recipe that all of them get, `places` says where each training is kept."""
 
     space: Space
     images: DataSet

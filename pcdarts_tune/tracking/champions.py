@@ -42,11 +42,8 @@ def compare_with_champion(
     champion: ModelVersion | None,
     force: bool,
 ) -> tuple[bool, str]:
-    """Whether a version takes the alias, and why (not).
-
-    Args:
-        comparable: digest of the images and of how they are split; accuracies are compared only within it.
-    """
+    """Whether a version takes the alias, and why (not). `comparable`: digest of the images and of how they are split;
+    accuracies are compared only within it."""
     if champion is None:
         return True, "it is the first champion"
     if int(champion.version) == version:

@@ -107,11 +107,8 @@ class RunReader:
 
 
 def registered_models(home: Path) -> dict[str, list[str]]:
-    """Name of a registered model -> its aliases and versions, `first@champion`, `first/2`.
-
-    Read from the home's SQLite file itself, which takes milliseconds where MLflow takes seconds; empty where the file is
-    not there or not as expected.
-    """
+    """Name of a registered model -> its aliases and versions, `first@champion`, `first/2`; from the home's SQLite file
+    itself, in milliseconds where MLflow takes seconds. Empty where the file is not there or not as expected."""
     try:
         with closing(
             sqlite3.connect(f"file:{home / 'mlflow.db'}?mode=ro", uri=True, timeout=0.2)

@@ -49,10 +49,7 @@ class ModelName:
 
     @classmethod
     def parse(cls, text: str) -> ModelName:
-        """
-        Raises:
-            UserError: when the text is none of the three.
-        """
+        """Read one of the three; any other text raises a UserError."""
         match = re.fullmatch(r"(?:models:/)?([^@/:]+)(?:@([A-Za-z][\w-]*)|/(\d+))?", text)
         if match is None:
             raise UserError(

@@ -69,11 +69,8 @@ class Tracked:
 
 
 class Run:
-    """A run that is written to at once; every method can be called again after it raised.
-
-    Args:
-        fresh: nothing was logged to it before.
-    """
+    """A run that is written to at once; every method can be called again after it raised. `fresh`: nothing was logged to
+    it before."""
 
     def __init__(self, store: MlflowStore, run_id: str, *, fresh: bool = False) -> None:
         self.store, self.run_id, self._fresh = store, run_id, fresh
@@ -147,10 +144,8 @@ class EpochRun:
         return cls(run)
 
     def record(self, stage: str, step: int, record: Mapping[str, Any]) -> None:
-        """Log an epoch of a stage, and how and on which machine it was computed where its record says so.
-
-        An epoch that is known from before is skipped.
-        """
+        """Log an epoch of a stage, unless it is known from before, and how and on which machine it was computed where its
+        record says so."""
         at = int(time.time() * 1000)
         self.put(lambda: self.run.log(record["metrics"], step, mark=f"{stage}/loss_train", at=at))
         tags = execution_tags(record["execution"]) if "execution" in record else {}

@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 def make_database(uri: str) -> None:
     """Make the database at a `sqlite:////…` address, unless it is there; other addresses are left alone.
 
-    MLflow fills a new database in some fifty steps that take seconds; one that was cut off in the middle (a killed driver)
-    can never be opened again. So it is made under another name and moved when it is done.
+    MLflow fills it in fifty steps that take seconds, and one that was cut off in the middle can never be opened again. So it
+    is made under another name and moved when it is done.
     """
     path = Path(uri.removeprefix("sqlite:///").partition("?")[0])
     if not uri.startswith("sqlite:////") or path.exists() or not path.parent.is_dir():
@@ -216,11 +216,8 @@ class MlflowStore:
             self.client.log_dict(run_id, value, name)
 
     def log_png(self, run_id: str, png: bytes, *, key: str, step: int) -> None:
-        """A picture that MLflow shows with a slider over the steps of its key.
-
-        `MlflowClient.log_image` names the files by time and chance, so that a second attempt doubles them: here a picture's
-        names follow from its run, key and step, and it is written over itself.
-        """
+        """A picture that MLflow shows with a slider over the steps of its key; `MlflowClient.log_image` would name it by time
+        and chance, and a second attempt double it: here its names follow from its run, key and step."""
         from mlflow.tracking.multimedia import compress_image_size
         from mlflow.utils.mlflow_tags import MLFLOW_LOGGED_IMAGES
         from PIL import Image

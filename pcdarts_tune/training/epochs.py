@@ -142,12 +142,7 @@ def follow(
     *,
     quiet: bool,
 ) -> None:
-    """Run the epochs that are left, and log all of them.
-
-    Args:
-        title: of the progress.
-        describe: an epoch by its metrics.
-    """
+    """Run the epochs that are left, and log all of them; `describe` says an epoch by its metrics beside the `title`."""
     if run is not None:
         for step, record in enumerate(epochs.history):
             run.record(epochs.stage, step, record)

@@ -33,11 +33,8 @@ _SIZES = ("channels", "layers", "stem")
 def finetuning_space(
     space: Space, model: LoadedModel, settings: Sequence[str] = (), *, freeze: bool = False
 ) -> Space:
-    """The space's retraining recipe as it goes on from a model: what the environment and `--set` say counts most.
-
-    Args:
-        space: as its file says.
-        freeze: the classifier alone trains: no drop path and no auxiliary head below it.
+    """The space's retraining recipe as it goes on from a model: what the environment and `--set` say counts most. With
+    `freeze` the classifier alone trains: no drop path and no auxiliary head below it.
 
     Raises:
         UserError: settings that are not legal, or that give the network other sizes than the model's.

@@ -53,11 +53,8 @@ class CheckpointStorage:
 
 
 class Journal:
-    """The records of long work, and the state that it goes on from.
-
-    Attributes:
-        records: plain values, oldest first; append to it, then `save`.
-    """
+    """The records of long work, and the state that it goes on from; append to `records` (plain values, oldest first),
+    then `save`."""
 
     def __init__(self, storage: CheckpointStorage | None) -> None:
         self.records: list[Record] = []

@@ -1,7 +1,6 @@
 """A retraining in MLflow: one run, found again when the training goes on, linked to the trial of its genotype.
 
 run = open_run(Tracked(store, "quickstart", "first t03 retraining", tags), work, device)
-run.record("retrain", 0, {"metrics": {"retrain/loss_train": 1.2}})
 run.end(end_run, run.run, done)
 """
 
@@ -81,10 +80,8 @@ def end_run(run: Run, done: Retrained) -> None:
 
 
 def complete_run(store: MlflowStore, done: Retrained, records: Sequence[Record]) -> None:
-    """End the run of a retraining that was cut off between the model and the end of its run.
-
-    Args:
-        records: of all its epochs, where some may be missing; empty where none are.
+    """End the run of a retraining that was cut off between the model and the end of its run; `records`: of all its
+    epochs where some may be missing, empty where none are.
 
     Raises:
         UserError: the run is in another store.

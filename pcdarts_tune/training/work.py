@@ -1,8 +1,6 @@
 """A retraining as plain values: what is trained, and what came of it.
 
-work = Retraining(space, genotype, images, seed=0)
-work.recipe                     # digest of everything that decides the result
-training = work.build(device)
+training = Retraining(space, genotype, images, seed=0).build(device)
 """
 
 from __future__ import annotations
