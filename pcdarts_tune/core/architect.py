@@ -130,10 +130,8 @@ class Architect:
         eta = weight_optimizer.param_groups[0]["lr"]  # a number, or a tensor on the device
         with differentiate_only(weights, arch):
             train_gradients = torch.autograd.grad(self._loss(train_images, train_labels)[0], weights)
-        with (
-            _restore_values(weights),
-            _restore_values(list(self.net.buffers())),
-        ):  # the published code takes this pass on a copy
+        # the published code takes this pass on a copy
+        with _restore_values(weights), _restore_values(list(self.net.buffers())):
             _assign(weights, _momentum_step(weights, train_gradients, weight_optimizer))
             loss, logits = self._loss(valid_images, valid_labels)
             gradients = torch.autograd.grad(loss, [*arch, *weights])

@@ -9,8 +9,8 @@ Together alphas and betas say how much an operation counts (PC-DARTS, sections 3
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -21,29 +21,36 @@ from pcdarts_tune.core.ops import FactorizedReduce, OpSequence
 ARCHITECTURE_NAMES = ("alpha_normal", "alpha_reduce", "beta_normal", "beta_reduce")
 
 
-def add_architecture(net: nn.Module, nodes: int, operations: int, edge_normalization: bool) -> None:
-    """Give `net` alpha_* (E, O) and beta_* (E,), drawn from 1e-3 * N(0, 1); betas are None without edge normalisation."""
-    edges = node_slices(nodes)[-1].stop
-    for name in ARCHITECTURE_NAMES:
-        shape = (edges, operations) if name.startswith("alpha") else (edges,)
-        left_out = name.startswith("beta") and not edge_normalization
-        net.register_parameter(name, None if left_out else nn.Parameter(1e-3 * torch.randn(shape)))
+class SearchedNetwork(nn.Module):
+    """What both forms of the supernet share: alphas and betas, Parameters in its state, but not among its weights."""
 
+    primitives: Sequence[str]
+    alpha_normal: nn.Parameter
+    alpha_reduce: nn.Parameter
+    beta_normal: nn.Parameter | None
+    beta_reduce: nn.Parameter | None
 
-def arch_parameters(net: nn.Module) -> list[nn.Parameter]:
-    """alpha_normal, alpha_reduce and, with edge normalisation, beta_normal, beta_reduce."""
-    values = (getattr(net, name) for name in ARCHITECTURE_NAMES)
-    return [value for value in values if value is not None]
+    def add_architecture(self, nodes: int, edge_normalization: bool) -> None:
+        """Draw alpha_* (E, O) and beta_* (E,) from 1e-3 * N(0, 1); betas are None without edge normalisation."""
+        edges = node_slices(nodes)[-1].stop
+        for name in ARCHITECTURE_NAMES:
+            shape = (edges, len(self.primitives)) if name.startswith("alpha") else (edges,)
+            left_out = name.startswith("beta") and not edge_normalization
+            self.register_parameter(name, None if left_out else nn.Parameter(1e-3 * torch.randn(shape)))
 
+    def arch_parameters(self) -> list[nn.Parameter]:
+        """alpha_normal, alpha_reduce and, with edge normalisation, beta_normal, beta_reduce."""
+        values = (getattr(self, name) for name in ARCHITECTURE_NAMES)
+        return [value for value in values if value is not None]
 
-def weight_parameters(net: nn.Module) -> list[nn.Parameter]:
-    """Every parameter that is not an alpha or a beta."""
-    return [value for name, value in net.named_parameters() if name not in ARCHITECTURE_NAMES]
+    def weight_parameters(self) -> list[nn.Parameter]:
+        """Every parameter that is not an alpha or a beta."""
+        return [value for name, value in self.named_parameters() if name not in ARCHITECTURE_NAMES]
 
-
-def current_genotype(net: Any) -> Genotype:
-    """The genotype that a supernet's alphas and betas give now."""
-    return derive_genotype(*(getattr(net, name) for name in ARCHITECTURE_NAMES), primitives=net.primitives)
+    def genotype(self) -> Genotype:
+        """The genotype that alphas and betas give now."""
+        values = (getattr(self, name) for name in ARCHITECTURE_NAMES)
+        return derive_genotype(*values, primitives=self.primitives)
 
 
 def softmax_per_node(beta_E: Tensor) -> Tensor:
@@ -158,7 +165,5 @@ def preprocessings(plan: CellPlan, affine: bool) -> tuple[nn.Module, nn.Module]:
         return OpSequence(nn.ReLU(), convolution, nn.BatchNorm2d(plan.channels, affine=affine))
 
     if plan.reduction_prev:
-        first: nn.Module = FactorizedReduce(plan.c_prev_prev, plan.channels, affine)
-    else:
-        first = relu_conv_bn(plan.c_prev_prev)
-    return first, relu_conv_bn(plan.c_prev)
+        return FactorizedReduce(plan.c_prev_prev, plan.channels, affine), relu_conv_bn(plan.c_prev)
+    return relu_conv_bn(plan.c_prev_prev), relu_conv_bn(plan.c_prev)

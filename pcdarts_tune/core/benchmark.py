@@ -2,9 +2,9 @@
 
     >>> compare("search", torch.device("cpu"), batch=32, k=4)["ratio"]
 
-A search step is an architecture step and a weight step, first order: the textbook form differentiates everything in both, as
-the published code does, with PyTorch's default optimizers. An evaluation step is a training step of PC_DARTS_cifar with
-auxiliary head and drop path, the same network in both forms. The fast form takes `Search`'s and `Training`'s own steps.
+A search step is an architecture step and a weight step, first order; an evaluation step trains PC_DARTS_cifar with
+auxiliary head and drop path, one network in both forms. The fast form takes `Search`'s and `Training`'s steps; the
+textbook form differentiates everything in both, as the published code does, with PyTorch's default optimizers.
 """
 
 from __future__ import annotations
@@ -25,13 +25,7 @@ from pcdarts_tune.core.images.data import MemoryBatches
 from pcdarts_tune.core.network import EvaluationNetwork
 from pcdarts_tune.core.retrain import Training
 from pcdarts_tune.core.search import Search
-from pcdarts_tune.core.steps.execution import (
-    autocast,
-    check_precision,
-    explain_compile_errors,
-    promote_logits,
-    use_precision,
-)
+from pcdarts_tune.core.steps import execution
 from pcdarts_tune.core.steps.meter import Step, peak_memory, time_step
 from pcdarts_tune.core.supernet import Supernet
 from pcdarts_tune.core.textbook import TextbookSupernet
@@ -78,7 +72,7 @@ def build_form(
         raise ValueError(f"stage must be one of {', '.join(STAGES)}; got {stage!r}")
     if form not in ("fast", "textbook"):
         raise ValueError(f"form must be fast or textbook; got {form!r}")
-    check_precision(precision, device)
+    execution.check_precision(precision, device)
     torch.manual_seed(0)
     images = torch.randn(batch, 3, image_size, image_size, device=device)
     labels = torch.randint(0, 10, (batch,), device=device)
@@ -105,7 +99,7 @@ def build_form(
         inputs, step, weight_step = [images, labels], job.step_measured, job.step_measured
 
     def run(step: Step, *inputs: Any) -> None:
-        with explain_compile_errors(compile):
+        with execution.explain_compile_errors(compile):
             step(*inputs)
 
     steps = partial(run, job.graphs.run, stage, step, *inputs), partial(run, weight_step, images, labels)
@@ -124,12 +118,12 @@ def _plain_steps(network: Any, images: Tensor, labels: Tensor, precision: str) -
         optimizers.append(torch.optim.Adam(arch, lr=6e-4, betas=(0.5, 0.999), weight_decay=1e-3))
 
     def step(optimizer: torch.optim.Optimizer) -> None:
-        with autocast(images.device, precision):
+        with execution.autocast(images.device, precision):
             output = network(images)
         logits, *auxiliary = output if isinstance(output, tuple) else (output,)
-        loss = F.cross_entropy(promote_logits(logits), labels)
+        loss = F.cross_entropy(execution.promote_logits(logits), labels)
         for other in auxiliary:
-            loss = loss + 0.4 * F.cross_entropy(promote_logits(other), labels)
+            loss = loss + 0.4 * F.cross_entropy(execution.promote_logits(other), labels)
         loss.backward()
         if optimizer is optimizers[0]:
             nn.utils.clip_grad_norm_(weights, 5.0)
@@ -137,14 +131,11 @@ def _plain_steps(network: Any, images: Tensor, labels: Tensor, precision: str) -
         for one in optimizers:
             one.zero_grad()
 
-    def weight_step() -> None:
-        step(optimizers[0])
-
     def whole_step() -> None:
         for optimizer in reversed(optimizers):
             step(optimizer)
 
-    return whole_step, weight_step
+    return whole_step, partial(step, optimizers[0])
 
 
 def compare(
@@ -196,12 +187,12 @@ def compare(
     times: dict[str, list[float]] = {name: [] for name in forms}
     note("warming up")
     for form in forms.values():
-        with use_precision(device, form.precision):
+        with execution.use_precision(device, form.precision):
             form.step()
     begun = time.perf_counter()
     while not times["fast"] or (len(times["fast"]) < repeats and time.perf_counter() - begun < seconds):
         for name, form in forms.items():
-            with use_precision(device, form.precision):
+            with execution.use_precision(device, form.precision):
                 times[name].append(time_step(form.step, device))
         note(f"{len(times['fast'])} of {repeats}")
     result: dict[str, Any] = {
@@ -210,7 +201,7 @@ def compare(
     if memory:
         note("measuring memory")
         for name, form in forms.items():
-            with use_precision(device, form.precision):
+            with execution.use_precision(device, form.precision):
                 result[name]["peak_memory_bytes"] = peak_memory(form.weight_step, device)
         result["peak_memory_bytes"] = result["fast"]["peak_memory_bytes"]
     ratios = [slow / fast for slow, fast in zip(times["textbook"], times["fast"], strict=True)]

@@ -216,11 +216,7 @@ def _read_concat(name: str, value: Any, nodes: int) -> tuple[int, ...]:
 def random_genotype(seed: int, *, nodes: int = 4, primitives: Sequence[str] = DARTS_PRIMITIVES) -> Genotype:
     """Draw both cells uniformly, as the random-search baselines in DARTS's space do (Li & Talwalkar 2019,
     arXiv 1902.07638): for each node one of all pairs of different predecessors, and on each of the two edges one of all
-    operations but `none`. The same seed gives the same genotype on every machine.
-
-    Args:
-        nodes: intermediate nodes of a cell; all of them make up its output.
-        primitives: the operations to draw from.
+    operations but `none`. All nodes make up a cell's output. The same seed gives the same genotype on every machine.
 
     Raises:
         ValueError: when there is no operation but `none`.

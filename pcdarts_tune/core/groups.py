@@ -1,17 +1,12 @@
-"""Batches divided into groups, each with BatchNorm statistics and drop path masks of its own: what the workers of a
-distributed training compute, one group each or several, and what one process computes all by itself.
+"""Batches divided into groups, each with BatchNorm statistics and drop path masks of its own, for one process or several.
 
     Training(network, train, valid, batch_size=96, groups=2)                     # one process, two groups
     Training(network, train, valid, batch_size=96, groups=2, team=Team(0, 2))    # the first of two, in torch.distributed
 
-Both compute the same within float error, since everything is keyed by group and not by process:
-
-- Group g gets part g of each batch; the parts differ by one image at most. Its drop path masks are drawn from (seed, epoch,
-  step, g), and its gradient counts by its share of the batch's images.
-- A batch that leaves any group fewer than two images trains nobody: BatchNorm cannot train on one.
-- The gradient is clipped after it was summed over all groups.
-- Running statistics are those of group 0, as DistributedDataParallel keeps those of rank 0; before a validation the team
-  takes over rank 0's.
+Both compute the same within float error. Group g gets part g of each batch; its drop path masks are drawn from (seed,
+epoch, step, g), its gradient counts by its share of the images, and clipping follows the sum over all groups. A batch that
+leaves any group fewer than two images is skipped: BatchNorm cannot train on one. Running statistics are those of group 0,
+as DistributedDataParallel keeps those of rank 0; before a validation the team takes over rank 0's.
 """
 
 from __future__ import annotations
@@ -37,11 +32,7 @@ _OWN_BUFFERS: dict[str, Any] = {
 
 
 class Team:
-    """The processes that train one network; `Team()` is one process alone.
-
-    Args:
-        rank, size: of torch.distributed's default group, where size is more than 1.
-    """
+    """The processes that train one network, torch.distributed's default group; `Team()` is one process alone."""
 
     def __init__(self, rank: int = 0, size: int = 1) -> None:
         if not 0 <= rank < size:
@@ -101,9 +92,7 @@ class Groups:
     """The groups of one process.
 
     Args:
-        count: of a batch, in all processes together.
-        team: the processes.
-        images: that train.
+        count: groups of a batch, in all processes together; images: that train.
 
     Attributes:
         forward: the network as the team wrapped it.

@@ -139,10 +139,9 @@ def evaluate(
 
     training = network.training
     network.eval()
-    shared: dict[str, Any] = {}
-    if team is not None and team.size > 1:
-        shared["part"] = (team.rank, team.size)
-        team.take_buffers(network)
+    team = team or Team()
+    shared: dict[str, Any] = {"part": (team.rank, team.size)} if team.size > 1 else {}
+    team.take_buffers(network)
     with execution.use_precision(device, precision):
         for images, labels in batches.epoch(batch_size, epoch=0, seed=0, shuffle=False, **shared):
             if not len(labels):
@@ -152,7 +151,6 @@ def evaluate(
             else:
                 graphs.run("evaluation", score, images, labels)
     network.train(training)
-    if team is not None:
-        team.add_up(meter.sums)
+    team.add_up(meter.sums)
     loss, accuracy, _ = meter.read()
     return loss, accuracy

@@ -14,14 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pcdarts_tune.core.architecture import (
-    CellPlan,
-    add_stem,
-    apply_stem,
-    check_sizes,
-    plan_cells,
-    preprocessings,
-)
+from pcdarts_tune.core import architecture
+from pcdarts_tune.core.architecture import CellPlan
 from pcdarts_tune.core.genotype import Edge, Genotype
 from pcdarts_tune.core.ops import build_operation, require_even
 
@@ -34,7 +28,7 @@ class DerivedCell(nn.Module):
 
     def __init__(self, edges: Sequence[Edge], concat: Sequence[int], plan: CellPlan) -> None:
         super().__init__()
-        self.preprocess0, self.preprocess1 = preprocessings(plan, affine=True)
+        self.preprocess0, self.preprocess1 = architecture.preprocessings(plan, affine=True)
         self.concat, self.reduction = tuple(concat), plan.reduction
         self.sources = tuple(source for _, source in edges)
         self._ops = nn.ModuleList(
@@ -84,7 +78,7 @@ class EvaluationNetwork(nn.Module):
         in_channels: int = 3,
     ) -> None:
         super().__init__()
-        check_sizes(channels, layers, num_classes, stem, in_channels)
+        architecture.check_sizes(channels, layers, num_classes, stem, in_channels)
         self.genotype = genotype
         self.arguments: dict[str, Any] = {
             "channels": channels,
@@ -95,16 +89,16 @@ class EvaluationNetwork(nn.Module):
             "in_channels": in_channels,
         }
         stem_channels = 3 * channels if stem == "cifar" else channels
-        add_stem(self, stem, in_channels, stem_channels)
+        architecture.add_stem(self, stem, in_channels, stem_channels)
         outputs = (len(genotype.normal_concat), len(genotype.reduce_concat))
-        plans = plan_cells(channels, layers, stem_channels, outputs, reduction_prev=stem == "imagenet")
+        reduced = stem == "imagenet"
+        plans = architecture.plan_cells(channels, layers, stem_channels, outputs, reduction_prev=reduced)
         kinds = ((genotype.normal, genotype.normal_concat), (genotype.reduce, genotype.reduce_concat))
         self.cells = nn.ModuleList(DerivedCell(*kinds[plan.reduction], plan) for plan in plans)
         widths = [outputs[plan.reduction] * plan.channels for plan in plans]
         self.auxiliary_position = 2 * layers // 3
-        self.auxiliary_head = (
-            AuxiliaryHead(widths[self.auxiliary_position], num_classes, stem) if auxiliary else None
-        )
+        width = widths[self.auxiliary_position]
+        self.auxiliary_head = AuxiliaryHead(width, num_classes, stem) if auxiliary else None
         self.classifier = nn.Linear(widths[-1], num_classes)
         self.keep: Tensor
         self.register_buffer("keep", torch.ones(()), persistent=False)
@@ -127,7 +121,7 @@ class EvaluationNetwork(nn.Module):
         # a bool, since torch.compile would compile anew for each value of a float
         keep = self.keep if self.training and self._dropping and not self._frozen else None
         auxiliary = None
-        s0, s1 = apply_stem(self, images)
+        s0, s1 = architecture.apply_stem(self, images)
         for index, cell in enumerate(self.cells):
             s0, s1 = s1, cell(s0, s1, keep)
             if index == self.auxiliary_position and self.auxiliary_head is not None and self.training:

@@ -121,8 +121,7 @@ def register_operation(name: str, factory: OperationFactory) -> None:
 
 
 def require_operation(name: object, where: str = "") -> None:
-    """Raise a ValueError, which begins with `where`, unless this is a registered name: with the legal and the nearest
-    ones."""
+    """Raise a ValueError, which begins with `where` and lists the legal names, unless this is a registered one."""
     if not isinstance(name, str) or name not in OPERATIONS:
         near = difflib.get_close_matches(str(name), OPERATIONS, 1)
         hint = f"; did you mean {near[0]!r}?" if near else ""

@@ -19,16 +19,9 @@ from pcdarts_tune.core.images.augment import Mixing, largest_class
 from pcdarts_tune.core.images.data import Batches, require_batches, skip_single_images
 from pcdarts_tune.core.loop import Loop
 from pcdarts_tune.core.network import EvaluationNetwork
+from pcdarts_tune.core.steps import optimizers
 from pcdarts_tune.core.steps.execution import autocast, derive_seed, promote_logits
 from pcdarts_tune.core.steps.meter import Stopwatch, require_finite
-from pcdarts_tune.core.steps.optimizers import (
-    Average,
-    drop_path_probability,
-    load_optimizer,
-    optimizer_state,
-    sgd,
-)
-from pcdarts_tune.core.steps.optimizers import learning_rate as rate_of_epoch
 
 
 class Training:
@@ -93,18 +86,17 @@ class Training:
         self.device = next(network.parameters()).device
         network.to(memory_format=torch.channels_last)
         self.groups = Groups(groups, team or Team(), network, batch_size, len(train))
-        self.optimizer = sgd(
+        self.optimizer = optimizers.sgd(
             network.parameters(), self.device, lr=learning_rate, momentum=momentum, weight_decay=weight_decay
         )
-        self.average = Average(network, ema_decay) if ema_decay else None
+        self.average = optimizers.Average(network, ema_decay) if ema_decay else None
         self.result = network if self.average is None else self.average.network
-        self.mixing = (
-            Mixing(train.num_classes, mixup=mixup, cutmix=cutmix) if mixup > 0 or cutmix > 0 else None
-        )
+        mixes = mixup > 0 or cutmix > 0
+        self.mixing = Mixing(train.num_classes, mixup=mixup, cutmix=cutmix) if mixes else None
         self.loop = Loop(
             [network] if self.average is None else [network, self.average.network],
             [self.optimizer],
-            lambda epoch: rate_of_epoch(
+            lambda epoch: optimizers.learning_rate(
                 schedule, epoch, epochs, learning_rate, minimum=learning_rate_min, warmup=lr_warmup_epochs
             ),
             precision=precision,
@@ -131,7 +123,7 @@ class Training:
         """Everything that the rest of the training depends on: randomness is keyed by seed and epoch."""
         state = {
             "network": self.network.state_dict(),
-            "optimizer": optimizer_state(self.optimizer),
+            "optimizer": optimizers.optimizer_state(self.optimizer),
             "epoch": self.epoch,
         }
         return state if self.average is None else {**state, "average": self.average.network.state_dict()}
@@ -141,13 +133,13 @@ class Training:
         self.network.load_state_dict(state["network"])
         if self.average is not None:
             self.average.network.load_state_dict(state["average"])
-        load_optimizer(self.optimizer, state["optimizer"])
+        optimizers.load_optimizer(self.optimizer, state["optimizer"])
         self.graphs.clear()
         self.epoch = state["epoch"]
 
     def _run_epoch(self, watch: Stopwatch) -> TrainEpoch:
         epoch = self.epoch
-        self.network.drop_path = drop_path_probability(epoch, self.epochs, self.drop_path)
+        self.network.drop_path = optimizers.drop_path_probability(epoch, self.epochs, self.drop_path)
         self.network.train()
         (self._train_groups if self.groups.count > 1 else self._train_whole)()
         train_loss, train_accuracy, trained = self.loop.trained.read()
@@ -177,11 +169,7 @@ class Training:
         self.loop.trained.add(*self.step(images, labels), largest_class(labels))
 
     def step(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """One SGD step; returns loss and logits, detached.
-
-        Args:
-            labels: int64 (N,), or shares of the classes, float32 (N, K).
-        """
+        """One SGD step on labels int64 (N,) or shares of the classes, float32 (N, K); loss and logits, detached."""
         loss, logits = self.add_gradients(images, labels)
         self.update()
         return loss, logits

@@ -20,10 +20,9 @@ from pcdarts_tune.core.architect import Architect, differentiate_only
 from pcdarts_tune.core.epochs import SearchEpoch, entropy, softmax_of_nodes, softmax_rows
 from pcdarts_tune.core.images.data import Batches, require_batches, skip_single_images
 from pcdarts_tune.core.loop import Loop
+from pcdarts_tune.core.steps import optimizers
 from pcdarts_tune.core.steps.execution import autocast, derive_seed, promote_logits
 from pcdarts_tune.core.steps.meter import Stopwatch, require_finite
-from pcdarts_tune.core.steps.optimizers import learning_rate as rate_of_epoch
-from pcdarts_tune.core.steps.optimizers import load_optimizer, optimizer_state, sgd
 from pcdarts_tune.core.supernet import Supernet
 
 
@@ -78,7 +77,7 @@ class Search:
         self.epochs, self.batch_size, self.seed = epochs, batch_size, seed
         self.arch_warmup_epochs, self.grad_clip = arch_warmup_epochs, grad_clip
         self.device = next(supernet.parameters()).device
-        self.optimizer = sgd(
+        self.optimizer = optimizers.sgd(
             supernet.weight_parameters(),
             self.device,
             lr=learning_rate,
@@ -99,7 +98,7 @@ class Search:
         self.loop = Loop(
             [supernet],
             [self.optimizer, self.architect.optimizer],
-            lambda epoch: rate_of_epoch(
+            lambda epoch: optimizers.learning_rate(
                 "cosine", epoch, epochs, learning_rate, minimum=learning_rate_min, warmup=lr_warmup_epochs
             ),
             precision=precision,
@@ -127,8 +126,8 @@ class Search:
         """Everything that the rest of the search depends on: randomness is keyed by seed and epoch."""
         return {
             "supernet": self.supernet.state_dict(),
-            "optimizer": optimizer_state(self.optimizer),
-            "architect": optimizer_state(self.architect.optimizer),
+            "optimizer": optimizers.optimizer_state(self.optimizer),
+            "architect": optimizers.optimizer_state(self.architect.optimizer),
             "epoch": self.epoch,
             "alphas_position": [self._alphas_pass, self._alphas_batch],
         }
@@ -136,8 +135,8 @@ class Search:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from `state_dict()`."""
         self.supernet.load_state_dict(state["supernet"])
-        load_optimizer(self.optimizer, state["optimizer"])
-        load_optimizer(self.architect.optimizer, state["architect"])
+        optimizers.load_optimizer(self.optimizer, state["optimizer"])
+        optimizers.load_optimizer(self.architect.optimizer, state["architect"])
         self.graphs.clear()
         self.epoch = state["epoch"]
         self._alphas_pass, self._alphas_batch = state["alphas_position"]

@@ -23,7 +23,7 @@ from pcdarts_tune.core.genotype import DARTS_PRIMITIVES
 from pcdarts_tune.core.textbook import SupernetArguments, TextbookSupernet
 
 
-class Supernet(nn.Module):
+class Supernet(architecture.SearchedNetwork):
     """A supernet of `layers` cells (PC-DARTS, section 3).
 
     Args:
@@ -43,10 +43,6 @@ class Supernet(nn.Module):
         ValueError: before anything is built, naming the argument, its value and what is legal.
     """
 
-    alpha_normal: nn.Parameter
-    alpha_reduce: nn.Parameter
-    beta_normal: nn.Parameter | None
-    beta_reduce: nn.Parameter | None
     batches_tracked: Tensor
     edge_order: Tensor
 
@@ -72,7 +68,7 @@ class Supernet(nn.Module):
         architecture.add_stem(self, stem, in_channels, 3 * channels)
         self.cells = nn.ModuleList(FastCell(plan, nodes, k, self.primitives, mixing) for plan in plans)
         self.classifier = nn.Linear(nodes * plans[-1].channels, num_classes)
-        architecture.add_architecture(self, nodes, len(self.primitives), edge_normalization)
+        self.add_architecture(nodes, edge_normalization)
         self.register_buffer("batches_tracked", torch.zeros((), dtype=torch.int64))
         # a list as index would be copied to the device in every step, for which a GPU waits
         order = [edge for r in self._cells()[0].rounds for edge in r.published]
@@ -112,10 +108,6 @@ class Supernet(nn.Module):
             )
             for key, cell in one_each.items()
         }
-
-    weight_parameters = architecture.weight_parameters
-    arch_parameters = architecture.arch_parameters
-    genotype = architecture.current_genotype
 
     def published_state(self) -> dict[str, Tensor]:
         """Weights and running statistics (no alphas, no betas) by the published code's names, shapes and order."""

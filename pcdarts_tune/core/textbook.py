@@ -147,13 +147,8 @@ class SupernetArguments:
         )
 
 
-class TextbookSupernet(nn.Module):
+class TextbookSupernet(architecture.SearchedNetwork):
     """The supernet, module by module. It takes the arguments of `supernet.Supernet` and computes the same."""
-
-    alpha_normal: nn.Parameter
-    alpha_reduce: nn.Parameter
-    beta_normal: nn.Parameter | None
-    beta_reduce: nn.Parameter | None
 
     def __init__(self, *values: Any, **named: Any) -> None:
         super().__init__()
@@ -165,7 +160,7 @@ class TextbookSupernet(nn.Module):
             Cell(plan, given.nodes, given.k, given.primitives, given.mixing) for plan in plans
         )
         self.classifier = nn.Linear(given.nodes * plans[-1].channels, given.num_classes)
-        architecture.add_architecture(self, given.nodes, len(given.primitives), given.edge_normalization)
+        self.add_architecture(given.nodes, given.edge_normalization)
 
     def forward(self, images: Tensor) -> Tensor:
         """Images (N, in_channels, H, W) to logits (N, num_classes)."""
@@ -176,10 +171,6 @@ class TextbookSupernet(nn.Module):
             weights_E = None if beta_E is None else architecture.softmax_per_node(beta_E)
             s0, s1 = s1, cell(s0, s1, alpha_EO, weights_E)
         return self.classifier(s1.mean(dim=(2, 3)))  # type: ignore[no-any-return]
-
-    weight_parameters = architecture.weight_parameters
-    arch_parameters = architecture.arch_parameters
-    genotype = architecture.current_genotype
 
     def weight_state(self) -> dict[str, Tensor]:
         """The state without alphas and betas: the published code's names, shapes and order."""

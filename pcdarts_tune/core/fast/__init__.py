@@ -1,2 +1,1 @@
-"""The fast form of a cell of the supernet: the same mathematics as `core.textbook` in few, large kernels. It imports
-only the core."""
+"""The fast form of a cell of the supernet: the mathematics of `core.textbook` in few, large kernels."""

@@ -1,13 +1,10 @@
 """A cell of the fast supernet: the mathematics of `textbook.Cell` in few, large kernels.
 
-The cell advances in rounds (`wiring.plan_rounds`), and in a round everything that leaves the source is done for all its
-edges at once. Each rewrite is exact, and proven so by tests/core/test_supernet.py:
+In each round (`wiring.plan_rounds`) all edges of the sources are computed at once, exactly (tests/core/test_supernet.py):
 
-- one ReLU, one max pool and one average pool a source, with one BatchNorm each, instead of one an edge;
-- each convolution stacked over the edges, depthwise and pointwise composed where that gains (`stacked.py`);
-- softmax(alpha) times softmax(beta) as a matrix M that takes a round's channels to all target nodes: the sum over
-  edges and operations of w[e, o] * BN(y[e, o]) is BN(y) @ M, and BatchNorm folds into M (`normalize.py`);
-- active channels taken, and nodes put together and shuffled, by matrices too (`wiring.py`), once a node; `none` costs nothing.
+- one ReLU, one max pool and one average pool a source, with one BatchNorm each; convolutions stacked (`stacked.py`);
+- the sum over edges and operations of w[e, o] * BN(y[e, o]) is BN(y) @ M, and BatchNorm folds into M (`normalize.py`);
+- active channels are taken, and nodes put together and shuffled, by matrices too (`wiring.py`); `none` costs nothing.
 
 Legend: N batch, P = N H W pixels (P' after halving), S sources and T target nodes of the round, E = S T edges, c = C/K.
 """
@@ -118,7 +115,8 @@ class FastCell(nn.Module):
             of_round = {name: [stage[index] for stage in stages] for name, stages in kernels.items()}
             sources = [states[s] for s in r.sources]
             wires += [self._wires(source) for source in sources]
-            passed += [pixels(self._halve(r, source)) for source in sources]
+            halves = self._stride(r) == 2
+            passed += [pixels(F.max_pool2d(source, 2, 2) if halves else source) for source in sources]
             active = self._select(sources, wires[r.sources[0] :])
             mixed, shape = self._mix(r, w, active, of_round, sent[0] if sent and not self.sampled else None)
             sent = [*sent, mixed] if self.sampled else [mixed]
@@ -150,11 +148,7 @@ class FastCell(nn.Module):
         return None if self.sampled else Wires(self.select, self.place, self.bypass)
 
     def _wires(self, state: Tensor) -> Wires:
-        fixed = self.wires()
-        return fixed or wiring.sampled_wires(sample_order(state, self.training), self.k, self.select)
-
-    def _halve(self, r: Round, x: Tensor) -> Tensor:
-        return F.max_pool2d(x, 2, 2) if self._stride(r) == 2 else x
+        return self.wires() or wiring.sampled_wires(sample_order(state, self.training), self.k, self.select)
 
     def shares(self, name: str, r: Round) -> bool:
         """Whether an operation gives one output for all edges of a source: pools, and skips that keep the size.

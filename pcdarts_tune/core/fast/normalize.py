@@ -131,7 +131,10 @@ class _Mix(torch.autograd.Function):
             for y, flag in zip(ys, normalized, strict=True)
         ]
         mean, variance = (torch.cat(values) for values in zip(*statistics, strict=True))
-        inverse = _inverse(variance, normalized, ys)
+        inverse = torch.rsqrt(variance + EPSILON)
+        for part, flag in zip(inverse.split([y.shape[1] for y in ys]), normalized, strict=True):
+            if not flag:
+                part.fill_(1.0)
         scaled = matrix * inverse[:, None]
         out = _sum_of_products(before, ys, scaled)
         out.sub_(mean @ scaled)
@@ -177,15 +180,6 @@ class _Mix(torch.autograd.Function):
             else:
                 d_ys.append(torch.mm(grad, weight.t()))
         return (None, before, d_matrix if ctx.needs_input_grad[2] else None, *d_ys)
-
-
-def _inverse(variance: Tensor, normalized: Sequence[bool], ys: Sequence[Tensor]) -> Tensor:
-    """1 / standard deviation; 1 where a branch is not normalised."""
-    inverse = torch.rsqrt(variance + EPSILON)
-    for part, flag in zip(inverse.split([y.shape[1] for y in ys]), normalized, strict=True):
-        if not flag:
-            part.fill_(1.0)
-    return inverse
 
 
 class _Combine(torch.autograd.Function):

@@ -135,10 +135,7 @@ class StackedReduce(nn.Module):
 def halve(x: Tensor, first: Tensor, second: Tensor, groups: int) -> Tensor:
     """The two convolutions of `ops.FactorizedReduce` as one of 2 x 2, stride 2: x (N, G c, H, W) to (N, E o, H/2, W/2).
 
-    A 1 x 1 convolution of stride 2 reads the upper left of each 2 x 2 pixels, the shifted one the lower right.
-
-    Args:
-        first, second: (E, o/2, c), one convolution an edge; an edge's channels are its two halves one after the other.
+    `first` (E, o/2, c) reads the upper left of each 2 x 2 pixels, the shifted `second` the lower right; side by side an edge.
     """
     upper_left = F.pad(first[..., None, None], (0, 1, 0, 1))
     lower_right = F.pad(second[..., None, None], (1, 0, 1, 0))

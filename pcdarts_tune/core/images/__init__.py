@@ -1,2 +1,1 @@
-"""Images on their way to the device: decoding, augmentation, batches from memory, streams from files. It imports only
-the core."""
+"""Images on their way to the device: decoding, augmentation, batches from memory, streams from files."""

@@ -5,9 +5,8 @@ of two images (`Mixing`).
     draws = augment.draw(len(images), (32, 32), torch.Generator().manual_seed(0))  # once an epoch, a row per image
     x = augment(images[batch], draws[batch], mean, std)                             # uint8 -> float32
 
-As published for CIFAR (DARTS, arXiv 1806.09055; PC-DARTS, arXiv 1907.05737): pad with zeros, crop at random, mirror
-with probability 1/2, normalise, then set a square to 0 (cutout, arXiv 1708.04552). With the same draws the results are,
-bit for bit, those of torchvision's operations on one PIL image after the other.
+As published for CIFAR (DARTS, arXiv 1806.09055; PC-DARTS, arXiv 1907.05737), with cutout (arXiv 1708.04552). With the same
+draws the results are, bit for bit, those of torchvision's operations on one PIL image after the other.
 """
 
 from __future__ import annotations
@@ -147,13 +146,9 @@ def imagenet_transform(
 def fit_and_rand_augment(
     image_size: tuple[int, int], operations: int, magnitude: int
 ) -> Callable[[Image], Image]:
-    """RandAugment (arXiv 1909.13719) for one PIL image, after bringing it to size and before `Augmentation`: for recipes
-    whose crop, flip and cutout are done in batches. Randomness is torch's global generator.
+    """RandAugment (arXiv 1909.13719) for one PIL image, after bringing it to size (height, width), before `Augmentation`.
 
-    Args:
-        image_size: (height, width).
-        operations: how many of torchvision's 14 are applied, one after another.
-        magnitude: 0 to 30, of all of them.
+    So many of torchvision's 14 operations are applied, of magnitude 0 to 30. Randomness is torch's global generator.
     """
     from torchvision.transforms import v2
 
@@ -164,10 +159,7 @@ def fit_and_rand_augment(
 
 
 def resize(image: Image, image_size: tuple[int, int], mode: str) -> Image:
-    """As images are brought to size where nothing is drawn at random.
-
-    Args:
-        mode: "fit", see `fit`; "imagenet", the published shorter side of 256/224 and centre crop.
+    """To size without randomness: mode "fit", see `fit`, or "imagenet", shorter side to 256/224 and centre crop.
 
     Raises:
         ValueError: for another mode.

@@ -124,8 +124,7 @@ class MemoryBatches:
     ) -> None:
         if images.dtype != torch.uint8 or images.ndim != 4:
             raise ValueError(f"images are uint8 (N, C, H, W); got {images.dtype} {tuple(images.shape)}")
-        check_labels(labels, len(images), num_classes)
-        check_constants(mean, std, images.shape[1])
+        check_batches(len(images), images.shape[1], labels, num_classes, mean, std)
         self.num_classes, self.in_channels = num_classes, images.shape[1]
         self.image_size = (images.shape[2], images.shape[3])
         self.augment, self.device = augment, torch.device(device)
@@ -157,8 +156,16 @@ class MemoryBatches:
             yield from zip(torch.split(x, chunk), torch.split(y, chunk), strict=True)
 
 
-def check_labels(labels: Tensor, count: int, num_classes: int) -> None:
-    """Raise a ValueError unless there is a whole label in 0..num_classes-1 for each of `count` images, one at least."""
+def check_batches(
+    count: int,
+    channels: int,
+    labels: Tensor,
+    num_classes: int,
+    mean: tuple[float, ...],
+    std: tuple[float, ...],
+) -> None:
+    """Raise a ValueError unless there is a whole label in 0..num_classes-1 for each of `count` images, one at least, and
+    a mean and a positive standard deviation for each channel."""
     if labels.ndim != 1 or len(labels) != count or count == 0:
         raise ValueError(
             f"one label an image, one image at least; got {tuple(labels.shape)} labels, {count} images"
@@ -167,10 +174,6 @@ def check_labels(labels: Tensor, count: int, num_classes: int) -> None:
         raise ValueError(
             f"labels are whole numbers in 0..{num_classes - 1}; got {labels.min()}..{labels.max()}"
         )
-
-
-def check_constants(mean: tuple[float, ...], std: tuple[float, ...], channels: int) -> None:
-    """Raise a ValueError unless there are a mean and a positive standard deviation for each channel."""
     if not len(mean) == len(std) == channels or not all(value > 0 for value in std):
         raise ValueError(
             f"a mean and a positive std for each of {channels} channels; got mean {mean}, std {std}"

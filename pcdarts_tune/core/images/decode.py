@@ -26,6 +26,7 @@ MAX_PIXELS = 2**26
 LARGEST_FILE = 2**28
 """Bytes of an encoded image that are read at the most."""
 GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N"})
+_TOO_LARGE = f"more than the {MAX_PIXELS // 2**20} megapixels that are decoded"
 _ORIENTATION, _SIDEWAYS = 0x0112, range(5, 9)
 
 
@@ -54,13 +55,9 @@ def _explain_failures() -> Iterator[None]:
     except UnidentifiedImageError as error:
         raise UnreadableImage(f"not an image in one of {', '.join(FORMATS)}") from error
     except Image.DecompressionBombError as error:
-        raise UnreadableImage(_too_large()) from error
+        raise UnreadableImage(_TOO_LARGE) from error
     except Exception as error:
         raise UnreadableImage(str(error) or type(error).__name__) from error
-
-
-def _too_large() -> str:
-    return f"more than the {MAX_PIXELS // 2**20} megapixels that are decoded"
 
 
 def _open(data: bytes) -> Image.Image:
@@ -70,7 +67,7 @@ def _open(data: bytes) -> Image.Image:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
     width, height = image.size
     if width * height > MAX_PIXELS:
-        raise UnreadableImage(f"{width}x{height} pixels, {_too_large()}")
+        raise UnreadableImage(f"{width}x{height} pixels, {_TOO_LARGE}")
     if width < 1 or height < 1:
         raise UnreadableImage("no pixels")
     return image
@@ -92,8 +89,7 @@ def read_header(data: bytes) -> Header:
 def decode_image(data: bytes, channels: int, *, at_least: tuple[int, int] | None = None) -> Image.Image:
     """The first frame as a PIL image, mode L (1 channel) or RGB (3), turned upright, without transparency.
 
-    Args:
-        at_least: (height, width) that it will be shrunk to: a JPEG much larger is decoded at a fraction of its size.
+    A JPEG much larger than `at_least` (height, width) is decoded at a fraction of its size.
 
     Raises:
         UnreadableImage: not an image, too large, cut off, or of values that are no grey or colour levels.

@@ -21,14 +21,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
 from pcdarts_tune.core.images.augment import Augmentation, channel_constants
-from pcdarts_tune.core.images.data import (
-    PLAIN,
-    Part,
-    check_constants,
-    check_labels,
-    epoch_rows,
-    make_generator,
-)
+from pcdarts_tune.core.images.data import PLAIN, Part, check_batches, epoch_rows, make_generator
 from pcdarts_tune.core.images.decode import (
     LARGEST_FILE,
     UnreadableImage,
@@ -168,8 +161,7 @@ class StreamBatches:
         workers: int = 0,
         max_unreadable: float = 0.01,
     ) -> None:
-        check_labels(labels, len(images), num_classes)
-        check_constants(mean, std, images.channels)
+        check_batches(len(images), images.channels, labels, num_classes, mean, std)
         self.num_classes, self.in_channels, self.image_size = num_classes, images.channels, images.image_size
         self.images, self.labels = images, labels.to(torch.int64)
         self.transform, self.augment = transform, augment
@@ -269,11 +261,7 @@ def _collate(samples: list[_Sample]) -> tuple[Tensor, Tensor, list[tuple[int, st
 
 
 class TensorImages:
-    """Images in memory, decoded one by one: for transforms that work on one PIL image, such as `imagenet_transform`.
-
-    Args:
-        images: uint8 (N, C, H, W), C 1 or 3.
-    """
+    """uint8 (N, C, H, W) in memory, C 1 or 3, for transforms that work on one PIL image, such as `imagenet_transform`."""
 
     def __init__(self, images: Tensor) -> None:
         self.images, self.channels = images, images.shape[1]

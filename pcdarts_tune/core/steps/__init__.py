@@ -1,2 +1,1 @@
-"""How a training step is executed and kept: precision, CUDA graphs, groups of a batch, optimisers, checkpoints. It
-imports only the core."""
+"""How a training step is executed and kept: precision, CUDA graphs, optimisers, measures, checkpoints."""

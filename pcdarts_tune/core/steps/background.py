@@ -21,14 +21,8 @@ Job = Callable[[], None]
 class Background:
     """One thread that does one job at a time, and of the jobs that wait only the newest.
 
-    The thread lives as long as there is something to do. Python waits for it before it exits, so jobs are also done when
-    the program ends by Ctrl-C.
-
-    Args:
-        daemon: do not hold up the end of the process for a job that runs.
-
-    Attributes:
-        running: the job that is being done.
+    The thread lives as long as there is something to do. Python waits for it before it exits, also after Ctrl-C, but not
+    where it is a `daemon`. `running` is the job that is being done.
     """
 
     def __init__(self, name: str, *, daemon: bool = False) -> None:

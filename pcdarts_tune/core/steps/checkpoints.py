@@ -4,8 +4,7 @@
     write_snapshot(path, snapshot)
     search.load_state_dict(load_checkpoint(path))
 
-Thousands of small tensors are slow to write one by one, so tensors of one type lie in one piece. The bytes are a
-safetensors file: nothing in it is ever run.
+Tensors of one type lie in one piece, since thousands are slow to write one by one. The bytes are a safetensors file with
 
     metadata: "state" the tree of plain values, "layout" the place of each tensor in its piece, both JSON; "crc32" of the pieces
 """

@@ -3,11 +3,9 @@
     graphs = StepGraphs(device, "auto", kept)
     graphs.run("training", step, images, labels)        # step(images, labels), by replay where that can be
 
-What a step may do to be captured: change tensors in place, whose addresses stay, and return nothing. Learning rates
-and probabilities that change between epochs are tensors; whatever else the host decides belongs into the key.
-
-Before the capture a step is rehearsed (libraries choose algorithms, optimizers make their buffers). Everything it
-changed is then put back, the random generators too, so that replayed steps equal steps that were never captured.
+A step changes tensors in place, whose addresses stay, and returns nothing; what the host decides, but for tensors,
+belongs into the key. Before the capture it is rehearsed (libraries choose algorithms, optimizers make their buffers), and
+what that changed is put back, random generators too: replayed steps equal steps that were never captured.
 """
 
 from __future__ import annotations
@@ -104,11 +102,7 @@ class StepGraphs:
         self._graphs: dict[Hashable, Step] = {}
 
     def run(self, key: Hashable, step: Step, *inputs: Tensor) -> None:
-        """`step(*inputs)`, once.
-
-        Args:
-            key: everything besides the shapes of `inputs` that decides which kernels the step launches.
-        """
+        """`step(*inputs)`, once; `key` is all besides the inputs' shapes that decides which kernels it launches."""
         place = (key, *((value.shape, value.dtype) for value in inputs))
         if self.reason is None and place not in self._graphs and len(self._graphs) < MOST:
             graph = self._capture(step, inputs)

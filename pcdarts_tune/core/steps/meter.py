@@ -47,9 +47,9 @@ class Meter:
     def read(self) -> Measured:
         """What was added since the last `clear`. Waits for the device."""
         loss, correct, count = self.sums.tolist()
-        return (
-            Measured(loss / count, correct / count, int(count)) if count else Measured(math.nan, math.nan, 0)
-        )
+        if not count:
+            return Measured(math.nan, math.nan, 0)
+        return Measured(loss / count, correct / count, int(count))
 
     def clear(self) -> None:
         """Begin anew."""
@@ -105,11 +105,7 @@ def time_step(step: Step, device: torch.device) -> float:
 
 
 def peak_memory(step: Step, device: torch.device, *, warm: bool = True) -> int:
-    """Bytes that live tensors grow by at the most during a step: weights, data and optimiser are there before.
-
-    Args:
-        warm: take a step first, for what is allocated once.
-    """
+    """Bytes that live tensors grow by at the most during a step; `warm` takes one before, for what is allocated once."""
     if warm:
         step()
     if device.type == "cuda":

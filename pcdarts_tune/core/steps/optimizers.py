@@ -2,9 +2,8 @@
 
     >>> set_learning_rate(optimizer, learning_rate("cosine", epoch=1, epochs=50, base=0.1))     # 0.0999...
 
-Rates are closed forms: the published order of scheduler calls gives other numbers on today's PyTorch. On CUDA both
-optimizers are fused, and the rate is a tensor on the device, so that a captured step sees it change. Elsewhere they are
-PyTorch's defaults. Their states load on any device.
+Rates are closed forms: the published order of scheduler calls gives other numbers on today's PyTorch. On CUDA optimizers
+are fused, and the rate is a tensor on the device, so that a captured step sees it change. States load on any device.
 """
 
 from __future__ import annotations
