@@ -105,10 +105,7 @@ def preprocessing(ds: DataSet, config: AugmentConfig | None = None) -> dict[str,
 
 def read_image(path: Path, preprocessing: Mapping[str, Any]) -> Tensor:
     """One image file as the network takes it: float32 (C, H, W), resized and normalised as in training.
-
-    Raises:
-        UserError: the file is missing or is no image.
-    """
+    Raises UserError: the file is missing or is no image."""
     size = preprocessing["image_size"]
     height, width = (size, size) if isinstance(size, int) else size
     mode, channels = preprocessing["resize"], int(preprocessing["channels"])

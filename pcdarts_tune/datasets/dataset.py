@@ -100,10 +100,7 @@ def make_dataset(
     notes: tuple[str, ...] = (),
 ) -> DataSet:
     """Check what a loader found, split off a test part where there is none, and compute what is missing.
-
-    Raises:
-        UserError: one class only, or too few images of one.
-    """
+    Raises UserError: one class only, or too few images of one."""
     check_counts(classes, train.labels, data, what=source, has_test=test is not None)
     if test is None:
         generator = torch.Generator().manual_seed(TEST_SEED)
@@ -204,11 +201,8 @@ def _allocate(counts: list[int], total: int, leave: int) -> list[int]:
 def check_counts(
     classes: tuple[str, ...], labels: Tensor, data: DataConfig, *, what: str, has_test: bool
 ) -> None:
-    """Refuse a set with fewer than two classes, or with a class too small to be in every part.
-
-    Raises:
-        UserError: naming the classes.
-    """
+    """Refuse a set with fewer than two classes, or with a class too small to be in every part. Raises
+    UserError: naming the classes."""
     if len(classes) < 2:
         found = f"only one class, {classes[0]!r}" if classes else "no classes"
         raise UserError(

@@ -100,11 +100,8 @@ def load_dataset(
 
 
 def find_dataset(data: DataConfig, root: Path | None) -> EncodedSet | None:
-    """What `load_dataset` would read from files in `root`, none of them decoded; None where it reads no such files.
-
-    Raises:
-        UserError: as `load_dataset`.
-    """
+    """What `load_dataset` would read from files in `root`, none of them decoded; None where it reads no such
+    files. Raises UserError: as `load_dataset`."""
     if root is None:
         return None
     hint = "--data DIR must be a folder or a parquet file"
@@ -219,8 +216,6 @@ def about_images(images: DataSet) -> dict[str, str]:
     profile: dict[str, Any] = {
         "train_images": len(images.train_labels),
         "test_images": len(images.test_labels),
-    }
-    profile |= {
         "classes": images.num_classes,
         "channels": images.in_channels,
         "image_size": images.image_size,

@@ -48,11 +48,8 @@ class _Split:
     def attempt(
         self, rows: Iterable[int], read: Callable[[int], T], step: Callable[[], None]
     ) -> Iterator[tuple[int, T]]:
-        """What `read` gives for each row that can be read; the others are noted as damaged.
-
-        Raises:
-            UserError: at the end, when too many are.
-        """
+        """What `read` gives for each row that can be read; the others are noted as damaged. Raises
+        UserError: at the end, when too many are."""
         for row in rows:
             try:
                 yield row, read(row)

@@ -268,11 +268,11 @@ def _names_in(schema: pa.Schema, column: str) -> tuple[str, ...]:
 
 
 def _number_classes(
-    train: tuple[list[Any], tuple[str, ...]], test: tuple[list[Any], tuple[str, ...]] | None = None
+    train: tuple[list[Any], tuple[str, ...]], *tests: tuple[list[Any], tuple[str, ...]]
 ) -> tuple[tuple[str, ...], list[Tensor]]:
     """Class names in the order of their new labels, 0 on, and those labels of each part."""
     values, names = train
-    if test is not None and test[1] != names and names and test[1]:
+    if names and any(known not in ((), names) for _, known in tests):
         raise UserError(
             "the train and test files name their classes differently",
             hint="write both with the same class_names",
@@ -280,11 +280,11 @@ def _number_classes(
     named = bool(names) and not isinstance(values[0], str)
     order: list[Any] = list(range(len(names))) if named else sorted(set(values))
     place = {value: index for index, value in enumerate(order)}
-    if test is not None and (extra := sorted(set(test[0]) - set(place), key=str)):
+    parts = [values, *(part for part, _ in tests)]
+    if extra := sorted(set().union(*parts) - set(place), key=str):
         raise UserError(
             f"the test file has labels that the train file has not: {', '.join(map(str, extra[:5]))}",
             hint="images of these classes for training too, or take them out of the test file",
         )
-    parts = [values] if test is None else [values, test[0]]
     labels = [torch.tensor([place[value] for value in part], dtype=torch.int64) for part in parts]
     return names if named else tuple(map(str, order)), labels

@@ -29,11 +29,8 @@ class Splits:
 
 
 def split_dataset(ds: DataSet, data: DataConfig) -> Splits:
-    """Split the training images; the same for the same labels and `data.split_seed`.
-
-    Raises:
-        UserError: shares that do not add up, or leave a class without images in some part.
-    """
+    """Split the training images; the same for the same labels and `data.split_seed`. Raises UserError:
+    shares that do not add up, or leave a class without images in some part."""
     labels, notes = ds.train_labels, []
     generator = torch.Generator().manual_seed(data.split_seed)
     everything = torch.arange(len(labels))

@@ -78,11 +78,8 @@ def short_name(operation: str) -> str:
 
 
 def name_edges(edges: int, inputs: Sequence[str] = ("c(k-2)", "c(k-1)")) -> list[str]:
-    """Names of the edges of a cell in the order of the rows of alpha: `c(k-2) → 0`, …, `2 → 3`.
-
-    Raises:
-        ValueError: when so many edges fit no cell.
-    """
+    """Names of the edges of a cell in the order of the rows of alpha: `c(k-2) → 0`, …, `2 → 3`. Raises
+    ValueError: when so many edges fit no cell."""
     nodes = node_count(edges)
     states = [*inputs, *map(str, range(nodes))]
     return [f"{states[source]} → {node}" for node in range(nodes) for source in range(node + 2)]
@@ -109,11 +106,8 @@ def select_edges(weights: Any, primitives: Sequence[str]) -> set[tuple[int, int]
 
 
 def draw_genotype(genotype: Genotype, path: str | os.PathLike[str], *, which: Which = "both") -> Path:
-    """Write the cells to `path`, whose suffix says how; a file that was there is replaced whole or not at all.
-
-    Raises:
-        UserError: for an unknown suffix or cell, or a folder that cannot be written to.
-    """
+    """Write the cells to `path`, whose suffix says how; a file that was there is replaced whole or not at
+    all. Raises UserError: for an unknown suffix or cell, or a folder that cannot be written to."""
     target = Path(path)
     picture, suffix = cell_picture(genotype, which=which), target.suffix.lower()
     if suffix == ".svg":
@@ -168,11 +162,6 @@ def cell_picture(
 def cell_svg(genotype: Genotype, *, which: Which = "both", title: str | None = None) -> str:
     """One self-contained <svg> element with a title and a description in words; fit for a file or an HTML page."""
     return render_svg(cell_picture(genotype, which=which, title=title))
-
-
-def cell_png(genotype: Genotype, *, which: Which = "both", scale: float = 2.0) -> bytes:
-    """The same picture as `cell_svg`, with `scale` pixels for each of its units."""
-    return render_png(cell_picture(genotype, which=which), scale)
 
 
 def cells_png(genotype: Genotype, *, title: str | None = None) -> bytes:

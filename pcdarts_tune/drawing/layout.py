@@ -160,7 +160,11 @@ class _Grid:
         self.row = {item: i for column in self.columns for i, item in enumerate(column)}
         top = min(y - item.height / 2 for y, item in zip(self.y, self.items, strict=True))
         self.y = [round(y - top + _BORDER, 1) for y in self.y]
-        self.leave, self.arrive = self._ports()
+        self.leave, self.arrive = [0.0] * len(self.chains), [0.0] * len(self.chains)
+        """y of each edge's two ends."""
+        for state in range(self.states):
+            self._dock(self.leave, state, 0, 1, _LEAVE_REACH, 0.0)
+            self._dock(self.arrive, state, -1, -2, self.items[state].height / 2 - _NODE_PADDING, _PORT_GAP)
         self.x = self._column_edges()
         boxes = [self._box(index) for index in range(len(self.items))]
         wires = tuple(self._wire(i, boxes) for i in range(len(self.edges)))
@@ -195,14 +199,6 @@ class _Grid:
         if a.column == 0:
             gap += _INPUT_GAP
         return (a.height + b.height) / 2 + gap * self.spread
-
-    def _ports(self) -> tuple[list[float], list[float]]:
-        """y of each edge's two ends."""
-        leave, arrive = [0.0] * len(self.chains), [0.0] * len(self.chains)
-        for state in range(self.states):
-            self._dock(leave, state, 0, 1, _LEAVE_REACH, 0.0)
-            self._dock(arrive, state, -1, -2, self.items[state].height / 2 - _NODE_PADDING, _PORT_GAP)
-        return leave, arrive
 
     def _dock(self, ends: list[float], state: int, end: int, beside: int, reach: float, gap: float) -> None:
         """Put the ends at a state as near to the next row of their edges as the box and the other edges allow."""

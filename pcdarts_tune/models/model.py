@@ -86,21 +86,15 @@ class LoadedModel:
         return [Prediction(str(path), self.classes[index], probability) for path, index, probability in found]
 
     def predict_array(self, images_NHWC: NDArray[Any]) -> NDArray[np.float32]:
-        """(N, K) float32 probabilities of uint8 images (N, H, W, C) as they come from a file.
-
-        Raises:
-            ValueError: saying which shape and type is expected.
-        """
+        """(N, K) float32 probabilities of uint8 images (N, H, W, C) as they come from a file. Raises
+        ValueError: saying which shape and type is expected."""
         prepared = prepare_array(images_NHWC, self.preprocessing)
         return np.asarray(self.probabilities(prepared), np.float32)
 
 
 def prepare_array(images_NHWC: NDArray[Any], preprocessing: Mapping[str, Any]) -> Tensor:
-    """uint8 images (N, H, W, C), all of one size, as the network takes them: resized, normalised, (N, C, H, W).
-
-    Raises:
-        ValueError: saying which shape and type is expected.
-    """
+    """uint8 images (N, H, W, C), all of one size, as the network takes them: resized, normalised, (N, C, H,
+    W). Raises ValueError: saying which shape and type is expected."""
     from PIL import Image
 
     from pcdarts_tune.core.images.augment import channel_constants, normalize_images, resize
@@ -171,10 +165,7 @@ def save_model(
 
 def load_model(folder: Path, device: torch.device | str = "cpu") -> LoadedModel:
     """Read a model folder, or the one file that `export` made of it; nothing in it is executed or unpickled.
-
-    Raises:
-        UserError: saying which file is missing or does not fit the others.
-    """
+    Raises UserError: saying which file is missing or does not fit the others."""
     if folder.is_file():
         return read_file(folder, device)
     missing = [name for name in (WEIGHTS, GENOTYPE, DESCRIPTION) if not (folder / name).is_file()]

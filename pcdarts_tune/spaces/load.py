@@ -34,11 +34,8 @@ def load_space(name_or_path: str | Path) -> Space:
 
 
 def read_space(text: str, settings: Iterable[str] = (), flags: Iterable[Setting] = ()) -> Space:
-    """The space that SPACE names, changed by the environment (PCDARTS_TUNE_SET), then by `--set`, then by flags.
-
-    Raises:
-        UserError: with every mistake, each begun by its line or its setting.
-    """
+    """The space that SPACE names, changed by the environment (PCDARTS_TUNE_SET), then by `--set`, then by
+    flags. Raises UserError: with every mistake, each begun by its line or its setting."""
     changes = [*environment_settings(), *parse_settings(settings), *flags]
     return read_draft(text).update(changes).validate()
 
@@ -88,9 +85,9 @@ def _folder() -> Traversable:
 
 
 def _shipped() -> dict[str, Traversable]:
-    files = {file.name: file for file in _folder().iterdir() if file.name.endswith(".yaml")}
-    names = sorted(name.removesuffix(".yaml") for name in files)
-    return {name: files[f"{name}.yaml"] for name in sorted(names, key=lambda name: name != "quickstart")}
+    files = [file for file in _folder().iterdir() if file.name.endswith(".yaml")]
+    found = {file.name.removesuffix(".yaml"): file for file in files}
+    return dict(sorted(found.items(), key=lambda item: (item[0] != "quickstart", item[0])))
 
 
 def _plugged() -> dict[str, importlib.metadata.EntryPoint]:

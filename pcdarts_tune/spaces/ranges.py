@@ -173,11 +173,8 @@ def parts(item: Range) -> tuple[Concrete, ...]:
 
 
 def resolve(item: Range, values: Mapping[str, Any]) -> Concrete:
-    """The range that holds once the keys before it have `values`.
-
-    Raises:
-        KeyError: a conditional range has none for the value of the key that it depends on.
-    """
+    """The range that holds once the keys before it have `values`. Raises KeyError: a conditional range has
+    none for the value of the key that it depends on."""
     return item.ranges[label(values[item.by])] if isinstance(item, ConditionalRange) else item
 
 

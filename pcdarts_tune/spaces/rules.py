@@ -129,11 +129,8 @@ RULES = (
 
 
 def check(space: BaseModel) -> dict[str, Range]:
-    """The ranges of a `Space`, those that depend on a fixed key resolved.
-
-    Raises:
-        ValidationError: with every mistake in its ranges and in what its fields must hold together.
-    """
+    """The ranges of a `Space`, those that depend on a fixed key resolved. Raises ValidationError: with every
+    mistake in its ranges and in what its fields must hold together."""
     found: list[Mistake] = []
     tune = check_tune(space, found)
     for rule in RULES:

@@ -31,11 +31,8 @@ MOST_SHOWN = 40
 
 
 def parse_settings(texts: Iterable[str], origin: str = "--set") -> list[Setting]:
-    """`KEY=VALUE` settings, values written as in YAML: `search.epochs=3`, `tune.supernet.k=null`.
-
-    Raises:
-        UserError: for what is not KEY=VALUE or no YAML, and for a key that is set twice.
-    """
+    """`KEY=VALUE` settings, values written as in YAML: `search.epochs=3`, `tune.supernet.k=null`. Raises
+    UserError: for what is not KEY=VALUE or no YAML, and for a key that is set twice."""
     settings: dict[str, Setting] = {}
     for text in texts:
         key, equals, value = text.partition("=")

@@ -196,11 +196,8 @@ def _misfits(root: type[BaseModel], key: str, item: Range) -> list[str]:
 
 
 def _settle(space: BaseModel, item: ConditionalRange, drawn: Range | None) -> Range:
-    """The range itself where the key that it depends on is tuned, else its part for the value of that key in the space.
-
-    Raises:
-        ValueError: a value of that key has no range, or a range no value.
-    """
+    """The range itself where the key that it depends on is tuned, else its part for the value of that key in
+    the space. Raises ValueError: a value of that key has no range, or a range no value."""
     if drawn is None:
         legal = list(leaves(type(space)))
         if item.by not in legal:

@@ -35,11 +35,8 @@ class Setting:
 
 
 def amount(value: Any) -> Any:
-    """`600M`, `4.2M`, `150k`, `1G` as a whole number; a number that is whole stays one.
-
-    Raises:
-        ValueError: for what is neither.
-    """
+    """`600M`, `4.2M`, `150k`, `1G` as a whole number; a number that is whole stays one. Raises ValueError:
+    for what is neither."""
     if isinstance(value, float) and value.is_integer():
         return int(value)
     if value is None or (isinstance(value, int) and not isinstance(value, bool)):

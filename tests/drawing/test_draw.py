@@ -19,7 +19,6 @@ from pcdarts_tune.core.genotype import random_genotype as drawn_genotype
 from pcdarts_tune.drawing.cells import (
     cell_dot,
     cell_picture,
-    cell_png,
     cell_svg,
     cells_png,
     draw_genotype,
@@ -191,7 +190,7 @@ def test_names_are_escaped() -> None:
     assert not list(root.iter(f"{SVG}script"))
     assert any('</text><script>"&\\' in "".join(node.itertext()) for node in root.iter(f"{SVG}text"))
     assert '\\"&\\\\' in cell_dot(genotype)
-    assert cell_png(genotype).startswith(b"\x89PNG")
+    assert render_png(cell_picture(genotype), 2.0).startswith(b"\x89PNG")
 
 
 def test_equal_genotypes_give_equal_bytes() -> None:
@@ -199,14 +198,14 @@ def test_equal_genotypes_give_equal_bytes() -> None:
     for genotype in (PUBLISHED["PC_DARTS_cifar"], random_genotype(rng, 5)):
         other = swapped(genotype)
         assert other.canonical_hash() == genotype.canonical_hash()
-        for draw in (cell_svg, cell_png, cell_dot, cells_png):
+        for draw in (cell_svg, cell_dot, cells_png):
             assert draw(genotype) == draw(genotype) == draw(other)
 
 
 def test_another_process_draws_the_same_bytes() -> None:
     code = (
         "import hashlib; from pcdarts_tune.drawing.cells import *; from pcdarts_tune.core.genotype import PUBLISHED;"
-        "g = PUBLISHED['NASNet']; print(hashlib.sha256(cell_svg(g).encode() + cell_png(g)).hexdigest())"
+        "g = PUBLISHED['NASNet']; print(hashlib.sha256(cell_svg(g).encode() + cells_png(g)).hexdigest())"
     )
     outputs = {
         subprocess.run(
@@ -232,7 +231,7 @@ def test_png_holds_no_metadata_and_the_card_is_nearly_square() -> None:
 
 def test_a_huge_cell_still_becomes_a_picture() -> None:
     genotype = Genotype((("x" * 2000, 0), ("f", 1)), (2,), (("f", 0), ("f", 1)), (2,))
-    assert max(png_size(cell_png(genotype))) <= 12001
+    assert max(png_size(render_png(cell_picture(genotype), 2.0))) <= 12001
 
 
 def test_dot_has_every_edge() -> None:
