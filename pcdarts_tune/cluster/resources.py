@@ -58,10 +58,8 @@ def share_resources(
     if gpus is None:
         gpus = 1.0 if cluster.gpus >= 1 and (cpus is None or cpus > 0) else 0.0
     if gpus > 1 and gpus != int(gpus):
-        raise UserError(
-            f"--gpus-per-trial {gpus:g}: a share of one GPU, such as 0.25, or a whole number",
-            hint=f"--gpus-per-trial {int(gpus)}",
-        )
+        wrong = f"--gpus-per-trial {gpus:g}: a share of one GPU, such as 0.25, or a whole number"
+        raise UserError(wrong, hint=f"--gpus-per-trial {int(gpus)}")
     if cpus is None:
         cpus = _choose_cpus(cluster, gpus, min(trials, most or trials))
     concurrent = _count_trials(cluster, cpus, gpus)

@@ -51,15 +51,11 @@ def make_batches(
             imagenet, RandAugment); by default as many as torch has threads.
     """
     if config.color_jitter is not None and config.kind != "imagenet":
-        raise UserError(
-            f"augment.color_jitter belongs to augment.kind imagenet; it is {config.kind}",
-            hint="set kind: imagenet, or color_jitter: null",
-        )
+        wrong = f"augment.color_jitter belongs to augment.kind imagenet; it is {config.kind}"
+        raise UserError(wrong, hint="set kind: imagenet, or color_jitter: null")
     if config.rand_augment and config.kind == "none":
-        raise UserError(
-            "augment.rand_augment: augment.kind none only normalises",
-            hint="set kind: cifar, or rand_augment: 0",
-        )
+        wrong = "augment.rand_augment: augment.kind none only normalises"
+        raise UserError(wrong, hint="set kind: cifar, or rand_augment: 0")
     rand = (config.rand_augment, config.rand_augment_magnitude) if augment and config.rand_augment else None
     recipe: Augmentation | None = None
     if augment and config.kind == "cifar":

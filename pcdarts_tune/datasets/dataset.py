@@ -205,10 +205,8 @@ def check_counts(
     UserError: naming the classes."""
     if len(classes) < 2:
         found = f"only one class, {classes[0]!r}" if classes else "no classes"
-        raise UserError(
-            f"{what} has {found}: there is nothing to tell apart",
-            hint="a data set needs images of two classes or more",
-        )
+        wrong = f"{what} has {found}: there is nothing to tell apart"
+        raise UserError(wrong, hint="a data set needs images of two classes or more")
     parts = ["weights", "alphas"] + ["held out"] * (data.split == "tuning") + ["test"] * (not has_test)
     counts = torch.bincount(labels, minlength=len(classes)).tolist()
     small = [f"{name} ({count})" for name, count in zip(classes, counts, strict=True) if count < len(parts)]

@@ -83,10 +83,8 @@ def _list(folder: Path, classes: tuple[str, ...]) -> EncodedSplit:
             continue
         images = list(_walk(folder / name, f"{folder.name}/{name}"))
         if not images:
-            raise UserError(
-                f"the class folder {folder / name} holds no images",
-                hint=f"add images ({' '.join(sorted(SUFFIXES))}) or remove the folder",
-            )
+            wrong = f"the class folder {folder / name} holds no images"
+            raise UserError(wrong, hint=f"add images ({' '.join(sorted(SUFFIXES))}) or remove the folder")
         files += images
         labels += [label] * len(images)
     paths, stamps = zip(*files, strict=True)

@@ -93,10 +93,8 @@ def load_dataset(
     if name == "folder":
         raise UserError("this space reads your own images", hint=f"--data DIR, where {LAYOUT}")
     names = ["digits", "folder", *TORCHVISION, *_LOADERS]
-    raise UserError(
-        f"no data set {name!r}{nearest(name, names)}; there are {', '.join(sorted(names))}",
-        hint="data.dataset: folder with --data DIR for images of your own",
-    )
+    wrong = f"no data set {name!r}{nearest(name, names)}; there are {', '.join(sorted(names))}"
+    raise UserError(wrong, hint="data.dataset: folder with --data DIR for images of your own")
 
 
 def find_dataset(data: DataConfig, root: Path | None) -> EncodedSet | None:

@@ -59,10 +59,8 @@ def load_fashion_mnist(data: DataConfig, root: Path) -> DataSet:
         images = _read_idx(folder, f"{prefix}-images-idx3-ubyte")
         labels = _read_idx(folder, f"{prefix}-labels-idx1-ubyte")
         if images.ndim != 3 or labels.ndim != 1 or len(images) != len(labels) or labels.max() > 9:
-            raise UserError(
-                f"the Fashion-MNIST files in {folder} do not belong together",
-                hint="remove them, to fetch again",
-            )
+            wrong = f"the Fashion-MNIST files in {folder} do not belong together"
+            raise UserError(wrong, hint="remove them, to fetch again")
         parts.append(Part(_resized(images[:, None], data.image_size), labels.long()))
     return make_dataset("fashion_mnist", FASHION_CLASSES, parts[0], parts[1], data, source="Fashion-MNIST")
 

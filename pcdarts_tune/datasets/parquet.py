@@ -273,10 +273,8 @@ def _number_classes(
     """Class names in the order of their new labels, 0 on, and those labels of each part."""
     values, names = train
     if names and any(known not in ((), names) for _, known in tests):
-        raise UserError(
-            "the train and test files name their classes differently",
-            hint="write both with the same class_names",
-        )
+        wrong = "the train and test files name their classes differently"
+        raise UserError(wrong, hint="write both with the same class_names")
     named = bool(names) and not isinstance(values[0], str)
     order: list[Any] = list(range(len(names))) if named else sorted(set(values))
     place = {value: index for index, value in enumerate(order)}

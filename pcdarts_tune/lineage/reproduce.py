@@ -104,7 +104,11 @@ def reproduce(
     if original.threads is not None and where.type == "cpu":
         # before anything is computed: how sums are split decides their last bits
         set_threads(original.threads)
-    images = _load_images(original, data, force, quiet)
+    images = load_images(original.space, data or original.data_root, home, quiet=quiet)
+    digest = record.tags.get(Tag.DATA, "")
+    if images.digest != digest and not force:
+        wrong = f"these are not the images of {record.name}: digest {images.digest}, it had {digest}"
+        raise UserError(wrong, hint="--data DIR where the same images are, or --force to run it on these")
     warnings = tuple(original.warnings(where))
     if not quiet:
         for warning in warnings:
@@ -113,7 +117,10 @@ def reproduce(
     store = MlflowStore(record.runs.uri, artifact_root(home))
     origin = {Tag.REPRODUCES: record.run_id}
     tags = {Tag.KIND: "reproduction", **origin, Tag.REPRODUCED_KIND: record.kind}
-    identity = {**origin, Tag.REPRODUCTION: _token(place)}
+    token = place / "reproduction.json"  # what finds the run again when the reproduction goes on
+    if not token.is_file():
+        write_json(token, {"token": uuid.uuid4().hex})
+    identity = {**origin, Tag.REPRODUCTION: str(read_json(token)["token"])}
     tracked = Tracked(store, original.space.name, f"reproduction of {record.name}", tags, identity=identity)
     work = {"trial": _run_trial, "search": _run_search}.get(record.kind, _run_training)
     again = work(_Job(original, images, where, place, tracked, quiet))
@@ -205,22 +212,3 @@ def _run_training(job: _Job) -> Rerun:
     assert done.run_id is not None, "a reproduction is tracked"
     cells, accuracy = record.genotype.to_dict(), done.validation_accuracy
     return Rerun(done.run_id, job.series(done.run_id), cells, accuracy, weights=done.weights)
-
-
-def _load_images(original: Original, data: Path | None, force: bool, quiet: bool) -> DataSet:
-    images = load_images(original.space, data or original.data_root, original.where.home, quiet=quiet)
-    before = original.record.tags.get(Tag.DATA, "")
-    if images.digest != before and not force:
-        raise UserError(
-            f"these are not the images of {original.record.name}: digest {images.digest}, it had {before}",
-            hint="--data DIR where the same images are, or --force to run it on these",
-        )
-    return images
-
-
-def _token(place: Path) -> str:
-    """What finds the reproduction's run again when it goes on."""
-    file = place / "reproduction.json"
-    if not file.is_file():
-        write_json(file, {"token": uuid.uuid4().hex})
-    return str(read_json(file)["token"])
