@@ -16,7 +16,7 @@ import click
 from pcdarts_tune.cli import options
 from pcdarts_tune.cli.options import NearestChoice, option_group
 from pcdarts_tune.say import verbosity
-from pcdarts_tune.spaces.values import Objective, Sampler, Setting, amount
+from pcdarts_tune.spaces.values import Sampler, Score, Setting, Size, amount
 from pcdarts_tune.tasks import NAMES_OF_PRECISIONS, Execution, Workers
 
 if TYPE_CHECKING:
@@ -159,9 +159,15 @@ def _goals(
     max_macs: int | None = None,
 ) -> list[Setting]:
     flags = " ".join(f"--objective {name}" for name in objectives)
+    scores = [name for name in objectives if name in get_args(Score)]
+    if len(set(scores)) > 1:
+        raise click.UsageError(f"{flags}: one of {', '.join(scores)}, since a trial has one score")
+    # in the list `accuracy` stands for the score, whichever it is
+    listed = ["accuracy" if name in scores else name for name in objectives]
     given = [
         Setting("sampler", sampler, f"--sampler {sampler}"),
-        Setting("objectives", list(objectives) or None, flags),
+        Setting("objective", scores[0] if scores else None, flags),
+        Setting("objectives", listed or None, flags),
         Setting("constraints.max_params", max_params, f"--max-params {max_params}"),
         Setting("constraints.max_macs", max_macs, f"--max-macs {max_macs}"),
     ]
@@ -179,9 +185,9 @@ goal_options = option_group(
     click.option(
         "--objective",
         "objectives",
-        type=NearestChoice(get_args(Objective)),
+        type=NearestChoice((*get_args(Score), *get_args(Size))),
         multiple=True,
-        help="What to aim at; again for several, accuracy among them: then there is a Pareto front.  "
+        help="What to aim at: a score, and again for sizes beside it: then there is a Pareto front.  "
         "[default: the space's, accuracy]",
     ),
     click.option(

@@ -115,7 +115,7 @@ def forecast_trial(space: Space, search: Fit, evaluation: Fit, splits: Splits) -
     search_seconds += arch_epochs * steps * step.alphas
     size = min(recipe.batch_size, training)
     short = evaluation.at(size)
-    evaluation_seconds = recipe.epochs * (training * short.weights + held_out * short.score) / size
+    evaluation_seconds = recipe.all_epochs * (training * short.weights + held_out * short.score) / size
     out_of_memory = search.exceeds_memory(batch) or evaluation.exceeds_memory(size)
     basis = search.basis(batch)
     return Forecast(search_seconds, evaluation_seconds, step.bytes, short.bytes, basis, out_of_memory)

@@ -231,8 +231,9 @@ def _describe_time(
     request: PlanRequest, share: Share, forecasts: Sequence[Forecast | None]
 ) -> dict[str, Any] | None:
     """Time of the whole sweep; trials that were not drawn are taken to be as long as those that were."""
-    halving, epochs = request.space.stopping.halving, request.space.evaluation.epochs
-    run = expected_share(epochs, rung_epochs(halving.rungs, epochs), halving.keep)
+    halving, evaluation = request.space.stopping.halving, request.space.evaluation
+    rungs = rung_epochs(halving.rungs, evaluation.epochs)
+    run = expected_share(evaluation.all_epochs, rungs, halving.keep)
     known = [one.search_seconds + run * one.evaluation_seconds for one in forecasts if one is not None]
     if not known:
         return None

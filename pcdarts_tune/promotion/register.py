@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pcdarts_tune.errors import UserError
+from pcdarts_tune.spaces.keys import identity
 from pcdarts_tune.tracking.champions import compare_with_champion, set_champion
 from pcdarts_tune.tracking.registry import create_version, log_model, version_of_alias
 from pcdarts_tune.tracking.store import MlflowStore
@@ -64,7 +65,7 @@ def register_model(
         )
     client = store.client
     # accuracies of versions are compared only where this is equal: the same images, split alike
-    comparable = digest({"images": work.images.digest, "data": work.space.data.model_dump(mode="json")})
+    comparable = digest({"images": work.images.digest, "data": identity(work.space.data)})
     accuracies = {Tag.TEST_ACCURACY: done.test_accuracy, Tag.VALIDATION_ACCURACY: done.validation_accuracy}
     wanted = {
         Tag.WEIGHTS: done.weights,

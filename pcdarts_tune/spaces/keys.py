@@ -19,12 +19,33 @@ Listed = BeforeValidator(lambda value: tuple(value) if isinstance(value, list) e
 """Takes the lists of YAML and JSON where a model has tuples."""
 
 
+class _Added:
+    """The type of `ADDED`."""
+
+
+ADDED = _Added()
+"""Marks a field that records of older versions lack, `Annotated[int, ADDED]`: where it has its default it is left out of
+`identity`, so that what was computed before it was there still counts as the same."""
+
+
 class Section(BaseModel):
     """A part of a space. The docstring of each field is its description."""
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
     )
+
+
+def identity(section: BaseModel) -> dict[str, Any]:
+    """The plain values of a section as digests take them: without fields marked ADDED that have their default."""
+    values = section.model_dump(mode="json")
+    for name, field in type(section).model_fields.items():
+        value = getattr(section, name)
+        if ADDED in field.metadata and value == field.default:
+            del values[name]
+        elif isinstance(value, BaseModel):
+            values[name] = identity(value)
+    return values
 
 
 def section_of(field: FieldInfo) -> type[BaseModel] | None:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from pcdarts_tune.spaces.keys import Listed, Section
+from pcdarts_tune.spaces.keys import ADDED, Listed, Section
 
 Decay = Annotated[float, Field(ge=0, lt=1)]
 Betas = Annotated[tuple[Decay, Decay], Listed]
@@ -128,6 +128,18 @@ class TrainConfig(Section):
     """Augmentation of the training images; kind cifar has a cutout of 16 unless it is given."""
 
 
+class EvaluationConfig(TrainConfig):
+    """The short training of a derived network that scores it, with as many seeds as the score is a mean of."""
+
+    seeds: Annotated[int, ADDED] = Field(default=1, ge=1, le=100)
+    """Trainings of a derived network, each with a seed of its own; its score is their mean."""
+
+    @property
+    def all_epochs(self) -> int:
+        """Epochs of all its trainings together."""
+        return self.seeds * self.epochs
+
+
 SHORT_SCHEDULE: dict[str, Any] = {"channels": 16, "layers": 8, "epochs": 25, "drop_path": 0.1}
 """What `evaluation` is where a space says nothing: 8 cells and a short schedule, annealed to its end."""
 
@@ -146,4 +158,4 @@ def _short(value: Any) -> Any:
 
 
 Recipe = Annotated[TrainConfig, BeforeValidator(with_cutout)]
-ShortRecipe = Annotated[Recipe, BeforeValidator(_short)]
+ShortRecipe = Annotated[EvaluationConfig, BeforeValidator(with_cutout), BeforeValidator(_short)]

@@ -16,9 +16,16 @@ from pcdarts_tune.core.genotype import DARTS_PRIMITIVES
 from pcdarts_tune.errors import nearest
 from pcdarts_tune.spaces.keys import Listed, Section
 from pcdarts_tune.spaces.ranges import Range
-from pcdarts_tune.spaces.recipes import SHORT_SCHEDULE, Recipe, SearchConfig, ShortRecipe, TrainConfig
+from pcdarts_tune.spaces.recipes import (
+    SHORT_SCHEDULE,
+    EvaluationConfig,
+    Recipe,
+    SearchConfig,
+    ShortRecipe,
+    TrainConfig,
+)
 from pcdarts_tune.spaces.rules import check
-from pcdarts_tune.spaces.values import Objective, Sampler, amount
+from pcdarts_tune.spaces.values import Objective, Sampler, Score, amount
 
 Names = Annotated[tuple[str, ...], Listed, Field(max_length=64)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
@@ -145,9 +152,13 @@ class Space(Section):
     """Name of the space: letters, digits, and any of _ . -."""
     description: str = Field(default="", max_length=2000)
     """One line for listings."""
+    objective: Score = "accuracy"
+    """The score of a derived network trained from scratch, which Optuna maximises. On the held-out images: accuracy after
+    the last epoch, mean_accuracy over the last third of the epochs, loss (negative log-likelihood, maximised as -loss); on
+    the training images of the last epoch: train_accuracy."""
     objectives: Objectives = ("accuracy",)
-    """What Optuna aims at: accuracy (of the derived network on held-out images, trained from scratch), to be high;
-    params, macs, latency (of the retraining network), to be low."""
+    """What Optuna aims at together: accuracy, which stands for the score that `objective` names, to be high; params, macs,
+    latency (of the retraining network), to be low."""
     constraints: ConstraintsConfig = ConstraintsConfig()
     """Limits that a genotype must keep to."""
     sampler: Sampler = "tpe"
@@ -160,7 +171,7 @@ class Space(Section):
     """The network that is searched."""
     search: SearchConfig = SearchConfig()
     """How the supernet is searched."""
-    evaluation: ShortRecipe = TrainConfig(**SHORT_SCHEDULE)
+    evaluation: ShortRecipe = EvaluationConfig(**SHORT_SCHEDULE)
     """The short training that scores a trial's cell; fixed, so that trials stay comparable."""
     retrain: Recipe = TrainConfig()
     """The full training of the promoted cell."""

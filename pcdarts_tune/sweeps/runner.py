@@ -255,7 +255,7 @@ def _view(sweep: SweepHandle, run: RunSettings, share: Share) -> View:
     if not run.quiet:
         about = f"sweep {sweep.name}: {sweep.target} trials, {share}; in {sweep.folder.path}"
         print(about, file=sys.stderr, flush=True)
-    stages = {"search": sweep.space.search.epochs, "evaluation": sweep.space.evaluation.epochs}
+    stages = {"search": sweep.space.search.epochs, "evaluation": sweep.space.evaluation.all_epochs}
     progress = Progress(sweep.target, share.concurrent, stages, len(ended), best, sweep.space.objectives)
     for record in ended:
         if record.pareto:

@@ -91,7 +91,7 @@ def build_training(
         network,
         _part(images, rows, recipe, device, augment=True),
         _part(images, splits.held_out, recipe, device) if len(splits.held_out) else None,
-        **recipe.model_dump(exclude={"augment", *_NETWORK}),
+        **recipe.model_dump(exclude={"augment", "seeds", *_NETWORK}),
         seed=seed,
         **execution.arguments(),
         **divided,

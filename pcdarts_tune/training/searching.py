@@ -20,6 +20,7 @@ from pcdarts_tune.core.genotype import Genotype
 from pcdarts_tune.datasets import DataSet
 from pcdarts_tune.datasets.load import about_images
 from pcdarts_tune.drawing.cells import cell_svg, cells_png
+from pcdarts_tune.spaces.keys import identity
 from pcdarts_tune.spaces.space import Space
 from pcdarts_tune.tasks import DEFAULTS, Execution
 from pcdarts_tune.tracking.run import EpochRun, Run, Tracked, Undelivered, common_tags
@@ -42,7 +43,7 @@ class Searching:
     @property
     def recipe(self) -> str:
         """16 hexadecimal digits: equal for searches that compute the same."""
-        values = self.space.model_dump(mode="json")
+        values = identity(self.space)
         return digest(
             {"seed": self.seed, "images": self.images.digest}
             | {key: values[key] for key in ("data", "supernet", "search")}

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pcdarts_tune.spaces.keys import identity
 from pcdarts_tune.tasks import DEFAULTS, Execution
 from pcdarts_tune.training.finetuning import Initial
 from pcdarts_tune.training.journal import digest
@@ -48,8 +49,8 @@ class Retraining:
         """16 hexadecimal digits: equal for trainings that compute the same."""
         return digest(
             {
-                "retrain": self.space.retrain.model_dump(mode="json"),
-                "data": self.space.data.model_dump(mode="json"),
+                "retrain": identity(self.space.retrain),
+                "data": identity(self.space.data),
                 "images": self.images.digest,
                 "genotype": self.genotype.to_dict(),
                 "seed": self.seed,

@@ -23,6 +23,7 @@ from pydantic import FiniteFloat, TypeAdapter, ValidationError
 
 from pcdarts_tune.core.genotype import Genotype
 from pcdarts_tune.places import Place, place_at
+from pcdarts_tune.spaces.keys import identity
 from pcdarts_tune.spaces.space import Space
 from pcdarts_tune.tasks import Outcome, Report, TrialTask
 from pcdarts_tune.training.journal import CheckpointStorage, Journal
@@ -197,8 +198,8 @@ class _Stopped:
 @dataclass(frozen=True)
 class EvaluationCache:
     """The place of one genotype's evaluation: a file for each (canonical genotype, evaluation recipe, data set, split, seed,
-    precision), written whole, so that trials on all nodes share them. All evaluations of a sweep use one seed: which trial came
-    first makes no difference."""
+    precision, objective), written whole, so that trials on all nodes share them. All evaluations of a sweep use the same seeds:
+    which trial came first makes no difference."""
 
     place: Place
     name: str
@@ -208,11 +209,12 @@ class EvaluationCache:
         """Where the evaluation of `genotype` under the space's recipe lies, whether it was done or not."""
         key = {
             "genotype": genotype.canonical_hash(),
-            "evaluation": space.evaluation.model_dump(mode="json"),
-            "data": space.data.model_dump(mode="json"),
+            "evaluation": identity(space.evaluation),
+            "data": identity(space.data),
             "images": data_digest,
             "seed": task.evaluation_seed,
             **task.execution.identity(),
+            **({} if space.objective == "accuracy" else {"objective": space.objective}),
         }
         digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
         return cls(place_at(task.evaluations), f"{digest}.json")

@@ -21,6 +21,7 @@ from pcdarts_tune.core.genotype import Genotype
 from pcdarts_tune.spaces.space import Space, rung_epochs
 from pcdarts_tune.sweeps.study.objectives import excess, excess_reason
 from pcdarts_tune.training.epochs import epoch_record
+from pcdarts_tune.training.scoring import score_training
 
 if TYPE_CHECKING:
     import torch
@@ -143,13 +144,14 @@ def check_derived(space: Space, found: dict[str, Any], collapsed: str | None) ->
     return checked
 
 
-def reached_rung(space: Space, found: dict[str, Any], record: dict[str, Any]) -> dict[str, Any]:
-    """`{"rung": …}` for the record of an evaluation's epoch that ends at a rung, else nothing."""
-    epochs = record["epoch"] + 1
+def reached_rung(space: Space, found: dict[str, Any], records: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """`{"rung": …}` for the last of the evaluation's records where its epoch ends at a rung, else nothing. Rungs are epochs of
+    the first training; the score that counts there is the space's, after the epochs so far."""
+    epochs = records[-1]["epoch"] + 1
     if epochs not in rung_epochs(space.stopping.halving.rungs, space.evaluation.epochs):
         return {}
     known = {
-        "accuracy": record["accuracy"],
+        "accuracy": score_training(space.objective, records).value,
         **{name: found.get(name) for name in ("params", "macs", "latency")},
     }
     return {"rung": {"epochs": epochs, "values": {name: known[name] for name in space.objectives}}}

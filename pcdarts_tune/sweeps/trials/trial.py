@@ -5,6 +5,7 @@ The trial reports records, dicts of plain values that become JSON:
     {"kind": "epoch", "stage": "search" | "evaluation", "epoch": 0, "epochs": 50,
      "metrics": {"search/loss_train": ...}, "execution": {"precision": ..., "compile": ..., "graphs": ..., "device": ...},
      "genotype": {...}, "alphas": {...}}   the last two in the search
+     of an evaluation with several seeds also "seed": the number of the training; epochs are counted through
     {"kind": "derived", "genotype": {...}, "genotype_hash": "...", "params": ..., "macs": ...}
      with "pruned": why, where the trial ends there; "constraints" and "latency" where the space asks for them
     {"kind": "history", "records": [...]}       first of all, where it goes on from a checkpoint
@@ -27,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 from pcdarts_tune.core.genotype import Genotype
 from pcdarts_tune.errors import UserError, is_out_of_memory
 from pcdarts_tune.spaces.space import Space
+from pcdarts_tune.sweeps.study.samplers import derived_seed
 from pcdarts_tune.sweeps.trials.log import EvaluationCache, TrialLog, write_failure
 from pcdarts_tune.sweeps.trials.measures import (
     check_derived,
@@ -37,6 +39,7 @@ from pcdarts_tune.sweeps.trials.measures import (
     retraining_latency,
 )
 from pcdarts_tune.tasks import Outcome, Report, TrialFunction, TrialTask
+from pcdarts_tune.training.scoring import score_trainings
 
 if TYPE_CHECKING:
     import torch
@@ -194,24 +197,38 @@ class _Trial:
         return known
 
     def evaluate(self, genotype: Genotype, found: dict[str, Any]) -> dict[str, Any]:
-        """Train the derived network from scratch: its accuracy on the held-out images after the last epoch, or `stopped`: why
-        it ended at a rung."""
+        """Train the derived network from scratch, once with each seed: its score, or `stopped`: why it ended at a rung."""
+        log, recipe = self.log, self.space.evaluation
+        while log.stop is None and (done := len(self.evaluated())) < recipe.all_epochs:
+            self.train(genotype, found, number=done // recipe.epochs, goes_on=done % recipe.epochs > 0)
+        if log.stop is not None:
+            return {"stopped": log.stop, "metrics": log.last("evaluation")}
+        score = score_trainings(self.space.objective, self.evaluated())
+        return {"objective": score.value, "metrics": log.last("evaluation")}
+
+    def train(self, genotype: Genotype, found: dict[str, Any], *, number: int, goes_on: bool) -> None:
+        """One training of the evaluation, from its start or the checkpoint to its end, or to a rung where it is stopped."""
         from pcdarts_tune.training.build import build_training
 
         log, space, device = self.log, self.space, self.device
-        if log.stop is None:
-            execution, seed = self.task.execution, self.task.evaluation_seed
-            training = build_training(
-                space, genotype, self.data, device=device, seed=seed, stage="evaluation", execution=execution
-            )
-            if log.part is not None:
-                training.load_state_dict(log.part)
-            for epoch in training:
-                record = measured_record(epoch, "evaluation", training.execution(), device)
-                log.add({**record, **reached_rung(space, found, record)}, training.state_dict)
-                if log.stop is not None:
-                    break
-        if log.stop is not None:
-            return {"stopped": log.stop, "metrics": log.last("evaluation")}
-        last = [record for record in log.history if record.get("stage") == "evaluation"][-1]
-        return {"objective": last["accuracy"], "metrics": last["metrics"]}
+        execution, seed = self.task.execution, self.task.evaluation_seed
+        if number:
+            seed = derived_seed(seed, "evaluation", number)
+        training = build_training(
+            space, genotype, self.data, device=device, seed=seed, stage="evaluation", execution=execution
+        )
+        if goes_on and log.part is not None:
+            training.load_state_dict(log.part)
+        for epoch in training:
+            record = measured_record(epoch, "evaluation", training.execution(), device)
+            if (seeds := space.evaluation.seeds) > 1:
+                record |= {"seed": number, "epochs": seeds * epoch.epochs}
+                record["epoch"] += number * epoch.epochs
+            rung = reached_rung(space, found, [*self.evaluated(), record])
+            log.add({**record, **rung}, training.state_dict)
+            if log.stop is not None:
+                return
+
+    def evaluated(self) -> list[dict[str, Any]]:
+        """The records of the evaluation so far."""
+        return [record for record in self.log.history if record.get("stage") == "evaluation"]

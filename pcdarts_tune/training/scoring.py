@@ -1,0 +1,107 @@
+"""The score of a derived network, by the name that a space gives it, from the records of its training's epochs.
+
+    score_trainings("mean_accuracy", records)       # Score(value=0.9412, standard_error=0.0161, seed_std=None)
+
+A high score is good: of the loss it is the negative. The standard error says how far another draw of as many held-out images
+would move it: binomial for accuracies, by the spread of the images' losses for the loss. Trials share their held-out images, so
+differences between them are somewhat more certain than independent errors suggest.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from pcdarts_tune.training.journal import Record
+
+STAGE = "evaluation"
+LAST = 1 / 3
+"""The share of the epochs that `mean_accuracy` is the mean over."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """What a network is worth.
+
+    Attributes:
+        value: high is good.
+        standard_error: of the sampling of the scored images; None where the records do not say how many there were.
+        seed_std: standard deviation of the score over the training seeds; None with one.
+    """
+
+    value: float
+    standard_error: float | None
+    seed_std: float | None = None
+
+
+def binomial_error(share: float, count: int) -> float:
+    """Standard error sqrt(p (1 - p) / n) of a share p of n images."""
+    return math.sqrt(max(0.0, share * (1 - share)) / count)
+
+
+def score_training(objective: str, records: Sequence[Record]) -> Score:
+    """The score of one training after its epochs so far, one at least; `records` as `epoch_record` makes them."""
+    return _SCORES[objective](records)
+
+
+def score_trainings(objective: str, records: Sequence[Record]) -> Score:
+    """The mean score over the trainings whose records these are, told apart by `seed`.
+
+    The trainings see the same images, so their errors are not averaged away: the standard error is the quadratic mean of
+    theirs.
+    """
+    by_seed: dict[int, list[Record]] = {}
+    for record in records:
+        by_seed.setdefault(record.get("seed", 0), []).append(record)
+    scores = [score_training(objective, each) for each in by_seed.values()]
+    if len(scores) == 1:
+        return scores[0]
+    values = [score.value for score in scores]
+    errors = [score.standard_error for score in scores if score.standard_error is not None]
+    error = math.sqrt(statistics.fmean(e * e for e in errors)) if len(errors) == len(scores) else None
+    return Score(statistics.fmean(values), error, statistics.stdev(values))
+
+
+def _accuracy(records: Sequence[Record]) -> Score:
+    last = records[-1]
+    return Score(last["accuracy"], _error(last["accuracy"], last))
+
+
+def _mean_accuracy(records: Sequence[Record]) -> Score:
+    """The same images are scored in each epoch, so the mean's error is taken for no smaller than one epoch's."""
+    last = records[-max(1, round(LAST * len(records))) :]
+    mean = statistics.fmean(record["accuracy"] for record in last)
+    return Score(mean, _error(mean, records[-1]))
+
+
+def _loss(records: Sequence[Record]) -> Score:
+    last = records[-1]
+    count, std = _held_out(last).get("images"), _held_out(last).get("loss_std")
+    error = None if count is None or std is None else std / math.sqrt(count)
+    return Score(-last["metrics"][f"{STAGE}/loss_held_out"], error)
+
+
+def _train_accuracy(records: Sequence[Record]) -> Score:
+    last = records[-1]
+    value, count = last["metrics"][f"{STAGE}/acc_train"], last.get("trained_images")
+    return Score(value, None if count is None else binomial_error(value, count))
+
+
+_SCORES: Mapping[str, Callable[[Sequence[Record]], Score]] = {
+    "accuracy": _accuracy,
+    "mean_accuracy": _mean_accuracy,
+    "loss": _loss,
+    "train_accuracy": _train_accuracy,
+}
+
+
+def _held_out(record: Record) -> Record:
+    found: Record = record.get("held_out") or {}
+    return found
+
+
+def _error(accuracy: float, record: Record) -> float | None:
+    count = _held_out(record).get("images")
+    return None if count is None else binomial_error(accuracy, count)
