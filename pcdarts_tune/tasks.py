@@ -70,6 +70,7 @@ class TrialTask:
         space: the sweep's space as JSON.
         folder: where it keeps its checkpoint and result. `evaluations`: where evaluated genotypes are kept.
         threads: CPU threads it may use. `gpus`: GPUs, 0.25 for a quarter of one, 0 for none.
+        genotype: the one to evaluate, where the trial shall find none of its own (calibration/trial.py).
     """
 
     proposal: Proposal
@@ -80,6 +81,7 @@ class TrialTask:
     threads: int = 1
     gpus: float = 0.0
     execution: Execution = DEFAULTS
+    genotype: dict[str, Any] | None = None
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))

@@ -23,9 +23,11 @@ class Packed:
 
 
 def pack(data: Any) -> Any:
-    """A dataclass as `Packed`; anything else as it is."""
+    """A dataclass as `Packed`, and those that are the values of a dictionary; anything else as it is."""
     import torch
 
+    if isinstance(data, dict):
+        return {key: pack(value) for key, value in data.items()}
     if not dataclasses.is_dataclass(data) or isinstance(data, type):
         return data
     fields = {item.name: getattr(data, item.name) for item in dataclasses.fields(data) if item.init}
@@ -35,6 +37,8 @@ def pack(data: Any) -> Any:
 
 def unpack(data: Any) -> Any:
     """The inverse of `pack`."""
+    if isinstance(data, dict):
+        return {key: unpack(value) for key, value in data.items()}
     if not isinstance(data, Packed):
         return data
     import torch
@@ -48,4 +52,6 @@ def unpack(data: Any) -> Any:
 
 def packed_size(data: Any) -> int:
     """Bytes of the arrays in what `pack` returned."""
+    if isinstance(data, dict):
+        return sum(map(packed_size, data.values()))
     return sum(array.nbytes for array in data.arrays.values()) if isinstance(data, Packed) else 0

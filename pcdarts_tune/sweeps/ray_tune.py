@@ -1,7 +1,7 @@
-"""What Ray Tune is given to run a sweep by: a searcher that asks the study, and a callback that tells it.
+"""What Ray Tune is given to run trials by: a searcher that asks the queue (a sweep's study), and a callback that tells it.
 
     searcher = StudySearcher(sweep.study, target=32, concurrent=4, task=make_task)
-    recorder = Recorder(sweep, tracker, view, searcher)
+    recorder = Recorder(work, tracker, view, searcher)
 
 Neither keeps anything of its own. Trials that an earlier driver left unfinished come first, under their own numbers; one that Ray
 gives up on is failed with its reason; one that is cut off because the sweep stops is left as it is, for `resume`.
@@ -24,23 +24,19 @@ from ray.tune.search import Searcher
 
 from pcdarts_tune.errors import is_disk_full
 from pcdarts_tune.sweeps.ending import Stop
-from pcdarts_tune.sweeps.study.objectives import Rung, rungs_in
-from pcdarts_tune.sweeps.study.study import SweepStudy
-from pcdarts_tune.sweeps.sweep import SweepHandle
-from pcdarts_tune.sweeps.tracker import SweepTracker
+from pcdarts_tune.sweeps.study.objectives import rungs_in
 from pcdarts_tune.sweeps.trials.log import write_failure
 from pcdarts_tune.sweeps.trials.reports import send_decision
 from pcdarts_tune.sweeps.view import View
+from pcdarts_tune.sweeps.work import Queue, Tracker, Work
 from pcdarts_tune.tasks import Outcome, Proposal, TrialTask
 
 
 class Recorder(Callback):
-    """Passes on what happens to a sweep's trials, to the study first; `searcher` knows the proposal behind an id of Ray's."""
+    """Passes on what happens to trials, to the queue first; `searcher` knows the proposal behind an id of Ray's."""
 
-    def __init__(
-        self, sweep: SweepHandle, tracker: SweepTracker, view: View, searcher: StudySearcher
-    ) -> None:
-        self._sweep, self._study = sweep, sweep.study
+    def __init__(self, work: Work, tracker: Tracker, view: View, searcher: StudySearcher) -> None:
+        self._work, self._study = work, work.queue
         self._tracker, self._view, self._searcher = tracker, view, searcher
         self.ended: set[int] = set()
         """Trials that have ended in this run."""
@@ -84,9 +80,8 @@ class Recorder(Callback):
     def _decide(self, number: int, record: dict[str, Any]) -> None:
         """A trial that has reached a rung waits to learn whether it goes on: the study decides."""
         for reached in rungs_in(record):
-            rung = Rung.after(self._sweep.space, reached["epochs"])
-            stop = self._study.decide_at_rung(number, reached["values"], rung)
-            send_decision(self._sweep.folder.trial_address(number), rung.epochs, stop)
+            stop = self._work.decide_at_rung(number, reached)
+            send_decision(self._work.trial_address(number), reached["epochs"], stop)
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         if is_disk_full(reason := _reason(trial)):
@@ -104,9 +99,7 @@ class Recorder(Callback):
         """Give a trial up, whose process is gone: its result is left here, in its place, and what it could not report any
         more is passed on."""
         outcome = Outcome("failed", reason=reason)
-        if number not in self.ended and (
-            history := write_failure(self._sweep.folder.trial_address(number), outcome)
-        ):
+        if number not in self.ended and (history := write_failure(self._work.trial_address(number), outcome)):
             self._tracker.record(number, {"kind": "history", "records": history})
         self._end(number, outcome)
 
@@ -138,7 +131,7 @@ def _reason(trial: Trial) -> str:
 
 
 class StudySearcher(Searcher):
-    """Asks a study until it has `target` trials, one at a time and only when one can start: a proposal knows all results so far.
+    """Asks a queue until it has `target` trials, one at a time and only when one can start: a proposal knows all results so far.
 
     Args:
         concurrent: trials at a time.
@@ -148,7 +141,7 @@ class StudySearcher(Searcher):
 
     def __init__(
         self,
-        study: SweepStudy,
+        study: Queue,
         *,
         target: int,
         concurrent: int,

@@ -16,6 +16,7 @@ import traceback
 from collections import Counter
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pcdarts_tune.cluster.processes import end_leftover_processes, mark_processes
@@ -23,10 +24,13 @@ from pcdarts_tune.cluster.resources import Share, read_cluster, share_resources
 from pcdarts_tune.cluster.session import ray_running
 from pcdarts_tune.errors import UserError, WorkFailed, is_disk_full
 from pcdarts_tune.sweeps.ending import Loss, ReasonToStop, Stop, drop_frames, find_loss
+from pcdarts_tune.sweeps.study.objectives import Rung
 from pcdarts_tune.sweeps.study.samplers import SLOW, derived_seed
+from pcdarts_tune.sweeps.study.study import SweepStudy
 from pcdarts_tune.sweeps.sweep import SweepHandle
-from pcdarts_tune.sweeps.tracker import SweepTracker, deliver_late, summary, tracker_of
+from pcdarts_tune.sweeps.tracker import deliver_late, summary, tracker_of
 from pcdarts_tune.sweeps.view import Progress, Screen, View
+from pcdarts_tune.sweeps.work import Tracker, Work, count_left
 from pcdarts_tune.tasks import Proposal, TrialFunction, TrialTask
 
 if TYPE_CHECKING:
@@ -86,7 +90,7 @@ def run_sweep(
         try:
             deliver_late(sweep, tracker)
             if trials_left(sweep):
-                _run(sweep, run, stop, tracker, data, function)
+                run_work(SweepWork(sweep), run, stop, tracker, data=data, function=function)
             reason: ReasonToStop = stop.reason if trials_left(sweep) else "done"
         except KeyboardInterrupt:
             raise  # at once: what MLflow does not have yet, `resume` delivers
@@ -115,22 +119,32 @@ def _say_waiting(left: int) -> None:
     print(f"MLflow: {left} records are still to be delivered", file=sys.stderr, flush=True)
 
 
-def _run(
-    sweep: SweepHandle,
+def run_work(
+    work: Work,
     run: RunSettings,
     stop: Stop,
-    tracker: SweepTracker,
-    data: Any,
-    function: TrialFunction | None,
+    tracker: Tracker,
+    *,
+    data: Any = None,
+    function: TrialFunction | None = None,
 ) -> None:
+    """Run trials until all have ended or `stop` asks to stop; the caller holds the lock of what they belong to.
+
+    Args:
+        data, function: see `run_sweep`.
+
+    Raises:
+        UserError: the resources can never be had.
+        WorkFailed: Ray does not run trials at all.
+    """
     from pcdarts_tune.cluster.shipping import pack, packed_size
 
-    packed = pack(data)
-    with mark_processes(sweep.about["id"]), ray_running(address=run.address, data_bytes=packed_size(packed)):
+    packed, queue = pack(data), work.queue
+    with mark_processes(work.identity), ray_running(address=run.address, data_bytes=packed_size(packed)):
         stop.listen()
-        left = trials_left(sweep)
-        # a trial's results on a CPU depend on its number of threads: what a sweep began with, it goes on with
-        cpus = run.cpus if run.cpus is not None else sweep.study.notes().get("cpus_per_trial")
+        left = count_left(queue, work.target)
+        # a trial's results on a CPU depend on its number of threads: what the work began with, it goes on with
+        cpus = run.cpus if run.cpus is not None else queue.notes().get("cpus_per_trial")
         divide = partial(share_resources, read_cluster(), trials=left, gpus=run.gpus, most=run.most)
         try:
             share = divide(cpus=cpus)
@@ -138,28 +152,81 @@ def _run(
             if run.cpus is not None:
                 raise
             share = divide(cpus=None)
-        sweep.study.note("cpus_per_trial", share.cpus)
-        view = _view(sweep, run, share)
+        queue.note("cpus_per_trial", share.cpus)
+        view = work.view(share, quiet=run.quiet)
         try:
-            _Run(sweep, share, stop, tracker, view, function, packed).to_the_end()
+            _Run(work, share, stop, tracker, view, function, packed).to_the_end()
         finally:
             view.close()
 
 
 @dataclass(frozen=True)
-class _Run:
+class SweepWork:
+    """A sweep as work, see work.py."""
+
     sweep: SweepHandle
+
+    @property
+    def identity(self) -> str:
+        return str(self.sweep.about["id"])
+
+    @property
+    def queue(self) -> SweepStudy:
+        return self.sweep.study
+
+    @property
+    def target(self) -> int:
+        return self.sweep.target
+
+    @property
+    def max_failures(self) -> int:
+        return self.sweep.settings.max_failures
+
+    @property
+    def ray(self) -> Path:
+        return self.sweep.folder.ray
+
+    @property
+    def asks_beside(self) -> bool:
+        return self.sweep.settings.sampler in SLOW
+
+    def task(self, proposal: Proposal, share: Share) -> TrialTask:
+        return TrialTask(
+            proposal,
+            evaluation_seed=derived_seed(self.sweep.settings.seed, "evaluation"),
+            space=self.sweep.space.model_dump_json(),
+            folder=self.trial_address(proposal.number),
+            evaluations=self.sweep.folder.evaluations_address,
+            threads=share.threads,
+            gpus=share.gpus,
+            execution=self.sweep.settings.execution,
+        )
+
+    def trial_address(self, number: int) -> str:
+        return self.sweep.folder.trial_address(number)
+
+    def decide_at_rung(self, number: int, reached: dict[str, Any]) -> str | None:
+        rung = Rung.after(self.sweep.space, reached["epochs"])
+        return self.sweep.study.decide_at_rung(number, reached["values"], rung)
+
+    def view(self, share: Share, *, quiet: bool) -> View:
+        return _view(self.sweep, share, quiet=quiet)
+
+
+@dataclass(frozen=True)
+class _Run:
+    work: Work
     share: Share
     stop: Stop
-    tracker: SweepTracker
+    tracker: Tracker
     view: View
     function: TrialFunction | None
     packed: Any
 
     def to_the_end(self) -> None:
-        """Tuner after Tuner until the study has its trials; more than one only where Ray itself gave up."""
+        """Tuner after Tuner until the queue has its trials; more than one only where Ray itself gave up."""
         losses: Counter[int] = Counter()
-        while not self.stop.asked and trials_left(self.sweep):
+        while not self.stop.asked and count_left(self.work.queue, self.work.target):
             recorder, lost = self._fit()
             gc.collect()  # what the run still holds of Ray must go before Ray does
             if self.stop.asked:
@@ -170,20 +237,8 @@ class _Run:
             for number in sorted(recorder.lost(lost.actors)):
                 losses[number] += 1
                 self.view.trial_restarted(number, lost.reason)
-                if losses[number] > self.sweep.settings.max_failures:
+                if losses[number] > self.work.max_failures:
                     recorder.fail(number, f"{lost.reason} ({losses[number]} times)")
-
-    def _task(self, proposal: Proposal) -> TrialTask:
-        return TrialTask(
-            proposal,
-            evaluation_seed=derived_seed(self.sweep.settings.seed, "evaluation"),
-            space=self.sweep.space.model_dump_json(),
-            folder=self.sweep.folder.trial_address(proposal.number),
-            evaluations=self.sweep.folder.evaluations_address,
-            threads=self.share.threads,
-            gpus=self.share.gpus,
-            execution=self.sweep.settings.execution,
-        )
 
     def _fit(self) -> tuple[Recorder, Loss]:
         from ray import tune
@@ -191,15 +246,15 @@ class _Run:
         from pcdarts_tune.sweeps.ray_tune import Recorder, Silent, StopWhenAsked, StudySearcher
         from pcdarts_tune.sweeps.trials.reports import ray_trial
 
-        sweep, share, stop = self.sweep, self.share, self.stop
+        work, share, stop = self.work, self.share, self.stop
         searcher = StudySearcher(
-            sweep.study,
-            target=sweep.target,
+            work.queue,
+            target=work.target,
             concurrent=share.concurrent,
-            task=self._task,
-            beside=sweep.settings.sampler in SLOW,
+            task=partial(work.task, share=share),
+            beside=work.asks_beside,
         )
-        recorder = Recorder(sweep, self.tracker, self.view, searcher)
+        recorder = Recorder(work, self.tracker, self.view, searcher)
         # else Tune starts one process after the other; the searcher knows how many there may be
         os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(share.concurrent)
         resources = {"cpu": share.cpus, **({"gpu": share.gpus} if share.gpus else {})}
@@ -215,8 +270,8 @@ class _Run:
             ),
             run_config=tune.RunConfig(
                 name=time.strftime("%Y%m%d-%H%M%S"),
-                storage_path=str(sweep.folder.ray),
-                failure_config=tune.FailureConfig(max_failures=sweep.settings.max_failures),
+                storage_path=str(work.ray),
+                failure_config=tune.FailureConfig(max_failures=work.max_failures),
                 stop=StopWhenAsked(stop),
                 callbacks=[recorder, Silent()],
                 verbose=0,
@@ -245,14 +300,14 @@ class _Run:
 
 
 def trials_left(sweep: SweepHandle) -> int:
-    """How many trials are to be run: those proposed that have not ended, and those not yet asked for."""
-    return len(sweep.study.unfinished()) + max(0, sweep.target - len(sweep.study))
+    """How many trials of a sweep are to be run."""
+    return count_left(sweep.study, sweep.target)
 
 
-def _view(sweep: SweepHandle, run: RunSettings, share: Share) -> View:
+def _view(sweep: SweepHandle, share: Share, *, quiet: bool) -> View:
     ended = [record for record in sweep.records() if record.state in ("complete", "failed", "pruned")]
     best = None if not ended or ended[0].objective is None else (ended[0].trial, ended[0].objective)
-    if not run.quiet:
+    if not quiet:
         about = f"sweep {sweep.name}: {sweep.target} trials, {share}; in {sweep.folder.path}"
         print(about, file=sys.stderr, flush=True)
     stages = {"search": sweep.space.search.epochs, "evaluation": sweep.space.evaluation.all_epochs}
@@ -260,4 +315,4 @@ def _view(sweep: SweepHandle, run: RunSettings, share: Share) -> View:
     for record in ended:
         if record.pareto:
             progress.add_to_front(record.objectives or {})
-    return View(progress, None if run.quiet else Screen(live=sys.stderr.isatty()))
+    return View(progress, None if quiet else Screen(live=sys.stderr.isatty()))
