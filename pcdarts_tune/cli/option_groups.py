@@ -16,6 +16,7 @@ import click
 from pcdarts_tune.cli import options
 from pcdarts_tune.cli.options import NearestChoice, option_group
 from pcdarts_tune.say import verbosity
+from pcdarts_tune.spaces.methods import METHODS
 from pcdarts_tune.spaces.values import Sampler, Score, Setting, Size, amount
 from pcdarts_tune.tasks import NAMES_OF_PRECISIONS, Execution, Workers
 
@@ -153,6 +154,7 @@ class Amount(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # generi
 
 
 def _goals(
+    method: str | None = None,
     sampler: str | None = None,
     objectives: tuple[str, ...] = (),
     max_params: int | None = None,
@@ -165,6 +167,7 @@ def _goals(
     # in the list `accuracy` stands for the score, whichever it is
     listed = ["accuracy" if name in scores else name for name in objectives]
     given = [
+        Setting("search.method", method, f"--method {method}"),
         Setting("sampler", sampler, f"--sampler {sampler}"),
         Setting("objective", scores[0] if scores else None, flags),
         Setting("objectives", listed or None, flags),
@@ -177,6 +180,12 @@ def _goals(
 goal_options = option_group(
     _goals,
     "goals",
+    click.option(
+        "--method",
+        type=NearestChoice(list(METHODS)),
+        help="How a trial finds its genotype: by a search, or drawn at random, to compare with.  "
+        "[default: the space's, pc-darts unless it says otherwise]",
+    ),
     click.option(
         "--sampler",
         type=NearestChoice(get_args(Sampler)),

@@ -18,6 +18,7 @@ from torch.nn import functional as F
 
 from pcdarts_tune.core.architect import Architect, differentiate_only
 from pcdarts_tune.core.epochs import SearchEpoch, entropy, softmax_of_nodes, softmax_rows
+from pcdarts_tune.core.genotype import Genotype
 from pcdarts_tune.core.images.data import Batches, require_batches, skip_single_images
 from pcdarts_tune.core.loop import Loop
 from pcdarts_tune.core.steps import optimizers
@@ -121,6 +122,10 @@ class Search:
                 record = self._run_epoch(watch)
             self.epoch += 1
             yield record
+
+    def genotype(self) -> Genotype:
+        """What would be derived now."""
+        return self.supernet.genotype()
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the rest of the search depends on: randomness is keyed by seed and epoch."""

@@ -176,10 +176,10 @@ class Agreement:
 
     @property
     def equal(self) -> bool:
-        """Bit for bit, in all that was compared; nothing compared is not equal."""
+        """Bit for bit, in all that was compared; nothing compared is not equal (a drawn genotype has no epochs)."""
         pairs_equal = self.accuracy[0] == self.accuracy[1] and self.ended[0] == self.ended[1]
         differs = self.first is not None or self.missing or False in (self.genotype, self.weights)
-        return self.numbers > 0 and pairs_equal and not differs
+        return (self.numbers > 0 or self.genotype is True) and pairs_equal and not differs
 
     def __str__(self) -> str:
         compared = f"{self.numbers} numbers of {self.epochs} epochs"

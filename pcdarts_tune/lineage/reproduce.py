@@ -139,7 +139,10 @@ def _run_trial(job: _Job) -> Rerun:
     run = EpochRun.open(job.tracked, {}, new_tags, None, device)
     store, run_id = run.store, run.run_id
     series: dict[str, dict[int, float]] = {}
-    epochs = {"search": original.space.search.epochs, "evaluation": original.space.evaluation.all_epochs}
+    epochs = {
+        "search": original.space.search.trained_epochs,
+        "evaluation": original.space.evaluation.all_epochs,
+    }
     ended_at = max(original.series.get("evaluation/epoch", {}), default=-1) + 1
 
     def report(record: dict[str, Any]) -> str | None:

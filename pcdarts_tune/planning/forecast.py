@@ -80,6 +80,10 @@ class Fit:
         return self.samples[place - 1], self.samples[place]
 
 
+NOTHING = Fit((Sample(1, 0.0, 0.0, 0.0, 0.0, 0.0),))
+"""Of a method that trains no supernet."""
+
+
 @dataclass(frozen=True)
 class Forecast:
     """Predicted seconds and bytes of a trial; `basis` is what those of the search are predicted from, `out_of_memory` whether
@@ -108,16 +112,16 @@ def forecast_trial(space: Space, search: Fit, evaluation: Fit, splits: Splits) -
     training = weights + len(splits.alphas)
     config, recipe = space.search, space.evaluation
     batch = min(config.batch_size, weights, len(splits.alphas))
-    step = search.at(batch)
-    arch_epochs = max(0, config.epochs - config.arch_warmup_epochs)
+    step, epochs = search.at(batch), config.trained_epochs
+    arch_epochs = max(0, epochs - config.arch_warmup_epochs)
     steps = weights / batch
-    search_seconds = config.epochs * (steps * step.weights + held_out / batch * step.score)
+    search_seconds = epochs * (steps * step.weights + held_out / batch * step.score)
     search_seconds += arch_epochs * steps * step.alphas
     size = min(recipe.batch_size, training)
     short = evaluation.at(size)
     evaluation_seconds = recipe.all_epochs * (training * short.weights + held_out * short.score) / size
     out_of_memory = search.exceeds_memory(batch) or evaluation.exceeds_memory(size)
-    basis = search.basis(batch)
+    basis = search.basis(batch) if epochs else "no search"
     return Forecast(search_seconds, evaluation_seconds, step.bytes, short.bytes, basis, out_of_memory)
 
 

@@ -23,7 +23,7 @@ from pcdarts_tune.core.retrain import Training
 from pcdarts_tune.core.search import Search
 from pcdarts_tune.core.supernet import Supernet
 from pcdarts_tune.datasets import DataSet, split_dataset
-from pcdarts_tune.planning.forecast import Fit, Forecast, forecast_trial
+from pcdarts_tune.planning.forecast import NOTHING, Fit, Forecast, forecast_trial
 from pcdarts_tune.planning.steps import Probe, measure
 from pcdarts_tune.spaces import naming
 from pcdarts_tune.spaces.keys import lookup
@@ -139,8 +139,8 @@ class NetworkMeasurements:
         for key, variant in zip(keys, variants, strict=True):
             self.variants.setdefault(key, variant)
             batches.setdefault(key, set()).add(variant.search.batch_size)
-        self.supernets = {key: supernet_cost(one, self.images) for key, one in self.variants.items()}
-        order = [key for key, _ in Counter(keys).most_common()]
+        self.supernets = {key: supernet_cost(one, self.images) for key, one in self._searched().items()}
+        order = [key for key, _ in Counter(keys).most_common() if key in self.supernets]
         cost = network_cost(self.space.evaluation, self.genotype, self.images)
         if self._is_feasible(cost, "the evaluation"):
             build = partial(build_training, self.space, self.genotype, self.images, stage="evaluation")
@@ -158,6 +158,8 @@ class NetworkMeasurements:
 
     def forecast(self, variant: Space) -> Forecast | None:
         """Predicted time and memory of a trial of that space; None where no network like it could be measured."""
+        if self.evaluation.samples and not variant.search.trained_epochs:
+            return forecast_trial(variant, NOTHING, self.evaluation, self.splits)
         measured = {key: fit for key, fit in self.fits.items() if fit.samples}
         if not self.evaluation.samples or not measured:
             return None
@@ -170,6 +172,10 @@ class NetworkMeasurements:
             note = f", scaled from {self.describe(near)} by multiply-adds"
         found = forecast_trial(variant, fit, self.evaluation, self.splits)
         return replace(found, basis=found.basis + note)
+
+    def _searched(self) -> dict[str, Space]:
+        """The variants that train a supernet."""
+        return {key: one for key, one in self.variants.items() if one.search.trained_epochs}
 
     def describe(self, key: str) -> str:
         """The settings that a supernet differs from the others in, such as `K=4`."""

@@ -25,6 +25,7 @@ from pcdarts_tune.spaces.keys import lookup
 from pcdarts_tune.spaces.settings import apply
 from pcdarts_tune.spaces.space import Space, rung_epochs
 from pcdarts_tune.spaces.tuning import assignments, varied_keys
+from pcdarts_tune.sweeps.launch import method_remarks
 from pcdarts_tune.sweeps.record import SweepSettings
 from pcdarts_tune.sweeps.runner import RunSettings
 from pcdarts_tune.sweeps.study.study import SweepStudy
@@ -94,7 +95,8 @@ def make_plan(request: PlanRequest, *, limit: float = 60.0) -> dict[str, Any]:
     sizes = []
     for values in list_sizes(space):
         variant = apply(space, values)
-        sizes.append(({key: lookup(variant, key) for key in ALWAYS_LISTED} | values, variant))
+        listed = ALWAYS_LISTED if space.search.trained_epochs else ()
+        sizes.append(({key: lookup(variant, key) for key in listed} | values, variant))
     measured = NetworkMeasurements(
         space,
         images,
@@ -258,6 +260,7 @@ def _list_notes(
     """What to know before the sweep is started."""
     if request.note:
         yield request.note
+    yield from method_remarks(request.space)
     lacking = [
         str(proposal.number)
         for proposal, forecast in zip(proposals, forecasts, strict=True)

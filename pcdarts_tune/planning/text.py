@@ -95,7 +95,7 @@ def _format_proposals(plan: Mapping[str, Any]) -> Iterator[str]:
     yield from _align(rows, right=range(len(keys) + 5))
     if len(drawn) > MOST_ROWS:
         yield f"  and {len(drawn) - MOST_ROWS} more (--json)"
-    if sampler != "random":
+    if keys and sampler != "random":
         yield f"  {sampler} learns from trials that end, so later proposals will differ from those drawn now"
 
 

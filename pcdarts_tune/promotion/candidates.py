@@ -17,6 +17,7 @@ from pcdarts_tune.core.genotype import Genotype, random_genotype
 from pcdarts_tune.errors import UserError, nearest
 from pcdarts_tune.say import say
 from pcdarts_tune.spaces.keys import lookup
+from pcdarts_tune.spaces.methods import METHODS
 from pcdarts_tune.spaces.space import Space
 from pcdarts_tune.sweeps.study.samplers import derived_seed
 from pcdarts_tune.sweeps.sweep import SweepHandle
@@ -64,6 +65,15 @@ class Baselines:
 
     def __bool__(self) -> bool:
         return self.default or self.random > 0
+
+    def check(self, space: Space) -> None:
+        """Raises UserError where the space's method has no default to compare with."""
+        if self.default and not METHODS[space.search.method].searches:
+            raise UserError(
+                f"--baseline default is a search with the space's own values, and search.method {space.search.method!r} "
+                f"of space {space.name!r} searches nothing",
+                hint="--baseline random:2, or a published name such as PC_DARTS_cifar in `retrain`",
+            )
 
 
 def parse_baselines(texts: Iterable[str]) -> Baselines:

@@ -123,6 +123,7 @@ def promote(
     """
     compared, workers = parse_baselines(baselines), workers or Workers()
     sweep = open_sweep(where, sweep_name)
+    compared.check(sweep.space)
     space = retraining_space(sweep.space, settings)
     workers.check(space.retrain.batch_size)
     single = candidates == 1 and seeds == 1 and not compared

@@ -123,6 +123,7 @@ def compare_seeds(
         UserError: when the folder holds something else.
         NonFiniteLoss: when the genotype diverges with every seed.
     """
+    baselines.check(trainings.space)
     if (places.folder / "model.json").is_file():
         raise UserError(
             f"{places.folder} holds one model; several seeds make a folder of models",

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pcdarts_tune.reporting.facts import Facts
 from pcdarts_tune.say import format_seconds
 from pcdarts_tune.spaces import naming
+from pcdarts_tune.spaces.methods import METHODS
 from pcdarts_tune.sweeps.leaderboard import RankedTrial, short_hours
 
 
@@ -85,11 +86,13 @@ def _describe_search(facts: Facts) -> str:
     space, about = facts.sweep.space, facts.sweep.about
     states = ", ".join(f"{n} {state}" for state, n in facts.states.items()) or "none has begun"
     goals = "" if space.objectives == ("accuracy",) else f" The objectives are {', '.join(space.objectives)}."
-    tuned = ", ".join(facts.keys) or "nothing"
+    tuned = f"Tuned by {facts.sweep.settings.sampler}: {', '.join(facts.keys) or 'nothing'}."
+    method = METHODS[space.search.method]
+    each = f"{method.what} of {space.search.epochs} epochs" if method.searches else method.what
     return (
-        f"A cell for {about['data']['name']} in the space {space.name}: {facts.target} trials ({states}). Each is a PC-DARTS "
-        f"search of {space.search.epochs} epochs; the cell it derives is trained from scratch for {space.evaluation.epochs} "
-        f"epochs, and its accuracy on held-out images is what counts. Tuned by {facts.sweep.settings.sampler}: {tuned}.{goals}"
+        f"A cell for {about['data']['name']} in the space {space.name}: {facts.target} trials ({states}). Each is {each} "
+        f"({space.search.method}); the cell it gives is trained from scratch for {space.evaluation.epochs} epochs, and its "
+        f"accuracy on held-out images is what counts. {tuned}{goals}"
     )
 
 
@@ -98,7 +101,7 @@ def _describe_best(facts: Facts) -> str:
         return "No trial is complete yet."
     best, record = facts.best, facts.best.record
     images = f"{facts.held_out:,} held-out images" if facts.held_out else "held-out images"
-    settings = naming.format_settings(record.hyperparameters) or "the space's own settings"
+    settings = naming.format_settings(record.hyperparameters) or "nothing is tuned"
     size = "" if record.params is None else f", {naming.short_count(record.params)} parameters"
     macs, skips = "", ""
     if record.macs is not None:

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
+from pcdarts_tune.errors import nearest
 from pcdarts_tune.spaces.keys import ADDED, Listed, Section
+from pcdarts_tune.spaces.methods import METHODS
 
 Decay = Annotated[float, Field(ge=0, lt=1)]
 Betas = Annotated[tuple[Decay, Decay], Listed]
@@ -46,9 +48,17 @@ def _whole(value: Any) -> Any:
 Order = Annotated[Literal[1, 2], BeforeValidator(_whole)]
 
 
+def _method(value: str) -> str:
+    if value not in METHODS:
+        raise ValueError(f"{value!r} is no method{nearest(value, METHODS)}; legal: {', '.join(METHODS)}")
+    return value
+
+
 class SearchConfig(Section):
     """One search: how weights and architecture are trained (PC-DARTS sec. 4.2, DARTS sec. 3.1)."""
 
+    method: Annotated[str, ADDED, AfterValidator(_method)] = "pc-darts"
+    """How a genotype is found: by a search over the supernet (pc-darts), or drawn at random without one (random)."""
     epochs: int = Field(default=50, ge=1, le=10_000)
     """Passes over the images that train the weights."""
     batch_size: int = Field(default=256, ge=2, le=65_536)
@@ -81,6 +91,11 @@ class SearchConfig(Section):
     """How the second order takes its Hessian-vector product (finite_difference: DARTS)."""
     augment: AugmentConfig = AugmentConfig()
     """Augmentation of both halves."""
+
+    @property
+    def trained_epochs(self) -> int:
+        """`epochs`, or 0 with a method that trains no supernet."""
+        return self.epochs if METHODS[self.method].searches else 0
 
 
 class TrainConfig(Section):

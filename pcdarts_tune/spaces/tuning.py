@@ -16,12 +16,15 @@ from pydantic import BaseModel, ValidationError
 
 from pcdarts_tune.errors import nearest
 from pcdarts_tune.spaces.keys import field_at, leaves, lookup
+from pcdarts_tune.spaces.methods import METHODS
 from pcdarts_tune.spaces.mistakes import Mistake, as_error, mistakes_of, unknown_key
 from pcdarts_tune.spaces.ranges import MOST_VALUES, CategoricalRange, ConditionalRange, Range, parts, resolve
 from pcdarts_tune.spaces.values import label
 
 if TYPE_CHECKING:
     from optuna.trial import BaseTrial
+
+METHOD = "search.method"
 
 
 def dependency_order(tune: Mapping[str, Range]) -> list[str]:
@@ -157,12 +160,13 @@ def check_tune(space: BaseModel, found: list[Mistake]) -> dict[str, Range]:
 def _check_targets(space: BaseModel, found: list[Mistake]) -> dict[str, Range]:
     """The ranges whose key may be tuned and takes every value they give; the others are reported."""
     root = type(space)
-    legal = [key for key in leaves(root) if key.startswith(("supernet.", "search."))]
+    legal = [key for key in leaves(root) if key.startswith(("supernet.", "search.")) and key != METHOD]
+    method = METHODS[lookup(space, METHOD)]
     good: dict[str, Range] = {}
     for key, item in lookup(space, "tune").items():
         texts = _misfits(root, key, item) if key in legal else [_untunable(root, key, legal)]
         found += [Mistake(("tune", key), text) for text in texts]
-        if not texts:
+        if not texts and method.uses(key):  # what decides nothing is not drawn
             good[key] = item
     return good
 
@@ -173,6 +177,8 @@ def _untunable(root: type[BaseModel], key: str, legal: list[str]) -> str:
     if part in ("evaluation", "retrain"):
         why = f"{part} is the same for all trials by design, so that they stay comparable"
         return f"not tuned: {why}; only supernet.* and search.* are"
+    if key == METHOD:
+        return "not tuned: a sweep has one method; two sweeps are compared by `leaderboard A B`"
     if part in root.model_fields and part not in ("supernet", "search"):
         return "not tuned: every trial sees the same data and objective; only supernet.* and search.* are"
     if section is not None:

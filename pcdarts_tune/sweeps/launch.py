@@ -16,6 +16,7 @@ from pcdarts_tune.home import SweepFolder, free_name
 from pcdarts_tune.machine import network_file_system
 from pcdarts_tune.places import require_storage
 from pcdarts_tune.say import say
+from pcdarts_tune.spaces.methods import METHODS
 from pcdarts_tune.spaces.space import Space
 from pcdarts_tune.sweeps.create import check_free
 from pcdarts_tune.sweeps.leaderboard import leaderboard_json, print_leaderboard
@@ -127,9 +128,20 @@ def extend(sweep: SweepHandle, more: bool, trials: int) -> None:
     sweep.study.note("target", target)
 
 
+def method_remarks(space: Space) -> list[str]:
+    """What a method does not do: lines for the person who chose it."""
+    method = METHODS[space.search.method]
+    if method.searches:
+        return []
+    kept = ", ".join([*(method.keys or ()), "supernet.primitives"])
+    return [
+        f"each trial is {method.what} by its seed: of supernet and search only {kept} count, and nothing else of them is tuned"
+    ]
+
+
 def run_to_the_end(sweep: SweepHandle, run: RunSettings, images: DataSet, *, as_json: bool) -> int:
     """Run a sweep and print its leaderboard and what to do next; the exit code."""
-    for remark in remarks(sweep.settings.sampler, sweep.space.tune):
+    for remark in [*method_remarks(sweep.space), *remarks(sweep.settings.sampler, sweep.space.tune)]:
         say(f"note: {remark}")
     to_go_on = f"to go on: {sweep.command('resume')}"
     try:

@@ -310,7 +310,10 @@ def _view(sweep: SweepHandle, share: Share, *, quiet: bool) -> View:
     if not quiet:
         about = f"sweep {sweep.name}: {sweep.target} trials, {share}; in {sweep.folder.path}"
         print(about, file=sys.stderr, flush=True)
-    stages = {"search": sweep.space.search.epochs, "evaluation": sweep.space.evaluation.all_epochs}
+    stages = {
+        "search": sweep.space.search.trained_epochs,
+        "evaluation": sweep.space.evaluation.all_epochs,
+    }
     progress = Progress(sweep.target, share.concurrent, stages, len(ended), best, sweep.space.objectives)
     for record in ended:
         if record.pareto:

@@ -54,7 +54,7 @@ class SweepLinks:
 
 def describe_trial(proposal: Proposal, outcome: Outcome, links: SweepLinks, parent: str) -> str:
     """A trial in two lines."""
-    settings = naming.format_settings(proposal.hyperparameters) or "the space's own settings"
+    settings = naming.format_settings(proposal.hyperparameters) or "nothing is tuned"
     sweep = links.run(links.sweep, parent)
     title = f"Trial {proposal.number} of sweep {sweep}"
     others = links.trials("the other trials", charts=False)

@@ -40,7 +40,7 @@ def build_search(
         supernet,
         _part(images, splits.weights, config, device, augment=True),
         _part(images, splits.alphas, config, device, augment=True),
-        **config.model_dump(exclude={"augment"}),
+        **config.model_dump(exclude={"augment", "method"}),
         seed=seed,
         validate=_part(images, splits.held_out, config, device) if len(splits.held_out) else None,
         **execution.arguments(),

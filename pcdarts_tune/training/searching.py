@@ -26,9 +26,9 @@ from pcdarts_tune.tasks import DEFAULTS, Execution
 from pcdarts_tune.tracking.run import EpochRun, Run, Tracked, Undelivered, common_tags
 from pcdarts_tune.tracking.store import Content
 from pcdarts_tune.tracking.tags import Tag
-from pcdarts_tune.training.build import build_search
 from pcdarts_tune.training.epochs import Resumable, follow
 from pcdarts_tune.training.journal import CheckpointStorage, digest
+from pcdarts_tune.training.methods import build_method
 
 
 @dataclass(frozen=True)
@@ -92,18 +92,17 @@ def search(
         UserError: when the checkpoint belongs to something else.
         NonFiniteLoss: when the search diverges.
     """
-    job = build_search(work.space, work.images, device=device, seed=work.seed, execution=work.execution)
+    job = build_method(work.space, work.images, device=device, seed=work.seed, execution=work.execution)
     storage = None if checkpoint is None else CheckpointStorage.in_file(checkpoint)
     epochs = Resumable(job, storage, work.recipe, "search")
     run = None if tracked is None else _open_run(tracked, work, device)
     with run or nullcontext():
-        follow(epochs, run, "search", work.space.search.epochs, _describe, quiet=quiet)
-    last = epochs.history[-1]
+        follow(epochs, run, "search", work.space.search.trained_epochs, _describe, quiet=quiet)
     found = Found(
-        Genotype.from_dict(last["genotype"]),
+        job.genotype(),
         len(epochs.history),
         sum(record["metrics"]["search/seconds"] for record in epochs.history),
-        last["metrics"],
+        epochs.history[-1]["metrics"] if epochs.history else {},
         None if run is None else run.run_id,
     )
     if run is not None:
@@ -134,9 +133,10 @@ def _end_run(run: Run, found: Found) -> None:
     genotype, store = found.genotype, run.store
     store.log_file(run.run_id, genotype.to_dict(), "genotype.json")
     store.log_file(run.run_id, cell_svg(genotype), "cells.svg")
-    store.log_png(run.run_id, cells_png(genotype), key="cells", step=found.epochs - 1)
+    store.log_png(run.run_id, cells_png(genotype), key="cells", step=max(0, found.epochs - 1))
+    how = f"One search, {found.epochs} epochs" if found.epochs else "Drawn, without a search"
     note = (
-        f"One search, {found.epochs} epochs: genotype `{genotype.canonical_hash()}`, {genotype.skip_connections} skip "
+        f"{how}: genotype `{genotype.canonical_hash()}`, {genotype.skip_connections} skip "
         f"connections in the normal cell.\n\nTo train it: `pcdarts-tune retrain {run.run_id} -o MODEL`"
     )
     store.set_tags(run.run_id, {Tag.GENOTYPE_HASH: genotype.canonical_hash(), "mlflow.note.content": note})

@@ -232,7 +232,7 @@ def test_every_mistake_has_its_line() -> None:
         r":6: supernet.k: K = 7 does not divide channels = 30; legal for 30: 1, 2, 3, 5, 6, 10, 15, 30",
         r":7: supernet.primitives: 'skip_conect' is no operation \(did you mean 'skip_connect'\?\); legal: none, ",
         r":8: supernet.layers: '8' is not legal; must be a whole number, at least 3 and at most 64",
-        r":10: search.bach_size: unknown key \(did you mean 'batch_size'\?\); legal: epochs, batch_size",
+        r":10: search.bach_size: unknown key \(did you mean 'batch_size'\?\); legal: method, epochs, batch_size",
         r":11: search.epochs: 10.0 is not legal; must be a whole number, at least 1 and at most 10000",
         r":12: search.arch_betas.1: 2 is not legal; must be below 1",
         r":13: evaluation.layers: 2 is not legal; must be at least 3",

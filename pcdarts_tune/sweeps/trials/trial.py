@@ -157,14 +157,14 @@ class _Trial:
 
     def derive(self) -> dict[str, Any]:
         """Search (what is left of it) and derive: the record of the genotype."""
-        from pcdarts_tune.training.build import build_search
+        from pcdarts_tune.training.methods import build_method
 
         log, space, device = self.log, self.space, self.device
         found = next((record for record in log.history if record["kind"] == "derived"), None)
         if found is not None:
             return found
         execution, seed = self.task.execution, self.task.proposal.seed
-        search = build_search(space, self.data, device=device, seed=seed, execution=execution)
+        search = build_method(space, self.data, device=device, seed=seed, execution=execution)
         if log.part is not None:
             search.load_state_dict(log.part)
         epochs = iter(search)
@@ -172,10 +172,11 @@ class _Trial:
         while collapsed is None and (epoch := next(epochs, None)) is not None:
             log.add(measured_record(epoch, "search", search.execution(), device), search.state_dict)
             collapsed = collapse_reason(space, log.history)
-        genotype = search.supernet.genotype()
+        genotype = search.genotype()
         params, macs = retraining_cost(space, genotype, self.data)
         found = {
             "kind": "derived",
+            "method": space.search.method,
             "genotype": genotype.to_dict(),
             "genotype_hash": genotype.canonical_hash(),
             "params": params,
