@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from pcdarts_tune.core import architecture
 from pcdarts_tune.core.architecture import CellPlan
-from pcdarts_tune.core.genotype import Edge, Genotype
+from pcdarts_tune.core.genotype import AnyGenotype, Edge, Genotype
 from pcdarts_tune.core.ops import build_operation, require_even
 
 HEADS = ("classifier.", "auxiliary_head.classifier.")
@@ -69,7 +69,7 @@ class EvaluationNetwork(nn.Module):
 
     def __init__(
         self,
-        genotype: Genotype,
+        genotype: AnyGenotype,
         channels: int = 36,
         layers: int = 20,
         num_classes: int = 10,
@@ -78,6 +78,8 @@ class EvaluationNetwork(nn.Module):
         in_channels: int = 3,
     ) -> None:
         super().__init__()
+        if not isinstance(genotype, Genotype):
+            raise ValueError(f"networks of {genotype.family} cells cannot be built")
         architecture.check_sizes(channels, layers, num_classes, stem, in_channels)
         self.genotype = genotype
         self.arguments: dict[str, Any] = {

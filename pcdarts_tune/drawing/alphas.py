@@ -19,13 +19,14 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from pcdarts_tune.core.genotype import node_count, node_slices
-from pcdarts_tune.drawing.cells import HEADINGS, name_edges, select_edges, short_name
+from pcdarts_tune.core.genotype import Family, family_of_kinds, node_count, node_slices
+from pcdarts_tune.drawing.cells import name_edges, select_edges, short_name
 from pcdarts_tune.drawing.picture import INK, text_width
 from pcdarts_tune.drawing.render import draw_png
 
 Alphas = Mapping[str, Any]
-"""`alpha_normal` and `alpha_reduce`, (E, O), and with edge normalisation `beta_normal` and `beta_reduce`, (E,)."""
+"""`alpha_<kind>`, (E, O), and with edge normalisation `beta_<kind>`, (E,), for each kind of a family's cells: `alpha_normal`,
+`alpha_reduce`, `beta_normal`, `beta_reduce` of DARTS, `alpha_cell`, `beta_cell` of NAS-Bench-201."""
 
 COLOURS = LinearSegmentedColormap.from_list(
     "weights", ("#f6cf9c", "#fbe6cb", "#ffffff", "#8c7cb8", "#2d0b55"), N=257
@@ -33,7 +34,6 @@ COLOURS = LinearSegmentedColormap.from_list(
 """Colours of softmax weights by `colour_position`; an odd number of them, so that 1/O is exactly white."""
 
 _LINES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7a7a7a", "#000000", "#8c510a")
-_INPUTS = ("$c_{k-2}$", "$c_{k-1}$")
 _TITLE, _BAR = 0.4, 0.85  # height of the title, width of the colour scale
 
 
@@ -47,13 +47,14 @@ def alphas_png(alphas: Alphas, primitives: Sequence[str], *, title: str = "") ->
     Raises:
         ValueError: when the shapes do not fit each other.
     """
-    cells, names = _to_arrays([alphas], primitives), [short_name(name) for name in primitives]
+    family = _family_of(alphas)
+    cells, names = _to_arrays([alphas], primitives, family), [short_name(name) for name in primitives]
     (_, edges, operations), betas = cells[0][0].shape, cells[0][1] is not None
     slanted = 0.72 * _longest(names, 10) + 0.2
     left, right = max(0.9, slanted - 0.2), _BAR + (1.1 if betas else 0.1)
-    side = max(8.0, left + right + 0.36 * operations, _TITLE + 2 * (0.2 * edges + slanted + 0.4))
-    figure, height = _new_figure(side, side, 1200, title), (side - _TITLE) / 2 - slanted - 0.4
-    for number, (heading, (alpha_TEO, beta_TE)) in enumerate(zip(HEADINGS.values(), cells, strict=True)):
+    side = max(8.0, left + right + 0.36 * operations, _TITLE + len(cells) * (0.2 * edges + slanted + 0.4))
+    figure, height = _new_figure(side, side, 1200, title), (side - _TITLE) / len(cells) - slanted - 0.4
+    for number, (heading, (alpha_TEO, beta_TE)) in enumerate(zip(family.kinds.values(), cells, strict=True)):
         alpha_EO, beta_E = alpha_TEO[0], None if beta_TE is None else beta_TE[0]
         weights = alpha_EO if beta_E is None else np.column_stack([alpha_EO, beta_E])
         top = _TITLE + 0.4 + number * (height + slanted + 0.4)
@@ -61,13 +62,13 @@ def alphas_png(alphas: Alphas, primitives: Sequence[str], *, title: str = "") ->
         axes.set_title(heading, loc="left", size=13, weight="bold")
         _draw_heat_map(axes, alpha_EO, operations)
         axes.set_xticks(range(operations), names, size=10, rotation=45, ha="right", rotation_mode="anchor")
-        axes.set_yticks(range(edges), name_edges(edges, _INPUTS), size=11)
+        axes.set_yticks(range(edges), name_edges(edges, family, _in_italics), size=11)
         for (e, o), position in np.ndenumerate(colour_position(alpha_EO, operations)):
             ink = "#ffffff" if position > 0.78 else INK
             axes.text(o, e, _shorten(alpha_EO[e, o]), color=ink, size=9, ha="center", va="center")
-        for rows in node_slices(node_count(edges))[1:]:
+        for rows in node_slices(node_count(edges, len(family.inputs)), len(family.inputs))[1:]:
             axes.axhline(rows.start - 0.5, color="#57606a", linewidth=1.2)
-        for e, o in select_edges(weights, primitives):
+        for e, o in select_edges(weights, primitives, family):
             for colour, width in (("#ffffff", 3.2), ("#000000", 1.4)):
                 frame = Rectangle((o - 0.47, e - 0.44), 0.94, 0.88, fill=False, color=colour, lw=width)
                 axes.add_patch(frame)
@@ -94,22 +95,30 @@ def alpha_history_png(epochs: Mapping[int, Alphas], primitives: Sequence[str], *
         ValueError: when the shapes do not fit each other, or there is no epoch.
     """
     numbers = sorted(epochs)
-    cells = _to_arrays([epochs[number] for number in numbers], primitives)
+    if not numbers:
+        raise ValueError("alphas must be of one epoch or more; got none")
+    family = _family_of(epochs[numbers[-1]])
+    cells, inputs = _to_arrays([epochs[number] for number in numbers], primitives, family), len(family.inputs)
     names = [short_name(name) for name in primitives]
     _, edges, operations = cells[0][0].shape
-    nodes, labels = node_count(edges), name_edges(edges, _INPUTS)
+    nodes, labels = node_count(edges, inputs), name_edges(edges, family, _in_italics)
     span = [numbers[0], numbers[-1]] if len(numbers) > 1 else numbers
     width, height = 1.3, max(0.5, 0.115 * operations)
     left = _longest(names, 8) + 0.2
-    columns = [left + number * (width + 0.12) + 0.3 * (number > nodes) for number in range(nodes + 3)]
-    bar = columns[nodes + 2] if cells[0][1] is not None else columns[nodes + 1]
+    columns = [
+        left + number * (width + 0.12) + 0.3 * (number >= nodes + inputs - 1)
+        for number in range(nodes + inputs + 1)
+    ]
+    bar = columns[nodes + inputs - (cells[0][1] is None)]
     step = 0.7 + nodes * (height + 0.34)
-    figure = _new_figure(bar + _BAR, _TITLE + 2 * step, 1500, title)
-    for number, (heading, (alpha_TEO, beta_TE)) in enumerate(zip(HEADINGS.values(), cells, strict=True)):
+    figure = _new_figure(bar + _BAR, _TITLE + len(cells) * step, 1500, title)
+    for number, (heading, (alpha_TEO, beta_TE)) in enumerate(zip(family.kinds.values(), cells, strict=True)):
         _write(figure, left, _TITLE + number * step + 0.15, heading, 12)
-        for node, rows in enumerate(node_slices(nodes)):
+        for node, rows in enumerate(node_slices(nodes, inputs)):
             top = _TITLE + number * step + 0.5 + node * (height + 0.34)
-            panels = [_add_axes(figure, columns[source], top, width, height) for source in range(node + 2)]
+            panels = [
+                _add_axes(figure, columns[source], top, width, height) for source in range(node + inputs)
+            ]
             for source, axes in enumerate(panels):
                 # with betas in the colour of this predecessor's line
                 colour = INK if beta_TE is None else _LINES[source % len(_LINES)]
@@ -118,8 +127,8 @@ def alpha_history_png(epochs: Mapping[int, Alphas], primitives: Sequence[str], *
                 shown = [] if source else names
                 axes.set_yticks(range(len(shown)), shown, size=8)
             if beta_TE is not None:
-                axes = _add_axes(figure, columns[nodes + 1], top, width, height)
-                axes.set_title(f"β into {node}", size=9.5, pad=3)
+                axes = _add_axes(figure, columns[nodes + inputs - 1], top, width, height)
+                axes.set_title(f"β into {node + family.first_node}", size=9.5, pad=3)
                 axes.set(xlim=(-0.5, len(numbers) - 0.5), ylim=(0, 1))
                 axes.set_yticks([0, 0.5, 1], ["0", ".5", "1"], size=8)
                 axes.set_prop_cycle(color=_LINES)
@@ -139,10 +148,18 @@ def colour_position(weights: Any, operations: int) -> Any:
     return 0.5 + 0.5 * np.sign(doublings) * np.minimum(1.0, np.abs(doublings)) ** 0.5
 
 
-def _to_arrays(epochs: Sequence[Alphas], primitives: Sequence[str]) -> list[tuple[Any, Any]]:
-    """(T, E, O) alphas and (T, E) betas, or None, of the normal and the reduction cell."""
+def _family_of(alphas: Alphas) -> Family:
+    return family_of_kinds([name.removeprefix("alpha_") for name in alphas if name.startswith("alpha_")])
+
+
+def _in_italics(state: str) -> str:
+    return f"${state}$" if "_" in state else state
+
+
+def _to_arrays(epochs: Sequence[Alphas], primitives: Sequence[str], family: Family) -> list[tuple[Any, Any]]:
+    """(T, E, O) alphas and (T, E) betas, or None, of each kind of cell."""
     cells = []
-    for cell in HEADINGS:
+    for cell in family.kinds:
         alpha_TEO = np.array([alphas[f"alpha_{cell}"] for alphas in epochs], float)
         betas = [alphas.get(f"beta_{cell}") for alphas in epochs]
         beta_TE = None if not betas or betas[-1] is None else np.array(betas, float)

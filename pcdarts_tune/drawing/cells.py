@@ -1,4 +1,4 @@
-"""Genotypes as pictures: the normal and the reduction cell as SVG, PNG or DOT, without the graphviz program.
+"""Genotypes as pictures: their cells as SVG, PNG or DOT, without the graphviz program.
 
 Colour says the kind of an operation, in the palette of Okabe and Ito, which colour-blind readers tell apart.
 
@@ -13,9 +13,9 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
-from pcdarts_tune.core.genotype import Genotype, node_count, node_slices
+from pcdarts_tune.core.genotype import FAMILIES, AnyGenotype, CellGraph, Family, edge_places, node_count
 from pcdarts_tune.drawing.layout import CellLayout, Edge, cell_edges, layout_edges
 from pcdarts_tune.drawing.picture import (
     INK,
@@ -33,10 +33,9 @@ from pcdarts_tune.errors import UserError, nearest
 from pcdarts_tune.files import write_output
 
 Which = Literal["both", "normal", "reduce"]
-HEADINGS = {"normal": "Normal cell", "reduce": "Reduction cell"}
 SUFFIXES = (".svg", ".png", ".dot")
 
-_Cell = tuple[str, tuple[tuple[str, int], ...], tuple[int, ...]]
+_DOT_INDEX, _DOT_NAME = re.compile(r"c_\{(.*)\}"), r"<<I>c</I><SUB>\1</SUB>>"
 _MARGIN, _HEADING, _LINE = 16.0, 34.0, 22.0
 _BOLD = 1.18  # how much wider than text_width bold type is
 
@@ -52,60 +51,76 @@ class Style:
 
 
 KINDS = {
+    "convolution": Style("#0072b2", "#e3f0f8", "convolution"),
     "separable": Style("#0072b2", "#e3f0f8", "separable convolution"),
     "dilated": Style("#d55e00", "#fcebdf", "dilated convolution"),
     "pooling": Style("#009e73", "#e0f3ed", "pooling"),
     "skip": Style("#d39200", "#fdf3dc", "skip connection"),
+    "none": Style("#8b949e", "#f3f4f6", "no connection", dashed=True),
     "other": Style("#a8568a", "#f7eaf2", "other operation"),
 }
 OUTPUT = Style("#a3a8ae", "#ffffff", "concatenated into the output")
-_SIGNS = {"sep_": "separable", "dil_": "dilated", "pool": "pooling", "skip": "skip", "identity": "skip"}
+_SIGNS = {
+    "nor_": "convolution",
+    "sep_": "separable",
+    "dil_": "dilated",
+    "pool": "pooling",
+    "skip": "skip",
+    "identity": "skip",
+}
 
 
 def operation_kind(operation: str) -> str:
-    """What an operation is coloured as, by its name: separable, dilated, pooling, skip or other."""
-    return next((kind for sign, kind in _SIGNS.items() if sign in operation), "other")
+    """What an operation is coloured as, by its name: a key of `KINDS`."""
+    return (
+        "none"
+        if operation == "none"
+        else next((kind for sign, kind in _SIGNS.items() if sign in operation), "other")
+    )
 
 
 def short_name(operation: str) -> str:
     """`sep_conv_3x3` -> `sep 3×3`, for small pictures; a name of another form stays as it is."""
     if operation == "skip_connect":
         return "skip"
-    found = re.fullmatch(r"(?:(sep|dil)_conv|(max|avg)_pool|(conv))((?:_\d+x\d+)+)", operation)
+    found = re.fullmatch(r"(?:(sep|dil)_conv|(max|avg)_pool|(?:nor_)?(conv))((?:_\d+x\d+)+)", operation)
     if found is None:
         return operation
     return (found[1] or found[2] or found[3]) + found[4].replace("_", " ").replace("x", "×")
 
 
-def name_edges(edges: int, inputs: Sequence[str] = ("c(k-2)", "c(k-1)")) -> list[str]:
+def plain_state(name: str) -> str:
+    """`c_{k-2}` -> `c(k-2)`."""
+    return name.replace("_{", "(").replace("}", ")")
+
+
+def name_edges(
+    edges: int, family: Family = FAMILIES["darts"], write: Callable[[str], str] = plain_state
+) -> list[str]:
     """Names of the edges of a cell in the order of the rows of alpha: `c(k-2) → 0`, …, `2 → 3`. Raises
     ValueError: when so many edges fit no cell."""
-    nodes = node_count(edges)
-    states = [*inputs, *map(str, range(nodes))]
-    return [f"{states[source]} → {node}" for node in range(nodes) for source in range(node + 2)]
-
-
-def select_edges(weights: Any, primitives: Sequence[str]) -> set[tuple[int, int]]:
-    """(edge, operation) of the two strongest edges into each node, which a genotype takes, by `weights`, (E, O), or
-    (E, O + 1) with betas in the last column."""
-    import numpy as np
-
-    choices = [o for o, name in enumerate(primitives) if name != "none"]
-    if not choices:
-        return set()
-    strongest = np.array(choices)[weights[:, choices].argmax(axis=1)]
-    strength = weights[range(len(weights)), strongest]
-    if weights.shape[1] > len(primitives):
-        strength = strength * weights[:, -1]
-    best = [
-        rows.start + edge
-        for rows in node_slices(node_count(len(weights)))
-        for edge in np.argsort(-strength[rows], kind="stable")[:2]
+    nodes = node_count(edges, len(family.inputs))
+    numbers = range(family.first_node, family.first_node + nodes)
+    states = [*map(write, family.inputs), *map(str, numbers)]
+    return [
+        f"{states[source]} → {states[target]}" for source, target in edge_places(nodes, len(family.inputs))
     ]
-    return {(int(edge), int(strongest[edge])) for edge in best}
 
 
-def draw_genotype(genotype: Genotype, path: str | os.PathLike[str], *, which: Which = "both") -> Path:
+def select_edges(
+    weights: Any, primitives: Sequence[str], family: Family = FAMILIES["darts"]
+) -> set[tuple[int, int]]:
+    """(edge, operation) of what a genotype takes, by `weights`, (E, O), or (E, O + 1) with betas in the last column."""
+    if not set(primitives) - {"none"}:
+        return set()
+    count = len(primitives)
+    strength = weights[:, :count]
+    if weights.shape[1] > count:
+        strength = strength * weights[:, -1:]
+    return set(family.choose(strength.tolist(), primitives))
+
+
+def draw_genotype(genotype: AnyGenotype, path: str | os.PathLike[str], *, which: Which = "both") -> Path:
     """Write the cells to `path`, whose suffix says how; a file that was there is replaced whole or not at
     all. Raises UserError: for an unknown suffix or cell, or a folder that cannot be written to."""
     target = Path(path)
@@ -124,7 +139,7 @@ def draw_genotype(genotype: Genotype, path: str | os.PathLike[str], *, which: Wh
 
 
 def cell_picture(
-    genotype: Genotype,
+    genotype: AnyGenotype,
     *,
     which: Which = "both",
     title: str | None = None,
@@ -145,13 +160,13 @@ def cell_picture(
     """
     cells = _cells(genotype, which)
     parts = [
-        (HEADINGS[kind], layout_edges(cell_edges(cell, concat), len(cell) // 2, short=short, spread=spread))
-        for kind, cell, concat in cells
+        (name, layout_edges(cell_edges(cell), cell.states, len(cell.inputs), short=short, spread=spread))
+        for name, cell in cells.items()
     ]
-    used = {operation_kind(name) for _, cell, _ in cells for name, _ in cell}
+    used = {operation_kind(edge.operation) for cell in cells.values() for edge in cell.edges}
     return _stack(
         title or heading or " and ".join(text.lower() for text, _ in parts).capitalize(),
-        " ".join(_in_words(*cell) for cell in cells),
+        " ".join(_in_words(*cell) for cell in cells.items()),
         heading,
         parts,
         lambda edge: KINDS[operation_kind(edge.operation)] if edge.operation else OUTPUT,
@@ -159,13 +174,13 @@ def cell_picture(
     )
 
 
-def cell_svg(genotype: Genotype, *, which: Which = "both", title: str | None = None) -> str:
+def cell_svg(genotype: AnyGenotype, *, which: Which = "both", title: str | None = None) -> str:
     """One self-contained <svg> element with a title and a description in words; fit for a file or an HTML page."""
     return render_svg(cell_picture(genotype, which=which, title=title))
 
 
-def cells_png(genotype: Genotype, *, title: str | None = None) -> bytes:
-    """Both cells in a nearly square picture with short operation names, readable on a small card (1200 pixels wide)."""
+def cells_png(genotype: AnyGenotype, *, title: str | None = None) -> bytes:
+    """All cells in a nearly square picture with short operation names, readable on a small card (1200 pixels wide)."""
     spreads = (1.0, 1.3, 1.6, 2.0, 2.5, 3.0, 3.6)
     pictures = [cell_picture(genotype, heading=title, short=short_name, spread=spread) for spread in spreads]
     best = min(pictures, key=lambda picture: abs(picture.height - picture.width))
@@ -173,16 +188,16 @@ def cells_png(genotype: Genotype, *, title: str | None = None) -> bytes:
     return render_png(best.padded(side, max(best.height, 0.94 * side)), 1200 / side)
 
 
-def cell_dot(genotype: Genotype, *, which: Which = "both") -> str:
+def cell_dot(genotype: AnyGenotype, *, which: Which = "both") -> str:
     """The cells in the DOT language, for those who have graphviz or want to edit the graph."""
     lines = ["digraph genotype {", "  rankdir=LR;", '  edge [fontname="Helvetica"];']
     lines += ['  node [shape=box, style="rounded,filled", fillcolor="#ffffff", fontname="Helvetica"];']
-    for kind, cell, concat in _cells(genotype, which):
-        first, second, output = (f"<<I>c</I><SUB>{index}</SUB>>" for index in ("k-2", "k-1", "k"))
-        lines += [f"  subgraph cluster_{kind} {{", f'    label="{HEADINGS[kind]}"; color="#ffffff";']
-        for state, name in enumerate([first, second, *map(str, range(len(cell) // 2)), output]):
-            lines.append(f"    {kind}_{state} [label={name}];")
-        for edge in cell_edges(cell, concat):
+    for heading, cell in _cells(genotype, which).items():
+        kind = cell.kind
+        lines += [f"  subgraph cluster_{kind} {{", f'    label="{heading}"; color="#ffffff";']
+        for state, name in enumerate(cell.states):
+            lines.append(f"    {kind}_{state} [label={_DOT_INDEX.sub(_DOT_NAME, name)}];")
+        for edge in cell_edges(cell):
             look = f'color="{OUTPUT.colour}"'
             if edge.operation:
                 name = edge.operation.replace("\\", "\\\\").replace('"', '\\"')
@@ -192,54 +207,63 @@ def cell_dot(genotype: Genotype, *, which: Which = "both") -> str:
     return "\n".join([*lines, "}"]) + "\n"
 
 
-def genotype_diff_svg(a: Genotype, b: Genotype, *, names: tuple[str, str] = ("A", "B")) -> str:
+def genotype_diff_svg(a: AnyGenotype, b: AnyGenotype, *, names: tuple[str, str] = ("A", "B")) -> str:
     """Both genotypes in one drawing: edges only in `a` dashed blue, only in `b` solid orange, in both grey."""
     return render_svg(_diff_picture(a, b, names))
 
 
-def genotype_diff_png(a: Genotype, b: Genotype, *, names: tuple[str, str] = ("A", "B")) -> bytes:
+def genotype_diff_png(a: AnyGenotype, b: AnyGenotype, *, names: tuple[str, str] = ("A", "B")) -> bytes:
     """The same picture as `genotype_diff_svg`, with two pixels for each of its units."""
     return render_png(_diff_picture(a, b, names), 2.0)
 
 
-def _diff_picture(a: Genotype, b: Genotype, names: tuple[str, str]) -> Picture:
+def _diff_picture(a: AnyGenotype, b: AnyGenotype, names: tuple[str, str]) -> Picture:
     styles = {
         "both": Style("#8b949e", "#f3f4f6", "in both"),
         "a": Style("#0072b2", "#e3f0f8", f"only in {names[0]}", dashed=True),
         "b": Style("#d55e00", "#fcebdf", f"only in {names[1]}"),
     }
     parts = []
-    for (kind, cell_a, concat_a), (_, cell_b, concat_b) in zip(_cells(a), _cells(b), strict=True):
-        nodes = max(len(cell_a), len(cell_b)) // 2
-        in_a = Counter(cell_edges(cell_a, concat_a, nodes))
-        in_b = Counter(cell_edges(cell_b, concat_b, nodes))
+    if a.family != b.family:
+        raise UserError(
+            f"{names[0]} is a cell of {FAMILIES[a.family].title}, {names[1]} one of {FAMILIES[b.family].title}: "
+            "they have no edges in common",
+            hint="draw each of them",
+        )
+    for (heading, cell_a), cell_b in zip(_cells(a).items(), _cells(b).values(), strict=True):
+        larger = max(cell_a, cell_b, key=lambda cell: len(cell.nodes))
+        in_a = Counter(cell_edges(cell_a, len(larger.nodes)))
+        in_b = Counter(cell_edges(cell_b, len(larger.nodes)))
         marked = {"both": in_a & in_b, "a": in_a - in_b, "b": in_b - in_a}
         edges = [replace(edge, mark=mark) for mark, group in marked.items() for edge in group.elements()]
         counts = Counter(edge.mark for edge in edges if edge.operation)
         summary = ", ".join(f"{counts[mark]} {style.name}" for mark, style in styles.items())
-        parts.append((f"{HEADINGS[kind]}: {summary}", layout_edges(edges, nodes)))
+        parts.append((f"{heading}: {summary}", layout_edges(edges, larger.states, len(larger.inputs))))
     title = f"Difference of {names[0]} and {names[1]}"
     words = ". ".join(text for text, _ in parts) + "."
     return _stack(title, words, None, parts, lambda edge: styles[edge.mark], list(styles.values()))
 
 
-def _cells(genotype: Genotype, which: str = "both") -> list[_Cell]:
-    if which not in (legal := get_args(Which)):
+def _cells(genotype: AnyGenotype, which: str = "both") -> dict[str, CellGraph]:
+    """The cells by their headings."""
+    family = FAMILIES[genotype.family]
+    legal = ("both", *family.kinds)
+    if which not in legal:
         raise UserError(
             f"unknown cell {which!r}; legal: {', '.join(legal)}{nearest(which, legal)}", hint="which='both'"
         )
-    normal: _Cell = ("normal", genotype.normal, genotype.normal_concat)
-    reduce: _Cell = ("reduce", genotype.reduce, genotype.reduce_concat)
-    return [cell for cell in (normal, reduce) if which in ("both", cell[0])]
+    return {family.kinds[cell.kind]: cell for cell in genotype.graphs() if which in ("both", cell.kind)}
 
 
-def _in_words(kind: str, cell: Sequence[tuple[str, int]], concat: Sequence[int]) -> str:
-    states = ["c_{k-2}", "c_{k-1}", *(f"node {i}" for i in range(len(cell) // 2))]
-    sums = []
-    for node in range(len(cell) // 2):
-        pair = sorted(cell[2 * node : 2 * node + 2], key=lambda edge: (edge[1], edge[0]))
-        sums.append(f"node {node} = " + " + ".join(f"{name}({states[source]})" for name, source in pair))
-    return f"{HEADINGS[kind]}: {'; '.join(sums)}; c_{{k}} = concat({', '.join(states[i] for i in sorted(concat))})."
+def _in_words(heading: str, cell: CellGraph) -> str:
+    names = [f"node {name}" if name.isdigit() else name for name in cell.states]
+    sums = [
+        f"{names[target]} = " + " + ".join(f"{edge.operation}({names[edge.source]})" for edge in edges)
+        for target, edges in cell.sums().items()
+    ]
+    if cell.concat:
+        sums.append(f"{cell.output} = concat({', '.join(names[i] for i in sorted(cell.concat))})")
+    return f"{heading}: {'; '.join(sums)}."
 
 
 def _stack(
@@ -290,7 +314,7 @@ def _cell_shapes(cell: CellLayout, style: Callable[[Edge], Style]) -> list[Shape
             box = (label.x, label.y, label.width, label.height, paint.tint, paint.colour)
             shapes += [Rectangle(*box, 1.4, 7, paint.dashed), Text(*label.centre, label.text, 13)]
     for state, at in enumerate(cell.states):
-        fill, radius = ("#ffffff", 9) if 2 <= state < len(cell.states) - 1 else ("#e9ecef", 5)
+        fill, radius = ("#ffffff", 9) if cell.inputs <= state < len(cell.states) - 1 else ("#e9ecef", 5)
         box = (at.x, at.y, at.width, at.height, fill, INK)
         shapes += [Rectangle(*box, 1.5, radius), Text(*at.centre, at.text, 15)]
     return shapes

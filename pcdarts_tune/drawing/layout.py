@@ -4,7 +4,8 @@ States stand in columns, each as far left as its predecessors allow, and before 
 An edge runs level through every column that it passes, in a row of its own, and bends only between columns, so that no edge
 can touch a foreign label or node, whatever the cell. Units: SVG pixels; y grows downwards.
 
-    >>> layout_edges(cell_edges([("sep_conv_3x3", 0), ("skip_connect", 1)], [2]), 1).states[-1].text
+    >>> cell = genotype.graphs()[0]
+    >>> layout_edges(cell_edges(cell), cell.states, len(cell.inputs)).states[-1].text
     'c_{k}'
 """
 
@@ -14,6 +15,7 @@ import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from pcdarts_tune.core.genotype import CellGraph
 from pcdarts_tune.drawing.ordering import Columns, fewest_crossings, heights, straighten
 from pcdarts_tune.drawing.picture import Point, text_width
 
@@ -31,7 +33,7 @@ _BORDER = 4.0
 
 @dataclass(frozen=True)
 class Edge:
-    """One edge of a drawn cell, from state to state: 0 and 1 are the inputs, i + 2 node i, the last the output."""
+    """One edge of a drawn cell, from state to state: the inputs, then the nodes, then the output."""
 
     operation: str | None
     """None on the edges that are concatenated into the output."""
@@ -68,50 +70,55 @@ class Wire:
 
 @dataclass(frozen=True)
 class CellLayout:
-    """Where everything of one cell is; `states[i]` is the box of state i, the last that of the output."""
+    """Where everything of one cell is; `states[i]` is the box of state i, first the `inputs`, last the output."""
 
     width: float
     height: float
     states: tuple[Box, ...]
     wires: tuple[Wire, ...]
+    inputs: int
 
 
-def cell_edges(
-    cell: Sequence[tuple[str, int]], concat: Sequence[int], nodes: int | None = None
-) -> list[Edge]:
-    """The edges of one cell of a genotype, in the same order whatever the order of a node's two edges.
+def cell_edges(cell: CellGraph, nodes: int | None = None) -> list[Edge]:
+    """The edges of one cell of a genotype, in the same order whatever the order of a node's edges.
 
     Args:
-        cell: (operation, predecessor) pairs, two a node.
-        concat: the states that are the output.
         nodes: how many are drawn; None for those of the cell.
     """
-    output = (len(cell) // 2 if nodes is None else nodes) + 2
-    edges = [Edge(name, source, i // 2 + 2) for i, (name, source) in enumerate(cell)]
-    edges += [Edge(None, state, output) for state in concat]
+    own = len(cell.states) - 1
+    output = own if nodes is None else len(cell.inputs) + nodes
+    edges = [Edge(e.operation, e.source, output if e.target == own else e.target) for e in cell.edges]
+    edges += [Edge(None, state, output) for state in cell.concat]
     return sorted(edges, key=lambda e: (e.target, e.source, e.operation or ""))
 
 
 def layout_edges(
-    edges: Sequence[Edge], nodes: int, *, short: Callable[[str], str] = str, spread: float = 1.0
+    edges: Sequence[Edge],
+    states: Sequence[str],
+    inputs: int,
+    *,
+    short: Callable[[str], str] = str,
+    spread: float = 1.0,
 ) -> CellLayout:
-    """Lay out edges between the states 0..nodes + 2; a node may have more or fewer than two.
+    """Lay out edges between states; a node may have any number of them.
 
     Args:
+        states: names of the inputs, of the nodes, and of the output.
+        inputs: how many of them are inputs.
         short: what to write for an operation's name.
         spread: factor on the space between rows.
 
     Raises:
         ValueError: when there is no node or a predecessor does not come before its node.
     """
-    if nodes < 1:
+    if len(states) - inputs < 2:
         raise ValueError("a cell needs at least one node to be drawn")
     for edge in edges:
-        if not 0 <= edge.source < edge.target <= nodes + 2 or edge.target < 2:
-            found = f"{edge.source} -> {edge.target} of {nodes} nodes"
+        if not 0 <= edge.source < edge.target < len(states) or edge.target < inputs:
+            found = f"{edge.source} -> {edge.target} of {len(states) - inputs - 1} nodes"
             raise ValueError(f"an edge must come from an earlier state: {found}")
     ordered = sorted(edges, key=lambda e: (e.target, e.source, e.operation or "", e.mark))
-    return _Grid(ordered, nodes, short, spread).place()
+    return _Grid(ordered, states, inputs, short, spread).place()
 
 
 @dataclass
@@ -127,17 +134,26 @@ class _Item:
 class _Grid:
     """The columns: inputs, then labels and nodes by turns, then the output."""
 
-    def __init__(self, edges: list[Edge], nodes: int, short: Callable[[str], str], spread: float) -> None:
-        self.edges, self.spread = edges, spread
-        layer = [0] * (nodes + 2)
-        for state in range(2, nodes + 2):
+    def __init__(
+        self,
+        edges: list[Edge],
+        states: Sequence[str],
+        inputs: int,
+        short: Callable[[str], str],
+        spread: float,
+    ) -> None:
+        self.edges, self.inputs, self.spread = edges, inputs, spread
+        output = len(states) - 1
+        layer = [0] * output
+        for state in range(inputs, output):
             layer[state] = 1 + max((layer[e.source] for e in edges if e.target == state), default=0)
-        names = ["c_{k-2}", "c_{k-1}", *map(str, range(nodes)), "c_{k}"]
-        columns = [*(2 * i for i in layer), 2 * max(layer) + 1]
+        # an operation into the output needs a column for its label
+        labelled = any(e.operation is not None and e.target == output for e in edges)
+        columns = [*(2 * i for i in layer), 2 * max(layer) + (2 if labelled else 1)]
         self.items: list[_Item] = []
-        for state, (name, column) in enumerate(zip(names, columns, strict=True)):
+        for state, (name, column) in enumerate(zip(states, columns, strict=True)):
             arriving = sum(e.target == state for e in edges)
-            width = NODE_SIZE if 2 <= state < nodes + 2 else NODE_SIZE + 2 * _NODE_PADDING
+            width = NODE_SIZE + (0 if inputs <= state < output else 2 * _NODE_PADDING)
             self.items.append(_Item(column, width, max(NODE_SIZE, _PORT_GAP * (arriving - 1) + 18), name))
         self.states = len(self.items)
         self.chains: list[list[int]] = []
@@ -170,7 +186,7 @@ class _Grid:
         wires = tuple(self._wire(i, boxes) for i in range(len(self.edges)))
         bottom = max(y + item.height / 2 for y, item in zip(self.y, self.items, strict=True))
         states = tuple(boxes[: self.states])
-        return CellLayout(self.x[-1][1] + _BORDER, round(bottom + _BORDER, 1), states, wires)
+        return CellLayout(self.x[-1][1] + _BORDER, round(bottom + _BORDER, 1), states, wires, self.inputs)
 
     def _best_order(self) -> tuple[Columns, list[float]]:
         """Of the orders with the fewest crossings the one whose wires climb least."""

@@ -14,7 +14,7 @@ from typing import Any
 
 from mlflow.entities.model_registry import ModelVersion
 
-from pcdarts_tune.core.genotype import Genotype
+from pcdarts_tune.core.genotype import AnyGenotype, read_genotype
 from pcdarts_tune.lineage.record import (
     Link,
     RunRecord,
@@ -52,7 +52,7 @@ class Subject:
     reason: str | None = None
     hyperparameters: dict[str, Any] = field(default_factory=dict)
     results: dict[str, float] = field(default_factory=dict)
-    genotype: Genotype | None = None
+    genotype: AnyGenotype | None = None
     about: dict[str, Any] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
     came_from: tuple[Link, ...] = ()
@@ -102,7 +102,7 @@ def _describe_trial(sweep: SweepHandle, trial: TrialRecord, record: RunRecord | 
         trial.reason,
         hyperparameters=trial.hyperparameters,
         results=without_load({key: value for key, value in known.items() if value is not None}),
-        genotype=None if trial.genotype is None else Genotype.from_dict(trial.genotype),
+        genotype=None if trial.genotype is None else read_genotype(trial.genotype),
         about={"seed": trial.seed, **_about_sweep(sweep), **({} if record is None else record.machine)},
         settings=deciding_settings(apply(sweep.space, trial.hyperparameters), "trial"),
         came_from=(Link("sweep", sweep.name, sweep.study.notes().get("run"), f"space {sweep.space.name}"),),
@@ -119,7 +119,7 @@ def _describe_sweep(sweep: SweepHandle, record: RunRecord | None) -> Subject:
     if best is not None:
         what = f"best, held-out accuracy {best.objective:.4f}"
         trials = [Link("trial", f"{sweep.name}:{best.trial}", best.run_id, what)]
-        genotype = None if best.genotype is None else Genotype.from_dict(best.genotype)
+        genotype = None if best.genotype is None else read_genotype(best.genotype)
     unfinished = len(records) < sweep.target or any(each.state == "waiting" for each in records)
     return Subject(
         "sweep",
@@ -281,18 +281,14 @@ def _different(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, Pair]:
     return {key: (a.get(key), b.get(key)) for key in {**a, **b} if a.get(key) != b.get(key)}
 
 
-def genotype_lines(genotype: Genotype) -> dict[str, str]:
-    """`normal node 0` -> its edges, and so on for both cells; equal cells give equal lines, whatever their order."""
+def genotype_lines(genotype: AnyGenotype) -> dict[str, str]:
+    """`normal node 0` -> its edges, and so on for all cells; equal cells give equal lines, whatever their order."""
     lines = {}
-    cells = {
-        "normal": (genotype.normal, genotype.normal_concat),
-        "reduce": (genotype.reduce, genotype.reduce_concat),
-    }
-    for kind, (cell, concat) in cells.items():
-        states = ["c_{k-2}", "c_{k-1}", *(f"node {i}" for i in range(len(cell) // 2))]
-        for node in range(len(cell) // 2):
-            pair = sorted(cell[2 * node : 2 * node + 2], key=lambda edge: (edge[1], edge[0]))
-            edges = (f"{operation}({states[source]})" for operation, source in pair)
-            lines[f"{kind} node {node}"] = " + ".join(edges)
-        lines[f"{kind} output"] = f"concat({', '.join(states[i] for i in sorted(concat))})"
+    for cell in genotype.graphs():
+        names = [f"node {name}" if name.isdigit() else name for name in cell.states]
+        for target, edges in cell.sums().items():
+            shown = (f"{edge.operation}({names[edge.source]})" for edge in edges)
+            lines[f"{cell.kind} {names[target]}"] = " + ".join(shown)
+        if cell.concat:
+            lines[f"{cell.kind} output"] = f"concat({', '.join(names[i] for i in sorted(cell.concat))})"
     return lines

@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from pcdarts_tune.core.genotype import Genotype
+from pcdarts_tune.core.genotype import read_genotype
 from pcdarts_tune.errors import UserError
 from pcdarts_tune.home import Where, sweep_names
 from pcdarts_tune.lineage.record import RunRecord
@@ -235,7 +235,7 @@ def compare(original: Original, again: Rerun) -> Agreement:
     different = [(metric, at, value, other) for _, at, metric, value, other in pairs if value != other]
     relative = [(metric, abs(b - a) / max(1.0, abs(a))) for metric, _, a, b in different]
     record, trained = original.record, original.record.tags.get(Tag.WEIGHTS)
-    cells = None if again.genotype is None else Genotype.from_dict(again.genotype)
+    cells = None if again.genotype is None else read_genotype(again.genotype)
     return Agreement(
         len(pairs),
         len({pair[:2] for pair in pairs}),

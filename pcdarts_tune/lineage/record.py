@@ -16,7 +16,7 @@ from typing import Any
 from mlflow.entities import Run
 from pydantic import ValidationError
 
-from pcdarts_tune.core.genotype import Genotype
+from pcdarts_tune.core.genotype import AnyGenotype, read_genotype
 from pcdarts_tune.spaces.keys import flatten
 from pcdarts_tune.spaces.settings import apply
 from pcdarts_tune.spaces.space import Space
@@ -79,10 +79,10 @@ class RunRecord:
         return self.tags.get(Tag.SWEEP, own) if self.kind == "sweep" else own
 
     @cached_property
-    def genotype(self) -> Genotype | None:
+    def genotype(self) -> AnyGenotype | None:
         """The cells that it found or trained."""
         cells = self.runs.json(self.run, "genotype.json")
-        return None if cells is None else Genotype.from_dict(cells)
+        return None if cells is None else read_genotype(cells)
 
     @cached_property
     def config(self) -> dict[str, Any]:

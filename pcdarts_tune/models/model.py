@@ -29,7 +29,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from pcdarts_tune.core.genotype import Genotype
+from pcdarts_tune.core.genotype import AnyGenotype, read_genotype
 from pcdarts_tune.core.network import EvaluationNetwork
 from pcdarts_tune.errors import UserError
 from pcdarts_tune.files import read_json
@@ -59,7 +59,7 @@ class LoadedModel:
     """A network ready to predict, and what belongs to it."""
 
     network: EvaluationNetwork
-    genotype: Genotype
+    genotype: AnyGenotype
     classes: tuple[str, ...]
     preprocessing: dict[str, Any]
     description: dict[str, Any]
@@ -123,7 +123,7 @@ def prepare_array(images_NHWC: NDArray[Any], preprocessing: Mapping[str, Any]) -
 def save_model(
     folder: Path,
     network: EvaluationNetwork,
-    genotype: Genotype,
+    genotype: AnyGenotype,
     network_args: Mapping[str, Any],
     classes: Sequence[str],
     preprocessing: Mapping[str, Any],
@@ -200,7 +200,7 @@ def _build(
         wrong = error.errors()[0]
         place = ".".join(["model.json", *map(str, wrong["loc"])])
         raise ValueError(f"{place[:200]}: {wrong['msg']}") from None
-    cells = Genotype.from_dict(genotype)
+    cells = read_genotype(genotype)
     with torch.device("meta"):  # a description that does not fit the weights must not fill the memory
         check_weights(weights, EvaluationNetwork(cells, **description["network"]))
     network = EvaluationNetwork(cells, **description["network"])

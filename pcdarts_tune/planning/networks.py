@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from pcdarts_tune.core.cost import count_macs, count_parameters
-from pcdarts_tune.core.genotype import PUBLISHED, Genotype, random_genotype
+from pcdarts_tune.core.genotype import PUBLISHED, AnyGenotype, random_genotype
 from pcdarts_tune.core.network import EvaluationNetwork
 from pcdarts_tune.core.retrain import Training
 from pcdarts_tune.core.search import Search
@@ -64,7 +64,7 @@ def supernet_cost(space: Space, images: DataSet) -> Cost:
     return _count(network, images)
 
 
-def network_cost(recipe: TrainConfig, genotype: Genotype, images: DataSet) -> Cost:
+def network_cost(recipe: TrainConfig, genotype: AnyGenotype, images: DataSet) -> Cost:
     """The cost of a derived network without its auxiliary head."""
     with torch.device("meta"):
         network = EvaluationNetwork(genotype, **{**network_arguments(recipe, images), "auxiliary": False})
@@ -75,7 +75,7 @@ def _count(network: torch.nn.Module, images: DataSet) -> Cost:
     return Cost(count_parameters(network), count_macs(network, images.in_channels, images.image_size))
 
 
-def choose_genotype(space: Space) -> tuple[str, Genotype]:
+def choose_genotype(space: Space) -> tuple[str, AnyGenotype]:
     """`EXAMPLE` and its name, or a random genotype where the space could not find it."""
     published = PUBLISHED[EXAMPLE]
     operations = {name for name, _ in (*published.normal, *published.reduce)}

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from pcdarts_tune.core.genotype import Genotype, random_genotype
+from pcdarts_tune.core.genotype import AnyGenotype, random_genotype, read_genotype
 from pcdarts_tune.errors import UserError, nearest
 from pcdarts_tune.say import say
 from pcdarts_tune.spaces.keys import lookup
@@ -41,7 +41,7 @@ class Candidate:
 
     name: str
     kind: Literal["candidate", "default", "random", "genotype"]
-    genotype: Genotype
+    genotype: AnyGenotype
     trial: int | None = None
     run_id: str | None = None
     objective: float | None = None
@@ -50,7 +50,7 @@ class Candidate:
     def of_trial(cls, record: TrialRecord) -> Candidate:
         """The genotype of a trial that has one."""
         assert record.genotype is not None, "only trials with a genotype are chosen"
-        genotype = Genotype.from_dict(record.genotype)
+        genotype = read_genotype(record.genotype)
         return cls(
             f"trial {record.trial}", "candidate", genotype, record.trial, record.run_id, record.objective
         )
@@ -164,7 +164,7 @@ def draw_candidates(space: Space, seed: int, count: int) -> list[Candidate]:
 
 def unify_cells(candidates: Sequence[Candidate]) -> list[Candidate]:
     """Equal cells written alike (a node's two edges may come in either order), so that they are trained once."""
-    first: dict[str, Genotype] = {}
+    first: dict[str, AnyGenotype] = {}
     return [
         replace(each, genotype=first.setdefault(each.genotype.canonical_hash(), each.genotype))
         for each in candidates

@@ -29,7 +29,7 @@ from pcdarts_tune.promotion.candidates import (
 from pcdarts_tune.promotion.comparison import CandidateResult, Measure, describe_differences
 from pcdarts_tune.promotion.trainings import Place, Trainings
 from pcdarts_tune.say import say
-from pcdarts_tune.sweeps.find import GenotypeSource, read_genotype
+from pcdarts_tune.sweeps.find import GenotypeSource, find_genotype
 from pcdarts_tune.tracking.run import Tracked
 from pcdarts_tune.tracking.tags import Tag
 from pcdarts_tune.training.work import Retraining
@@ -105,7 +105,7 @@ def read_baselines(texts: Iterable[str], where: Where) -> tuple[Baselines, list[
         if text.partition(":")[0] in ("default", "random"):
             kinds.append(text)
         else:
-            source = read_genotype(text, where)
+            source = find_genotype(text, where)
             named.append(Candidate(text, "genotype", source.genotype, run_id=source.run_id))
     return parse_baselines(kinds), named
 

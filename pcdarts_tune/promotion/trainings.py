@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 
-from pcdarts_tune.core.genotype import Genotype
+from pcdarts_tune.core.genotype import read_genotype
 from pcdarts_tune.core.steps.meter import NonFiniteLoss
 from pcdarts_tune.datasets import DataSet
 from pcdarts_tune.files import hold_lock, read_json, write_json
@@ -145,7 +145,7 @@ class Trainings:
             write_json(known, {"genotype": found.genotype.to_dict(), "run_id": found.run_id})
             checkpoint.unlink(missing_ok=True)
         about = read_json(known)
-        return Candidate("default", "default", Genotype.from_dict(about["genotype"]), run_id=about["run_id"])
+        return Candidate("default", "default", read_genotype(about["genotype"]), run_id=about["run_id"])
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,10 @@ from typing import Any
 import numpy as np
 import plotly.express as px
 
-from pcdarts_tune.core.genotype import node_count, node_slices
+from pcdarts_tune.core.genotype import Family, family_of_kinds, node_count, node_slices
 from pcdarts_tune.drawing.cells import name_edges, select_edges, short_name
 from pcdarts_tune.reporting.figures import Figure
 
-CELLS = ("normal", "reduce")
 COLOURS = ["#f6cf9c", "#fbe6cb", "#ffffff", "#8c7cb8", "#2d0b55"]
 """Colours from weights below an equal share to weights above it; an equal share is white."""
 REACH = 3.0
@@ -28,32 +27,40 @@ def plot_alphas(epochs: Mapping[int, Mapping[str, Any]], primitives: Sequence[st
     """Both plots; none for records of another version or form.
 
     Args:
-        epochs: epoch from 0 -> `alpha_normal` and `alpha_reduce` (E, O), `beta_normal` and `beta_reduce` (E,) or None.
+        epochs: epoch from 0 -> for each kind of the family's cells, `alpha_<kind>` (E, O) and `beta_<kind>` (E,) or None.
         primitives: the O names.
     """
     names, shown = [short_name(name) for name in primitives], sorted(epochs)
     try:
-        weights = np.array([[epochs[t][f"alpha_{cell}"] for t in shown] for cell in CELLS], float)
-        betas = [[epochs[t].get(f"beta_{cell}") for t in shown] for cell in CELLS]
+        alphas = [name.removeprefix("alpha_") for name in epochs[shown[-1]] if name.startswith("alpha_")]
+        family = family_of_kinds(alphas)
+        weights = np.array([[epochs[t][f"alpha_{cell}"] for t in shown] for cell in family.kinds], float)
+        betas = [[epochs[t].get(f"beta_{cell}") for t in shown] for cell in family.kinds]
         shares = np.full((weights.shape[2], len(names)), 1 / len(names))
-        inputs = [nodes.stop - nodes.start for nodes in node_slices(node_count(len(shares)))]
+        first = len(family.inputs)
+        inputs = [nodes.stop - nodes.start for nodes in node_slices(node_count(len(shares), first), first)]
         if betas[0][0] is not None:
             names.append("β")
             weights = np.concatenate([weights, np.array(betas, float)[..., None]], axis=3)
             shares = np.column_stack([shares, np.repeat(1 / np.array(inputs), inputs)])
-        doublings = np.log2(np.maximum(weights / shares, 1e-6)) / REACH  # (2, T, E, O or O + 1)
+        doublings = np.log2(np.maximum(weights / shares, 1e-6)) / REACH  # (kinds, T, E, O or O + 1)
     except (ValueError, KeyError, TypeError, IndexError):
         return []
     colours = np.round(np.sign(doublings) * np.sqrt(np.minimum(1.0, np.abs(doublings))), 3)
     numbers = [epoch + 1 for epoch in shown]
-    slider = _plot_epochs(weights, colours, names, primitives, numbers)
-    return [slider, _plot_course(weights, colours, names, numbers)] if len(shown) > 1 else [slider]
+    slider = _plot_epochs(family, weights, colours, names, primitives, numbers)
+    return [slider, _plot_course(family, weights, colours, names, numbers)] if len(shown) > 1 else [slider]
 
 
 def _plot_epochs(
-    weights: Any, colours: Any, names: list[str], primitives: Sequence[str], numbers: list[int]
+    family: Family,
+    weights: Any,
+    colours: Any,
+    names: list[str],
+    primitives: Sequence[str],
+    numbers: list[int],
 ) -> Figure:
-    edges = name_edges(weights.shape[2])
+    edges = name_edges(weights.shape[2], family)
     plot = px.imshow(
         colours, facet_col=0, animation_frame=1, x=names, y=edges, aspect="auto", facet_col_spacing=0.1
     )
@@ -61,7 +68,7 @@ def _plot_epochs(
         frame.name = str(number)
         for heat_map, weights_EO in zip(frame.data, weights_CEO, strict=True):
             text = [[f"{weight:.3f}" for weight in row] for row in weights_EO.tolist()]
-            for e, o in select_edges(weights_EO, primitives):
+            for e, o in select_edges(weights_EO, primitives, family):
                 text[e][o] = f"<b>[{text[e][o]}]</b>"
             hover = "%{y}, %{x}: %{text}<extra></extra>"
             heat_map.update(text=text, texttemplate="%{text}", hovertemplate=hover)
@@ -75,15 +82,15 @@ def _plot_epochs(
     for buttons in plot.layout.updatemenus:
         buttons.y = -0.06
     caption = "Brackets mark what the genotype of that epoch takes. Move the slider, or play the epochs."
-    return Figure("alphas-plot", "Weights in each epoch", _name_cells(plot), caption, 560)
+    return Figure("alphas-plot", "Weights in each epoch", _name_cells(plot, family), caption, 560)
 
 
-def _plot_course(weights: Any, colours: Any, names: list[str], numbers: list[int]) -> Figure:
+def _plot_course(family: Family, weights: Any, colours: Any, names: list[str], numbers: list[int]) -> Figure:
     """Every weight over the epochs: a band of rows, one for each of `names`, for each edge."""
-    _, epochs, edges, operations = weights.shape
-    labels = name_edges(edges)
+    kinds, epochs, edges, operations = weights.shape
+    labels = name_edges(edges, family)
     plot = px.imshow(
-        colours.transpose(0, 2, 3, 1).reshape(2, -1, epochs),
+        colours.transpose(0, 2, 3, 1).reshape(kinds, -1, epochs),
         facet_col=0,
         x=numbers,
         aspect="auto",
@@ -102,17 +109,17 @@ def _plot_course(weights: Any, colours: Any, names: list[str], numbers: list[int
     for edge in range(1, edges):
         plot.add_hline(operations * edge - 0.5, line={"width": 1, "color": "#8b949e"})
     caption = f"Each band is an edge, with a row for each weight; from the top: {', '.join(names)}."
-    return Figure("course-plot", "Weights over the epochs", _name_cells(plot), caption, 900)
+    return Figure("course-plot", "Weights over the epochs", _name_cells(plot, family), caption, 900)
 
 
-def _name_cells(plot: Any) -> Any:
-    """Headings of both cells, and the colour scale."""
+def _name_cells(plot: Any, family: Family) -> Any:
+    """Headings of the cells, and the colour scale."""
     ticks = {"÷8": -3.0, "÷2": -1.0, "equal": 0.0, "×1.2": 0.263, "×2": 1.0, "×8": 3.0}
     at = [(1 if value > 0 else -1) * (abs(value) / REACH) ** 0.5 for value in ticks.values()]
     bar = {"title": "share", "tickvals": at, "ticktext": list(ticks), "thickness": 14}
     plot.update_layout(coloraxis={"colorscale": COLOURS, "cmin": -1, "cmax": 1, "colorbar": bar}, margin_t=30)
     plot.update_yaxes(showgrid=False, showticklabels=True, matches=None, autorange="reversed")
     plot.update_xaxes(showgrid=False)
-    for heading, text in zip(plot.layout.annotations, ("Normal cell", "Reduction cell"), strict=False):
+    for heading, text in zip(plot.layout.annotations, family.kinds.values(), strict=False):
         heading.text = text
     return plot

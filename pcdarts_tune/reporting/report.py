@@ -21,7 +21,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from plotly.offline import get_plotlyjs
 
 from pcdarts_tune.addresses import without_secret
-from pcdarts_tune.core.genotype import Genotype
+from pcdarts_tune.core.genotype import read_genotype
 from pcdarts_tune.drawing.cells import cell_svg
 from pcdarts_tune.files import write_output
 from pcdarts_tune.reporting import figures
@@ -124,7 +124,7 @@ def make_environment() -> Environment:
         "short_hours": short_hours,
         "short_name": naming.short_name,
         "settings": lambda record: naming.format_settings(record.hyperparameters),
-        "svg": lambda genotype, title: cell_svg(Genotype.from_dict(genotype), title=title),
+        "svg": lambda genotype, title: cell_svg(read_genotype(genotype), title=title),
     }
     return environment
 

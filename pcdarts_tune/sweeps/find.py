@@ -1,4 +1,4 @@
-"""What a word on the command line names, the same in every command: a run, a trial, a sweep, a model, a genotype.
+r"""What a word on the command line names, the same in every command: a run, a trial, a sweep, a model, a genotype.
 
     found = Finder(where).find("first:3")
     found.trial.objective, found.genotype().origin
@@ -6,6 +6,7 @@
 | word | what it names |
 | --- | --- |
 | `PC_DARTS_cifar` | a published genotype |
+| `\|skip_connect~0\|+...` | the genotype that the string of a NAS-Bench-201 cell is |
 | `cells.json`, `my-model`, `my-model.safetensors` | a genotype's file, a model's folder, an exported model |
 | `first:3` | trial 3 of the sweep `first` (`first/3` where no model is called so) |
 | `first@champion`, `first/2` | a version of the registered model `first` |
@@ -24,7 +25,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pcdarts_tune.core.genotype import PUBLISHED, Genotype
+from pcdarts_tune.core.genotype import FAMILIES, PUBLISHED, AnyGenotype, read_genotype
 from pcdarts_tune.errors import UserError, nearest
 from pcdarts_tune.files import read_json, user_path
 from pcdarts_tune.home import Where, sweep_names
@@ -43,7 +44,8 @@ _RUN = f"an MLflow run id (or its first {SHORTEST} digits)"
 _MODEL = "a model's name, model@alias or model/version"
 LEGAL = {
     "run, sweep or model": f"{_RUN}, SWEEP:TRIAL, sweep:SWEEP, {_MODEL}",
-    "genotype": f"a JSON file, a published name ({', '.join(PUBLISHED)}), SWEEP:TRIAL, a model's folder, {_MODEL}, {_RUN}",
+    "genotype": f"a JSON file, a published name ({', '.join(PUBLISHED)}), a NAS-Bench-201 string, SWEEP:TRIAL, "
+    f"a model's folder, {_MODEL}, {_RUN}",
     "model": f"{_MODEL}, the folder of a model, an exported safetensors file, or {_RUN}",
 }
 """What is looked for -> the words that name one."""
@@ -53,7 +55,7 @@ LEGAL = {
 class GenotypeSource:
     """A genotype, how it was named, and the MLflow run that it is from."""
 
-    genotype: Genotype
+    genotype: AnyGenotype
     origin: str
     run_id: str | None = None
 
@@ -89,8 +91,8 @@ class Found:
 
     @property
     def cells_alone(self) -> bool:
-        """Whether it is a genotype and nothing else: published, or read from a file or folder."""
-        return self.text in PUBLISHED or self.path is not None
+        """Whether it is a genotype and nothing else: published, written out, or read from a file or folder."""
+        return self.text in PUBLISHED or is_written_out(self.text) or self.path is not None
 
     def genotype(self) -> GenotypeSource:
         """Its cells.
@@ -100,6 +102,8 @@ class Found:
         """
         if self.text in PUBLISHED:
             return GenotypeSource(PUBLISHED[self.text], self.text)
+        if is_written_out(self.text):
+            return GenotypeSource(_parse_cells(self.text, self.text), self.text)
         if self.path is not None:
             return GenotypeSource(_read_cells(self.path), self.path.name)
         if self.sweep is not None:
@@ -118,7 +122,7 @@ class Found:
 
     def _refuse_two(self, champion: GenotypeSource, version: str) -> None:
         best = open_sweep(self.where, self.text).records()[:1]
-        if best and best[0].genotype and Genotype.from_dict(best[0].genotype) != champion.genotype:
+        if best and best[0].genotype and read_genotype(best[0].genotype) != champion.genotype:
             trial = f"{self.text}:{best[0].trial}"
             raise UserError(
                 f"{self.text!r} is a model and a sweep with different cells: those of {version} and those of the best "
@@ -134,14 +138,15 @@ class Found:
         """
         if self.path is not None:
             return self.path, str(self.path.absolute())
-        if self.sweep is not None or self.text in PUBLISHED:
+        if self.sweep is not None or self.cells_alone:
             raise UserError(f"{self.text!r} is no model{self._promoted()}", hint=LEGAL["model"])
         version = self.version or self._registered()
         return fetch_model(_reference(version), tracking_uri=self.runs.uri), _reference(version)
 
     def _promoted(self) -> str:
         if self.sweep is None:
-            return ", it is a published genotype: pcdarts-tune retrain makes one of it"
+            what = "published genotype" if self.text in PUBLISHED else "genotype"
+            return f", it is a {what}: pcdarts-tune retrain makes one of it"
         trial = "" if self.trial is None else f" --trial {self.trial.trial}"
         return f"; pcdarts-tune promote {self.sweep.name}{trial}{self.where.home_flag} makes one of it"
 
@@ -170,7 +175,7 @@ class Finder:
         Raises:
             UserError: it is nothing (naming what comes near), or two things.
         """
-        if text in PUBLISHED:
+        if text in PUBLISHED or is_written_out(text):
             return Found(text, self.where)
         if (path := self._path(text)) is not None:
             return Found(text, self.where, path)
@@ -270,13 +275,18 @@ class Finder:
         return Found(text, self.where, version=version, run_id=version.run_id)
 
 
-def read_genotype(text: str, where: Where) -> GenotypeSource:
+def find_genotype(text: str, where: Where) -> GenotypeSource:
     """The cells that a word names.
 
     Raises:
         UserError: saying what was looked for, and the nearest name.
     """
     return Finder(where).find(text, "genotype").genotype()
+
+
+def is_written_out(text: str) -> bool:
+    """Whether the word is itself a genotype, as the string of a NAS-Bench-201 cell is."""
+    return any(family.recognizes(text) for family in FAMILIES.values())
 
 
 def _reference(version: ModelVersion) -> str:
@@ -290,10 +300,10 @@ def _cells_of_trial(sweep: SweepHandle, record: TrialRecord) -> GenotypeSource:
             f"trial {record.trial} of sweep {sweep.name!r} is {record.state}{reason}; it has no genotype",
             hint=sweep.command("leaderboard"),
         )
-    return GenotypeSource(Genotype.from_dict(record.genotype), f"{sweep.name}:{record.trial}", record.run_id)
+    return GenotypeSource(read_genotype(record.genotype), f"{sweep.name}:{record.trial}", record.run_id)
 
 
-def _read_cells(path: Path) -> Genotype:
+def _read_cells(path: Path) -> AnyGenotype:
     if path.suffix == ".safetensors":
         from pcdarts_tune.models.model import load_model
 
@@ -304,12 +314,12 @@ def _read_cells(path: Path) -> Genotype:
     return _parse_cells(read_json(file), str(file))
 
 
-def _parse_cells(value: object, where: str) -> Genotype:
+def _parse_cells(value: object, where: str) -> AnyGenotype:
     # what `search --json` and `leaderboard --json` print holds the genotype one level down
     if isinstance(value, dict) and isinstance(value.get("genotype"), dict):
         value = value["genotype"]
     try:
-        return Genotype.from_dict(value)  # type: ignore[arg-type]
+        return read_genotype(value)
     except ValueError as error:
         raise UserError(
             f"{where}: {error}", hint="pcdarts-tune draw PC_DARTS_cifar -o cells.svg shows what a genotype is"

@@ -185,10 +185,10 @@ class TrialPictures:
 
     def cells(self, genotype: dict[str, Any], epoch: int) -> None:
         """What would be derived after `epoch` (from 0)."""
-        from pcdarts_tune.core.genotype import Genotype
+        from pcdarts_tune.core.genotype import read_genotype
         from pcdarts_tune.drawing.cells import cells_png
 
-        png = cells_png(Genotype.from_dict(genotype), title=self._title(epoch))
+        png = cells_png(read_genotype(genotype), title=self._title(epoch))
         self.store.log_png(self.run_id, png, key="cells", step=epoch)
 
     def alphas(self, alphas: dict[str, Any], epoch: int) -> None:

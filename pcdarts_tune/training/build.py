@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import torch
 
-from pcdarts_tune.core.genotype import Genotype
+from pcdarts_tune.core.genotype import AnyGenotype
 from pcdarts_tune.core.images.data import Batches
 from pcdarts_tune.core.network import EvaluationNetwork
 from pcdarts_tune.core.retrain import Training
@@ -49,7 +49,7 @@ def build_search(
 
 def build_training(
     space: Space,
-    genotype: Genotype,
+    genotype: AnyGenotype,
     images: DataSet,
     *,
     device: torch.device,

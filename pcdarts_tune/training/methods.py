@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from pcdarts_tune.core.genotype import Genotype, random_genotype
+from pcdarts_tune.core.genotype import AnyGenotype, random_genotype
 from pcdarts_tune.tasks import DEFAULTS, Execution
 from pcdarts_tune.training.build import build_search
 
@@ -32,7 +32,7 @@ class GenotypeSearch(Protocol):
     def execution(self) -> dict[str, str]: ...
     def state_dict(self) -> dict[str, Any]: ...
     def load_state_dict(self, state: dict[str, Any]) -> None: ...
-    def genotype(self) -> Genotype: ...
+    def genotype(self) -> AnyGenotype: ...
 
 
 class Builder(Protocol):
@@ -47,7 +47,7 @@ class Builder(Protocol):
 class Drawn:
     """A genotype that nothing is trained for: a search without epochs."""
 
-    drawn: Genotype
+    drawn: AnyGenotype
 
     def __iter__(self) -> Iterator[SearchEpoch]:
         return iter(())
@@ -61,7 +61,7 @@ class Drawn:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Nothing: there is no state."""
 
-    def genotype(self) -> Genotype:
+    def genotype(self) -> AnyGenotype:
         return self.drawn
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from pcdarts_tune.core.genotype import Genotype
+from pcdarts_tune.core.genotype import AnyGenotype
 from pcdarts_tune.datasets import DataSet
 from pcdarts_tune.datasets.load import about_images
 from pcdarts_tune.drawing.cells import cell_svg, cells_png
@@ -61,7 +61,7 @@ class Found:
         undelivered: why MLflow lacks some of the run; None where it does not.
     """
 
-    genotype: Genotype
+    genotype: AnyGenotype
     epochs: int
     seconds: float
     metrics: dict[str, float]

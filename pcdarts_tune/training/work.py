@@ -17,7 +17,7 @@ from pcdarts_tune.training.journal import digest
 if TYPE_CHECKING:
     import torch
 
-    from pcdarts_tune.core.genotype import Genotype
+    from pcdarts_tune.core.genotype import AnyGenotype
     from pcdarts_tune.core.groups import Team
     from pcdarts_tune.core.retrain import Training
     from pcdarts_tune.datasets import DataSet
@@ -37,7 +37,7 @@ class Retraining:
     """
 
     space: Space
-    genotype: Genotype
+    genotype: AnyGenotype
     images: DataSet
     seed: int
     execution: Execution = DEFAULTS

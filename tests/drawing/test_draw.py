@@ -69,11 +69,11 @@ def cells(genotype: Genotype) -> list[tuple[tuple[tuple[str, int], ...], tuple[i
 
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_published_cells_do_not_overlap(name: str) -> None:
-    for cell, concat in cells(PUBLISHED[name]):
-        edges, nodes = cell_edges(cell, concat), len(cell) // 2
+    for cell in PUBLISHED[name].graphs():
+        edges = cell_edges(cell)
         for spread in (1.0, 3.6):
-            assert overlaps_of_cell(layout_edges(edges, nodes, spread=spread)) == []
-        assert overlaps_of_cell(layout_edges(edges, nodes, short=short_name)) == []
+            assert overlaps_of_cell(layout_edges(edges, cell.states, 2, spread=spread)) == []
+        assert overlaps_of_cell(layout_edges(edges, cell.states, 2, short=short_name)) == []
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -97,7 +97,7 @@ def test_random_differences_do_not_overlap() -> None:
             for c, m in ((a.normal, "a"), (b.normal, "b"))
             for i, (n, p) in enumerate(c)
         ]
-        assert overlaps_of_cell(layout_edges([*edges, Edge(None, 6, 7)], 5)) == []
+        assert overlaps_of_cell(layout_edges([*edges, Edge(None, 6, 7)], b.graphs()[0].states, 2)) == []
 
 
 def test_wires_join_their_states_and_run_through_their_labels() -> None:
@@ -125,12 +125,12 @@ def test_overlaps_are_found() -> None:
     )
     line = ((10.0, 5.0), (40.0, 5.0), (70.0, 5.0), (100.0, 5.0))
     edge, label = Edge("op", 0, 2), Box(40, 0, 20, 10, "op")
-    assert overlaps_of_cell(CellLayout(200, 60, states, (Wire(edge, line, label),))) == []
+    assert overlaps_of_cell(CellLayout(200, 60, states, (Wire(edge, line, label),), 2)) == []
     second = Wire(Edge("f", 0, 2), line, Box(55, 2, 20, 10, "f"))
-    found = overlaps_of_cell(CellLayout(200, 60, states, (Wire(edge, line, label), second)))
+    found = overlaps_of_cell(CellLayout(200, 60, states, (Wire(edge, line, label), second), 2))
     assert "op and f" in found
     assert any(text.startswith("op and the edge") for text in found)
-    assert overlaps_of_cell(CellLayout(155, 60, states, ())) == ["c leaves the drawing"]
+    assert overlaps_of_cell(CellLayout(155, 60, states, (), 2)) == ["c leaves the drawing"]
 
 
 def test_two_equal_edges_are_both_drawn() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 
+from pcdarts_tune.core.genotype import Genotype
 from pcdarts_tune.drawing.layout import Box, CellLayout, Wire, cell_edges, layout_edges
 from pcdarts_tune.drawing.picture import Picture, Point, Text, text_width
 
@@ -15,7 +16,9 @@ CLEARANCE = 2.0
 def lay_out(cell: Sequence[tuple[str, int]], concat: Sequence[int] | None = None) -> CellLayout:
     """One cell of a genotype, laid out; all nodes are the output where `concat` is None."""
     nodes = len(cell) // 2
-    return layout_edges(cell_edges(cell, range(2, nodes + 2) if concat is None else concat), nodes)
+    all_nodes = tuple(range(2, nodes + 2)) if concat is None else tuple(concat)
+    graph = Genotype(tuple(cell), all_nodes, tuple(cell), all_nodes).graphs()[0]
+    return layout_edges(cell_edges(graph), graph.states, len(graph.inputs))
 
 
 def gap(box: Box, other: Box) -> float:

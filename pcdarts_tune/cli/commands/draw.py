@@ -37,7 +37,7 @@ def command(genotype: str, output: Path, cell: Literal["both", "normal", "reduce
       pcdarts-tune draw genotype.json --cell normal -o normal.png
     """
     from pcdarts_tune.drawing.cells import draw_genotype
-    from pcdarts_tune.sweeps.find import read_genotype
+    from pcdarts_tune.sweeps.find import find_genotype
 
-    draw_genotype(read_genotype(genotype, where).genotype, output, which=cell)
+    draw_genotype(find_genotype(genotype, where).genotype, output, which=cell)
     say(f"wrote {output}")

@@ -89,7 +89,7 @@ def command(
     from pcdarts_tune.promotion.seeds import FolderPlaces, compare_seeds, read_baselines
     from pcdarts_tune.promotion.trainings import Trainings
     from pcdarts_tune.spaces.load import read_space
-    from pcdarts_tune.sweeps.find import read_genotype
+    from pcdarts_tune.sweeps.find import find_genotype
     from pcdarts_tune.tracking.run import Tracked
     from pcdarts_tune.training.retraining import retrain
     from pcdarts_tune.training.work import Retraining
@@ -99,7 +99,7 @@ def command(
     options.require_tracking(register, track)
     resolved = read_space(space, settings)
     workers.check(resolved.retrain.batch_size)
-    source = read_genotype(genotype, where)
+    source = find_genotype(genotype, where)
     wanted = read_baselines(baselines, where)
     torch_device, quiet = choose_device(workers.device), verbosity() < 0
     images = load_images(resolved, data, where.home, quiet=quiet)

@@ -21,7 +21,7 @@ from typing import Any, Self
 
 from pydantic import FiniteFloat, TypeAdapter, ValidationError
 
-from pcdarts_tune.core.genotype import Genotype
+from pcdarts_tune.core.genotype import AnyGenotype
 from pcdarts_tune.places import Place, place_at
 from pcdarts_tune.spaces.keys import identity
 from pcdarts_tune.spaces.space import Space
@@ -205,7 +205,7 @@ class EvaluationCache:
     name: str
 
     @classmethod
-    def of(cls, task: TrialTask, space: Space, genotype: Genotype, data_digest: str) -> EvaluationCache:
+    def of(cls, task: TrialTask, space: Space, genotype: AnyGenotype, data_digest: str) -> EvaluationCache:
         """Where the evaluation of `genotype` under the space's recipe lies, whether it was done or not."""
         key = {
             "genotype": genotype.canonical_hash(),

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from pcdarts_tune.core.genotype import Genotype
+from pcdarts_tune.core.genotype import AnyGenotype
 from pcdarts_tune.spaces.space import Space, rung_epochs
 from pcdarts_tune.sweeps.study.objectives import excess, excess_reason
 from pcdarts_tune.training.epochs import epoch_record
@@ -43,7 +43,7 @@ def measured_record(
     return record
 
 
-def retraining_cost(space: Space, genotype: Genotype, images: DataSet) -> tuple[int, int]:
+def retraining_cost(space: Space, genotype: AnyGenotype, images: DataSet) -> tuple[int, int]:
     """Parameters and multiply-adds of the network that `promote` would train, without its auxiliary head."""
     import torch
 
@@ -54,7 +54,7 @@ def retraining_cost(space: Space, genotype: Genotype, images: DataSet) -> tuple[
     return count_parameters(network), count_macs(network, images.in_channels, images.image_size)
 
 
-def retraining_latency(space: Space, genotype: Genotype, images: DataSet, device: torch.device) -> float:
+def retraining_latency(space: Space, genotype: AnyGenotype, images: DataSet, device: torch.device) -> float:
     """Milliseconds that network takes for one image on `device`, see core.cost.measure_latency; other trials on the same
     device make it longer."""
     from pcdarts_tune.core.cost import measure_latency
@@ -65,7 +65,7 @@ def retraining_latency(space: Space, genotype: Genotype, images: DataSet, device
     return measure_latency(network, images.in_channels, images.image_size).median
 
 
-def _retraining_network(space: Space, genotype: Genotype, images: DataSet) -> EvaluationNetwork:
+def _retraining_network(space: Space, genotype: AnyGenotype, images: DataSet) -> EvaluationNetwork:
     from pcdarts_tune.core.network import EvaluationNetwork
     from pcdarts_tune.training.build import network_arguments
 

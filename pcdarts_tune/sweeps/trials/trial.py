@@ -25,7 +25,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pcdarts_tune.core.genotype import Genotype
+from pcdarts_tune.core.genotype import AnyGenotype, read_genotype
 from pcdarts_tune.errors import UserError, is_out_of_memory
 from pcdarts_tune.spaces.space import Space
 from pcdarts_tune.sweeps.study.samplers import derived_seed
@@ -139,7 +139,7 @@ class _Trial:
         number, found = self.task.proposal.number, self.derive()
         known: dict[str, Any] = {"trial": number, "stopped": found.get("pruned"), "metrics": {}}
         if known["stopped"] is None:
-            known = self.evaluate_once(Genotype.from_dict(found["genotype"]), found)
+            known = self.evaluate_once(read_genotype(found["genotype"]), found)
         reason = known.get("stopped")
         if reason is not None and known["trial"] != number:
             reason += f"; trial {known['trial']} found the same genotype and ended there"
@@ -189,7 +189,7 @@ class _Trial:
         log.add(found)
         return found
 
-    def evaluate_once(self, genotype: Genotype, found: dict[str, Any]) -> dict[str, Any]:
+    def evaluate_once(self, genotype: AnyGenotype, found: dict[str, Any]) -> dict[str, Any]:
         """What `EvaluationCache` holds of the genotype, which is evaluated where it holds nothing."""
         cache = EvaluationCache.of(self.task, self.space, genotype, self.data.digest)
         if (known := cache.read()) is None:
@@ -197,7 +197,7 @@ class _Trial:
             cache.write(known)
         return known
 
-    def evaluate(self, genotype: Genotype, found: dict[str, Any]) -> dict[str, Any]:
+    def evaluate(self, genotype: AnyGenotype, found: dict[str, Any]) -> dict[str, Any]:
         """Train the derived network from scratch, once with each seed: its score, or `stopped`: why it ended at a rung."""
         log, recipe = self.log, self.space.evaluation
         while log.stop is None and (done := len(self.evaluated())) < recipe.all_epochs:
@@ -207,7 +207,7 @@ class _Trial:
         score = score_trainings(self.space.objective, self.evaluated())
         return {"objective": score.value, "metrics": log.last("evaluation")}
 
-    def train(self, genotype: Genotype, found: dict[str, Any], *, number: int, goes_on: bool) -> None:
+    def train(self, genotype: AnyGenotype, found: dict[str, Any], *, number: int, goes_on: bool) -> None:
         """One training of the evaluation, from its start or the checkpoint to its end, or to a rung where it is stopped."""
         from pcdarts_tune.training.build import build_training
 
