@@ -107,6 +107,9 @@ class Outcome:
         constraints: by how much `params` and `macs` exceed the space's limits, as a share of each: 0.22 is 22 % too much.
         evaluation_from: the trial whose evaluation of the same genotype was taken over; None when it was its own.
         metrics: further numbers worth a column: last losses, accuracies, skip connections.
+        repeats: of a trial that searches with several seeds, `seed`, `genotype_hash`, `objective`, `params`, `macs` and
+            `evaluation_from` of each search; the outcome's objective is their mean, its genotype and all that describes it
+            those of the best of them.
     """
 
     state: Literal["complete", "pruned", "failed"]
@@ -121,6 +124,7 @@ class Outcome:
     metrics: dict[str, float] = field(default_factory=dict)
     latency: float | None = None
     constraints: dict[str, float] = field(default_factory=dict)
+    repeats: list[dict[str, Any]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         if self.state == "complete" and (self.objective is None or not math.isfinite(self.objective)):
@@ -161,6 +165,14 @@ class TrialRecord:
     objectives: dict[str, float] | None = None
     pareto: bool | None = None
     rungs: dict[str, float] = field(default_factory=dict)
+    repeats: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def scores(self) -> tuple[float, ...]:
+        """What each of its searches scored: one number of a trial that searches once, none of one that is not complete."""
+        if self.objective is None:
+            return ()
+        return tuple(each["objective"] for each in self.repeats) or (self.objective,)
 
     @property
     def proposal(self) -> Proposal:

@@ -155,6 +155,7 @@ class Amount(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # generi
 
 def _goals(
     method: str | None = None,
+    repeats: int | None = None,
     sampler: str | None = None,
     objectives: tuple[str, ...] = (),
     max_params: int | None = None,
@@ -168,6 +169,7 @@ def _goals(
     listed = ["accuracy" if name in scores else name for name in objectives]
     given = [
         Setting("search.method", method, f"--method {method}"),
+        Setting("repeats", repeats, f"--repeats {repeats}"),
         Setting("sampler", sampler, f"--sampler {sampler}"),
         Setting("objective", scores[0] if scores else None, flags),
         Setting("objectives", listed or None, flags),
@@ -185,6 +187,13 @@ goal_options = option_group(
         type=NearestChoice(list(METHODS)),
         help="How a trial finds its genotype: by a search, or drawn at random, to compare with.  "
         "[default: the space's, pc-darts unless it says otherwise]",
+    ),
+    click.option(
+        "--repeats",
+        type=click.IntRange(1, 100),
+        metavar="N",
+        help="Search with N seeds in each trial, and aim at the mean of what their cells score.  "
+        "[default: the space's, 1 unless it says otherwise]",
     ),
     click.option(
         "--sampler",

@@ -24,6 +24,7 @@ from pcdarts_tune.machine import cores
 from pcdarts_tune.spaces.space import Space
 from pcdarts_tune.sweeps.find import Found
 from pcdarts_tune.sweeps.sweep import open_sweep
+from pcdarts_tune.sweeps.trials.repeats import plain_name, repeat_of
 from pcdarts_tune.tasks import Execution
 from pcdarts_tune.tracking.provenance import versions
 from pcdarts_tune.tracking.tags import Tag
@@ -222,15 +223,20 @@ class Agreement:
 def compare(original: Original, again: Rerun) -> Agreement:
     """Compare what was recorded with what came out."""
     before, now = _computed(original.series), _computed(again.series)
-    if not any(key.startswith("evaluation/") for key in before):  # another trial's: the accuracy says it
-        now = {key: values for key, values in now.items() if not key.startswith("evaluation/")}
+    evaluated = {repeat_of(key) for key in before if plain_name(key).startswith("evaluation/")}
+    # else it was another trial's: the accuracy says it
+    now = {
+        key: values
+        for key, values in now.items()
+        if repeat_of(key) in evaluated or not plain_name(key).startswith("evaluation/")
+    }
     # the search first, then the evaluation, epoch by epoch
     was = sorted(
-        (metric.startswith("evaluation/"), epoch, metric, value)
+        (repeat_of(metric), plain_name(metric).startswith("evaluation/"), epoch, metric, value)
         for metric, values in before.items()
         for epoch, value in values.items()
     )
-    pairs = [(*entry, now[entry[2]][entry[1]]) for entry in was if entry[1] in now.get(entry[2], {})]
+    pairs = [(*entry[1:], now[entry[3]][entry[2]]) for entry in was if entry[2] in now.get(entry[3], {})]
     points = [{(metric, at) for metric in series for at in series[metric]} for series in (before, now)]
     different = [(metric, at, value, other) for _, at, metric, value, other in pairs if value != other]
     relative = [(metric, abs(b - a) / max(1.0, abs(a))) for metric, _, a, b in different]
@@ -251,9 +257,11 @@ def compare(original: Original, again: Rerun) -> Agreement:
 
 def _computed(series: Series) -> dict[str, Mapping[int, float]]:
     """The numbers that a computation decides, and not the machine or what was done afterwards."""
-    other = ("system/", "trials/", "test/", "cost/")
+    other = ("system/", "trials/", "test/", "cost/", "repeats/")
     machine = ("seconds", "images_per_second", "peak_memory_bytes", "_hours", "latency_ms")
     decided = {
-        key for key in series if "/" in key and not key.startswith(other) and not key.endswith(machine)
+        key
+        for key in series
+        if "/" in key and not plain_name(key).startswith(other) and not key.endswith(machine)
     }
     return {key: values for key, values in series.items() if key in decided}

@@ -40,13 +40,16 @@ def deciding_settings(space: Space, kind: str) -> dict[str, Any]:
 
 
 def without_load(metrics: Mapping[str, float]) -> dict[str, float]:
-    """The metrics without those that say how busy the machine was, or what another one says."""
+    """The metrics without those that say how busy the machine was, or what another one says (of a trial that searches
+    several times, the numbers of its first search stand for all)."""
     of_machine = ("/epoch", "/seconds", "/images_per_second", "/peak_memory_bytes")
     repeated = {f"cost/{name}" for name in (*metrics, "seconds", "cpus", "gpus")}
     return {
         key: value
         for key, value in metrics.items()
-        if not key.startswith(("system/", "trials/")) and not key.endswith(of_machine) and key not in repeated
+        if not key.startswith(("system/", "trials/", "repeat_"))
+        and not key.endswith(of_machine)
+        and key not in repeated
     }
 
 

@@ -26,6 +26,7 @@ from pcdarts_tune.machine import choose_device, set_threads
 from pcdarts_tune.say import Progress, say
 from pcdarts_tune.sweeps.find import Finder
 from pcdarts_tune.sweeps.study.samplers import derived_seed
+from pcdarts_tune.sweeps.trials.repeats import metric_name
 from pcdarts_tune.sweeps.trials.trial import run_or_fail, run_trial
 from pcdarts_tune.tasks import Execution, Proposal, TrialTask
 from pcdarts_tune.tracking.lookup import RunReader
@@ -152,10 +153,12 @@ def _run_trial(job: _Job) -> Rerun:
             return None
         stage, epoch = record["stage"], record["epoch"]
         numbers = {**record["metrics"], f"{stage}/epoch": epoch}
+        numbers = {metric_name(name, record): value for name, value in numbers.items()}
         for key, value in numbers.items():
             series.setdefault(key, {})[epoch] = value
-        run.record(stage, epoch, {**record, "metrics": numbers})
-        progress.update(epoch + 1 + (epochs["search"] if stage == "evaluation" else 0), stage)
+        run.record(metric_name(stage, record), epoch, {**record, "metrics": numbers})
+        before = (record.get("repeat", 1) - 1) * sum(epochs.values())
+        progress.update(before + epoch + 1 + (epochs["search"] if stage == "evaluation" else 0), stage)
         # where the original was stopped at a rung, this one stops too
         stopped = "rung" in record and record["rung"]["epochs"] == ended_at < epochs["evaluation"]
         return tags.get(Tag.REASON) if stopped else None
@@ -171,7 +174,7 @@ def _run_trial(job: _Job) -> Rerun:
         execution=job.execution,
     )
     title = f"reproducing {original.record.name}"
-    with run, Progress(title, sum(epochs.values()), quiet=job.quiet) as progress:
+    with run, Progress(title, original.space.repeats * sum(epochs.values()), quiet=job.quiet) as progress:
         ended = run_or_fail(run_trial, task, job.images, report)
 
     def end() -> None:

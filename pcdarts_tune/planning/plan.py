@@ -236,7 +236,13 @@ def _describe_time(
     halving, evaluation = request.space.stopping.halving, request.space.evaluation
     rungs = rung_epochs(halving.rungs, evaluation.epochs)
     run = expected_share(evaluation.all_epochs, rungs, halving.keep)
-    known = [one.search_seconds + run * one.evaluation_seconds for one in forecasts if one is not None]
+    # a trial that passes the rungs with its first search runs the others whole
+    more = (request.space.repeats - 1) * halving.keep ** len(rungs)
+    known = [
+        (1 + more) * one.search_seconds + (run + more) * one.evaluation_seconds
+        for one in forecasts
+        if one is not None
+    ]
     if not known:
         return None
     seconds = [known[trial % len(known)] for trial in range(request.trials)]

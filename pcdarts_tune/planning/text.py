@@ -25,7 +25,9 @@ def format_plan(plan: Mapping[str, Any]) -> str:
 
 def _format_head(plan: Mapping[str, Any]) -> Iterator[str]:
     settings, share, data = plan["settings"], plan["resources"], plan["data"]
-    yield f"sweep {plan['sweep']}: {plan['trials']} trials"
+    repeats = plan["space"]["repeats"]
+    each = f" of {repeats} searches each" if repeats > 1 else ""
+    yield f"sweep {plan['sweep']}: {plan['trials']} trials{each}"
     for name in ("seed", "sampler", "data", "storage"):
         key = "data_root" if name == "data" else name
         if settings.get(key) is not None:

@@ -13,6 +13,7 @@ from pcdarts_tune.say import format_seconds
 from pcdarts_tune.spaces import naming
 from pcdarts_tune.spaces.methods import METHODS
 from pcdarts_tune.sweeps.leaderboard import RankedTrial, short_hours
+from pcdarts_tune.sweeps.trials.repeats import describe_repeats
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,8 @@ def _describe_search(facts: Facts) -> str:
     goals = "" if space.objectives == ("accuracy",) else f" The objectives are {', '.join(space.objectives)}."
     tuned = f"Tuned by {facts.sweep.settings.sampler}: {', '.join(facts.keys) or 'nothing'}."
     method = METHODS[space.search.method]
-    each = f"{method.what} of {space.search.epochs} epochs" if method.searches else method.what
+    each = f"{space.repeats} times " * (space.repeats > 1)
+    each += f"{method.what} of {space.search.epochs} epochs" if method.searches else method.what
     return (
         f"A cell for {about['data']['name']} in the space {space.name}: {facts.target} trials ({states}). Each is {each} "
         f"({space.search.method}); the cell it gives is trained from scratch for {space.evaluation.epochs} epochs, and its "
@@ -110,7 +112,8 @@ def _describe_best(facts: Facts) -> str:
         skips = f"; {best.skip_connections} skip connections in its normal cell"
     others = [number for number in best.found_by if number != record.trial]
     again = f" Its genotype was also found by {list_trials(others)}." if others else ""
-    return f"Trial {record.trial}: accuracy {record.objective:.4f} on {images} ({settings}){size}{macs}{skips}.{again}"
+    mean = describe_repeats(record)
+    return f"Trial {record.trial}: accuracy {record.objective:.4f}{mean} on {images} ({settings}){size}{macs}{skips}.{again}"
 
 
 def _describe_certainty(facts: Facts) -> str:

@@ -14,7 +14,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from pcdarts_tune.core.genotype import DARTS_PRIMITIVES
 from pcdarts_tune.errors import nearest
-from pcdarts_tune.spaces.keys import Listed, Section
+from pcdarts_tune.spaces.keys import ADDED, Listed, Section
 from pcdarts_tune.spaces.ranges import Range
 from pcdarts_tune.spaces.recipes import (
     SHORT_SCHEDULE,
@@ -163,6 +163,8 @@ class Space(Section):
     """Limits that a genotype must keep to."""
     sampler: Sampler = "tpe"
     """How Optuna proposes hyperparameters."""
+    repeats: Annotated[int, ADDED] = Field(default=1, ge=1, le=100)
+    """Searches of a trial, each with a seed of its own and an evaluation; what counts is the mean of their scores."""
     seed: int = Field(default=0, ge=0, lt=2**32)
     """Seed of a sweep; a trial's is drawn from it and its number."""
     data: DataConfig = DataConfig()

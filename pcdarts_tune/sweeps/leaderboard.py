@@ -28,8 +28,8 @@ class RankedTrial:
     Attributes:
         rank: 1 for the best; None unless complete.
         found_by: the trials that found its genotype, itself included; empty without one.
-        spread: of the objective over the complete trials with the same settings, each with a search seed of its own; None
-            where it is the only one.
+        spread: of what all searches with the same settings scored, each with a seed of its own, in this trial and other
+            complete ones; None where there was one.
         spent: GPU-hours, or CPU-hours of a trial without a GPU; None where that is not known.
     """
 
@@ -68,7 +68,7 @@ def rank_trials(records: Sequence[TrialRecord]) -> list[RankedTrial]:
         if record.genotype_hash is not None:
             found.setdefault(record.genotype_hash, []).append(record.trial)
         if record.objective is not None:
-            alike.setdefault(_settings(record), []).append(record.objective)
+            alike.setdefault(_settings(record), []).extend(record.scores)
     result = []
     for place, record in enumerate(records, 1):
         values = alike.get(_settings(record), []) if record.objective is not None else []

@@ -315,6 +315,7 @@ def _view(sweep: SweepHandle, share: Share, *, quiet: bool) -> View:
         "evaluation": sweep.space.evaluation.all_epochs,
     }
     progress = Progress(sweep.target, share.concurrent, stages, len(ended), best, sweep.space.objectives)
+    progress.repeats = sweep.space.repeats
     for record in ended:
         if record.pareto:
             progress.add_to_front(record.objectives or {})

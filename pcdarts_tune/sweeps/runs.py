@@ -11,12 +11,13 @@ milliseconds since 1970, as MLflow counts.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from pcdarts_tune.spaces import naming
 from pcdarts_tune.spaces.space import Space
+from pcdarts_tune.sweeps.trials.repeats import metric_name
 from pcdarts_tune.tasks import CPUS, GPUS, Outcome, Proposal, hours
 from pcdarts_tune.tracking.run import Run
 from pcdarts_tune.tracking.store import OBJECTIVE, Content, MlflowStore
@@ -84,46 +85,68 @@ class TrialRun:
         return cls(Run(store, run_id, fresh=fresh), proposal, pictures)
 
     def record(self, record: dict[str, Any], at: int) -> None:
-        """Write down what the trial reported."""
+        """Write down what the trial reported; numbers of its second search are called `repeat_2/…`."""
         if record["kind"] == "derived":
             self._derived(record, at)
+            return
+        if record["kind"] == "repeat":
+            if record["objective"] is not None:
+                score = {"repeats/objective": record["objective"]}
+                self.run.log(score, record["repeat"], mark="repeats/objective", at=at)
             return
         stage, epoch, alphas = record["stage"], record["epoch"], record.get("alphas")
         if alphas is not None:
             self.alphas[epoch] = alphas
-        mark = f"{stage}/epoch"
+        mark = metric_name(f"{stage}/epoch", record)
         if epoch in self.run.steps(mark):
             return
-        if "genotype" in record and drawn_at(epoch, record["epochs"]):
+        if "genotype" in record and "repeat" not in record and drawn_at(epoch, record["epochs"]):
             self.pictures.cells(record["genotype"], epoch)
             if alphas is not None:
                 self.pictures.alphas(alphas, epoch)
         if "execution" in record:
             self.run.set_tags(execution_tags(record["execution"]))
         # last: an epoch that has its numbers has all
-        self.run.log({**record["metrics"], mark: epoch}, epoch, mark=mark, at=at)
+        metrics = {metric_name(name, record): value for name, value in record["metrics"].items()}
+        self.run.log({**metrics, mark: epoch}, epoch, mark=mark, at=at)
 
     def _derived(self, record: dict[str, Any], at: int) -> None:
         store, run_id = self.run.store, self.run.run_id
-        if self.run.steps("cost/params"):
+        mark = metric_name("cost/params", record)
+        if self.run.steps(mark):
+            self.alphas.clear()
             return
+        first = "repeat" not in record
         last = max(self.run.steps("search/epoch"), default=0)
-        store.log_file(run_id, record["genotype"], "genotype.json")
-        self.pictures.cells(record["genotype"], last)
+        store.log_file(run_id, record["genotype"], metric_name("genotype.json", record))
+        # the cells of further searches come after those of the first on the slider
+        self.pictures.cells(record["genotype"], last + record.get("repeat", 1) - 1)
         if self.alphas:
-            store.log_file(run_id, self.alphas, "alphas.json")
-            self.pictures.alphas(self.alphas[last], last)
-            self.pictures.history(self.alphas)
-        store.set_tags(run_id, {Tag.GENOTYPE: record["genotype_hash"], Tag.STAGE: "evaluation"})
-        cost = {"cost/params": record["params"], "cost/macs": record["macs"]}
-        if "latency" in record:
-            cost["cost/latency_ms"] = record["latency"]
-        self.run.log(cost, 0, mark="cost/params", at=at)
+            store.log_file(run_id, self.alphas, metric_name("alphas.json", record))
+            if first:
+                self.pictures.alphas(self.alphas[last], last)
+                self.pictures.history(self.alphas)
+        found = {Tag.GENOTYPE: record["genotype_hash"]} if first else {}
+        store.set_tags(run_id, {**found, Tag.STAGE: "evaluation"})
+        cost = {metric_name(name, record): value for name, value in size_metrics(record).items()}
+        self.run.log(cost, 0, mark=mark, at=at)
         self.alphas.clear()
+
+    def _keep_best(self, outcome: Outcome, at: int) -> None:
+        """Of a trial that searched several times: the genotype and the size that it is known by are those of the best."""
+        if outcome.genotype is None or outcome.genotype_hash == outcome.repeats[0]["genotype_hash"]:
+            return
+        store, run_id = self.run.store, self.run.run_id
+        store.log_file(run_id, outcome.genotype, "genotype.json")
+        store.set_tags(run_id, {Tag.GENOTYPE: outcome.genotype_hash})
+        self.run.log(size_metrics(vars(outcome)), 1, mark="cost/params", at=at)
 
     def end(self, outcome: Outcome, note: str, at: int) -> None:
         """Write down the result and the cost of a trial that has ended and its description `note`, and close its run."""
+        if outcome.repeats:
+            self._keep_best(outcome, at)
         numbers = cost_metrics(outcome)
+        numbers |= {key: value for key, value in outcome.metrics.items() if key.startswith("repeats/")}
         if self.run.steps("cost/params"):
             numbers.pop("cost/latency_ms", None)  # was logged then
         if outcome.objective is not None:
@@ -162,6 +185,12 @@ def cost_metrics(outcome: Outcome) -> dict[str, float]:
     if spent is not None:
         numbers[f"cost/{spent.unit.lower()}_hours"] = spent.hours
     return {name: value for name, value in numbers.items() if value is not None}
+
+
+def size_metrics(of: Mapping[str, Any]) -> dict[str, float]:
+    """Parameters, multiply-adds and latency of a genotype as metrics, those that are known."""
+    names = {"cost/params": "params", "cost/macs": "macs", "cost/latency_ms": "latency"}
+    return {metric: of[name] for metric, name in names.items() if of.get(name) is not None}
 
 
 PICTURES = 4

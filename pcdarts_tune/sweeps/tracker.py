@@ -19,6 +19,7 @@ from pcdarts_tune.spaces import naming
 from pcdarts_tune.sweeps.runs import SweepFacts, TrialRun
 from pcdarts_tune.sweeps.sweep import SweepHandle, counts
 from pcdarts_tune.sweeps.trials.log import read_result
+from pcdarts_tune.sweeps.trials.repeats import describe_repeats
 from pcdarts_tune.tasks import Outcome, Proposal, TrialRecord
 from pcdarts_tune.tracking.outbox import Outbox
 from pcdarts_tune.tracking.run import Run
@@ -62,8 +63,9 @@ def describe_trial(proposal: Proposal, outcome: Outcome, links: SweepLinks, pare
         return f"{title} {outcome.state}: {outcome.reason}\n\nSettings: {settings}. Beside it: {others}."
     source = "" if outcome.evaluation_from is None else f" (evaluated by trial {outcome.evaluation_from})"
     size = "" if outcome.params is None else f", {naming.short_count(outcome.params)} parameters"
+    score = f"accuracy **{outcome.objective:.4f}**{describe_repeats(outcome)}"
     return (
-        f"{title}: accuracy **{outcome.objective:.4f}** on held-out images{source}{size}; beside it: {others}.\n\n"
+        f"{title}: {score} on held-out images{source}{size}; beside it: {others}.\n\n"
         f"Settings: {settings}. To retrain it: `pcdarts-tune promote {links.sweep} --trial {proposal.number}`"
     )
 

@@ -24,6 +24,7 @@ from rich.text import Text
 from pcdarts_tune.say import format_seconds
 from pcdarts_tune.spaces import naming
 from pcdarts_tune.sweeps.study.objectives import fronts, minimised, objective_values
+from pcdarts_tune.sweeps.trials.repeats import describe_repeats
 from pcdarts_tune.tasks import Outcome, Proposal
 
 REFRESH = 0.25
@@ -43,13 +44,21 @@ class Running:
     stage: str = "starting"
     done: int = 0
     epochs: int = 0
+    repeat: int = 1
+    repeats: int = 1
     accuracy: float | None = None
 
     def share(self, stages: dict[str, int]) -> float:
         """How much of the trial is done, 0 to 1, each epoch counted alike."""
         total = sum(stages.values())
         before = stages["search"] if self.stage == "evaluation" else 0
-        return (before + self.done) / total if total and self.stage in stages else 0.0
+        share = (before + self.done) / total if total and self.stage in stages else 0.0
+        return (self.repeat - 1 + share) / self.repeats
+
+    @property
+    def what(self) -> str:
+        """The stage, and of which search where there are several."""
+        return self.stage if self.repeats == 1 else f"{self.stage} of search {self.repeat}/{self.repeats}"
 
     def pace(self, stages: dict[str, int]) -> float:
         """Share of the trial done in a second, 0 while it is not known."""
@@ -69,6 +78,7 @@ class Progress:
         best: (trial, accuracy).
         objectives: of the sweep. `front`: with several, the values (low is good) of the trials on the Pareto front.
         counts: trials that ended since this process began, by state. `seconds`: how long each of them took.
+        repeats: searches of a trial.
     """
 
     target: int
@@ -81,6 +91,7 @@ class Progress:
     running: dict[int, Running] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
     seconds: list[float] = field(default_factory=list)
+    repeats: int = 1
 
     @property
     def ended(self) -> int:
@@ -97,6 +108,7 @@ class Progress:
                 self.add_record(number, entry)
         elif record["kind"] == "epoch":
             trial.stage, trial.done, trial.epochs = record["stage"], record["epoch"] + 1, record["epochs"]
+            trial.repeat = record.get("repeat", 1)
             trial.accuracy = record.get("accuracy")
             if trial.first is None:
                 trial.first = (time.monotonic(), trial.share(self.stages))
@@ -180,7 +192,7 @@ class View:
 
     def trial_started(self, proposal: Proposal) -> None:
         """A trial starts."""
-        self.progress.running[proposal.number] = Running(proposal)
+        self.progress.running[proposal.number] = Running(proposal, repeats=self.progress.repeats)
         settings = naming.format_settings(proposal.hyperparameters)
         self._line(f"trial {proposal.number}: starts  {settings}", detail=True)
 
@@ -199,7 +211,7 @@ class View:
         if trial.done == trial.epochs or time.monotonic() - self._last_line.get(number, 0.0) >= LINE_EVERY:
             self._last_line[number] = time.monotonic()
             accuracy = f"  accuracy {trial.accuracy:.3f}" if trial.accuracy is not None else ""
-            text = f"trial {number}: {trial.stage} {trial.done}/{trial.epochs}{accuracy}{self._left()}"
+            text = f"trial {number}: {trial.what} {trial.done}/{trial.epochs}{accuracy}{self._left()}"
             self._line(text, detail=True)
 
     def trial_ended(self, number: int, outcome: Outcome) -> None:
@@ -249,7 +261,7 @@ def _table(progress: Progress, trouble: str | None) -> Group:
         epochs = f"{trial.done}/{trial.epochs}" if trial.epochs else ""
         bar = ProgressBar(total=1.0, completed=trial.share(progress.stages), width=20)
         settings = naming.format_settings(trial.proposal.hyperparameters)
-        table.add_row(f"trial {number}", bar, trial.stage, epochs, accuracy, Text(settings, style="dim"))
+        table.add_row(f"trial {number}", bar, trial.what, epochs, accuracy, Text(settings, style="dim"))
     lines: list[Any] = [Text("   ".join(head), style="bold"), table]
     if trouble:
         lines.append(Text(f"MLflow: {trouble}; records wait", style="yellow"))
@@ -267,4 +279,4 @@ def _describe_outcome(outcome: Outcome, progress: Progress) -> str:
         "latency": f"{outcome.latency or 0:.3g} ms",
     }
     others = "".join(f", {sizes[name]}" for name in progress.objectives if name != "accuracy")
-    return f"accuracy {outcome.objective:.4f}{others}{spent}{source}"
+    return f"accuracy {outcome.objective:.4f}{describe_repeats(outcome)}{others}{spent}{source}"

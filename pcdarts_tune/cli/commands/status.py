@@ -27,6 +27,7 @@ def command(sweep: str | None, where: Where, as_json: bool) -> None:
     """
     from pcdarts_tune.spaces import naming
     from pcdarts_tune.sweeps.sweep import counts, open_sweep
+    from pcdarts_tune.sweeps.trials.repeats import describe_repeats
 
     if sweep is None:
         names = sweep_names(where.home)
@@ -55,7 +56,9 @@ def command(sweep: str | None, where: Where, as_json: bool) -> None:
     click.echo(f"{handle.name} (space {handle.space.name}): {ended} of {target} trials ended; {listing}")
     if best is not None:
         settings = naming.format_settings(best.hyperparameters)
-        click.echo(f"best: trial {best.trial}, accuracy {best.objective:.4f}  {settings}")
+        click.echo(
+            f"best: trial {best.trial}, accuracy {best.objective:.4f}{describe_repeats(best)}  {settings}"
+        )
     if running:
         click.echo("it is being run now")
     elif ended < target:

@@ -69,6 +69,12 @@ class TrialLog:
         """The records so far, oldest first, those of an interrupted start too."""
         return self._journal.records
 
+    @property
+    def current(self) -> list[dict[str, Any]]:
+        """The records of the search that goes on and its evaluation, of a trial that searches several times."""
+        ends = [at for at, record in enumerate(self.history, 1) if record["kind"] == "repeat"]
+        return self.history[ends[-1] :] if ends else self.history
+
     def add(self, record: dict[str, Any], part: Callable[[], dict[str, Any]] | None = None) -> None:
         """Keep and report a record.
 
@@ -105,7 +111,7 @@ class TrialLog:
 
     def last(self, stage: str) -> dict[str, float]:
         """The metrics of the last epoch of a stage."""
-        of_stage = [record["metrics"] for record in self.history if record.get("stage") == stage]
+        of_stage = [record["metrics"] for record in self.current if record.get("stage") == stage]
         return dict(of_stage[-1]) if of_stage else {}
 
     def __enter__(self) -> Self:

@@ -8,6 +8,8 @@ The trial reports records, dicts of plain values that become JSON:
      of an evaluation with several seeds also "seed": the number of the training; epochs are counted through
     {"kind": "derived", "genotype": {...}, "genotype_hash": "...", "params": ..., "macs": ...}
      with "pruned": why, where the trial ends there; "constraints" and "latency" where the space asks for them
+    {"kind": "repeat", "repeat": 1, "seed": ..., "objective": ..., "stopped": None, ...}
+     where a trial searches with several seeds (repeats.py): one search and its evaluation have ended
     {"kind": "history", "records": [...]}       first of all, where it goes on from a checkpoint
     {"kind": "outcome", ...}                    an `Outcome`, last of all
 
@@ -22,6 +24,7 @@ from __future__ import annotations
 import gc
 import json
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -38,14 +41,12 @@ from pcdarts_tune.sweeps.trials.measures import (
     retraining_cost,
     retraining_latency,
 )
+from pcdarts_tune.sweeps.trials.repeats import KEPT, join_repeats, repeat_seed
 from pcdarts_tune.tasks import Outcome, Report, TrialFunction, TrialTask
 from pcdarts_tune.training.scoring import score_trainings
 
 if TYPE_CHECKING:
     import torch
-
-KEPT = ("genotype", "genotype_hash", "params", "macs", "latency", "constraints")
-"""An outcome takes these from the record of the derived genotype."""
 
 
 def run_or_fail(function: TrialFunction, task: TrialTask, data: Any, report: Report) -> Outcome:
@@ -136,6 +137,34 @@ class _Trial:
 
     def run(self) -> Outcome:
         """Do what is left of it, and write the result."""
+        log, repeats = self.log, self.space.repeats
+        ended = [record for record in log.history if record["kind"] == "repeat"]
+        while not ended or (len(ended) < repeats and ended[-1]["stopped"] is None):
+            number = len(ended) + 1
+            seed = repeat_seed(self.task.proposal.seed, number)
+            ended.append(_Repeat(self.task, self.space, self.data, self.device, log, number, seed).run())
+            log.part = None
+            if repeats > 1:
+                log.add(ended[-1])
+        outcome = join_repeats(ended, of=repeats, seconds=log.seconds())
+        log.finish(outcome)
+        return outcome
+
+
+@dataclass(frozen=True)
+class _Repeat:
+    """One search of a trial, numbered from 1, with its evaluation."""
+
+    task: TrialTask
+    space: Space
+    data: Any
+    device: torch.device
+    log: TrialLog
+    number: int
+    seed: int
+
+    def run(self) -> dict[str, Any]:
+        """Do what is left of it: the record of how it ended."""
         number, found = self.task.proposal.number, self.derive()
         known: dict[str, Any] = {"trial": number, "stopped": found.get("pruned"), "metrics": {}}
         if known["stopped"] is None:
@@ -143,35 +172,38 @@ class _Trial:
         reason = known.get("stopped")
         if reason is not None and known["trial"] != number:
             reason += f"; trial {known['trial']} found the same genotype and ended there"
-        outcome = Outcome(
-            "complete" if reason is None else "pruned",
-            objective=known["objective"] if reason is None else None,
-            reason=reason,
-            evaluation_from=None if known["trial"] == number else known["trial"],
-            seconds=self.log.seconds(),
-            metrics={**self.log.last("search"), **known["metrics"]},
+        return {
+            "kind": "repeat",
+            "repeat": self.number,
+            "seed": self.seed,
+            "objective": known["objective"] if reason is None else None,
+            "stopped": reason,
+            "evaluation_from": None if known["trial"] == number else known["trial"],
+            "metrics": {**self.log.last("search"), **known["metrics"]},
             **{key: found[key] for key in KEPT if key in found},
-        )
-        self.log.finish(outcome)
-        return outcome
+        }
+
+    def add(self, record: dict[str, Any], part: Callable[[], dict[str, Any]] | None = None) -> None:
+        """Keep and report a record of this search."""
+        self.log.add({**record, "repeat": self.number} if self.number > 1 else record, part)
 
     def derive(self) -> dict[str, Any]:
         """Search (what is left of it) and derive: the record of the genotype."""
         from pcdarts_tune.training.methods import build_method
 
         log, space, device = self.log, self.space, self.device
-        found = next((record for record in log.history if record["kind"] == "derived"), None)
+        found = next((record for record in log.current if record["kind"] == "derived"), None)
         if found is not None:
             return found
-        execution, seed = self.task.execution, self.task.proposal.seed
-        search = build_method(space, self.data, device=device, seed=seed, execution=execution)
+        execution = self.task.execution
+        search = build_method(space, self.data, device=device, seed=self.seed, execution=execution)
         if log.part is not None:
             search.load_state_dict(log.part)
         epochs = iter(search)
-        collapsed = collapse_reason(space, log.history)
+        collapsed = collapse_reason(space, log.current)
         while collapsed is None and (epoch := next(epochs, None)) is not None:
-            log.add(measured_record(epoch, "search", search.execution(), device), search.state_dict)
-            collapsed = collapse_reason(space, log.history)
+            self.add(measured_record(epoch, "search", search.execution(), device), search.state_dict)
+            collapsed = collapse_reason(space, log.current)
         genotype = search.genotype()
         params, macs = retraining_cost(space, genotype, self.data)
         found = {
@@ -186,13 +218,16 @@ class _Trial:
         if "latency" in space.objectives and "pruned" not in found:
             found["latency"] = retraining_latency(space, genotype, self.data, device)
         log.part = None
-        log.add(found)
+        self.add(found)
         return found
 
     def evaluate_once(self, genotype: AnyGenotype, found: dict[str, Any]) -> dict[str, Any]:
         """What `EvaluationCache` holds of the genotype, which is evaluated where it holds nothing."""
         cache = EvaluationCache.of(self.task, self.space, genotype, self.data.digest)
-        if (known := cache.read()) is None:
+        known = cache.read()
+        if known is not None and self.number > 1 and known.get("stopped"):
+            known = None  # only the first search of a trial is compared with others at rungs
+        if known is None:
             known = {"trial": self.task.proposal.number, "stopped": None, **self.evaluate(genotype, found)}
             cache.write(known)
         return known
@@ -225,11 +260,11 @@ class _Trial:
             if (seeds := space.evaluation.seeds) > 1:
                 record |= {"seed": number, "epochs": seeds * epoch.epochs}
                 record["epoch"] += number * epoch.epochs
-            rung = reached_rung(space, found, [*self.evaluated(), record])
-            log.add({**record, **rung}, training.state_dict)
+            rung = {} if self.number > 1 else reached_rung(space, found, [*self.evaluated(), record])
+            self.add({**record, **rung}, training.state_dict)
             if log.stop is not None:
                 return
 
     def evaluated(self) -> list[dict[str, Any]]:
         """The records of the evaluation so far."""
-        return [record for record in self.log.history if record.get("stage") == "evaluation"]
+        return [record for record in self.log.current if record.get("stage") == "evaluation"]
