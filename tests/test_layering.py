@@ -21,6 +21,7 @@ LAYERS: list[set[str]] = [
     {"cluster"},
     {"training"},
     {"sweeps"},
+    {"calibration"},
     {"promotion", "lineage", "planning", "reporting", "doctor"},
     {"cli"},
 ]

@@ -121,6 +121,12 @@ seed = click.option(
 address = click.option(
     "--address", metavar="ADDR", help="Ray cluster: HOST:PORT, or auto for the one on this machine."
 )
+storage = click.option(
+    "--storage",
+    metavar="URL|DIR",
+    help="Where trials keep checkpoints, when nodes do not share --home: a folder that all of them reach, or an object "
+    "store (s3://BUCKET/FOLDER, gs://…).  [default: a folder in --home]",
+)
 track = click.option(
     "--track/--no-track", default=True, show_default=True, help="Record the training in MLflow."
 )

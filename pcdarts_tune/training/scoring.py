@@ -89,11 +89,16 @@ def _train_accuracy(records: Sequence[Record]) -> Score:
     return Score(value, None if count is None else binomial_error(value, count))
 
 
+def _train_loss(records: Sequence[Record]) -> Score:
+    return Score(-records[-1]["metrics"][f"{STAGE}/loss_train"], None)
+
+
 _SCORES: Mapping[str, Callable[[Sequence[Record]], Score]] = {
     "accuracy": _accuracy,
     "mean_accuracy": _mean_accuracy,
     "loss": _loss,
     "train_accuracy": _train_accuracy,
+    "train_loss": _train_loss,
 }
 
 

@@ -33,12 +33,7 @@ if TYPE_CHECKING:
 @options.count(
     "--max-failures", 2, "Start a trial whose process was lost again, from its checkpoint, so often.", least=0
 )
-@click.option(
-    "--storage",
-    metavar="URL|DIR",
-    help="Where trials keep checkpoints, when nodes do not share --home: a folder that all of them reach, or an object "
-    "store (s3://BUCKET/FOLDER, gs://…).  [default: the sweep's folder in --home]",
-)
+@options.storage
 @options.study
 @click.option("--plan", is_flag=True, help="Say what would be run, and write nothing.")
 @options.output

@@ -13,7 +13,7 @@ import math
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import psutil
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from pcdarts_tune.core.network import EvaluationNetwork
     from pcdarts_tune.datasets import DataSet
 
+Stage = Literal["retrain", "evaluation"]
 _PROCESS = psutil.Process()
 _PROCESS.cpu_percent()  # the first answer is 0
 
@@ -45,12 +46,17 @@ def measured_record(
 
 def retraining_cost(space: Space, genotype: AnyGenotype, images: DataSet) -> tuple[int, int]:
     """Parameters and multiply-adds of the network that `promote` would train, without its auxiliary head."""
+    return network_cost(space, genotype, images, "retrain")
+
+
+def network_cost(space: Space, genotype: AnyGenotype, images: DataSet, stage: Stage) -> tuple[int, int]:
+    """Parameters and multiply-adds of the network of a recipe, without its auxiliary head."""
     import torch
 
     from pcdarts_tune.core.cost import count_macs, count_parameters
 
     with torch.device("meta"):  # shapes only: no memory, no time, no random numbers
-        network = _retraining_network(space, genotype, images)
+        network = _network(space, genotype, images, stage)
     return count_parameters(network), count_macs(network, images.in_channels, images.image_size)
 
 
@@ -61,15 +67,17 @@ def retraining_latency(space: Space, genotype: AnyGenotype, images: DataSet, dev
     from pcdarts_tune.core.steps.execution import seed_generators
 
     with seed_generators(device, 0, "latency"):
-        network = _retraining_network(space, genotype, images).to(device)
+        network = _network(space, genotype, images, "retrain").to(device)
     return measure_latency(network, images.in_channels, images.image_size).median
 
 
-def _retraining_network(space: Space, genotype: AnyGenotype, images: DataSet) -> EvaluationNetwork:
+def _network(space: Space, genotype: AnyGenotype, images: DataSet, stage: Stage) -> EvaluationNetwork:
     from pcdarts_tune.core.network import EvaluationNetwork
     from pcdarts_tune.training.build import network_arguments
 
-    return EvaluationNetwork(genotype, **{**network_arguments(space.retrain, images), "auxiliary": False})
+    return EvaluationNetwork(
+        genotype, **{**network_arguments(getattr(space, stage), images), "auxiliary": False}
+    )
 
 
 def system_metrics(stage: str, device: torch.device) -> dict[str, float]:

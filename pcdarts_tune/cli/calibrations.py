@@ -1,0 +1,107 @@
+"""What `calibrate` prints: how well each recipe ranks, a row for each score."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import click
+
+from pcdarts_tune.calibration.agreement import Estimate
+from pcdarts_tune.calibration.figures import PREDICTORS, RULE, CalibrationResult, Figures, RecipeFigures
+from pcdarts_tune.say import print_table, say
+from pcdarts_tune.sweeps.leaderboard import short_hours
+
+COLUMNS = (
+    "recipe",
+    "score",
+    "epochs",
+    "Spearman",
+    "95 %",
+    "Kendall",
+    "better of 2",
+    "regret",
+    "noise",
+    "± se",
+    "spread",
+)
+
+
+def print_calibration(result: CalibrationResult) -> None:
+    """The table on stdout, and what it means."""
+    for item, reason in result.failed[:5]:
+        say(f"cell {item.cell.name}, recipe {item.recipe.name}, seed {item.seed} failed: {reason}")
+    if len(result.failed) > 5:
+        say(f"and {len(result.failed) - 5} more (--json has all)")
+    if not result.recipes:
+        say("fewer than two cells were trained: there is nothing to rank")
+        return
+    several = len(result.recipes) > 1
+    units = {each.unit for each in result.recipes}
+    columns = [*COLUMNS, f"{'/'.join(sorted(units))}-h a cell"]
+    rows = [row for each in result.recipes for row in _rows(each, brief=several)]
+    print_table(columns, rows, left=2)
+    for each in result.recipes:
+        click.echo(_describe(each))
+    if (compared := result.comparison) is not None:
+        click.echo(
+            f"best: {compared.best}; cheapest that is not shown to rank worse: {compared.recommended} (n={compared.n})"
+        )
+        say(f"rule: {RULE}")
+
+
+def _rows(recipe: RecipeFigures, *, brief: bool) -> Iterator[list[str]]:
+    """The space's objective after the last epoch and the best; the other scores; what costs nothing."""
+    names = recipe.ordered_scores[:1] if brief else recipe.ordered_scores
+    hours = short_hours(recipe.hours)
+    for name in names:
+        curve = recipe.scores[name]
+        best = max(
+            curve, key=lambda each: each.spearman.value if each.spearman.value == each.spearman.value else -2
+        )
+        yield [recipe.recipe.name, name, *_cells(curve[-1]), hours]
+        if best is not curve[-1]:
+            share = recipe.hours * (best.epoch or 0) / len(curve)
+            yield [recipe.recipe.name, f"{name}, best epoch", *_cells(best), short_hours(share)]
+    for name in PREDICTORS:
+        yield [recipe.recipe.name, name, *_cells(recipe.predictors[name]), "0"]
+
+
+def _cells(figures: Figures) -> list[str]:
+    size = max((size for size in figures.regret if size <= 16), default=None)
+    return [
+        str(figures.epoch or ""),
+        _number(figures.spearman),
+        _interval(figures.spearman),
+        _number(figures.kendall),
+        _number(figures.better_of_two),
+        "" if size is None else f"{figures.regret[size].value:.3g} of {figures.chance[size]:.3g} ({size})",
+        "" if figures.noise is None else f"{figures.noise.share:.0%}",
+        "" if figures.epoch is None or (error := _error(figures)) is None else f"{error:.2g}",
+        f"{figures.spread:.3g}",
+    ]
+
+
+def _error(figures: Figures) -> float | None:
+    return figures.standard_error if figures.noise is None else figures.noise.standard_error
+
+
+def _number(of: Estimate) -> str:
+    return f"{of.value:.2f}"
+
+
+def _interval(of: Estimate) -> str:
+    return "" if of.interval is None else f"{of.interval[0]:.2f} to {of.interval[1]:.2f}"
+
+
+def _describe(recipe: RecipeFigures) -> str:
+    """One line on the space's own score."""
+    last, n = recipe.last, len(recipe.cells)
+    interval = last.spearman.interval
+    if interval is None:
+        return f"{recipe.recipe.name}: n={n} says nothing: too few cells for an interval"
+    verdict = (
+        "ranks better than chance"
+        if interval[0] > 0
+        else "is not shown to rank better than chance: 0 is in the interval"
+    )
+    return f"{recipe.recipe.name}: {recipe.objective} {verdict} (n={n})"
