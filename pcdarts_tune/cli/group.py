@@ -30,7 +30,7 @@ COMMANDS: dict[str, dict[str, str]] = {
         "resume": "Go on with a sweep that was interrupted.",
         "extend": "Give a sweep more trials.",
         "status": "How far a sweep is.",
-        "leaderboard": "A sweep's trials, best first.",
+        "leaderboard": "A sweep's trials, best first; several sweeps side by side.",
         "report": "Write a sweep's report as one HTML page.",
         "calibrate": "How well a space's score ranks cells of known accuracy.",
         "promote": "Retrain the best genotype, test it once, register the model.",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -96,13 +96,19 @@ def leaderboard_json(records: Sequence[TrialRecord]) -> str:
 def print_leaderboard(records: Sequence[TrialRecord], keys: Sequence[str]) -> None:
     """Trials as a table on stdout, in the order given; `keys` are the settings to show. Where there are several objectives, a
     star marks the Pareto front. In a pipe nothing is cut off."""
-    columns = leaderboard_columns(rank_trials(records), keys)
+    print_columns(leaderboard_columns(rank_trials(records), keys))
+
+
+def print_columns(columns: Mapping[str, Sequence[str]]) -> None:
+    """Columns of a leaderboard as a table on stdout."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for title in columns:
         if title == "outcome":
             table.add_column(title, overflow="fold")
         else:
-            table.add_column(title, justify="left" if title == "genotype" else "right", no_wrap=True)
+            table.add_column(
+                title, justify="left" if title in ("genotype", "sweep") else "right", no_wrap=True
+            )
     for cells in zip(*columns.values(), strict=True):
         table.add_row(*map(visible, cells))
     width = None if sys.stdout.isatty() else 200

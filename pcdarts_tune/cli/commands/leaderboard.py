@@ -1,18 +1,25 @@
-"""`pcdarts-tune leaderboard`: a sweep's trials, best first."""
+"""`pcdarts-tune leaderboard`: a sweep's trials, best first; several sweeps side by side."""
 
 from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
 
 import click
 
 from pcdarts_tune.cli import completing, options
 from pcdarts_tune.home import Where
+from pcdarts_tune.say import print_table, say
+
+if TYPE_CHECKING:
+    from pcdarts_tune.sweeps.comparison import Best, Comparison
 
 
 @click.command("leaderboard")
-@click.argument("sweep", shell_complete=completing.sweeps)
+@click.argument("sweeps", metavar="SWEEP...", nargs=-1, required=True, shell_complete=completing.sweeps)
 @options.home
 @options.output
-def command(sweep: str, where: Where, as_json: bool) -> None:
+def command(sweeps: tuple[str, ...], where: Where, as_json: bool) -> None:
     """The trials of SWEEP, best first, those that failed with their reason.
 
     Accuracy is that of the derived network on held-out images; params and MACs are those of the retraining network; skips
@@ -23,21 +30,62 @@ def command(sweep: str, where: Where, as_json: bool) -> None:
     A trial is pruned when its search collapsed, its genotype is too large, or its evaluation was not among the best at a
     rung. A sweep with several objectives lists its Pareto front first ("pareto": true, the values under "objectives").
 
+    Of several sweeps: the best of the first 1, 2, 4, ... trials of each and within the same hours, then all trials in one
+    order. A best with several searches (--repeats) has its deviation and their number. Sweeps with other images or another
+    evaluation recipe are refused.
+
     With --json, a list of {"trial", "state", "objective", "genotype", "genotype_hash", "params", "macs",
     "hyperparameters", "run_id", "reason", ..., "rank", "skip_connections", "found_by", "spread", "gpu_hours",
-    "cpu_hours"}; states: complete, pruned, failed, running, waiting.
+    "cpu_hours"}; states: complete, pruned, failed, running, waiting. Of several sweeps, one object: {"sweeps": [{"sweep",
+    "method", "sampler", "repeats", ..., "after_trials": [{"trials", "trial", "objective", "std", "n"}], "after_hours":
+    [{"hours", ...}]}], "unit", "trials": [the same as of one, with "sweep" and "method"], "notes"}.
 
     \b
     Example:
       pcdarts-tune leaderboard first
       pcdarts-tune leaderboard first --json | python -m json.tool
+      pcdarts-tune leaderboard tuned random
     """
+    from pcdarts_tune.sweeps.comparison import compare_sweeps
     from pcdarts_tune.sweeps.leaderboard import leaderboard_json, print_leaderboard
     from pcdarts_tune.sweeps.sweep import open_sweep
 
-    handle = open_sweep(where, sweep)
+    handle, *others = [open_sweep(where, name) for name in sweeps]
+    if others:
+        compared = compare_sweeps([handle, *others])
+        if as_json:
+            click.echo(json.dumps(compared.to_dict()))
+        else:
+            _print_comparison(compared)
+        return
     records = handle.records()
     if as_json:
         click.echo(leaderboard_json(records))
     else:
         print_leaderboard(records, handle.keys)
+
+
+def _print_comparison(compared: Comparison) -> None:
+    from pcdarts_tune.sweeps.leaderboard import print_columns, short_hours
+
+    names, unit = [course.name for course in compared.courses], compared.unit
+
+    def cells(bests: list[Best | None]) -> list[str]:
+        return ["" if best is None else str(best) for best in bests]
+
+    rows = [
+        [str(count), *cells([course.after_trials(count) for course in compared.courses])]
+        for count in compared.points
+    ]
+    print_table(["best of the first n trials", *names], rows, left=0)
+    rows = [
+        [short_hours(budget), *cells([course.after_hours(budget) for course in compared.courses])]
+        for budget in compared.budgets
+    ]
+    if rows:
+        click.echo()
+        print_table([f"best within {unit}-hours", *names], rows, left=0)
+    click.echo()
+    print_columns(compared.columns())
+    for note in compared.notes:
+        say(f"note: {note}")
