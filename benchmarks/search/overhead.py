@@ -207,7 +207,7 @@ def real(trials: int) -> None:
     from functools import partial
 
     from pcdarts_tune.cli import group as cli
-    from pcdarts_tune.sweeps import launch, runner
+    from pcdarts_tune.sweeps import launch
 
     log = os.environ["OVERHEAD_LOG"]
     note(log, "imported")
@@ -219,7 +219,7 @@ def real(trials: int) -> None:
         return images
 
     launch.load_images = loaded
-    runner.run_sweep = partial(runner.run_sweep, function=watched(log))
+    launch.run_sweep = partial(launch.run_sweep, function=watched(log))
     watch_driver(log)
     settings = [word for setting in SHORT for word in ("--set", setting)]
     arguments = [

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 Columns = list[list[int]]
 """Items by column, from the left; within a column from the top."""
@@ -34,6 +35,15 @@ def fewest_crossings(
     Returns:
         Every order found that costs least; at least one.
     """
+    # a card tries one cell with several row distances, and the order does not depend on these
+    orders = _least_orders(tuple(map(tuple, columns)), tuple(wires), tuple(cost))
+    return [[list(column) for column in ordered] for ordered in orders]
+
+
+@lru_cache(maxsize=64)
+def _least_orders(
+    columns: tuple[tuple[int, ...], ...], wires: tuple[tuple[int, int], ...], cost: tuple[int, ...]
+) -> list[tuple[tuple[int, ...], ...]]:
     left: _Adjacent = {}
     right: _Adjacent = {}
     for a, b in wires:
@@ -44,7 +54,7 @@ def fewest_crossings(
         ordered = _sift(start, left, right, cost)
         found[tuple(map(tuple, ordered))] = _total_cost(ordered, left, cost)
     least = min(found.values())
-    return [[list(column) for column in ordered] for ordered, total in found.items() if total == least]
+    return [ordered for ordered, total in found.items() if total == least]
 
 
 def _starts(columns: Sequence[Sequence[int]], left: _Adjacent, right: _Adjacent) -> list[Columns]:
@@ -118,6 +128,8 @@ def _total_cost(columns: Columns, left: _Adjacent, cost: Sequence[int]) -> int:
     return total
 
 
+SETTLED = 1e-6
+"""Sweeps end when no item moves by more than this; drawings are rounded to 0.1."""
 Separation = Callable[[int, int], float]
 """Least distance between the centres of an item and of the one below it."""
 
@@ -140,15 +152,19 @@ def heights(columns: Columns, wires: Sequence[tuple[int, int, float]], separatio
         for item, value in zip(column, offset, strict=True):
             y[item] = value - offset[-1] / 2
     for sweep in range(60):
+        before = list(y)
         for c in range(len(columns)) if sweep % 2 == 0 else range(len(columns) - 1, -1, -1):
             wanted, weights = [], []
             for item, offset_here in zip(columns[c], offsets[c], strict=True):
                 pull = pulls.get(item, [(item, 0.01)])
                 weights.append(sum(w for _, w in pull))
                 wanted.append(sum(w * y[other] for other, w in pull) / weights[-1] - offset_here)
-            level = isotonic_regression(wanted, weights=weights).x.tolist()
-            for item, value, offset_here in zip(columns[c], level, offsets[c], strict=True):
+            if any(above > below for above, below in itertools.pairwise(wanted)):
+                wanted = isotonic_regression(wanted, weights=weights).x.tolist()
+            for item, value, offset_here in zip(columns[c], wanted, offsets[c], strict=True):
                 y[item] = value + offset_here
+        if all(abs(now - then) < SETTLED for now, then in zip(y, before, strict=True)):
+            break
     return y
 
 

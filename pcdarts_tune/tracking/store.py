@@ -162,6 +162,7 @@ class MlflowStore:
             if parent is not None:
                 all_tags["mlflow.parentRunId"] = parent
             run = self.client.create_run(experiment_id, start_time=at, tags=all_tags, run_name=name)
+        self._started[run.info.run_id] = run.info.start_time
         if content is not None and not (run.inputs and run.inputs.dataset_inputs):
             self._write(run.info.run_id, content())
         return run.info.run_id, not known

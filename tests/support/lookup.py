@@ -26,7 +26,7 @@ from typing import Any
 
 from pcdarts_tune.core.genotype import DARTS_PRIMITIVES, Genotype
 from pcdarts_tune.home import SweepFolder, Where
-from pcdarts_tune.spaces.recipes import SHORT_SCHEDULE, SearchConfig, TrainConfig
+from pcdarts_tune.spaces.recipes import SHORT_SCHEDULE, EvaluationConfig, SearchConfig
 from pcdarts_tune.spaces.space import Space
 from pcdarts_tune.sweeps.create import create_sweep
 from pcdarts_tune.sweeps.record import SweepSettings
@@ -158,7 +158,7 @@ def lookup_space(epochs: tuple[int, int] = (2, 1), name: str = "lookup") -> Spac
         name=name,
         description="results looked up in a table",
         search=SearchConfig(epochs=epochs[0], arch_warmup_epochs=0),
-        evaluation=TrainConfig(**{**SHORT_SCHEDULE, "epochs": epochs[1]}),
+        evaluation=EvaluationConfig(**{**SHORT_SCHEDULE, "epochs": epochs[1]}),
         tune=TUNE,
     )
 
