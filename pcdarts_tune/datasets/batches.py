@@ -23,13 +23,15 @@ from pcdarts_tune.core.images.augment import (
     normalize_images,
     resize,
 )
+from pcdarts_tune.core.images.conversion import Conversion, UnreadableImage
 from pcdarts_tune.core.images.data import Batches, MemoryBatches
-from pcdarts_tune.core.images.decode import LARGEST_FILE, UnreadableImage, decode_image, to_tensor
+from pcdarts_tune.core.images.decode import LARGEST_FILE, decode_image, to_tensor
 from pcdarts_tune.core.images.stream import StreamBatches, TensorImages
 from pcdarts_tune.datasets.dataset import DataSet, Images
 from pcdarts_tune.errors import UserError
 from pcdarts_tune.files import read_bytes
 from pcdarts_tune.spaces.recipes import AugmentConfig
+from pcdarts_tune.spaces.sizes import resolve_augment
 
 
 def make_batches(
@@ -50,6 +52,7 @@ def make_batches(
         workers: processes that decode streamed images, and alter those in memory where that is done one by one (kind
             imagenet, RandAugment); by default as many as torch has threads.
     """
+    config = resolve_augment(config, ds.image_size)
     if config.color_jitter is not None and config.kind != "imagenet":
         wrong = f"augment.color_jitter belongs to augment.kind imagenet; it is {config.kind}"
         raise UserError(wrong, hint="set kind: imagenet, or color_jitter: null")
@@ -59,7 +62,7 @@ def make_batches(
     rand = (config.rand_augment, config.rand_augment_magnitude) if augment and config.rand_augment else None
     recipe: Augmentation | None = None
     if augment and config.kind == "cifar":
-        recipe = Augmentation(config.crop_padding, config.flip, config.cutout)
+        recipe = Augmentation(config.crop_padding, config.flip, config.cutout or 0)
     elif augment and config.kind == "imagenet" and config.cutout:
         recipe = Augmentation(0, False, config.cutout)
     known: dict[str, Any] = {"num_classes": ds.num_classes, "mean": ds.mean, "std": ds.std, "device": device}
@@ -96,6 +99,7 @@ def preprocessing(ds: DataSet, config: AugmentConfig | None = None) -> dict[str,
         "mean": list(ds.mean),
         "std": list(ds.std),
         "resize": "imagenet" if published else "fit",  # see core.images.augment.resize
+        **ds.conversion.to_dict(),
     }
 
 
@@ -104,10 +108,10 @@ def read_image(path: Path, preprocessing: Mapping[str, Any]) -> Tensor:
     Raises UserError: the file is missing or is no image."""
     size = preprocessing["image_size"]
     height, width = (size, size) if isinstance(size, int) else size
-    mode, channels = preprocessing["resize"], int(preprocessing["channels"])
+    mode, conversion = preprocessing["resize"], Conversion.from_dict(preprocessing)
     enough = (height, width) if mode == "fit" else None
     try:
-        image = decode_image(read_bytes(path, LARGEST_FILE), channels, at_least=enough)
+        image = decode_image(read_bytes(path, LARGEST_FILE), conversion, at_least=enough)
     except OSError as error:
         raise UserError(
             f"cannot read {path}: {error.strerror or error}", hint="give the path of an image file"

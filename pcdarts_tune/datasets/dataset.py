@@ -1,7 +1,5 @@
 """A data set: training and test images, their labels, what is needed to normalise and to name them, and parts of it that hold
 its classes in proportion.
-
-    part, rest = stratified_part(labels, 0.2, torch.Generator().manual_seed(0))
 """
 
 from __future__ import annotations
@@ -10,13 +8,16 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
+from pcdarts_tune.core.images.conversion import Conversion
 from pcdarts_tune.core.images.decode import to_tensor
 from pcdarts_tune.core.images.stream import StreamImages
+from pcdarts_tune.datasets.pixels import channel_counts, pixel_notes, statistics
+from pcdarts_tune.datasets.proportion import grouped_part, stratified_part
 from pcdarts_tune.errors import UserError
 from pcdarts_tune.spaces.space import DataConfig
 
@@ -51,6 +52,9 @@ class DataSet:
         source: where it came from, in words, for the records.
         notes: what the user should know: resized, skipped, split off.
         max_unreadable: share of a part's streamed files that may turn out to be damaged.
+        converted: how its files were converted, where it came as files.
+        groups: int64 (N,) of the training images, equal for those that are never split (`data.group`).
+        twins: int64 (N,) of the training images, equal for those that show the same; None where that was not looked for.
     """
 
     name: str
@@ -65,6 +69,14 @@ class DataSet:
     source: str
     notes: tuple[str, ...] = ()
     max_unreadable: float = 0.01
+    converted: Conversion | None = None
+    groups: Tensor | None = field(default=None, compare=False)
+    twins: Tensor | None = field(default=None, compare=False)
+
+    @property
+    def conversion(self) -> Conversion:
+        """How an image file is converted for a network that was trained on these images."""
+        return self.converted or Conversion(self.in_channels)
 
     @property
     def num_classes(self) -> int:
@@ -82,11 +94,28 @@ class DataSet:
 
 @dataclass(frozen=True)
 class Part:
-    """Images and labels of one split, as a loader found them; `digest` stands for the pixels of images on disk."""
+    """Images and labels of one split, as a loader found them.
+
+    Attributes:
+        digest: stands for the pixels of images on disk.
+        conversion: how files were converted.
+        keys: int64 (N,), equal for equal files; of images on disk.
+        groups, twins: see `DataSet`.
+    """
 
     images: Images
     labels: Tensor
     digest: str = ""
+    conversion: Conversion | None = None
+    keys: Tensor | None = None
+    groups: Tensor | None = None
+    twins: Tensor | None = None
+
+    def select(self, rows: Tensor) -> Part:
+        """Some of the images."""
+        found = {name: getattr(self, name) for name in ("keys", "groups", "twins")}
+        some = {name: None if values is None else values[rows] for name, values in found.items()}
+        return Part(self.images[rows], self.labels[rows], self.digest, self.conversion, **some)
 
 
 def make_dataset(
@@ -104,16 +133,45 @@ def make_dataset(
     check_counts(classes, train.labels, data, what=source, has_test=test is not None)
     if test is None:
         generator = torch.Generator().manual_seed(TEST_SEED)
-        rows, rest = stratified_part(train.labels, data.test_fraction, generator, leave=3)
-        test = Part(train.images[rows], train.labels[rows], train.digest)
-        train = Part(train.images[rest], train.labels[rest], train.digest)
-        notes += (f"no test split: {len(rows)} of {len(rows) + len(rest)} images were set aside as one",)
+        if train.groups is None:
+            rows, rest = stratified_part(train.labels, data.test_fraction, generator, leave=3)
+        else:
+            rows, rest = grouped_part(train.labels, train.groups, data.test_fraction, generator)
+            check_counts(
+                classes, train.labels[rest], data, what=f"{source}, less a test split", has_test=True
+            )
+        whole, train, test = len(train.labels), train.select(rest), train.select(rows)
+        notes += (f"no test split: {len(rows)} of {whole} images were set aside as one",)
+        if train.twins is not None and test.twins is not None:
+            both = int(torch.isin(test.twins, train.twins).sum())
+            notes += (f"duplicates: {both} of the test images set aside are also training images",) * bool(
+                both
+            )
     if not len(test.labels):
         raise UserError(f"{source} has an empty test split", hint="add test images, or remove the test part")
     known = recognise(name, classes, train.images.shape)
-    mean, std = PUBLISHED_CONSTANTS[known] if known else channel_statistics(train.images)
-    images = (train.images, train.labels, test.images, test.labels)
-    return DataSet(name, classes, *images, mean, std, _digest(classes, train, test), source, notes)
+    statistics_of: tuple[tuple[float, ...], tuple[float, ...]]
+    if known:
+        statistics_of = PUBLISHED_CONSTANTS[known]
+    else:
+        counts = channel_counts(_every(train.images), train.images.shape[1])
+        statistics_of = statistics(counts)
+        notes += pixel_notes(counts, source, train.conversion)
+    return DataSet(
+        name,
+        classes,
+        train.images,
+        train.labels,
+        test.images,
+        test.labels,
+        *statistics_of,
+        _digest(classes, train, test),
+        source,
+        notes,
+        converted=train.conversion,
+        groups=train.groups,
+        twins=train.twins,
+    )
 
 
 def recognise(name: str, classes: tuple[str, ...], shape: tuple[int, ...]) -> str | None:
@@ -134,22 +192,24 @@ def channel_statistics(images: Images) -> tuple[tuple[float, ...], tuple[float, 
 
     Of streamed images an evenly spaced sample is read.
     """
-    counts = torch.zeros(images.shape[1], 256, dtype=torch.int64)
-    for x_NCHW in images.split(4096) if isinstance(images, Tensor) else _sample(images):
-        for channel in range(x_NCHW.shape[1]):
-            counts[channel] += torch.bincount(x_NCHW[:, channel].flatten(), minlength=256)
-    levels = torch.arange(256, dtype=torch.float64) / 255
-    weights = counts.double() / counts.sum(dim=1, keepdim=True).clamp(min=1)
-    mean = weights @ levels
-    std = (weights * (levels - mean[:, None]) ** 2).sum(dim=1).sqrt()
-    std = torch.where(std < 1e-6, torch.ones_like(std), std)
-    return tuple(mean.tolist()), tuple(std.tolist())
+    return statistics(channel_counts(_every(images), images.shape[1]))
+
+
+def _every(images: Images) -> Iterator[Tensor]:
+    """uint8 (n, C, H, W): all images in memory, or an evenly spaced sample of streamed ones."""
+    return iter(images.split(4096)) if isinstance(images, Tensor) else _sample(images)
 
 
 def _sample(images: StreamImages) -> Iterator[Tensor]:
-    for index in torch.linspace(0, len(images) - 1, min(len(images), STATISTICS_SAMPLE)).long().tolist():
+    for index in evenly_spaced(len(images), STATISTICS_SAMPLE):
         with suppress(ValueError):  # damaged; the training counts and names such files
             yield to_tensor(images.decode(index, resize=True))[None]
+
+
+def evenly_spaced(count: int, most: int) -> list[int]:
+    """At most so many of the numbers 0..count-1."""
+    rows: list[int] = torch.linspace(0, count - 1, min(count, most)).long().tolist()
+    return rows
 
 
 def _digest(classes: tuple[str, ...], train: Part, test: Part) -> str:
@@ -160,42 +220,6 @@ def _digest(classes: tuple[str, ...], train: Part, test: Part) -> str:
         total.update(pixels.contiguous().numpy().data)
         total.update(part.labels.contiguous().numpy().data)
     return total.hexdigest()[:16]
-
-
-def stratified_part(
-    labels: Tensor, share: float, generator: torch.Generator, *, leave: int = 1
-) -> tuple[Tensor, Tensor]:
-    """Rows of a part with the classes in proportion, and all other rows; both ascending.
-
-    Args:
-        labels: int64 (N,).
-        share: a fraction in (0, 1) or a number of rows.
-        leave: rows of each class that are left where it has more. At least one is taken; within these bounds the part
-            has exactly as many rows as asked for.
-    """
-    total = share if isinstance(share, int) else round(share * len(labels))
-    chosen = torch.zeros(len(labels), dtype=torch.bool)
-    for label, count in enumerate(_allocate(torch.bincount(labels).tolist(), total, leave)):
-        rows = torch.nonzero(labels == label).flatten()
-        chosen[rows[torch.randperm(len(rows), generator=generator)[:count]]] = True
-    return torch.nonzero(chosen).flatten(), torch.nonzero(~chosen).flatten()
-
-
-def _allocate(counts: list[int], total: int, leave: int) -> list[int]:
-    """Divide `total` over classes in proportion to their counts, largest remainders first, each in 1..count-leave."""
-    size = max(1, sum(counts))
-    least = [min(1, count) for count in counts]
-    most = [max(low, count - leave) for low, count in zip(least, counts, strict=True)]
-    exact = [total * count / size for count in counts]
-    take = [min(max(int(share), low), high) for share, low, high in zip(exact, least, most, strict=True)]
-    while (missing := total - sum(take)) != 0:
-        step = 1 if missing > 0 else -1
-        room = [i for i in range(len(counts)) if (take[i] < most[i] if step > 0 else take[i] > least[i])]
-        if not room:
-            break
-        for i in sorted(room, key=lambda i: (step * (take[i] - exact[i]), i))[: abs(missing)]:
-            take[i] += step
-    return take
 
 
 def check_counts(

@@ -9,7 +9,7 @@ trials on one machine share its pages. A damaged or missing file only means deco
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from importlib.metadata import version
@@ -21,23 +21,31 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from pcdarts_tune.core.images.conversion import Conversion
+from pcdarts_tune.core.images.decode import readable_formats
 from pcdarts_tune.core.images.stream import ImageSource, StreamImages
-from pcdarts_tune.datasets.dataset import DataSet, check_counts, make_dataset, recognise
-from pcdarts_tune.datasets.encoded import LAYOUT, EncodedSet, digest_of, stamp_of
+from pcdarts_tune.datasets.dataset import DataSet, check_counts, list_some, make_dataset, recognise
+from pcdarts_tune.datasets.duplicates import settle_duplicates
+from pcdarts_tune.datasets.encoded import LAYOUT, EncodedSet, digest_of, fingerprint, stamp_of
 from pcdarts_tune.datasets.folder import find_folder, looks_like_image_folder
+from pcdarts_tune.datasets.groups import add_groups, group_notes
 from pcdarts_tune.datasets.named import (
     TORCHVISION,
+    TORCHVISION_FOLDERS,
     cifar_files,
     default_root,
     has_torchvision_files,
     load_digits,
 )
 from pcdarts_tune.datasets.pack import ReportProgress, make_streamable, pack
-from pcdarts_tune.datasets.parquet import find_parquet, parquet_files
+from pcdarts_tune.datasets.parquet import parquet_files
+from pcdarts_tune.datasets.parquet_set import find_parquet
 from pcdarts_tune.datasets.splits import split_dataset
+from pcdarts_tune.datasets.suffixes import is_left_behind
 from pcdarts_tune.errors import UserError, nearest
 from pcdarts_tune.files import replace_when_written
 from pcdarts_tune.say import Progress, say
+from pcdarts_tune.spaces.sizes import check_sizes
 from pcdarts_tune.spaces.space import DataConfig, Space
 
 SourceOf = Callable[[str], ImageSource]
@@ -83,7 +91,8 @@ def load_dataset(
     if name in TORCHVISION:
         folder = root or default_root()
         files = [path for path in cifar_files(name, folder) if path.is_file()]
-        path = _cache_path(cache_dir, data, [stamp_of(path.name, path.stat()) for path in files])
+        stamps = [stamp_of(path.name, path.stat()) for path in files]
+        path = _cache_path(cache_dir, data, fingerprint(folder, stamps, list(map(str, files))))
         return load_cached(path if files else None, lambda: TORCHVISION[name](data, folder), keep=keep)
     if root is not None:
         raise UserError(f"{root} holds no images", hint=f"expected {LAYOUT}")
@@ -115,17 +124,29 @@ def find_dataset(data: DataConfig, root: Path | None) -> EncodedSet | None:
     except OSError as error:  # a link to itself, a name too long
         raise UserError(f"cannot read {root}: {error.strerror}", hint=hint) from error
     if files:
-        return find_parquet(root, files, data.dataset)
+        return add_groups(find_parquet(root, files, data.dataset, data.group), data.group)
     if looks_like_image_folder(root) or (data.dataset not in TORCHVISION and data.dataset not in _LOADERS):
-        return find_folder(root)
+        return add_groups(find_folder(root), data.group)
+    if data.dataset in TORCHVISION:
+        _refuse_to_download(data.dataset, root)
     return None
+
+
+def _refuse_to_download(name: str, root: Path) -> None:
+    """Nothing is fetched into a folder that holds something else than torchvision's files. Raises UserError: it does."""
+    held = [entry.name for entry in root.iterdir() if not is_left_behind(entry.name)] if root.is_dir() else []
+    if held and not set(held) & TORCHVISION_FOLDERS and not has_torchvision_files(name, root):
+        raise UserError(
+            f"{root} holds neither images nor torchvision's files of {name}, but {list_some(sorted(held))}",
+            hint=f"expected {LAYOUT}; without --data, {name} is fetched into {default_root()}",
+        )
 
 
 def _load_files(
     found: EncodedSet, data: DataConfig, cache_dir: Path | None, keep: bool, progress: ReportProgress | None
 ) -> DataSet:
     check_counts(found.classes, found.train.labels, data, what=found.source, has_test=found.test is not None)
-    stamps = [found.train.stamps, found.test.stamps if found.test else None]
+    files = [found.train.key, found.test.key if found.test else None]
 
     def source_of(split: str) -> ImageSource:
         part = (split == "test" and found.test) or found.train
@@ -133,8 +154,11 @@ def _load_files(
 
     def load() -> DataSet:
         train, test, noted = pack(found, data, progress=progress, scratch=cache_dir, keep=keep)
-        name, notes = found.name, found.notes + noted
+        name = found.name
         known = recognise(name, found.classes, train.images.shape)
+        train, test, twice = settle_duplicates(train, test, data, what=found.source, near=known is None)
+        grouped = group_notes(train.groups, test.groups if test else None) if train.groups is not None else ()
+        notes = (*found.notes, *noted, *twice, *grouped)
         if known == "cifar10":
             name = known
         elif data.dataset not in ("folder", known):
@@ -142,14 +166,15 @@ def _load_files(
             notes += (f"the space names {data.dataset}; --data holds another set, {other}",)
         return make_dataset(name, found.classes, train, test, data, source=found.source, notes=notes)
 
-    path = _cache_path(cache_dir, data, [found.classes, stamps, data.max_unreadable])
+    path = _cache_path(cache_dir, data, [found.classes, files, data.max_unreadable])
     return load_cached(path, load, keep=keep, source_of=source_of)
 
 
 def _cache_path(cache_dir: Path | None, data: DataConfig, valid_for: object) -> Path | None:
     if cache_dir is None:
         return None
-    settings = [data.dataset, data.image_size, data.test_fraction, data.memory_limit_gb]
+    settings: list[Any] = [data.dataset, data.image_size, data.test_fraction, data.memory_limit_gb]
+    settings += [data.background, data.sample_range, data.duplicates, data.group, *readable_formats()]
     return cache_dir / f"{digest_of([settings, valid_for, PIL.__version__])}.safetensors"
 
 
@@ -177,8 +202,10 @@ def _store(path: Path, ds: DataSet) -> DataSet:
             tensors[f"{split}_images"] = images
         else:
             tensors[f"{split}_rows"] = images.rows
+    tensors |= {name: found for name in ("groups", "twins") if (found := getattr(ds, name)) is not None}
     fields = ("name", "classes", "mean", "std", "digest", "source", "notes")
     about = {field: getattr(ds, field) for field in fields} | {"shape": list(ds.train_images.shape)}
+    about["conversion"] = None if ds.converted is None else ds.conversion.to_dict()
     try:
         with replace_when_written(path) as part:
             contiguous = {key: tensor.contiguous() for key, tensor in tensors.items()}
@@ -198,11 +225,16 @@ def _restore(path: Path, source_of: SourceOf | None) -> DataSet | None:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
         values: dict[str, Any] = {key: about[key] for key in ("name", "digest", "source")}
         values |= {key: tuple(about[key]) for key in ("classes", "mean", "std", "notes")}
+        values |= {name: tensors.get(name) for name in ("groups", "twins")}
+        shape, converted = about["shape"], about["conversion"]
+        if converted is not None:
+            values["converted"] = Conversion.from_dict({"channels": shape[1], **converted})
         for split in ("train", "test"):
             images: Any = tensors.get(f"{split}_images")
             if images is None and source_of is not None:
-                channels, height, width = about["shape"][1:]
-                images = StreamImages(source_of(split), tensors[f"{split}_rows"], (height, width), channels)
+                images = StreamImages(
+                    source_of(split), tensors[f"{split}_rows"], (shape[2], shape[3]), values["converted"]
+                )
             values |= {f"{split}_images": images, f"{split}_labels": tensors[f"{split}_labels"]}
         return DataSet(**values)
     except (OSError, SafetensorError, ValueError, KeyError, TypeError):
@@ -223,14 +255,24 @@ def about_images(images: DataSet) -> dict[str, str]:
 
 
 def load_images(
-    space: Space, root: Path | None, home: Path | None, *, keep: bool = True, quiet: bool = False
+    space: Space,
+    root: Path | None,
+    home: Path | None,
+    stages: Sequence[str] = (),
+    *,
+    keep: bool = True,
+    quiet: bool = False,
 ) -> DataSet:
     """The images of a space; on stderr what there is to know of them.
 
     Args:
         root: `--data`, or None.
         home: where decoded images are kept for the next time; None for nowhere.
+        stages: those of search, evaluation and retrain whose recipes will be used, to be checked against the images.
         keep: False only reads what is kept there, and writes nothing.
+
+    Raises:
+        UserError: as `load_dataset` and `check_sizes`.
     """
     with ExitStack() as stack:
         bars: list[Progress] = []
@@ -243,9 +285,10 @@ def load_images(
 
         cache_dir = None if home is None else home / "cache"
         images = load_dataset(space.data, root, cache_dir=cache_dir, keep=keep, progress=progress)
+    sizes = check_sizes(space, images.image_size, stages)
     if not quiet:
         splits = split_dataset(images, space.data)
-        for note in (*images.notes, *splits.notes):
+        for note in (*images.notes, *splits.notes, *sizes):
             say(f"note: {note}")
         if space.search.batch_size > len(splits.weights):
             say(

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from pcdarts_tune.datasets.dataset import DataSet, Part, make_dataset
 from pcdarts_tune.errors import UserError
+from pcdarts_tune.say import say
 from pcdarts_tune.spaces.space import DataConfig
 
 DOWNLOAD_TIMEOUT = 30
@@ -26,6 +27,8 @@ _FASHION = "T-shirt/top, Trouser, Pullover, Dress, Coat, Sandal, Shirt, Sneaker,
 FASHION_CLASSES = tuple(_FASHION.split(", "))
 CIFAR_FOLDERS = {"cifar10": "cifar-10-batches-py", "cifar100": "cifar-100-python"}
 CIFAR_ARCHIVES = {"cifar10": "cifar-10-python.tar.gz", "cifar100": "cifar-100-python.tar.gz"}
+TORCHVISION_FOLDERS = {*CIFAR_FOLDERS.values(), *CIFAR_ARCHIVES.values(), "FashionMNIST"}
+"""What torchvision makes in its root."""
 
 
 def default_root() -> Path:
@@ -169,6 +172,8 @@ def _downloading(name: str, root: Path, data: DataConfig, *, needed: bool = True
     socket.setdefaulttimeout(DOWNLOAD_TIMEOUT)
     try:
         root.mkdir(parents=True, exist_ok=True)
+        if needed:
+            say(f"{name} is not in {root}: it is fetched from the network")
         with contextlib.redirect_stdout(sys.stderr):  # torchvision prints; standard output is for results
             yield
     except Exception as error:  # torchvision lets through whatever urllib, tarfile or gzip raise

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pcdarts_tune.datasets.dataset import DataSet, list_some, stratified_part
+from pcdarts_tune.datasets.dataset import DataSet, list_some
+from pcdarts_tune.datasets.proportion import grouped_part, stratified_part
 from pcdarts_tune.errors import UserError
 from pcdarts_tune.spaces.space import DataConfig
 
@@ -43,8 +44,10 @@ def split_dataset(ds: DataSet, data: DataConfig) -> Splits:
                 "15 % of them are held out instead (--set data.held_out=FRACTION to choose)"
             )
             share = 0.15
-        held_out, rest = stratified_part(labels, share, generator, leave=2)
-    if data.weights_fraction is not None or data.alphas_fraction is not None:
+        held_out, rest = _part(ds, everything, share, generator, leave=2)
+    if ds.groups is not None:
+        weights, alphas = _halve_groups(ds, rest, data, generator)
+    elif data.weights_fraction is not None or data.alphas_fraction is not None:
         weights, alphas = _by_fraction(labels, rest, data, generator)
     elif data.split == "published" and _halves_are_alike(labels):
         half = len(labels) // 2
@@ -63,9 +66,48 @@ def split_dataset(ds: DataSet, data: DataConfig) -> Splits:
         if lacking and (len(rows) or part != "held_out"):
             raise UserError(
                 f"{ds.name}: no image of {list_some(lacking)} is left for the part {part!r}",
-                hint="add images, remove these classes, or change data.held_out",
+                hint="add images, remove these classes, or change data.held_out"
+                + (", or data.group: a class must occur in several groups" if ds.groups is not None else ""),
             )
+    notes += _twin_notes(ds, weights, alphas, held_out)
     return Splits(weights, alphas, held_out, tuple(notes))
+
+
+def _part(
+    ds: DataSet, rows: Tensor, share: float, generator: torch.Generator, *, leave: int
+) -> tuple[Tensor, Tensor]:
+    """Rows of a part, by whole groups where the set has some, and the other rows."""
+    labels = ds.train_labels[rows]
+    if ds.groups is None:
+        first, second = stratified_part(labels, share, generator, leave=leave)
+    else:
+        first, second = grouped_part(labels, ds.groups[rows], share, generator)
+    return rows[first], rows[second]
+
+
+def _halve_groups(
+    ds: DataSet, rest: Tensor, data: DataConfig, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Weights and alphas of whole groups, in halves or in the shares that are configured."""
+    weights, alphas = data.weights_fraction, data.alphas_fraction
+    if weights is None or alphas is None:
+        return _part(ds, rest, len(rest) // 2, generator, leave=1)
+    count = len(ds.train_labels)
+    first, rest = _part(ds, rest, min(len(rest), max(1, round(weights * count))), generator, leave=1)
+    return first, _part(ds, rest, min(len(rest), max(1, round(alphas * count))), generator, leave=0)[0]
+
+
+def _twin_notes(ds: DataSet, weights: Tensor, alphas: Tensor, held_out: Tensor) -> list[str]:
+    """How many images of one part are also in another."""
+    if ds.twins is None:
+        return []
+    twins, notes = ds.twins, []
+    trained = torch.cat([weights, alphas])
+    if both := int(torch.isin(twins[held_out], twins[trained]).sum()):
+        notes.append(f"duplicates: {both} of the {len(held_out)} held-out images are also trained on")
+    if both := int(torch.isin(twins[alphas], twins[weights]).sum()):
+        notes.append(f"duplicates: {both} of the {len(alphas)} images for the alphas also train the weights")
+    return notes
 
 
 def _by_fraction(

@@ -13,7 +13,8 @@ from pathlib import Path
 import sqlalchemy
 
 from pcdarts_tune.addresses import check_study_uri, engine_url, without_secret
-from pcdarts_tune.core.images.decode import decode_image
+from pcdarts_tune.core.images.conversion import Conversion
+from pcdarts_tune.core.images.decode import decode_image, extreme_samples, read_header
 from pcdarts_tune.datasets.encoded import EncodedSet
 from pcdarts_tune.datasets.load import find_dataset
 from pcdarts_tune.datasets.named import TORCHVISION, default_root, has_torchvision_files
@@ -153,11 +154,14 @@ def _read_images(found: EncodedSet) -> Check:
     first_of_class = [labels.index(number) for number in sorted(set(labels))]
     for row in first_of_class[:MOST_CLASSES]:
         try:
-            decode_image(part.source.read(row), 3)
+            data = part.source.read(row)
+            deep = read_header(data).samples is not None
+            decode_image(data, Conversion(3, sample_range=extreme_samples(data) if deep else None))
         except (OSError, ValueError) as error:
             damaged.append(f"{part.source.name(row)} ({error})")
     tested = "" if found.test is None else f" and {len(found.test.labels)} test images"
     finding = f"{found.source}: {len(labels)} training images{tested}, {len(found.classes)} classes"
+    finding = "; ".join((finding, *found.notes))
     if damaged:
         advice = "repair or remove them; a sweep skips up to 1 % and says which"
         return warn("data", f"{finding}; unreadable: {', '.join(damaged[:3])}", advice)

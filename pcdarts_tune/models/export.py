@@ -7,7 +7,8 @@
     onnx          a graph for onnxruntime; the same JSON in its metadata
 
 pt2 and ONNX take `images`, uint8 (N, H, W, C) of the model's image size with any N, as they come from a file, and give
-`logits` and `probabilities`, float32 (N, K): normalising is part of the graph, so preprocessing travels with the model.
+`logits` and `probabilities`, float32 (N, K): normalising is part of the graph, so preprocessing travels with the model. A
+model that was trained on images of more than 8 bits takes their samples as float32, and scaling is part of the graph too.
 Each file is read back and compared with the model before it gets its name.
 """
 
@@ -32,11 +33,12 @@ FORMATS = ("safetensors", "pt2", "onnx")
 TOLERANCE = 1e-4
 """By which the logits of an exported file may differ from the model's."""
 
-Answer = Callable[[NDArray[np.uint8]], tuple[NDArray[Any], NDArray[Any]]]
+Answer = Callable[[NDArray[Any]], tuple[NDArray[Any], NDArray[Any]]]
 
 
 class WithPreprocessing(nn.Module):
-    """The network behind its own normalisation: uint8 (N, H, W, C) to logits and probabilities (N, K)."""
+    """The network behind its own preprocessing: uint8 (N, H, W, C), or float32 samples of more than 8 bits, to logits and
+    probabilities (N, K)."""
 
     mean: Tensor
     std: Tensor
@@ -44,12 +46,17 @@ class WithPreprocessing(nn.Module):
     def __init__(self, model: LoadedModel) -> None:
         super().__init__()
         self.network = model.network
+        self.sample_range = model.preprocessing.get("sample_range")
         for name in ("mean", "std"):
             values = torch.tensor(model.preprocessing[name], dtype=torch.float32)
             self.register_buffer(name, values.view(1, -1, 1, 1))
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        x = (images.permute(0, 3, 1, 2).to(torch.float32) / 255 - self.mean) / self.std
+        x = images.permute(0, 3, 1, 2).to(torch.float32)
+        if self.sample_range is not None:  # as `core.images.conversion` has it
+            low, high = self.sample_range
+            x = ((x - low) * (255 / (high - low))).round().clamp(0, 255)
+        x = (x / 255 - self.mean) / self.std
         logits, _ = self.network(x)
         return logits, logits.softmax(dim=1)
 
@@ -70,7 +77,7 @@ def export_model(model: LoadedModel, path: Path, form: str) -> float:
     network = WithPreprocessing(model).cpu().eval()
     with replace_when_written(path, f".{form}") as part:  # the writers insist on the suffix
         answer = writers[form](model, network, part)
-        return _compare(network, answer, image_shape(model), path)
+        return _compare(network, answer, _try_images(model), path)
 
 
 def image_shape(model: LoadedModel) -> tuple[int, int, int]:
@@ -127,11 +134,23 @@ def _dynamic() -> dict[str, Any]:
 
 
 def _example(model: LoadedModel) -> Tensor:
-    return torch.zeros(2, *image_shape(model), dtype=torch.uint8)  # a batch of one would become a constant
+    deep = model.preprocessing.get("sample_range") is not None
+    # a batch of one would become a constant
+    return torch.zeros(2, *image_shape(model), dtype=torch.float32 if deep else torch.uint8)
+
+
+def _try_images(model: LoadedModel) -> NDArray[Any]:
+    """Random images of the kind that the exported graph takes."""
+    shape, random = (5, *image_shape(model)), np.random.default_rng(0)
+    if (interval := model.preprocessing.get("sample_range")) is not None:
+        low, high = interval
+        samples: NDArray[Any] = random.uniform(float(low), float(high), shape).astype(np.float32)
+        return samples
+    return random.integers(0, 256, shape, dtype=np.uint8)
 
 
 def _torch_answer(network: Callable[[Tensor], tuple[Tensor, Tensor]]) -> Answer:
-    def answer(images: NDArray[np.uint8]) -> tuple[NDArray[Any], NDArray[Any]]:
+    def answer(images: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
         with torch.no_grad():
             logits, probabilities = network(torch.from_numpy(images))
         return logits.numpy(), probabilities.numpy()
@@ -139,9 +158,8 @@ def _torch_answer(network: Callable[[Tensor], tuple[Tensor, Tensor]]) -> Answer:
     return answer
 
 
-def _compare(network: WithPreprocessing, answer: Answer, shape: tuple[int, int, int], path: Path) -> float:
-    """The largest difference of a logit over random images of `shape`."""
-    images = np.random.default_rng(0).integers(0, 256, (5, *shape), dtype=np.uint8)
+def _compare(network: WithPreprocessing, answer: Answer, images: NDArray[Any], path: Path) -> float:
+    """The largest difference of a logit over some images."""
     expected = _torch_answer(network)(images)[0]
     logits, probabilities = answer(images)
     difference = float(np.abs(logits - expected).max())

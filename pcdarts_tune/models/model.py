@@ -40,6 +40,7 @@ FORMAT = 1
 WEIGHTS, GENOTYPE, DESCRIPTION = "model.safetensors", "genotype.json", "model.json"
 
 Side = Annotated[int, Field(ge=1, le=4096)]
+Level = Annotated[int, Field(ge=0, le=255)]
 
 
 @dataclass(frozen=True)
@@ -86,38 +87,61 @@ class LoadedModel:
         return [Prediction(str(path), self.classes[index], probability) for path, index, probability in found]
 
     def predict_array(self, images_NHWC: NDArray[Any]) -> NDArray[np.float32]:
-        """(N, K) float32 probabilities of uint8 images (N, H, W, C) as they come from a file. Raises
-        ValueError: saying which shape and type is expected."""
+        """(N, K) float32 probabilities of images (N, H, W, C), see `prepare_array`. Raises ValueError: saying which shape and
+        type is expected."""
         prepared = prepare_array(images_NHWC, self.preprocessing)
         return np.asarray(self.probabilities(prepared), np.float32)
 
 
 def prepare_array(images_NHWC: NDArray[Any], preprocessing: Mapping[str, Any]) -> Tensor:
-    """uint8 images (N, H, W, C), all of one size, as the network takes them: resized, normalised, (N, C, H,
-    W). Raises ValueError: saying which shape and type is expected."""
+    """Images (N, H, W, C), all of one size, as the network takes them: converted as files are, resized, normalised, (N, C, H,
+    W).
+
+    They are uint8 levels, or with one channel more uint8 levels and opacity, laid on the model's background. A model that was
+    trained on images of more than 8 bits also takes their samples, of any other type.
+
+    Raises:
+        ValueError: saying which shape and type is expected.
+    """
     from PIL import Image
 
     from pcdarts_tune.core.images.augment import channel_constants, normalize_images, resize
+    from pcdarts_tune.core.images.conversion import Conversion
     from pcdarts_tune.core.images.decode import to_tensor
 
-    channels, size = int(preprocessing["channels"]), preprocessing["image_size"]
+    conversion, size = Conversion.from_dict(preprocessing), preprocessing["image_size"]
+    channels = conversion.channels
     image_size = (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))
     images = np.asarray(images_NHWC)
-    if images.ndim != 4 or images.shape[-1] != channels or images.dtype != np.uint8:
-        raise ValueError(
-            f"images must be uint8 (N, H, W, {channels}), values 0..255; got {images.dtype} {tuple(images.shape)}"
-        )
+    transparent = images.ndim == 4 and images.shape[-1] == channels + 1 and images.dtype == np.uint8
+    deep = conversion.sample_range is not None and images.dtype.kind in "iuf" and images.dtype != np.uint8
+    if images.ndim != 4 or not (images.shape[-1] == channels or transparent):
+        raise ValueError(_expected(channels, conversion.sample_range, images))
+    if images.dtype != np.uint8 and not deep:
+        raise ValueError(_expected(channels, conversion.sample_range, images))
+    if deep:
+        images = conversion.scale(torch.from_numpy(images.astype(np.float64))).numpy()
     mode = preprocessing["resize"]
-    if (images.shape[1:3] == image_size and mode == "fit") or not len(images):
-        x_NCHW = torch.tensor(images).permute(0, 3, 1, 2)
+    if (images.shape[1:3] == image_size and mode == "fit" and not transparent) or not len(images):
+        x_NCHW = torch.tensor(images[..., :channels]).permute(0, 3, 1, 2)
     else:
         # as files are resized, so that an image and its array are classified alike
-        squeezed = images[..., 0] if channels == 1 else images
+        squeezed = images[..., 0] if images.shape[-1] == 1 else images
+        pictures = [Image.fromarray(image, "LA" if image.shape[2:] == (2,) else None) for image in squeezed]
         x_NCHW = torch.stack(
-            [to_tensor(resize(Image.fromarray(image), image_size, mode)) for image in squeezed]
+            [to_tensor(resize(conversion.flatten(picture), image_size, mode)) for picture in pictures]
         )
     mean, std = (channel_constants(tuple(preprocessing[key]), "cpu") for key in ("mean", "std"))
     return normalize_images(x_NCHW, mean, std)
+
+
+def _expected(channels: int, sample_range: tuple[float, float] | None, images: NDArray[Any]) -> str:
+    more = (
+        ""
+        if sample_range is None
+        else f", or samples of another type, {sample_range[0]:g}..{sample_range[1]:g}"
+    )
+    return f"images must be uint8 (N, H, W, {channels}), values 0..255{more}; got {images.dtype} {tuple(images.shape)}"
 
 
 def save_model(
@@ -229,6 +253,9 @@ class Preprocessing(BaseModel, strict=True):
     resize: Literal["fit", "imagenet"]
     mean: list[FiniteFloat]
     std: list[Annotated[FiniteFloat, Field(gt=0)]]
+    background: Annotated[list[Level], Field(min_length=3, max_length=3)] | None = None
+    sample_range: Annotated[list[FiniteFloat], Field(min_length=2, max_length=2)] | None = None
+    transparent: bool = False
 
 
 class Description(BaseModel, strict=True):
@@ -248,6 +275,8 @@ class Description(BaseModel, strict=True):
             raise ValueError(
                 "preprocessing.channels must be network.in_channels, with a mean and a std for each channel"
             )
+        if images.sample_range is not None and not images.sample_range[0] < images.sample_range[1]:
+            raise ValueError("preprocessing.sample_range must be [low, high], with low below high")
         return self
 
 

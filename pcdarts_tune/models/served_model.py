@@ -1,6 +1,7 @@
 """The code that MLflow keeps with a logged model (models from code: a file, no pickle).
 
-The model takes uint8 images (N, H, W, C) of one size, as they come from a file; resizing and normalising happen here.
+The model takes uint8 images (N, H, W, C) of one size, as they come from a file, with opacity as one channel more where there
+is some; one that was trained on more than 8 bits takes float32 samples. All that is done to a file happens here.
 It answers float32 probabilities (N, K). Where pcdarts-tune is not installed, the copy that comes with the model serves.
 """
 

@@ -23,6 +23,7 @@ from pcdarts_tune.planning.forecast import Forecast, end_times, expected_share
 from pcdarts_tune.planning.networks import NetworkMeasurements, affects_steps, network_cost
 from pcdarts_tune.spaces.keys import lookup
 from pcdarts_tune.spaces.settings import apply
+from pcdarts_tune.spaces.sizes import check_sizes
 from pcdarts_tune.spaces.space import Space, rung_epochs
 from pcdarts_tune.spaces.tuning import assignments, varied_keys
 from pcdarts_tune.sweeps.launch import method_remarks
@@ -267,6 +268,7 @@ def _list_notes(
     if request.note:
         yield request.note
     yield from method_remarks(request.space)
+    yield from check_sizes(request.space, request.images.image_size, ("search", "evaluation", "retrain"))
     lacking = [
         str(proposal.number)
         for proposal, forecast in zip(proposals, forecasts, strict=True)

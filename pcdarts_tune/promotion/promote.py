@@ -206,7 +206,7 @@ def retraining_space(space: Space, settings: Sequence[str]) -> Space:
 def _load_images(
     sweep: SweepHandle, space: Space, data: Path | None, where: Where, *, force: bool, quiet: bool
 ) -> DataSet:
-    images = load_images(space, data or sweep.data_root, where.home, quiet=quiet)
+    images = load_images(space, data or sweep.data_root, where.home, ("retrain",), quiet=quiet)
     before = sweep.about["data"]["digest"]
     if images.digest != before:
         changed = f"the images of sweep {sweep.name!r} have changed (digest {images.digest}, it began with {before})"

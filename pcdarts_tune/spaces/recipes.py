@@ -28,8 +28,9 @@ class AugmentConfig(Section):
     """Pixels of zeros around the image before the random crop."""
     flip: bool = True
     """Mirror left and right with probability one half; not for digits or text."""
-    cutout: int = Field(default=0, ge=0, le=512)
-    """Side in pixels of a square set to 0 after normalising; 0: none."""
+    cutout: int | None = Field(default=0, ge=0, le=512)
+    """Side in pixels of a square set to 0 after normalising; 0: none; null: half the side of the images with kind cifar
+    (16 of 32, as published)."""
     color_jitter: Jitter | None = None
     """[brightness, contrast, saturation, hue]; null: none ([.4, .4, .4, .2]: ImageNet retraining)."""
     rand_augment: int = Field(default=0, ge=0, le=16)
@@ -139,8 +140,8 @@ class TrainConfig(Section):
     """Alpha of MixUp's shares; 0: none (not published)."""
     cutmix: float = Field(default=0.0, ge=0, le=100)
     """Alpha of CutMix's shares; 0: none (not published)."""
-    augment: AugmentConfig = AugmentConfig(cutout=16)
-    """Augmentation of the training images; kind cifar has a cutout of 16 unless it is given."""
+    augment: AugmentConfig = AugmentConfig(cutout=None)
+    """Augmentation of the training images; kind cifar has a cutout of half their side unless it is given."""
 
 
 class EvaluationConfig(TrainConfig):
@@ -160,11 +161,11 @@ SHORT_SCHEDULE: dict[str, Any] = {"channels": 16, "layers": 8, "epochs": 25, "dr
 
 
 def with_cutout(recipe: Any) -> Any:
-    """The plain data of a recipe; where it says nothing of cutout, kind cifar keeps a cutout of 16."""
+    """The plain data of a recipe; where it says nothing of cutout, kind cifar keeps one that follows the images."""
     augment = recipe.get("augment", {}) if isinstance(recipe, dict) else None
     if not isinstance(augment, dict):
         return recipe
-    cutout = 16 if augment.get("kind", "cifar") == "cifar" else 0
+    cutout = None if augment.get("kind", "cifar") == "cifar" else 0
     return {**recipe, "augment": {"cutout": cutout, **augment}}
 
 

@@ -7,6 +7,7 @@ The core takes plain values, never these models. Defaults are the published CIFA
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from typing import Annotated, Any, Literal
 
@@ -34,6 +35,9 @@ Amount = Annotated[int, Field(gt=0, le=10**18)]
 Objectives = Annotated[tuple[Objective, ...], Listed, Field(min_length=1, max_length=4)]
 Rung = Annotated[float, Field(gt=0, lt=1)] | Annotated[int, Field(ge=1)]
 Rungs = Annotated[tuple[Rung, ...], Listed, Field(max_length=20)]
+Level = Annotated[int, Field(ge=0, le=255)]
+Colour = Annotated[tuple[Level, Level, Level], Listed]
+Interval = Annotated[tuple[float, float], Listed]
 
 
 class DataConfig(Section):
@@ -63,6 +67,36 @@ class DataConfig(Section):
     """Share of each class that trains the weights; null: half of what is not held out (0.1: ImageNet)."""
     alphas_fraction: float | None = Field(default=None, gt=0, lt=1)
     """Share of each class that trains the alphas; null: half of what is not held out (0.025: ImageNet)."""
+    background: Annotated[Colour, ADDED] = (255, 255, 255)
+    """[red, green, blue], 0..255, that shows through where images are transparent."""
+    sample_range: Annotated[Interval | None, ADDED] = None
+    """[low, high]: the samples that become black and white, of images with more than 8 bits a sample; null: the least and
+    the largest of the training images."""
+    duplicates: Annotated[Literal["keep", "drop", "refuse"], ADDED] = "keep"
+    """What is done with images that occur more than once, said in any case: keep them, drop all but one (of a training and
+    a test image, the training image), or refuse the set."""
+    group: Annotated[str | None, ADDED] = Field(default=None, max_length=200)
+    """What belongs together and is never split: a regular expression with one group, searched in the paths of the files
+    (`(patient\\d+)_`), or the name of a parquet column; null: each image stands alone."""
+
+    @field_validator("sample_range")
+    @classmethod
+    def _check_range(cls, interval: tuple[float, float] | None) -> tuple[float, float] | None:
+        if interval is not None and not interval[0] < interval[1]:
+            raise ValueError(f"[{interval[0]:g}, {interval[1]:g}] must rise: [low, high], such as [0, 4095]")
+        return interval
+
+    @field_validator("group")
+    @classmethod
+    def _check_group(cls, group: str | None) -> str | None:
+        try:
+            count = 1 if group is None or group.isidentifier() else re.compile(group).groups
+        except re.error as error:
+            raise ValueError(f"{group!r} is no regular expression: {error}") from None
+        if count != 1:
+            example = r"such as (patient\d+)_"
+            raise ValueError(f"{group!r} has {count} groups; it must have one, in parentheses, {example}")
+        return group
 
 
 class SupernetConfig(Section):

@@ -83,17 +83,13 @@ def load_images(space: Space, data: Path | None, home: Path | None, *, keep: boo
         UserError: what is wrong with it, or that the space holds nothing out to score trials on.
     """
     from pcdarts_tune.datasets.load import load_images as read_images
-    from pcdarts_tune.training.build import check_image_size
 
     if space.data.split == "published":
         raise UserError(
             f"space {space.name!r} holds no images out (data.split: published), so trials could not be compared",
             hint=f"pcdarts-tune search --space {space.name} for one search, or --set data.split=tuning",
         )
-    images = read_images(space, data, home, keep=keep)
-    for section in ("supernet", "evaluation", "retrain"):
-        check_image_size(getattr(space, section).stem, images, section)
-    return images
+    return read_images(space, data, home, ("search", "evaluation", "retrain"), keep=keep)
 
 
 def load_images_of(sweep: SweepHandle, data: Path | None) -> DataSet:

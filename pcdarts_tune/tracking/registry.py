@@ -78,10 +78,13 @@ def log_model(folder: Path, *, run_id: str, tracking_uri: str) -> tuple[str, str
 
     model = load_model(folder)
     channels = int(model.preprocessing["channels"])
-    inputs = TensorSpec(np.dtype("uint8"), (-1, -1, -1, channels), name=None)
+    deep = model.preprocessing.get("sample_range")
+    kind = np.dtype("uint8" if deep is None else "float32")
+    transparent = deep is None and model.preprocessing.get("transparent", False)
+    inputs = TensorSpec(kind, (-1, -1, -1, -1 if transparent else channels), name=None)
     outputs = TensorSpec(np.dtype("float32"), (-1, len(model.classes)), name=None)
     # any size will do; the example is kept as text, and tried out
-    example = np.zeros((1, 8, 8, channels), np.uint8)
+    example = np.zeros((1, 8, 8, channels), kind)
     with (
         quiet(),
         tempfile.TemporaryDirectory() as scratch,
@@ -96,7 +99,7 @@ def log_model(folder: Path, *, run_id: str, tracking_uri: str) -> tuple[str, str
             input_example=example,
             pip_requirements=[f"{name}=={version(name).partition('+')[0]}" for name in REQUIREMENTS],
             metadata={
-                "input": f"uint8 images (N, H, W, {channels}), values 0..255, any height and width",
+                "input": _describe_input(channels, deep, transparent=transparent),
                 "output": "float32 probabilities (N, classes)",
                 "classes": list(model.classes),
                 "genotype_hash": model.genotype.canonical_hash(),
@@ -104,6 +107,13 @@ def log_model(folder: Path, *, run_id: str, tracking_uri: str) -> tuple[str, str
         )
     assert info.model_id is not None, "MLflow 3 gives every logged model an id"
     return str(info.model_uri), str(info.model_id)
+
+
+def _describe_input(channels: int, deep: list[float] | None, *, transparent: bool) -> str:
+    if deep is not None:
+        return f"float32 samples (N, H, W, {channels}) as in the files, {deep[0]:g}..{deep[1]:g}, any height and width"
+    more = f"; with {channels + 1} channels, the last one is opacity" if transparent else ""
+    return f"uint8 images (N, H, W, {channels}), values 0..255, any height and width{more}"
 
 
 def create_version(

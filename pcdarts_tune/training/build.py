@@ -21,6 +21,7 @@ from pcdarts_tune.core.supernet import Supernet
 from pcdarts_tune.datasets import DataSet, make_batches, split_dataset
 from pcdarts_tune.errors import UserError
 from pcdarts_tune.spaces.recipes import TrainConfig
+from pcdarts_tune.spaces.sizes import check_sizes
 from pcdarts_tune.spaces.space import Space
 from pcdarts_tune.tasks import DEFAULTS, Execution
 from pcdarts_tune.training.finetuning import Initial
@@ -30,7 +31,7 @@ def build_search(
     space: Space, images: DataSet, *, device: torch.device, seed: int, execution: Execution = DEFAULTS
 ) -> Search:
     """A search over the space's supernet on the two halves; scored, for the record, on the held-out part."""
-    check_image_size(space.supernet.stem, images, "supernet")
+    check_sizes(space, images.image_size, ["search"])
     splits, config = split_dataset(images, space.data), space.search
     with seed_generators(device, seed, "supernet"):
         supernet = Supernet(
@@ -82,7 +83,7 @@ def build_training(
         trains = torch.ones(len(images.train_labels), dtype=torch.bool)
         trains[splits.held_out] = False
         rows = trains.nonzero()[:, 0]
-    check_image_size(recipe.stem, images, stage)
+    check_sizes(space, images.image_size, [stage])
     with seed_generators(device, seed, "network"):
         network = EvaluationNetwork(genotype, **network_arguments(recipe, images)).to(device)
     if initial is not None:
@@ -113,18 +114,6 @@ def network_arguments(recipe: TrainConfig, images: DataSet) -> dict[str, Any]:
     """The arguments, but the genotype, that `EvaluationNetwork` takes for a recipe and a data set."""
     sizes = {name: getattr(recipe, name) for name in _NETWORK}
     return {**sizes, "num_classes": images.num_classes, "in_channels": images.in_channels}
-
-
-def check_image_size(stem: str, images: DataSet, section: str) -> None:
-    """Refuse images that a network cannot halve: twice after a CIFAR stem, five times with an ImageNet stem."""
-    multiple = 4 if stem == "cifar" else 32
-    height, width = images.image_size
-    if height % multiple or width % multiple:
-        near = max(multiple, round(max(height, width) / multiple) * multiple)
-        raise UserError(
-            f"{section}.stem {stem!r} needs image sides divisible by {multiple}; {images.name} has {height}x{width}",
-            hint=f"resize the images: --set data.image_size={near}",
-        )
 
 
 def _part(

@@ -16,6 +16,7 @@ from pcdarts_tune.drawing.cells import cell_svg, cells_png
 from pcdarts_tune.errors import UserError
 from pcdarts_tune.files import read_json
 from pcdarts_tune.spaces.naming import short_value
+from pcdarts_tune.spaces.sizes import resolve_recipe
 from pcdarts_tune.tracking.run import EpochRun, Run, Tracked, common_tags, delivering
 from pcdarts_tune.tracking.store import Content, MlflowStore
 from pcdarts_tune.tracking.tags import Tag
@@ -27,7 +28,7 @@ def open_run(tracked: Tracked, work: Retraining, device: torch.device) -> EpochR
     """The run of this retraining: the one it began in when it goes on."""
 
     def content() -> Content:
-        recipe = work.space.retrain.model_dump(mode="json")
+        recipe = resolve_recipe(work.space.retrain, work.images.image_size).model_dump(mode="json")
         augment = recipe.pop("augment")
         return Content(
             {f"retrain.{key}": value for key, value in recipe.items()}

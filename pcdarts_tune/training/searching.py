@@ -21,6 +21,7 @@ from pcdarts_tune.datasets import DataSet
 from pcdarts_tune.datasets.load import about_images
 from pcdarts_tune.drawing.cells import cell_svg, cells_png
 from pcdarts_tune.spaces.keys import identity
+from pcdarts_tune.spaces.sizes import resolve_recipe
 from pcdarts_tune.spaces.space import Space
 from pcdarts_tune.tasks import DEFAULTS, Execution
 from pcdarts_tune.tracking.run import EpochRun, Run, Tracked, Undelivered, common_tags
@@ -46,7 +47,8 @@ class Searching:
         values = identity(self.space)
         return digest(
             {"seed": self.seed, "images": self.images.digest}
-            | {key: values[key] for key in ("data", "supernet", "search")}
+            | {key: values[key] for key in ("data", "supernet")}
+            | {"search": identity(resolve_recipe(self.space.search, self.images.image_size))}
             | self.execution.identity()
         )
 

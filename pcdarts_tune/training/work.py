@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pcdarts_tune.spaces.keys import identity
+from pcdarts_tune.spaces.sizes import resolve_recipe
 from pcdarts_tune.tasks import DEFAULTS, Execution
 from pcdarts_tune.training.finetuning import Initial
 from pcdarts_tune.training.journal import digest
@@ -49,7 +50,7 @@ class Retraining:
         """16 hexadecimal digits: equal for trainings that compute the same."""
         return digest(
             {
-                "retrain": identity(self.space.retrain),
+                "retrain": identity(resolve_recipe(self.space.retrain, self.images.image_size)),
                 "data": identity(self.space.data),
                 "images": self.images.digest,
                 "genotype": self.genotype.to_dict(),

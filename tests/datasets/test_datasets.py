@@ -252,7 +252,7 @@ class TestImageFolder:
         assert isinstance(train, Tensor)
         assert train[:, 0, 0, 0].tolist() == list(range(11))
         assert ds.source == "the image folder 'pets'"
-        assert not ds.notes
+        assert ds.notes[0] == "1 files in class folders are not read: 1 .txt"
 
     def test_class_folders_directly(self, tmp_path: Path) -> None:
         ds = load_dataset(OWN, write_folder(tmp_path, {"a": 10, "b": 20, "train": 10}))
@@ -450,7 +450,6 @@ class TestParquet:
             ([0.5, 1.0] * 4, None, "holds double"),
             ([0, None] * 4, None, "4 labels .* are missing"),
             ([0] * 8, None, "only one class, '0'"),
-            ([0, 1] * 4, "a,b,c", r"too few have c \(0\)"),
             ([], None, "."),
         ],
     )
@@ -532,7 +531,7 @@ class TestCache:
         first = load_dataset(
             OWN, root, cache_dir=cache, progress=lambda done, total: seen.append((done, total))
         )
-        assert seen[-1] == (40, 40)
+        assert seen[-1] == (20, 20)
         seen.clear()
         second = load_dataset(
             OWN, root, cache_dir=cache, progress=lambda done, total: seen.append((done, total))

@@ -23,6 +23,7 @@ from pcdarts_tune.spaces.ranges import (
     resolve,
 )
 from pcdarts_tune.spaces.recipes import AugmentConfig, SearchConfig, TrainConfig
+from pcdarts_tune.spaces.sizes import resolve_recipe
 from pcdarts_tune.spaces.space import DataConfig, Space, SupernetConfig
 from pcdarts_tune.spaces.tuning import assignments, dependency_order, encode, grid, propose, varied_keys
 
@@ -60,13 +61,15 @@ def test_defaults_are_published() -> None:
     space = Space(name="x")
     assert space.supernet.primitives == DARTS_PRIMITIVES
     assert (space.supernet.channels, space.supernet.layers, space.supernet.k) == (16, 8, 4)
-    assert (space.retrain.channels, space.retrain.layers, space.retrain.augment.cutout) == (36, 20, 16)
+    assert (space.retrain.channels, space.retrain.layers) == (36, 20)
+    assert resolve_recipe(space.retrain, (32, 32)).augment.cutout == 16
     assert (space.evaluation.channels, space.evaluation.layers) == (16, 8)
 
 
 def test_a_partly_given_evaluation_stays_short_and_keeps_its_cutout() -> None:
     space = Space.model_validate({"name": "x", "evaluation": {"epochs": 3, "augment": {"flip": False}}})
-    assert (space.evaluation.layers, space.evaluation.epochs, space.evaluation.augment.cutout) == (8, 3, 16)
+    assert (space.evaluation.layers, space.evaluation.epochs) == (8, 3)
+    assert resolve_recipe(space.evaluation, (32, 32)).augment.cutout == 16
     assert not space.evaluation.augment.flip
     space = Space.model_validate({"name": "x", "retrain": {"augment": {"kind": "none"}}})
     assert space.retrain.augment.cutout == 0

@@ -75,7 +75,7 @@ def command(
     workers.check(resolved.retrain.batch_size)
     torch_device = choose_device(workers.device)
     quiet = verbosity() < 0
-    images = load_images(resolved, data, where.home, quiet=quiet)
+    images = load_images(resolved, data, where.home, ("retrain",), quiet=quiet)
     check_channels(loaded, images)
     say(in_words(loaded, resolved, images, freeze=freeze))
     seed = resolved.seed if seed is None else seed

@@ -102,7 +102,7 @@ def command(
     source = find_genotype(genotype, where)
     wanted = read_baselines(baselines, where)
     torch_device, quiet = choose_device(workers.device), verbosity() < 0
-    images = load_images(resolved, data, where.home, quiet=quiet)
+    images = load_images(resolved, data, where.home, ("retrain",), quiet=quiet)
     seed = resolved.seed if seed is None else seed
     tracked = None
     if track:

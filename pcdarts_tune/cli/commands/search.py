@@ -57,7 +57,7 @@ def command(
 
     resolved = read_space(space, settings)
     torch_device = choose_device(device)
-    images = load_images(resolved, data, where.home, quiet=verbosity() < 0)
+    images = load_images(resolved, data, where.home, ("search",), quiet=verbosity() < 0)
     work = Searching(resolved, images, resolved.seed if seed is None else seed, execution)
     checkpoint = None if output is None else output.with_name(f"{output.name}.checkpoint").absolute()
     tracked = None

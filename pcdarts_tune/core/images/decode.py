@@ -1,46 +1,79 @@
 """Decoding one image file: from bytes to pixels, for training and for prediction alike.
 
-    x = to_tensor(fit(decode_image(Path("cat.jpg").read_bytes(), channels=3), (32, 32)))         # uint8 (3, 32, 32)
+    x = to_tensor(fit(decode_image(Path("cat.jpg").read_bytes(), Conversion(3)), (32, 32)))        # uint8 (3, 32, 32)
 
 Only common raster formats are tried, and whatever goes wrong is an UnreadableImage that says why.
 """
 
 from __future__ import annotations
 
+import importlib
 import io
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
 
 import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
-FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
-SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm"}
-)
+from pcdarts_tune.core.images.conversion import Conversion, UnreadableImage, has_alpha
+from pcdarts_tune.core.images.samples import SampleKind, is_grey_in_colour, kind_of_samples, read_samples
+
+FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM", "AVIF", "JPEG2000", "HEIF")
+"""What Pillow calls the formats that are read; AVIF and JPEG 2000 where Pillow has them, HEIF with pillow-heif."""
 # A 16-megapixel photograph four times over; beyond it a small file can unpack to fill the memory.
 MAX_PIXELS = 2**26
 LARGEST_FILE = 2**28
 """Bytes of an encoded image that are read at the most."""
-GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N"})
+GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N", "F"})
 _TOO_LARGE = f"more than the {MAX_PIXELS // 2**20} megapixels that are decoded"
-_ORIENTATION, _SIDEWAYS = 0x0112, range(5, 9)
-
-
-class UnreadableImage(ValueError):
-    """A file that gives no image, and why."""
+_ORIENTATION = 0x0112
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What turns an image upright, by EXIF's orientation; those from 5 on exchange height and width."""
+_SAYS_ORIENTATION = (b"eXIf", b"Raw profile type", b"tiff:Orientation")
 
 
 @dataclass(frozen=True)
 class Header:
-    """What an image file says before it is decoded: height and width as seen upright, and whether it has no colour."""
+    """What an image file says before it is decoded.
+
+    Attributes:
+        height, width: as seen upright.
+        grey: it has no colour.
+        samples: the kind of its samples where they have more than 8 bits.
+        alpha: it can be transparent.
+        turned: it is stored otherwise than upright.
+        frames: it holds several images, of which the first is read.
+    """
 
     height: int
     width: int
     grey: bool
+    samples: SampleKind | None = None
+    alpha: bool = False
+    turned: bool = False
+    frames: bool = False
+
+
+@cache
+def readable_formats() -> tuple[str, ...]:
+    """Those of FORMATS that this installation can read."""
+    if find_spec("pillow_heif") is not None:
+        importlib.import_module("pillow_heif").register_heif_opener()
+    Image.init()
+    return tuple(name for name in FORMATS if name in Image.OPEN)
 
 
 @contextmanager
@@ -53,7 +86,7 @@ def _explain_failures() -> Iterator[None]:
     except UnreadableImage:
         raise
     except UnidentifiedImageError as error:
-        raise UnreadableImage(f"not an image in one of {', '.join(FORMATS)}") from error
+        raise UnreadableImage(f"not an image in one of {', '.join(readable_formats())}") from error
     except Image.DecompressionBombError as error:
         raise UnreadableImage(_TOO_LARGE) from error
     except Exception as error:
@@ -64,7 +97,7 @@ def _open(data: bytes) -> Image.Image:
     if not data:
         raise UnreadableImage("empty file")
     with _explain_failures():
-        image = Image.open(io.BytesIO(data), formats=FORMATS)
+        image = Image.open(io.BytesIO(data), formats=readable_formats())
     width, height = image.size
     if width * height > MAX_PIXELS:
         raise UnreadableImage(f"{width}x{height} pixels, {_TOO_LARGE}")
@@ -73,39 +106,101 @@ def _open(data: bytes) -> Image.Image:
     return image
 
 
+def _orientation(image: Image.Image) -> int:
+    """EXIF's orientation, 1 where there is none that can be read: damaged metadata leaves an image as it is stored."""
+    with suppress(Exception):
+        value = image.getexif().get(_ORIENTATION)
+        return value if isinstance(value, int) and value in _TURNS else 1
+    return 1
+
+
 def read_header(data: bytes) -> Header:
-    """Size and colour without decoding.
+    """Size and kind of an image without decoding.
 
     Raises:
         UnreadableImage: not an image, or too large.
     """
     image = _open(data)
     width, height = image.size
-    if image.format == "JPEG" and image.getexif().get(_ORIENTATION) in _SIDEWAYS:
+    # of a PNG, getexif() decodes all: only where there is something to find
+    looks = image.format != "PNG" or any(word in data for word in _SAYS_ORIENTATION)
+    samples, grey = kind_of_samples(image), image.mode in GREY_MODES or is_grey_in_colour(image)
+    alpha, frames, orientation = has_alpha(image), False, 1
+    with suppress(Exception):
+        frames = image.format != "MPO" and bool(getattr(image, "is_animated", False))
+    with suppress(Exception), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        orientation = _orientation(image) if looks else 1
+    if orientation >= 5 and image.format != "TIFF":  # whose size is upright already
         width, height = height, width
-    return Header(height, width, image.mode in GREY_MODES)
+    return Header(height, width, grey, samples, alpha, orientation != 1, frames)
 
 
-def decode_image(data: bytes, channels: int, *, at_least: tuple[int, int] | None = None) -> Image.Image:
+def decode_image(
+    data: bytes, conversion: Conversion | int, *, at_least: tuple[int, int] | None = None
+) -> Image.Image:
     """The first frame as a PIL image, mode L (1 channel) or RGB (3), turned upright, without transparency.
 
-    A JPEG much larger than `at_least` (height, width) is decoded at a fraction of its size.
+    A JPEG much larger than `at_least` (height, width) is decoded at a fraction of its size. A number of channels stands for
+    a conversion, see `Conversion.of`.
 
     Raises:
-        UnreadableImage: not an image, too large, cut off, or of values that are no grey or colour levels.
+        UnreadableImage: not an image, too large, cut off, or of samples that cannot be scaled.
     """
-    image = _open(data)
+    image, conversion = _open(data), Conversion.of(conversion)
     with _explain_failures():
         if at_least is not None:
             # twice the size loses nothing, since `fit` averages
             image.draft(None, (2 * max(at_least), 2 * max(at_least)))
-        if image.format == "JPEG":
-            image = ImageOps.exif_transpose(image)
-        if image.mode == "F":
-            raise UnreadableImage("floating-point pixels; save it with 8 bits a channel")
-        if image.mode.startswith("I"):  # 16 bits a pixel
-            image = image.convert("I").point([value >> 8 for value in range(65536)], "L")
-        return image.convert("L" if channels == 1 else "RGB")
+        if conversion.background is None:
+            return _upright(image, conversion.flatten(_as_before(image)))
+        if kind_of_samples(image) is not None:
+            return _upright(image, _scaled(image, data, conversion))
+        image.load()
+        return conversion.flatten(_upright(image, image))
+
+
+def _upright(source: Image.Image, image: Image.Image) -> Image.Image:
+    """The image turned as its source says; of TIFF Pillow has done so."""
+    turn = None if source.format == "TIFF" else _TURNS.get(_orientation(source))
+    return image if turn is None else image.transpose(turn)
+
+
+def _scaled(image: Image.Image, data: bytes, conversion: Conversion) -> Image.Image:
+    """An image of more than 8 bits a sample, as L or RGB."""
+    samples, alpha = read_samples(image, lambda: _open(data))
+    x_CHW = conversion.scale(samples)
+    if alpha is not None and conversion.background is not None:
+        x_CHW = x_CHW if len(x_CHW) == 3 or conversion.channels == 1 else x_CHW.expand(3, -1, -1)
+        level = torch.tensor(conversion.background, dtype=torch.float64)[:, None, None]
+        if len(x_CHW) == 1:  # as Pillow weighs colours
+            level = (level * torch.tensor([0.299, 0.587, 0.114])[:, None, None]).sum(0, keepdim=True)
+        x_CHW = (x_CHW * alpha + level * (1 - alpha)).round().to(torch.uint8)
+    return to_image(x_CHW).convert("L" if conversion.channels == 1 else "RGB")
+
+
+def _as_before(image: Image.Image) -> Image.Image:
+    """The image for a model that was trained before conversions were kept: the high byte of 16-bit samples."""
+    if image.mode == "F":
+        raise UnreadableImage("floating-point pixels; save it with 8 bits a channel")
+    image.load()
+    return (
+        image.convert("I").point([value >> 8 for value in range(65536)], "L")
+        if image.mode.startswith("I")
+        else image
+    )
+
+
+def extreme_samples(data: bytes) -> tuple[float, float]:
+    """The least and the largest sample of an image of more than 8 bits.
+
+    Raises:
+        UnreadableImage: not such an image, or one that cannot be read.
+    """
+    image = _open(data)
+    with _explain_failures():
+        samples, _ = read_samples(image, lambda: _open(data))
+        return float(samples.min()), float(samples.max())
 
 
 def fit(image: Image.Image, image_size: tuple[int, int]) -> Image.Image:

@@ -1,6 +1,6 @@
 """Image sets too large for memory: files decoded by worker processes while the network trains.
 
-    images = StreamImages(FileSource(paths), torch.arange(len(paths)), image_size=(224, 224), channels=3)
+    images = StreamImages(FileSource(paths), torch.arange(len(paths)), image_size=(224, 224), conversion=3)
     batches = StreamBatches(images[rows], labels[rows], num_classes=1000, mean=..., std=..., device="cuda", workers=8)
 
 What happens to an image is keyed by (seed, epoch, its place in the set), whichever worker decodes it.
@@ -21,10 +21,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
 from pcdarts_tune.core.images.augment import Augmentation, channel_constants
+from pcdarts_tune.core.images.conversion import Conversion, UnreadableImage
 from pcdarts_tune.core.images.data import PLAIN, Part, check_batches, epoch_rows, make_generator
 from pcdarts_tune.core.images.decode import (
     LARGEST_FILE,
-    UnreadableImage,
     decode_image,
     fit,
     to_image,
@@ -91,13 +91,18 @@ class StreamImages:
         source: the encoded images.
         rows: int64 (N,), which images of the source.
         image_size: (height, width) that they are brought to.
-        channels: 1 (grey) or 3 (RGB).
+        conversion: what their samples become, or only the number of channels.
     """
 
     source: ImageSource
     rows: Tensor
     image_size: tuple[int, int]
-    channels: int
+    conversion: Conversion | int
+
+    @property
+    def channels(self) -> int:
+        """1 (grey) or 3 (RGB)."""
+        return Conversion.of(self.conversion).channels
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -120,8 +125,8 @@ class StreamImages:
         except OSError as error:
             raise UnreadableImage(error.strerror or str(error)) from error
         if not resize:
-            return decode_image(data, self.channels)
-        return fit(decode_image(data, self.channels, at_least=self.image_size), self.image_size)
+            return decode_image(data, self.conversion)
+        return fit(decode_image(data, self.conversion, at_least=self.image_size), self.image_size)
 
     def name(self, index: int) -> str:
         return self.source.name(int(self.rows[index]))
