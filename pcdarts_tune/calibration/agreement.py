@@ -75,6 +75,8 @@ class Ranking:
         self._truth_ranks_BN = self._ranks(self.truth)
         self._truth_signs_NN = _signs(self.truth)
         self._truth_pairs_B = self._pairs(np.abs(self._truth_signs_NN))
+        self._truths_BN = self.truth[self.index_BN]
+        self._sorted_truths_BN = np.sort(self._truths_BN, axis=1)
 
     def spearman(self, scores: Array) -> Estimate:
         """Spearman's rank correlation: Pearson's of the ranks, ties at their mean rank."""
@@ -98,16 +100,18 @@ class Ranking:
         with np.errstate(invalid="ignore", divide="ignore"):
             return _estimate(0.5 + 0.5 * agreement / self._truth_pairs_B)
 
-    def regret(self, scores: Array, best_of: int) -> Estimate:
+    def regret(self, scores: Array) -> dict[int, Estimate]:
         """How far the true accuracy of the cell with the best score lies below the best true accuracy, expected over all
-        subsets of `best_of` different cells (among equal scores each is taken alike often)."""
-        weights = best_weights(self.n, best_of)
-        exact = float(weights @ np.sort(self.truth)) - float(weights @ _by_score(scores, self.truth))
+        subsets of 4, 8, 16, … different cells (among equal scores each is taken alike often)."""
         # a resample comes in random order, which a stable sort keeps among equals
-        chosen = np.argsort(np.asarray(scores)[self.index_BN], axis=1, kind="stable")
-        truths = self.truth[self.index_BN]
-        samples = (np.sort(truths, axis=1) - np.take_along_axis(truths, chosen, axis=1)) @ weights
-        return Estimate(exact, samples)
+        chosen_BN = np.argsort(np.asarray(scores)[self.index_BN], axis=1, kind="stable")
+        lost_BN = self._sorted_truths_BN - np.take_along_axis(self._truths_BN, chosen_BN, axis=1)
+        lost_N = np.sort(self.truth) - _by_score(scores, self.truth)
+        found = {}
+        for size in self.best_of:
+            weights = best_weights(self.n, size)
+            found[size] = Estimate(float(lost_N @ weights), lost_BN @ weights)
+        return found
 
     def chance_regret(self, best_of: int) -> float:
         """The regret of taking any of `best_of` cells."""

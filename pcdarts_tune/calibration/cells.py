@@ -71,7 +71,7 @@ def read_cells(path: Path, truth: str | None = None, limit: int | None = None) -
             genotype = _read_genotype(row.values)
         except (ValueError, RecursionError) as error:
             raise UserError(f"{row.where}: {one_line(error)}", hint=FORM) from None
-        truths = [_number(row, column) for column in columns]
+        truths = _numbers(row, columns)
         name = next(
             (str(row.values[key]) for key in NAMES if row.values.get(key) not in (None, "")), str(number)
         )
@@ -221,12 +221,16 @@ def _parse(value: Any) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def _number(row: _Row, column: str) -> float:
-    if (number := _parse(row.values.get(column))) is None:
-        raise UserError(
-            f"{row.where}: {column} is {str(row.values.get(column))[:40]!r}, not a finite number", hint=FORM
-        )
-    return number
+def _numbers(row: _Row, columns: Sequence[str]) -> list[float]:
+    """The known numbers of a row: of several columns those that are filled, one at least."""
+    given = {column: row.values.get(column) for column in columns}
+    filled = {column: value for column, value in given.items() if value not in (None, "")} or given
+    numbers = []
+    for column, value in filled.items():
+        if (number := _parse(value)) is None:
+            raise UserError(f"{row.where}: {column} is {str(value)[:40]!r}, not a finite number", hint=FORM)
+        numbers.append(number)
+    return numbers
 
 
 def _read_genotype(values: Mapping[str, Any]) -> AnyGenotype:

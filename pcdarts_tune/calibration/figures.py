@@ -283,12 +283,13 @@ def score_figures(
     """
     seeds = len(scores_SN)
     groups = [scores_SN[at : at + together].mean(0) for at in range(0, seeds - together + 1, together)]
+    regrets = [ranking.regret(each) for each in groups]
     return Figures(
         epoch,
         average([ranking.spearman(each) for each in groups]),
         average([ranking.kendall(each) for each in groups]),
         average([ranking.better_of_two(each) for each in groups]),
-        {size: average([ranking.regret(each, size) for each in groups]) for size in ranking.best_of},
+        {size: average([each[size] for each in regrets]) for size in ranking.best_of},
         {size: ranking.chance_regret(size) for size in ranking.best_of},
         float(np.mean([each.std(ddof=1) for each in groups])),
         standard_error,
@@ -322,3 +323,20 @@ def compare(recipes: Sequence[RecipeFigures]) -> Comparison | None:
 def _holds_zero(behind: Estimate) -> bool:
     """Whether the difference may be 0; also where its interval is not known."""
     return behind.interval is None or behind.interval[0] <= 0
+
+
+def describe(recipe: RecipeFigures) -> str:
+    """What the space's own score is worth, in one sentence."""
+    last, n = recipe.last, len(recipe.cells)
+    return f"{recipe.objective}: {describe_agreement(last.spearman, n)}"
+
+
+def describe_agreement(spearman: Estimate, n: int) -> str:
+    """Spearman with its interval, and what may be said of it."""
+    if math.isnan(spearman.value):
+        return f"all are equal, so nothing is ranked (n={n})"
+    if spearman.interval is None:
+        return f"Spearman {spearman.value:.2f}, n={n}: so few cells say nothing"
+    low, high = spearman.interval
+    verdict = "ranks better than chance" if low > 0 else "is not shown to rank better than chance"
+    return f"Spearman {spearman.value:.2f} (95 % {low:.2f} to {high:.2f}, n={n}): it {verdict}"

@@ -7,7 +7,14 @@ from collections.abc import Iterator
 import click
 
 from pcdarts_tune.calibration.agreement import Estimate
-from pcdarts_tune.calibration.figures import PREDICTORS, RULE, CalibrationResult, Figures, RecipeFigures
+from pcdarts_tune.calibration.figures import (
+    PREDICTORS,
+    RULE,
+    CalibrationResult,
+    Figures,
+    RecipeFigures,
+    describe,
+)
 from pcdarts_tune.say import print_table, say
 from pcdarts_tune.sweeps.leaderboard import short_hours
 
@@ -41,7 +48,7 @@ def print_calibration(result: CalibrationResult) -> None:
     rows = [row for each in result.recipes for row in _rows(each, brief=several)]
     print_table(columns, rows, left=2)
     for each in result.recipes:
-        click.echo(_describe(each))
+        click.echo(f"{each.recipe.name}: {describe(each)}")
     if (compared := result.comparison) is not None:
         click.echo(
             f"best: {compared.best}; cheapest that is not shown to rank worse: {compared.recommended} (n={compared.n})"
@@ -91,17 +98,3 @@ def _number(of: Estimate) -> str:
 
 def _interval(of: Estimate) -> str:
     return "" if of.interval is None else f"{of.interval[0]:.2f} to {of.interval[1]:.2f}"
-
-
-def _describe(recipe: RecipeFigures) -> str:
-    """One line on the space's own score."""
-    last, n = recipe.last, len(recipe.cells)
-    interval = last.spearman.interval
-    if interval is None:
-        return f"{recipe.recipe.name}: n={n} says nothing: too few cells for an interval"
-    verdict = (
-        "ranks better than chance"
-        if interval[0] > 0
-        else "is not shown to rank better than chance: 0 is in the interval"
-    )
-    return f"{recipe.recipe.name}: {recipe.objective} {verdict} (n={n})"

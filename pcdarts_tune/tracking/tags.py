@@ -14,7 +14,7 @@ class Tag:
     """Names of tags, in groups; every value is text."""
 
     KIND = "pcdarts.kind"
-    """What the run is: sweep, trial, search, retraining, finetuning, promotion or reproduction."""
+    """What the run is: sweep, trial, search, retraining, finetuning, promotion, reproduction or calibration."""
 
     # what was computed
     SPACE = "pcdarts.space"
@@ -26,7 +26,11 @@ class Tag:
     RETRAINING = "pcdarts.retraining"
     PROMOTION = "pcdarts.promotion"
     REPRODUCTION = "pcdarts.reproduction"
-    """Digests of a recipe, by which a run is found again: of a search, a retraining, a promotion, a reproduction."""
+    CALIBRATION = "pcdarts.calibration"
+    """Digests of a recipe, by which a run is found again: of a search, a retraining, a promotion, a reproduction, a
+    calibration."""
+    RECIPE = "pcdarts.recipe"
+    """The name of the recipe that a run of a calibration is about."""
 
     # how it was computed
     DEVICE = "pcdarts.device"

@@ -102,6 +102,7 @@ def command(
     from pcdarts_tune.calibration.figures import summarize
     from pcdarts_tune.calibration.recipes import read_recipes
     from pcdarts_tune.calibration.run import load_all_images, run_calibration
+    from pcdarts_tune.calibration.track import track_calibration
     from pcdarts_tune.calibration.work import Calibration
     from pcdarts_tune.cli.calibrations import print_calibration
     from pcdarts_tune.files import user_path
@@ -130,8 +131,16 @@ def command(
         click.echo(json.dumps(result.to_dict()))
     else:
         print_calibration(result)
+    if output is not None and result.recipes:
+        from pcdarts_tune.reporting.calibration import write_calibration
+
+        write_calibration(result, output)
+        say(f"wrote {output}")
     if reason != "done":
         say(f"stopped ({reason}); the same command goes on")
+    elif result.recipes:
+        track_calibration(result)
+        say(f"to see it in MLflow: pcdarts-tune ui{where.home_flag}")
     return 130 if reason == "interrupted" else 0 if result.recipes else 1
 
 
