@@ -40,7 +40,7 @@ def track_calibration(result: CalibrationResult) -> str:
             _log(run, result.recipes[0])
         else:
             for recipe in result.recipes:
-                identity = {**_identity(result), Tag.RECIPE: recipe.recipe.name}
+                identity = _identity(result, recipe.recipe.name)
                 own = _open(
                     store, result, f"{calibration.name} {recipe.recipe.name}", identity, recipe, run.run_id
                 )
@@ -63,13 +63,15 @@ def track_calibration(result: CalibrationResult) -> str:
     return run.run_id
 
 
-def _identity(result: CalibrationResult) -> dict[str, str]:
+def _identity(result: CalibrationResult, recipe: str | None = None) -> dict[str, str]:
+    """The tags by which a calibration's run, or that of one of its recipes, is found again."""
     calibration = result.calibration
     what = {
         "name": calibration.name,
         "trainings": sorted({item.key for item in calibration.items}),
         "truths": {cell.name: cell.truth for cell in calibration.cells},
-        "recipes": [recipe.name for recipe in calibration.recipes],
+        "recipes": [each.name for each in calibration.recipes],
+        "recipe": recipe,
     }
     return {Tag.KIND: "calibration", Tag.CALIBRATION: digest(what)}
 
@@ -147,10 +149,15 @@ def tabulate(result: CalibrationResult) -> list[dict[str, Any]]:
         ]
         shown += [(name, recipe.predictors[name], 0.0) for name in PREDICTORS]
         for name, figures, hours in shown:
+            low, high = figures.spearman.interval or (None, None)
             known = numbers(figures)
             row: dict[str, Any] = {"recipe": recipe.recipe.name, "score": name, "n": len(recipe.cells)}
-            for column in ("spearman", "spearman_low", "spearman_high", "kendall", "better_of_two", "noise"):
-                row[column] = known.get(column)
+            row |= {"Spearman": known.get("spearman"), "95 % low": low, "95 % high": high}
+            row |= {"Kendall": known.get("kendall"), "better of two": known.get("better_of_two")}
+            row |= {
+                "noise": known.get("noise"),
+                "standard error": known.get("seed_error", known.get("standard_error")),
+            }
             rows.append({**row, f"{recipe.unit}-hours a cell": hours})
     columns = dict.fromkeys(column for row in rows for column in row)
     return [{column: row.get(column) for column in columns} for row in rows]

@@ -93,7 +93,7 @@ def plot_recipes(result: CalibrationResult) -> list[Figure]:
     plot.update_xaxes(title="Spearman with the known accuracy").update_yaxes(autorange="reversed")
     plot.add_vline(x=0, line={"color": LOST, "dash": "dot"})
     caption = f"After the last epoch, 95 % intervals; the cost is that of one score of a cell. Rule: {RULE}."
-    return [Figure("recipes", "Rank correlation", plot, caption, 140 + 32 * len(names))]
+    return [Figure("correlation", "Rank correlation", plot, caption, 140 + 32 * len(names))]
 
 
 def _bars(estimates: Sequence[Estimate]) -> dict[str, object]:

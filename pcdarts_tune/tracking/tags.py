@@ -29,8 +29,6 @@ class Tag:
     CALIBRATION = "pcdarts.calibration"
     """Digests of a recipe, by which a run is found again: of a search, a retraining, a promotion, a reproduction, a
     calibration."""
-    RECIPE = "pcdarts.recipe"
-    """The name of the recipe that a run of a calibration is about."""
 
     # how it was computed
     DEVICE = "pcdarts.device"
