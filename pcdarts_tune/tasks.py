@@ -133,7 +133,12 @@ class Outcome:
             raise ValueError(f"a {self.state} trial needs its reason")
 
     def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        return _without_empty_repeats(asdict(self))
+
+
+def _without_empty_repeats(values: dict[str, Any]) -> dict[str, Any]:
+    """A trial that searches once says nothing of repeats."""
+    return {key: value for key, value in values.items() if key != "repeats" or value}
 
 
 @dataclass(frozen=True)
@@ -186,7 +191,7 @@ class TrialRecord:
 
     def to_dict(self) -> dict[str, Any]:
         """The contract's keys first, in its order; more follow."""
-        return asdict(self)
+        return _without_empty_repeats(asdict(self))
 
 
 def ranked(records: list[TrialRecord]) -> list[TrialRecord]:

@@ -87,14 +87,20 @@ def _describe_search(facts: Facts) -> str:
     space, about = facts.sweep.space, facts.sweep.about
     states = ", ".join(f"{n} {state}" for state, n in facts.states.items()) or "none has begun"
     goals = "" if space.objectives == ("accuracy",) else f" The objectives are {', '.join(space.objectives)}."
-    tuned = f"Tuned by {facts.sweep.settings.sampler}: {', '.join(facts.keys) or 'nothing'}."
+    tuned = ", ".join(facts.keys) or "nothing"
     method = METHODS[space.search.method]
-    each = f"{space.repeats} times " * (space.repeats > 1)
-    each += f"{method.what} of {space.search.epochs} epochs" if method.searches else method.what
+    each = (
+        f"{method.what} of {space.search.epochs} epochs; the cell it derives"
+        if method.searches
+        else method.what
+    )
+    several = ""
+    if space.repeats > 1:
+        several = f" A trial does so with {space.repeats} seeds, and the mean is its score."
     return (
         f"A cell for {about['data']['name']} in the space {space.name}: {facts.target} trials ({states}). Each is {each} "
-        f"({space.search.method}); the cell it gives is trained from scratch for {space.evaluation.epochs} epochs, and its "
-        f"accuracy on held-out images is what counts. {tuned}{goals}"
+        f"{'is' if method.searches else 'and'} trained from scratch for {space.evaluation.epochs} epochs, and its accuracy on "
+        f"held-out images is what counts.{several} Tuned by {facts.sweep.settings.sampler}: {tuned}.{goals}"
     )
 
 

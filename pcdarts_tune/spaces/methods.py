@@ -29,7 +29,7 @@ class Method:
 
 
 METHODS: dict[str, Method] = {
-    "pc-darts": Method("a search over the supernet"),
+    "pc-darts": Method("a PC-DARTS search"),
     "random": Method("a genotype drawn at random", searches=False, keys=("supernet.nodes",)),
 }
 """The methods there are; DARTS is `pc-darts` with K = 1 and without edge normalisation."""

@@ -143,7 +143,7 @@ def test_the_command_prints_tables_and_json(home: Path, capsys: pytest.CaptureFi
         "n": 1,
     }
     assert len(found["trials"]) == len(TUNED) + len(RANDOM)
-    assert {"sweep", "method", "rank", "trial", "objective", "repeats"} <= set(found["trials"][0])
+    assert {"sweep", "method", "rank", "trial", "objective"} <= set(found["trials"][0])
     assert any("searches of a trial: 1 in tuned, 3 in random" in note for note in found["notes"])
     assert command_line(words) == 0
     captured = capsys.readouterr()
