@@ -98,7 +98,12 @@ class Outcome:
     """How a trial ended.
 
     Attributes:
-        objective: accuracy in [0, 1] of the derived network on held-out images; None unless complete.
+        objective: the score of the derived network that the space names, high where it is good: for most, an accuracy in
+            [0, 1] on held-out images; None unless complete.
+        standard_error: of the objective, by the number of images it was measured on; None in records of older versions.
+        seed_std: standard deviation of the objective over the evaluation's seeds; None with one.
+        held_out: what the evaluation measured on the held-out images, see `training.scoring.summarize`; empty in records of
+            older versions.
         reason: why it failed or was pruned, in words a person can act on.
         params, macs: of the retraining network of this genotype (parameters; multiply-adds an image), without the
             auxiliary head.
@@ -124,6 +129,9 @@ class Outcome:
     metrics: dict[str, float] = field(default_factory=dict)
     latency: float | None = None
     constraints: dict[str, float] = field(default_factory=dict)
+    standard_error: float | None = None
+    seed_std: float | None = None
+    held_out: dict[str, float] = field(default_factory=dict)
     repeats: list[dict[str, Any]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -170,6 +178,9 @@ class TrialRecord:
     objectives: dict[str, float] | None = None
     pareto: bool | None = None
     rungs: dict[str, float] = field(default_factory=dict)
+    standard_error: float | None = None
+    seed_std: float | None = None
+    held_out: dict[str, float] = field(default_factory=dict)
     repeats: list[dict[str, Any]] = field(default_factory=list)
 
     @property

@@ -15,6 +15,7 @@ from pcdarts_tune.promotion.register import register_model
 from pcdarts_tune.promotion.seeds import SeedsResult
 from pcdarts_tune.say import print_table, say
 from pcdarts_tune.tracking.run import Tracked
+from pcdarts_tune.training.scoring import describe_scores
 from pcdarts_tune.training.work import Retrained, Retraining
 
 
@@ -33,8 +34,10 @@ def print_comparison(results: Sequence[CandidateResult], chosen: str) -> None:
 
 def accuracies(done: Retrained) -> str:
     """On the test split, and on held-out images where there are some."""
-    held_out = "" if done.validation_accuracy is None else f" (held-out {done.validation_accuracy:.4f})"
-    return f"test accuracy {done.test_accuracy:.4f}{held_out}"
+    test = f"test accuracy {done.test_accuracy:.4f}{describe_scores(done.test_scores)}"
+    if done.validation_accuracy is None:
+        return test
+    return f"{test}, held-out accuracy {done.validation_accuracy:.4f}{describe_scores(done.held_out_scores)}"
 
 
 def print_seeds(compared: SeedsResult, output: Path) -> None:

@@ -14,8 +14,8 @@ from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from pcdarts_tune.core.balance import cross_entropy
 from pcdarts_tune.core.steps.execution import autocast, check_precision, promote_logits, use_precision
 from pcdarts_tune.core.steps.optimizers import adam
 from pcdarts_tune.core.supernet import Supernet
@@ -34,6 +34,7 @@ class Architect:
         grad_clip: norm at which architecture gradients are clipped; None as published for CIFAR, 5 for ImageNet.
         order: 1 or 2.
         hessian: how order 2 gets its second term: "finite_difference" (published) or "exact".
+        class_weights: of the losses, float32 (classes,) on the device, see `balance.cross_entropy`; None for none.
         precision: of the forward passes, see `precision.py`. The second term of order 2 always has float32: anything
             less would round its small step away.
 
@@ -51,6 +52,7 @@ class Architect:
         grad_clip: float | None = None,
         order: int = 1,
         hessian: str = "finite_difference",
+        class_weights: Tensor | None = None,
         precision: str = "float32",
     ) -> None:
         if order not in (1, 2):
@@ -58,6 +60,7 @@ class Architect:
         if hessian not in HESSIANS:
             raise ValueError(f"hessian must be one of {', '.join(HESSIANS)}; got {hessian!r}")
         self.net, self.order, self.hessian, self.grad_clip = net, order, hessian, grad_clip
+        self.class_weights = class_weights
         self.device = net.arch_parameters()[0].device
         self.precision = check_precision(precision, self.device)
         self.optimizer = adam(
@@ -115,7 +118,7 @@ class Architect:
         """Loss and logits, by default in the architect's precision."""
         with autocast(self.device, precision or self.precision):
             logits = self.net(images)
-        return F.cross_entropy(promote_logits(logits), labels), logits
+        return cross_entropy(promote_logits(logits), labels, self.class_weights), logits
 
     def unrolled_gradients(
         self,

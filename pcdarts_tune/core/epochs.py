@@ -11,6 +11,7 @@ from torch import Tensor
 
 from pcdarts_tune.core.architecture import softmax_per_node
 from pcdarts_tune.core.genotype import Genotype
+from pcdarts_tune.core.steps.meter import Scored
 
 Table = tuple[tuple[float, ...], ...]
 
@@ -89,13 +90,15 @@ class TrainEpoch:
 
     Attributes:
         epoch, epochs: this epoch, from 0, and how many there are.
-        train_loss, train_accuracy: on augmented images with drop path; the loss includes the auxiliary head's. Of mixed
-            images (MixUp, CutMix) the class with the larger share counts as right.
+        train_loss, train_accuracy: on augmented images with drop path; the loss includes the auxiliary head's and class
+            weights. Of mixed images (MixUp, CutMix) the class with the larger share counts as right.
         valid_loss, valid_accuracy: in evaluation mode on held-out images, with the averaged weights where there are some;
             None where there are no images.
         learning_rate, drop_path: in this epoch.
         seconds, images_per_second: of training, validation apart.
         peak_memory_bytes: see `meter.Stopwatch`.
+        trained_images: that `train_loss` and `train_accuracy` are means over.
+        scored: all that is known of the held-out images.
     """
 
     epoch: int
@@ -109,10 +112,14 @@ class TrainEpoch:
     seconds: float
     images_per_second: float
     peak_memory_bytes: int
+    trained_images: int = 0
+    scored: Scored | None = field(default=None, repr=False)
 
     def metrics(self, prefix: str) -> dict[str, float]:
         """The numbers by the names that MLflow shows, below `prefix`; what was not measured is left out."""
-        return _name_metrics(prefix, self, {f"{prefix}/drop_path": self.drop_path})
+        balanced = None if self.scored is None else self.scored.balanced_accuracy
+        own = {f"{prefix}/drop_path": self.drop_path, f"{prefix}/balanced_acc_held_out": balanced}
+        return _name_metrics(prefix, self, own)
 
 
 def _name_metrics(

@@ -1,6 +1,7 @@
 """What a search and a training from scratch share: how their steps run, what an epoch measures, how a network is scored.
 
 >>> loss, accuracy = evaluate(network, batches, 96)
+>>> score_network(network, batches, 96).balanced_accuracy
 """
 
 from __future__ import annotations
@@ -11,13 +12,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from pcdarts_tune.core.groups import Team
 from pcdarts_tune.core.images.data import Batches
 from pcdarts_tune.core.steps import execution
 from pcdarts_tune.core.steps.graphs import StepGraphs
-from pcdarts_tune.core.steps.meter import Meter, Stopwatch
+from pcdarts_tune.core.steps.meter import Meter, Scored, ScoreMeter, Stopwatch
 from pcdarts_tune.core.steps.optimizers import optimizer_tensors, set_learning_rate
 
 
@@ -29,6 +29,7 @@ class Loop:
         optimizers: of the steps, that of the weights first.
         rate: the weights' learning rate by epoch.
         precision, compile, graphs: see `search.Search`.
+        classes: of the images that are scored.
         unfit: why steps cannot be replayed as CUDA graphs, if they cannot.
 
     Attributes:
@@ -47,19 +48,22 @@ class Loop:
         precision: str,
         compile: bool | str,
         graphs: bool | str,
+        classes: int,
         unfit: str | None,
     ) -> None:
         self.device = next(networks[0].parameters()).device
         self.precision, self.compile = execution.check_precision(precision, self.device), compile
         self.rate, self.optimizer = rate, optimizers[0]
-        meters = [Meter(self.device) for _ in range(3)]
-        self.trained, self.searched, self._scored = meters
+        self.trained, self.searched = Meter(self.device), Meter(self.device)
+        self._scored = ScoreMeter(self.device, classes)
+        # not `self` in what follows: a cycle would wait for the garbage collector, and the networks with it
+        sums = [meter.sums for meter in (self.trained, self.searched, self._scored)]
 
         def changed() -> Iterator[Tensor]:
             for network in networks:
                 yield from (*network.parameters(), *network.buffers())
             yield from optimizer_tensors(*optimizers)
-            yield from (meter.sums for meter in meters)
+            yield from sums
 
         self.graphs = StepGraphs(self.device, graphs, changed, unfit=unfit)
         if compile:
@@ -84,11 +88,11 @@ class Loop:
 
     def score(
         self, network: nn.Module, batches: Batches | None, batch_size: int, team: Team | None = None
-    ) -> tuple[float, float] | tuple[None, None]:
-        """`evaluate`, as the steps are executed; None where there are no images."""
+    ) -> Scored | None:
+        """`score_network`, as the steps are executed; None where there are no images."""
         if batches is None:
-            return None, None
-        return evaluate(
+            return None
+        return score_network(
             network,
             batches,
             batch_size,
@@ -109,18 +113,24 @@ class Loop:
         }
 
 
+def evaluate(network: nn.Module, batches: Batches, batch_size: int, **options: Any) -> tuple[float, float]:
+    """(mean loss, accuracy in 0..1) over every image once; `options` as `score_network` takes them."""
+    scored = score_network(network, batches, batch_size, **options)
+    return scored.loss, scored.accuracy
+
+
 @torch.no_grad()
-def evaluate(
+def score_network(
     network: nn.Module,
     batches: Batches,
     batch_size: int,
     *,
     precision: str = "float32",
     graphs: StepGraphs | None = None,
-    meter: Meter | None = None,
+    meter: ScoreMeter | None = None,
     team: Team | None = None,
-) -> tuple[float, float]:
-    """(mean loss, accuracy in 0..1) in evaluation mode over every image once, in order; the mode is put back.
+) -> Scored:
+    """Loss and accuracies in evaluation mode over every image once, in order; the mode is put back.
 
     Args:
         precision: of the forward passes.
@@ -128,14 +138,14 @@ def evaluate(
         team: the processes that share the images; all get the result, of the network with rank 0's running statistics.
     """
     device = next(network.parameters()).device
-    meter = meter or Meter(device)
+    meter = meter or ScoreMeter(device, batches.num_classes)
     meter.clear()
 
     def score(images: Tensor, labels: Tensor) -> None:
         with execution.autocast(device, precision):
             output = network(images.contiguous(memory_format=torch.channels_last))
         logits = execution.promote_logits(output[0] if isinstance(output, tuple) else output)
-        meter.add(F.cross_entropy(logits, labels), logits, labels)
+        meter.add(logits, labels)
 
     training = network.training
     network.eval()
@@ -152,5 +162,4 @@ def evaluate(
                 graphs.run("evaluation", score, images, labels)
     network.train(training)
     team.add_up(meter.sums)
-    loss, accuracy, _ = meter.read()
-    return loss, accuracy
+    return meter.read()

@@ -11,8 +11,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from pcdarts_tune.core import balance
 from pcdarts_tune.core.epochs import TrainEpoch
 from pcdarts_tune.core.groups import Groups, Team
 from pcdarts_tune.core.images.augment import Mixing, largest_class
@@ -36,6 +36,7 @@ class Training:
         drop_path: probability that the last epoch comes close to.
         auxiliary_weight: what the auxiliary head's loss counts, where the network has one.
         label_smoothing: of the training loss.
+        class_weights: of the training loss: `none`, or `balanced` by the training images, see `balance.balanced_weights`.
         ema_decay: of the moving average of the weights, see `optimizers.Average`; 0 keeps none.
         mixup, cutmix: of batches, see `augment.Mixing`; 0 mixes none.
         seed: of the order and augmentation of the data, and of drop path.
@@ -69,6 +70,7 @@ class Training:
         auxiliary_weight: float = 0.4,
         label_smoothing: float = 0.0,
         ema_decay: float = 0.0,
+        class_weights: str = "none",
         mixup: float = 0.0,
         cutmix: float = 0.0,
         seed: int = 0,
@@ -89,6 +91,7 @@ class Training:
         self.optimizer = optimizers.sgd(
             network.parameters(), self.device, lr=learning_rate, momentum=momentum, weight_decay=weight_decay
         )
+        self.class_weights = balance.class_weights(class_weights, train, device=self.device)
         self.average = optimizers.Average(network, ema_decay) if ema_decay else None
         self.result = network if self.average is None else self.average.network
         mixes = mixup > 0 or cutmix > 0
@@ -102,6 +105,7 @@ class Training:
             precision=precision,
             compile=compile,
             graphs=graphs,
+            classes=train.num_classes,
             unfit="batches are divided into groups" if groups > 1 else None,
         )
         self.precision, self.graphs, self.execution = precision, self.loop.graphs, self.loop.describe
@@ -147,21 +151,21 @@ class Training:
         if not trained:
             raise ValueError("no batch could be trained on: damaged files left too few images in each")
         require_finite(train_loss, "training loss", epoch, "lower the recipe's learning_rate")
-        valid_loss, valid_accuracy = self.loop.score(
-            self.result, self.valid, self.batch_size, self.groups.team
-        )
+        scored = self.loop.score(self.result, self.valid, self.batch_size, self.groups.team)
         return TrainEpoch(
             epoch=epoch,
             epochs=self.epochs,
             train_loss=train_loss,
             train_accuracy=train_accuracy,
-            valid_loss=valid_loss,
-            valid_accuracy=valid_accuracy,
+            valid_loss=None if scored is None else scored.loss,
+            valid_accuracy=None if scored is None else scored.accuracy,
             learning_rate=self.loop.rate(epoch),
             drop_path=self.network.drop_path,
             seconds=seconds,
             images_per_second=trained / seconds,
             peak_memory_bytes=max(watch.peak_memory_bytes(), self.graphs.peak_memory_bytes),
+            trained_images=trained,
+            scored=scored,
         )
 
     def step_measured(self, images: Tensor, labels: Tensor) -> None:
@@ -185,7 +189,7 @@ class Training:
         return loss.detach(), logits.detach()
 
     def _loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        return F.cross_entropy(promote_logits(logits), labels, label_smoothing=self.label_smoothing)
+        return balance.cross_entropy(promote_logits(logits), labels, self.class_weights, self.label_smoothing)
 
     def update(self) -> None:
         """One step of SGD along the gradients that were added."""

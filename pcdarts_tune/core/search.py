@@ -14,8 +14,8 @@ from itertools import islice
 from typing import Any
 
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from pcdarts_tune.core import balance
 from pcdarts_tune.core.architect import Architect, differentiate_only
 from pcdarts_tune.core.epochs import SearchEpoch, entropy, softmax_of_nodes, softmax_rows
 from pcdarts_tune.core.genotype import Genotype
@@ -39,6 +39,7 @@ class Search:
         arch_learning_rate, arch_betas, arch_weight_decay, arch_grad_clip: of Adam on alphas and betas.
         arch_warmup_epochs: epochs before alphas and betas move.
         order, hessian: see `architect.Architect`.
+        class_weights: `none`, or `balanced` by the images of both halves, see `balance.balanced_weights`.
         seed: of the order and augmentation of the data, and of random mixing.
         validate: images on which the supernet is scored after every epoch, for the record only.
         precision: of the forward passes, see `execution.py`.
@@ -67,6 +68,7 @@ class Search:
         arch_warmup_epochs: int = 15,
         order: int = 1,
         hessian: str = "finite_difference",
+        class_weights: str = "none",
         seed: int = 0,
         validate: Batches | None = None,
         precision: str = "float32",
@@ -85,6 +87,7 @@ class Search:
             momentum=momentum,
             weight_decay=weight_decay,
         )
+        self.class_weights = balance.class_weights(class_weights, weights, alphas, device=self.device)
         self.architect = Architect(
             supernet,
             learning_rate=arch_learning_rate,
@@ -93,6 +96,7 @@ class Search:
             grad_clip=arch_grad_clip,
             order=order,
             hessian=hessian,
+            class_weights=self.class_weights,
             precision=precision,
         )
         random = supernet.arguments["mixing"] == "random" and supernet.arguments["k"] > 1
@@ -105,6 +109,7 @@ class Search:
             precision=precision,
             compile=compile,
             graphs=graphs,
+            classes=weights.num_classes,
             unfit="random mixing draws anew in each step" if random else None,
         )
         self.precision, self.graphs, self.execution = precision, self.loop.graphs, self.loop.describe
@@ -164,7 +169,7 @@ class Search:
         if arch_loss is not None:
             require_finite(arch_loss, "search's architecture loss", epoch, advice)
         seconds = watch.seconds()
-        valid_loss, valid_accuracy = loop.score(net, self.validate, self.batch_size)
+        scored = loop.score(net, self.validate, self.batch_size)
         genotype = net.genotype()
         return SearchEpoch(
             epoch=epoch,
@@ -174,8 +179,8 @@ class Search:
             train_accuracy=train_accuracy,
             arch_loss=arch_loss,
             arch_accuracy=arch_accuracy,
-            valid_loss=valid_loss,
-            valid_accuracy=valid_accuracy,
+            valid_loss=None if scored is None else scored.loss,
+            valid_accuracy=None if scored is None else scored.accuracy,
             alpha_entropy_normal=entropy(net.alpha_normal),
             alpha_entropy_reduce=entropy(net.alpha_reduce),
             skip_connections=genotype.skip_connections,
@@ -203,7 +208,7 @@ class Search:
         with differentiate_only(weights, self.supernet.arch_parameters()):
             with autocast(self.device, self.precision):
                 logits = self.supernet(images)
-            loss = F.cross_entropy(promote_logits(logits), labels)
+            loss = balance.cross_entropy(promote_logits(logits), labels, self.class_weights)
             loss.backward()
         nn.utils.clip_grad_norm_(weights, self.grad_clip)
         self.optimizer.step()

@@ -23,6 +23,7 @@ from pcdarts_tune.lineage.record import (
     descendants,
     without_load,
 )
+from pcdarts_tune.spaces.scores import score_in_full
 from pcdarts_tune.spaces.settings import apply
 from pcdarts_tune.sweeps.find import Found
 from pcdarts_tune.sweeps.sweep import SweepHandle, counts
@@ -87,7 +88,8 @@ def describe(found: Found) -> Subject:
 
 def _describe_trial(sweep: SweepHandle, trial: TrialRecord, record: RunRecord | None) -> Subject:
     reference, number = f"{sweep.name}:{trial.trial}", trial.trial
-    measured = {key: getattr(trial, key) for key in ("objective", "params", "macs", "seconds")}
+    names = ("objective", "standard_error", "seed_std", "params", "macs", "seconds")
+    measured = {key: getattr(trial, key) for key in names}
     known = measured | trial.metrics | ({} if record is None else record.results)
     commands = [f"pcdarts-tune reproduce {reference}"]
     if trial.genotype is not None:
@@ -117,7 +119,7 @@ def _describe_sweep(sweep: SweepHandle, record: RunRecord | None) -> Subject:
     best = records[0] if records and records[0].objective is not None else None
     trials, genotype = [], None
     if best is not None:
-        what = f"best, held-out accuracy {best.objective:.4f}"
+        what = f"best, {score_in_full(sweep.space.objective)} {best.objective:.4f}"
         trials = [Link("trial", f"{sweep.name}:{best.trial}", best.run_id, what)]
         genotype = None if best.genotype is None else read_genotype(best.genotype)
     unfinished = len(records) < sweep.target or any(each.state == "waiting" for each in records)

@@ -36,7 +36,7 @@ class Candidate:
         kind: only a `candidate` can be chosen; the others are baselines.
         trial: the trial that found it; a baseline has none unless a trial found it.
         run_id: the MLflow run of that trial, or of the baseline's search.
-        objective: held-out accuracy of the short training in the sweep.
+        objective: score of the short training in the sweep. standard_error: of it.
     """
 
     name: str
@@ -45,6 +45,7 @@ class Candidate:
     trial: int | None = None
     run_id: str | None = None
     objective: float | None = None
+    standard_error: float | None = None
 
     @classmethod
     def of_trial(cls, record: TrialRecord) -> Candidate:
@@ -52,7 +53,13 @@ class Candidate:
         assert record.genotype is not None, "only trials with a genotype are chosen"
         genotype = read_genotype(record.genotype)
         return cls(
-            f"trial {record.trial}", "candidate", genotype, record.trial, record.run_id, record.objective
+            f"trial {record.trial}",
+            "candidate",
+            genotype,
+            record.trial,
+            record.run_id,
+            record.objective,
+            record.standard_error,
         )
 
 

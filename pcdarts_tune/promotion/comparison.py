@@ -35,6 +35,11 @@ class TrainingResult:
     def seed(self) -> int:
         return self.work.seed
 
+    @property
+    def score(self) -> float | None:
+        """What it is compared by on held-out images, see `Retrained.validation_score`; None where there is nothing."""
+        return None if self.done is None else self.done.validation_score(self.work.space.objective)
+
 
 @dataclass(frozen=True)
 class CandidateResult:
@@ -53,9 +58,15 @@ class CandidateResult:
         return [each.done for each in self.trainings if each.done is not None]
 
     @property
+    def measure(self) -> str:
+        """What the scores on held-out images are: `held-out`, or `held-out balanced`, before the word accuracy."""
+        balanced = self.trainings[0].work.space.objective == "balanced_accuracy"
+        return "held-out balanced" if balanced else "held-out"
+
+    @property
     def held_out(self) -> Spread:
-        """Accuracies on the held-out images."""
-        found = (each.validation_accuracy for each in self.done)
+        """Scores on the held-out images: accuracies, or balanced accuracies where these are the space's objective."""
+        found = (each.score for each in self.trainings)
         return Spread(tuple(value for value in found if value is not None))
 
     @property
@@ -79,7 +90,7 @@ class CandidateResult:
         def accuracy(each: TrainingResult) -> float:
             if each.done is None:
                 return -2.0
-            return -1.0 if each.done.validation_accuracy is None else each.done.validation_accuracy
+            return -1.0 if each.score is None else each.score
 
         return max(self.trainings, key=accuracy)
 
@@ -89,7 +100,7 @@ class CandidateResult:
             {
                 "seed": each.seed,
                 "run_id": each.done.run_id if each.done else None,
-                "held_out": each.done.validation_accuracy if each.done else None,
+                "held_out": each.score,
                 "test": each.done.test_accuracy if each.done else None,
                 "failed": each.failed,
             }
@@ -136,7 +147,7 @@ def describe_differences(
 
 def _describe_difference(chosen: CandidateResult, other: CandidateResult, measure: Measure) -> str:
     mine, its = (each.held_out if measure == "held_out" else each.test for each in (chosen, other))
-    where = "held-out" if measure == "held_out" else "test"
+    where = chosen.measure if measure == "held_out" else "test"
     seeds = f"n={mine.n}" if mine.n == its.n else f"n={mine.n} and n={its.n}"
     means = f"{mine.mean:.4f} and {its.mean:.4f}"
     if mine.interval is None or its.interval is None:
@@ -164,7 +175,7 @@ def tabulate(results: Sequence[CandidateResult]) -> list[dict[str, Any]]:
         spread, test = each.held_out, each.test
         low, high = spread.interval or (None, None)
         row: dict[str, Any] = {"genotype": each.name, "hash": each.candidate.genotype.canonical_hash()[:8]}
-        row |= {"held-out mean": spread.mean if spread.values else None, "std": spread.std}
+        row |= {f"{each.measure} mean": spread.mean if spread.values else None, "std": spread.std}
         row |= {"95 % low": low, "95 % high": high, "n": spread.n, "diverged": each.diverged}
         row |= {
             "test mean": test.mean if test.values else None,

@@ -35,8 +35,10 @@ from pcdarts_tune.promotion.promotion_run import PromotionRun, lineage_tags
 from pcdarts_tune.promotion.register import Registered, register_model
 from pcdarts_tune.promotion.trainings import SweepPlaces, Trainings
 from pcdarts_tune.say import say
+from pcdarts_tune.spaces.scores import score_in_full
 from pcdarts_tune.spaces.settings import override
 from pcdarts_tune.spaces.space import Space
+from pcdarts_tune.sweeps.noise import read_noise
 from pcdarts_tune.sweeps.sweep import SweepHandle, open_sweep
 from pcdarts_tune.tasks import Workers
 from pcdarts_tune.tracking.store import require_answer
@@ -146,6 +148,8 @@ def promote(
     )
     model = model or sweep_name
     if single:
+        if not quiet and trial is None and run_id is None:
+            _propose_candidates(sweep)
         if not quiet:
             say(f"promoting {_in_words(sweep, chosen[0])}; epochs: {space.retrain.epochs}")
         return _conclude(trainings, places, trainings.train(chosen), model, test_all=test_all, force=force)
@@ -304,10 +308,22 @@ def _register(
     return registered
 
 
+def _propose_candidates(sweep: SweepHandle) -> None:
+    """Say that the best of a sweep is not known where its trials lie within the noise, and what would tell."""
+    noise = read_noise(sweep.records(), sweep.space.objective)
+    if noise is not None and noise.within:
+        options = ["--candidates", str(noise.candidates), "--seeds", "3"]
+        say(f"note: {noise}")
+        say(f"to let the best of them compete: {sweep.command('promote', *options)}")
+
+
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _in_words(sweep: SweepHandle, each: Candidate) -> str:
-    objective = "" if each.objective is None else f", held-out accuracy {each.objective:.4f} in the sweep"
-    return f"{each.name} of {sweep.name}{objective}"
+    if each.objective is None:
+        return f"{each.name} of {sweep.name}"
+    error = "" if each.standard_error is None else f" ± {each.standard_error:.4f}"
+    score = score_in_full(sweep.space.objective)
+    return f"{each.name} of {sweep.name}, {score} {each.objective:.4f}{error} in the sweep"

@@ -98,7 +98,7 @@ def lineage_tags(sweep: SweepHandle) -> dict[str, str]:
 
 
 def _markdown(results: Sequence[CandidateResult]) -> str:
-    lines = ["| genotype | held-out accuracy |", "| --- | --- |"]
+    lines = [f"| genotype | {results[0].measure} accuracy |", "| --- | --- |"]
     lines += [
         f"| {each.name} `{each.candidate.genotype.canonical_hash()[:8]}` | {each.held_out} |"
         for each in results

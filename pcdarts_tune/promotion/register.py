@@ -64,9 +64,15 @@ def register_model(
             hint="train it again into another folder (-o), without --no-track",
         )
     client = store.client
-    # accuracies of versions are compared only where this is equal: the same images, split alike
-    comparable = digest({"images": work.images.digest, "data": identity(work.space.data)})
+    # scores of versions are compared only where this is equal: the same images, split and scored alike
+    balanced = work.space.objective == "balanced_accuracy"
+    score, tag = done.validation_score(work.space.objective), Tag.VALIDATION_ACCURACY
+    by = {"score": work.space.objective} if balanced else {}
+    comparable = digest({"images": work.images.digest, "data": identity(work.space.data), **by})
     accuracies = {Tag.TEST_ACCURACY: done.test_accuracy, Tag.VALIDATION_ACCURACY: done.validation_accuracy}
+    if balanced:
+        tag = Tag.VALIDATION_BALANCED
+        accuracies[tag] = score
     wanted = {
         Tag.WEIGHTS: done.weights,
         Tag.GENOTYPE_HASH: work.genotype.canonical_hash(),
@@ -93,7 +99,7 @@ def register_model(
         if same.tags.get(key) != value:  # a comparison that came after the model
             client.set_model_version_tag(model, str(same.version), key, value)
     version, champion = int(same.version), version_of_alias(client, model)
-    takes, why = compare_with_champion(done.validation_accuracy, comparable, version, champion, force)
+    takes, why = compare_with_champion(score, comparable, version, champion, force, tag)
     if takes:
         set_champion(client, model, version, why)
     registered = Registered(model, version, takes, why)

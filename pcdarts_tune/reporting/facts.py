@@ -20,22 +20,40 @@ from optuna import Study
 
 from pcdarts_tune.reporting.plot_study import Importances, compute_importances, make_plot_study
 from pcdarts_tune.spaces import naming
+from pcdarts_tune.spaces.scores import score_in_full, score_title
 from pcdarts_tune.spread import Spread
 from pcdarts_tune.sweeps.leaderboard import RankedTrial, rank_trials
+from pcdarts_tune.sweeps.noise import Noise, read_noise, score_error
 from pcdarts_tune.sweeps.sweep import SweepHandle, counts
 from pcdarts_tune.sweeps.trials.log import read_result
 from pcdarts_tune.tasks import TrialRecord, total
+from pcdarts_tune.training.scoring import binomial_error, describe_majority
 
 
 @dataclass(frozen=True)
 class Retraining:
-    """A genotype that `promote` trained, as its model's folder describes it; accuracies that were not read are None."""
+    """A genotype that `promote` trained, as its model's folder describes it; accuracies that were not read are None.
+
+    Attributes:
+        held_out_scores, test_scores: see `training.work.Retrained`; None where they were not recorded.
+    """
 
     genotype_hash: str
     seed: int | None
     epochs: int
     held_out: float | None
     test: float | None
+    held_out_scores: dict[str, Any] | None = None
+    test_scores: dict[str, Any] | None = None
+
+    @property
+    def by_class(self) -> list[dict[str, Any]]:
+        """A row for each class: its name, and images and recall on the held-out images and the test split."""
+        rows: dict[str, dict[str, Any]] = {}
+        for where, scores in (("held_out", self.held_out_scores), ("test", self.test_scores)):
+            for row in (scores or {}).get("by_class", []):
+                rows.setdefault(row["class"], {"class": row["class"]})[where] = row
+        return list(rows.values())
 
 
 @dataclass(frozen=True)
@@ -45,8 +63,9 @@ class Facts:
     Attributes:
         trials: all trials, best first; `states`: their number in each state; `target`: how many were asked for.
         keys: the settings that differ between trials, in the order of tables.
-        study: the trials as an Optuna study that maximizes accuracy, for plots.
-        held_out: number of images that the accuracy was measured on; None where it is not known.
+        study: the trials as an Optuna study that maximizes their score, for plots.
+        held_out: number of held-out images that the trials were scored on; None where they do not say.
+        noise: whether the trials differ by more than their images let them seem to; None where that is not known.
         spent: hours by unit (GPU, CPU). `unspent`: number of ended trials whose hours are not known.
         alphas: of the best trial by epoch, softmaxed; empty where its folder has none.
         retrainings: what promotions trained, best first.
@@ -61,6 +80,7 @@ class Facts:
     study: Study
     importances: Importances
     held_out: int | None
+    noise: Noise | None
     spent: dict[str, float]
     unspent: int
     alphas: dict[int, dict[str, Any]]
@@ -81,23 +101,41 @@ class Facts:
         return next(iter(self.complete), None)
 
     @property
+    def score(self) -> str:
+        """The name of the score in the space."""
+        return self.sweep.space.objective
+
+    @property
+    def axis(self) -> str:
+        """What the score is called on axes: `held-out accuracy`."""
+        return score_in_full(self.score)
+
+    @property
+    def majority(self) -> str | None:
+        """`majority class 92 %`, where an accuracy may mislead."""
+        return None if self.best is None else describe_majority(self.best.record.held_out)
+
+    @property
     def resolution(self) -> float | None:
-        """The smallest difference of two accuracies that means something: two standard errors of the difference of two
-        networks on `held_out` images, as if they erred independently. None where it is not known."""
-        if self.best is None or self.best.record.objective is None or not self.held_out:
+        """The smallest difference of two scores that means something: two standard errors of the difference of two
+        networks like the best, as if they erred independently. None where it is not known."""
+        if self.best is None or (error := score_error(self.best.record)) is None:
             return None
-        # Agresti and Coull: an accuracy of 1 is not known without error either
-        n = self.held_out + 4
-        p = (self.best.record.objective * self.held_out + 2) / n
-        return 2 * math.sqrt(2 * p * (1 - p) / n)
+        record, count = self.best.record, self.held_out
+        if self.score in ("accuracy", "mean_accuracy") and count and record.objective is not None:
+            # Agresti and Coull: an accuracy of 1 is not known without error either
+            share = (record.objective * count + 2) / (count + 4)
+            error = max(error, binomial_error(share, count + 4))
+        return 2 * math.sqrt(2) * error
 
     @property
     def tied(self) -> list[RankedTrial]:
-        """The complete trials whose accuracy cannot be told apart from the highest, the best included."""
+        """The complete trials whose score cannot be told apart from the highest, the best included."""
         if self.resolution is None:
             return self.complete[:1]
-        highest = max(trial.record.objective or 0.0 for trial in self.complete)
-        return [t for t in self.complete if highest - (t.record.objective or 0.0) <= self.resolution]
+        scores = [(trial, trial.record.objective) for trial in self.complete]
+        highest = max(score for _, score in scores if score is not None)
+        return [t for t, score in scores if score is not None and highest - score <= self.resolution]
 
     @property
     def best_of_each_genotype(self) -> list[RankedTrial]:
@@ -111,7 +149,7 @@ class Facts:
     @cached_property
     def descriptions(self) -> dict[int, str]:
         """What plots show of each trial where the mouse rests on it, by number."""
-        return {trial.record.trial: describe_trial(trial) for trial in self.trials}
+        return {trial.record.trial: describe_trial(trial, self.score) for trial in self.trials}
 
     @property
     def retrained(self) -> dict[str, Spread]:
@@ -123,12 +161,14 @@ class Facts:
         return {name: Spread(tuple(seeds)) for name, seeds in values.items()}
 
 
-def describe_trial(trial: RankedTrial) -> str:
+def describe_trial(trial: RankedTrial, score: str) -> str:
     """What is shown of a trial where the mouse rests on it; `<br>` is the only markup."""
     record = trial.record
-    accuracy = record.state if record.objective is None else f"accuracy {record.objective:.4f}"
+    said = record.state if record.objective is None else f"{score_title(score)} {record.objective:.4f}"
+    if record.standard_error is not None:
+        said += f" ± {record.standard_error:.4f}"
     settings = naming.format_settings(record.hyperparameters)
-    lines = [f"trial {record.trial}, {accuracy}", settings, record.reason or ""]
+    lines = [f"trial {record.trial}, {said}", settings, record.reason or ""]
     wrapped = [part for line in lines for part in textwrap.wrap(line, 70)]
     return "<br>".join(html.escape(part, quote=False) for part in wrapped)
 
@@ -149,7 +189,8 @@ def read_facts(sweep: SweepHandle) -> Facts:
         running=sweep.running,
         study=study,
         importances=compute_importances(study),
-        held_out=count_held_out_images(sweep),
+        held_out=None if best is None else _whole(best.held_out.get("images")),
+        noise=read_noise(records, sweep.space.objective),
         spent=total(trial.record for trial in ended),
         unspent=sum(trial.spent is None for trial in ended),
         alphas={} if best is None else _read_alphas(sweep, best.trial),
@@ -158,13 +199,8 @@ def read_facts(sweep: SweepHandle) -> Facts:
     )
 
 
-def count_held_out_images(sweep: SweepHandle) -> int | None:
-    """The number of images that train neither weights nor alphas; None where none are held out or it is not known."""
-    data = sweep.space.data
-    images = read_profile(sweep).get("train_images")
-    if data.split != "tuning" or not isinstance(images, int):
-        return None
-    return data.held_out if isinstance(data.held_out, int) else round(data.held_out * images)
+def _whole(number: float | None) -> int | None:
+    return None if number is None else int(number)
 
 
 def read_profile(sweep: SweepHandle) -> dict[str, Any]:
@@ -193,7 +229,8 @@ def _read_retrainings(folder: Path) -> list[Retraining]:
             origin = json.loads(file.read_text(encoding="utf-8"))["origin"]
             result = origin["result"]
             name, epochs = file.parent.parent.name.partition("-")[0], int(result["epochs"])
-            accuracies = (result.get("validation_accuracy"), result.get("test_accuracy"))
+            wanted = ("validation_accuracy", "test_accuracy", "held_out_scores", "test_scores")
+            accuracies = [result.get(key) for key in wanted]
             found.append(Retraining(name, origin.get("seed"), epochs, *accuracies))
         except (OSError, ValueError, KeyError, TypeError):
             continue  # a promotion that is being written, or of another version

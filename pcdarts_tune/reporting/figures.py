@@ -16,8 +16,8 @@ from plotly.colors import sample_colorscale
 
 from pcdarts_tune.reporting.facts import Facts
 from pcdarts_tune.reporting.plot_study import make_size_study
+from pcdarts_tune.spaces.scores import score_title
 
-ACCURACY = "held-out accuracy"
 POINT, BEST, LOST = "#5b8bbf", "#d9541e", "#8b95a1"
 SCALE = ["#8da2b8", "#5b8bbf", "#3fa39a", "#dba53a", "#d9541e"]
 """From the lowest to the highest value; each colour can be seen on white and on black."""
@@ -62,15 +62,15 @@ def plot_history(facts: Facts) -> list[Figure]:
         caption = "Each bar runs from a trial's proposal to its result."
         found.append(Figure("timeline", "Timeline", plot, caption, min(640, 150 + 9 * len(facts.trials))))
     if len(facts.complete) > 1:
-        plot = visualization.plot_edf(facts.study, target_name=ACCURACY)
+        plot = visualization.plot_edf(facts.study, target_name=facts.axis)
         plot.update_layout(showlegend=False)
-        caption = "The share of the complete trials whose accuracy is at most that on the axis."
-        found.append(Figure("edf", "Empirical distribution of accuracies", plot, caption, 300))
+        caption = "The share of the complete trials whose score is at most that on the axis."
+        found.append(Figure("edf", f"Empirical distribution: {score_title(facts.score)}", plot, caption, 300))
     if any(record.rungs for record in facts.records):
         plot = visualization.plot_intermediate_values(facts.study)
-        plot.update_layout(xaxis_title="epoch of the evaluation", yaxis_title=ACCURACY)
-        caption = "Accuracies at the epochs where trials were compared."
-        found.append(Figure("rungs", "Intermediate accuracies", plot, caption))
+        plot.update_layout(xaxis_title="epoch of the evaluation", yaxis_title=facts.axis)
+        caption = "Scores at the epochs where trials were compared."
+        found.append(Figure("rungs", "Scores at rungs", plot, caption))
     return found
 
 
@@ -79,10 +79,14 @@ def plot_importances(facts: Facts) -> list[Figure]:
     found = facts.importances
     if not found.shares:
         return []
-    plot = visualization.plot_param_importances(facts.study, evaluator=found.evaluator, target_name=ACCURACY)
+    plot = visualization.plot_param_importances(
+        facts.study, evaluator=found.evaluator, target_name=facts.axis
+    )
     for bars in plot.data:
         bars.marker.color = [POINT if key in found.above_chance else LOST for key in bars.y]
-    plot.update_layout(showlegend=False, yaxis_title=None, xaxis_title="importance for a high accuracy")
+    plot.update_layout(
+        showlegend=False, yaxis_title=None, xaxis_title=f"importance for a high {score_title(facts.score)}"
+    )
     return [Figure("importances", "Hyperparameter importances", plot, height=110 + 30 * len(found.shares))]
 
 
@@ -93,7 +97,7 @@ def plot_settings(facts: Facts) -> list[Figure]:
     if not keys:
         return []
     best = None if facts.best is None else facts.best.record.trial
-    slices = visualization.plot_slice(facts.study, params=keys, target_name=ACCURACY)
+    slices = visualization.plot_slice(facts.study, params=keys, target_name=facts.axis)
     for trace in slices.data:
         text = _describe(facts, trace.marker.color)
         trace.update(text=text, hovertemplate="%{x}<br>%{text}<extra></extra>")
@@ -103,26 +107,30 @@ def plot_settings(facts: Facts) -> list[Figure]:
     slices.update_xaxes(exponentformat="e", nticks=4, tickangle=0)
     wide = 230 * len(keys) if len(keys) > 5 else None
     caption = "The large dot is the best trial."
-    found = [Figure("slice", "Accuracy over each setting", slices, caption, 340, wide)]
+    found = [
+        Figure(
+            "slice", f"{score_title(facts.score).capitalize()} over each setting", slices, caption, 340, wide
+        )
+    ]
     if len(trials) < 2:
         return found
-    parallel = visualization.plot_parallel_coordinate(facts.study, params=keys, target_name=ACCURACY)
+    parallel = visualization.plot_parallel_coordinate(facts.study, params=keys, target_name=facts.axis)
     *lines, bar = parallel.data
-    bar.marker.update(colorscale=SCALE, colorbar_title=ACCURACY)
+    bar.marker.update(colorscale=SCALE, colorbar_title=facts.axis)
     for line in lines:
         line.update(line_color=sample_colorscale(SCALE, [line.y[0]])[0], opacity=0.7)
-    parallel.update_layout(plot_bgcolor=None, xaxis_ticktext=[ACCURACY, *sorted(keys)])
+    parallel.update_layout(plot_bgcolor=None, xaxis_ticktext=[facts.axis, *sorted(keys)])
     parallel.update_annotations(font_color=None)
-    caption = "Each line is a complete trial, in the colour of its accuracy."
+    caption = "Each line is a complete trial, in the colour of its score."
     wide = 150 * len(keys) if len(keys) > 7 else None
     found.append(Figure("parallel", "Parallel coordinates", parallel, caption, 420, wide))
     differ = {key for key in keys if len({trial.params.get(key) for trial in trials}) > 1}
     pair = [key for key in dict.fromkeys((*facts.importances.shares, *keys)) if key in differ][:2]
     if len(pair) == 2 and len(trials) <= MOST_IN_CONTOUR:
-        contour = visualization.plot_contour(facts.study, params=pair, target_name=ACCURACY)
+        contour = visualization.plot_contour(facts.study, params=pair, target_name=facts.axis)
         contour.update_xaxes(exponentformat="e").update_yaxes(exponentformat="e")
         contour.update_traces(colorscale=SCALE, selector={"type": "contour"})
-        caption = "Accuracy between the trials is interpolated; where there are few trials it means little."
+        caption = "What lies between the trials is interpolated; where there are few trials it means little."
         found.append(Figure("contour", f"Contour of {pair[0]} and {pair[1]}", contour, caption, 440))
     return found
 
@@ -135,7 +143,7 @@ def plot_sizes(facts: Facts) -> list[Figure]:
         if not study.trials:
             continue
         numbers = [trial.user_attrs["trial"] for trial in study.trials]
-        plot = visualization.plot_pareto_front(study, target_names=[title, ACCURACY])
+        plot = visualization.plot_pareto_front(study, target_names=[title, facts.axis])
         *_, front = plot.data  # after the trials that are not on it
         for trace in plot.data:
             text = _describe(facts, [numbers[number] for number in trace.marker.color])
@@ -148,7 +156,7 @@ def plot_sizes(facts: Facts) -> list[Figure]:
         plot.add_scatter(x=x, y=y, mode="lines", line=line, showlegend=False, hoverinfo="skip")
         sizes = [trial.values[0] for trial in study.trials]
         plot.update_xaxes(type="log" if max(sizes) > 8 * min(sizes) else "linear")
-        found.append(Figure(f"front-{measure}", f"Accuracy and {title}", plot))
+        found.append(Figure(f"front-{measure}", f"{score_title(facts.score).capitalize()} and {title}", plot))
     return found
 
 
@@ -180,7 +188,7 @@ def _number_trials(facts: Facts) -> dict[str, Any]:
 
 
 def _plot_optimization(facts: Facts) -> Figure:
-    plot = visualization.plot_optimization_history(facts.study, target_name=ACCURACY)
+    plot = visualization.plot_optimization_history(facts.study, target_name=facts.axis)
     trials, so_far, *_ = plot.data
     trials.update(name="trial", text=_describe(facts, trials.x), marker={"color": POINT, "size": 8})
     so_far.update(name="best so far", line={"shape": "hv", "color": BEST}, hoverinfo="skip")

@@ -30,8 +30,10 @@ from pcdarts_tune.reporting.facts import Facts, read_facts, read_profile
 from pcdarts_tune.reporting.plot_study import EVALUATOR, FEWEST, pareto_front
 from pcdarts_tune.reporting.summary import group_failures, list_trials, summarize
 from pcdarts_tune.spaces import naming
+from pcdarts_tune.spaces.scores import score_title, scored_on
 from pcdarts_tune.sweeps.leaderboard import leaderboard_columns, short_hours
 from pcdarts_tune.sweeps.sweep import SweepHandle
+from pcdarts_tune.training.scoring import describe_scores
 
 
 def write_report(sweep: SweepHandle, path: Path) -> Facts:
@@ -54,7 +56,10 @@ def report_json(facts: Facts, path: Path) -> dict[str, Any]:
         "states": facts.states,
         "best": None if facts.best is None else facts.best.to_dict(),
         "level": [trial.record.trial for trial in facts.tied],
+        "objective": facts.score,
         "held_out_images": facts.held_out,
+        "majority": None if facts.best is None else facts.best.record.held_out.get("majority"),
+        "noise": None if facts.noise is None else facts.noise.to_dict(),
         "resolution": facts.resolution,
         "hours": facts.spent,
         "importances": {
@@ -92,10 +97,12 @@ def render_page(facts: Facts) -> str:
     return template.render(
         facts=facts,
         sweep=facts.sweep,
+        score=score_title(facts.score),
+        scored_on=scored_on(facts.score),
         evaluator=EVALUATOR,
         fewest=FEWEST,
         summary=summarize(facts),
-        leaderboard=leaderboard_columns(facts.trials, facts.keys),
+        leaderboard=leaderboard_columns(facts.trials, facts.keys, facts.score),
         shown=MOST_UNFOLDED,
         plots=plots,
         genotypes=genotypes,
@@ -119,6 +126,7 @@ def make_environment() -> Environment:
     )
     environment.filters |= {
         "accuracy": lambda value: "" if value is None else f"{value:.4f}",
+        "doubt": describe_scores,
         "list_trials": lambda trials: list_trials([trial.record.trial for trial in trials]),
         "plot_json": lambda plot: plot.to_json(validate=False),  # escapes <, > and /
         "short_hours": short_hours,

@@ -12,7 +12,9 @@ from pcdarts_tune.reporting.facts import Facts
 from pcdarts_tune.say import format_seconds
 from pcdarts_tune.spaces import naming
 from pcdarts_tune.spaces.methods import METHODS
+from pcdarts_tune.spaces.scores import score_title, scored_on, trains
 from pcdarts_tune.sweeps.leaderboard import RankedTrial, short_hours
+from pcdarts_tune.sweeps.noise import MOST_CANDIDATES
 from pcdarts_tune.sweeps.trials.repeats import describe_repeats
 
 
@@ -55,9 +57,11 @@ def next_step(facts: Facts) -> tuple[str, str]:
         text = "A genotype of this sweep was retrained and tested, see below. To look at the trials and the model in MLflow:"
         return text, f"pcdarts-tune ui{home}"
     level = len({s.record.genotype_hash for s in facts.tied})
+    if facts.noise is not None and facts.noise.within:
+        level = max(level, facts.noise.genotypes)
     if level > 1:
         text = f"Retrain the best genotypes with several seeds and the default beside them: {level} of them are level here."
-        options = f"--candidates {min(level, 4)} --seeds 3 --baseline default"
+        options = f"--candidates {min(level, MOST_CANDIDATES)} --seeds 3 --baseline default"
         return text, f"pcdarts-tune promote {name} {options}{home}"
     text = "Retrain the best genotype, test it once and register the model."
     return text, f"pcdarts-tune promote {name}{home}"
@@ -99,8 +103,9 @@ def _describe_search(facts: Facts) -> str:
         several = f" A trial does so with {space.repeats} seeds, and the mean is its score."
     return (
         f"A cell for {about['data']['name']} in the space {space.name}: {facts.target} trials ({states}). Each is {each} "
-        f"{'is' if method.searches else 'and'} trained from scratch for {space.evaluation.epochs} epochs, and its accuracy on "
-        f"held-out images is what counts.{several} Tuned by {facts.sweep.settings.sampler}: {tuned}.{goals}"
+        f"{'is' if method.searches else 'and'} trained from scratch for {space.evaluation.epochs} epochs, and its "
+        f"{score_title(space.objective)} on {scored_on(space.objective)} is what counts.{several} Tuned by "
+        f"{facts.sweep.settings.sampler}: {tuned}.{goals}"
     )
 
 
@@ -108,7 +113,11 @@ def _describe_best(facts: Facts) -> str:
     if facts.best is None:
         return "No trial is complete yet."
     best, record = facts.best, facts.best.record
-    images = f"{facts.held_out:,} held-out images" if facts.held_out else "held-out images"
+    images = scored_on(facts.score)
+    if facts.held_out and not trains(facts.score):
+        images = f"{facts.held_out:,} {images}"
+    error = "" if record.standard_error is None else f" ± {record.standard_error:.4f} (standard error)"
+    majority = f", {facts.majority}" if facts.majority else ""
     settings = naming.format_settings(record.hyperparameters) or "nothing is tuned"
     size = "" if record.params is None else f", {naming.short_count(record.params)} parameters"
     macs, skips = "", ""
@@ -118,8 +127,10 @@ def _describe_best(facts: Facts) -> str:
         skips = f"; {best.skip_connections} skip connections in its normal cell"
     others = [number for number in best.found_by if number != record.trial]
     again = f" Its genotype was also found by {list_trials(others)}." if others else ""
-    mean = describe_repeats(record)
-    return f"Trial {record.trial}: accuracy {record.objective:.4f}{mean} on {images} ({settings}){size}{macs}{skips}.{again}"
+    return (
+        f"Trial {record.trial}: {score_title(facts.score)} {record.objective:.4f}{error}{describe_repeats(record)} on {images}"
+        f"{majority} ({settings}){size}{macs}{skips}.{again}"
+    )
 
 
 def _describe_certainty(facts: Facts) -> str:
@@ -128,19 +139,37 @@ def _describe_certainty(facts: Facts) -> str:
     if facts.resolution is not None:
         who = "alone" if level == 1 else f"level with {level - 1} of the {complete - 1} others"
         texts.append(
-            f"On {facts.held_out:,} images two accuracies that differ by less than {facts.resolution:.4f} (two standard "
-            f"errors) cannot be told apart: the best is {who}."
+            f"{_on_images(facts)} two scores that differ by less than {facts.resolution:.4f} (two standard errors) cannot be "
+            f"told apart: the best is {who}."
+        )
+    if facts.noise is not None:
+        said = str(facts.noise)
+        texts.append(f"{said[0].upper()}{said[1:]}.")
+    if facts.majority and facts.best is not None:
+        balanced = facts.best.record.held_out["balanced_accuracy"]
+        texts.append(
+            f"An accuracy may mislead here ({facts.majority} of the held-out images): the best trial's balanced accuracy is "
+            f"{balanced:.4f}."
         )
     spreads = [s.spread for s in facts.complete if s.spread is not None and s.spread.std is not None]
     if spreads:
         widest = max(spread.std or 0.0 for spread in spreads)
         seeds = f"Where the same settings were searched with several seeds, the standard deviation was up to {widest:.4f}."
     else:
-        seeds = "Every setting was searched with one seed, and every genotype evaluated with one: seeds come on top."
+        seeds = "Every setting was searched with one seed: search seeds come on top."
+    deviations = [s.record.seed_std for s in facts.complete if s.record.seed_std is not None]
+    if deviations:
+        seeds += f" Over the seeds of an evaluation the standard deviation was up to {max(deviations):.4f}."
+    else:
+        seeds += " Every genotype was evaluated with one seed: training seeds come on top."
     texts.append(
         f"{seeds} The best of many trials is also the luckiest: expect a little less from it elsewhere."
     )
     return " ".join(texts)
+
+
+def _on_images(facts: Facts) -> str:
+    return f"On {facts.held_out:,} images" if facts.held_out and not trains(facts.score) else "Here"
 
 
 def _describe_cost(facts: Facts) -> str:
@@ -162,4 +191,4 @@ def _describe_failures(facts: Facts) -> str:
     reason, group = found[0]
     more = "" if len(found) == 1 else f" {len(found)} reasons; the most frequent:"
     who = list_trials([s.record.trial for s in group])
-    return f"{number} of {len(facts.trials)} trials without an accuracy.{more} {who.capitalize()} {reason}."
+    return f"{number} of {len(facts.trials)} trials without a score.{more} {who.capitalize()} {reason}."

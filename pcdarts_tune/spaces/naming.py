@@ -12,6 +12,7 @@ from typing import Any
 from pcdarts_tune.errors import visible
 from pcdarts_tune.spaces.keys import flatten, lookup
 from pcdarts_tune.spaces.ranges import Range, is_logarithmic
+from pcdarts_tune.spaces.scores import score_short
 from pcdarts_tune.spaces.space import Space
 from pcdarts_tune.spaces.tuning import varied_keys
 from pcdarts_tune.spaces.values import label
@@ -74,10 +75,14 @@ def format_settings(hyperparameters: Mapping[str, Any], most: int | None = None)
 
 
 def run_name(
-    number: int, hyperparameters: Mapping[str, Any], objective: float | None = None, state: str = ""
+    number: int,
+    hyperparameters: Mapping[str, Any],
+    objective: float | None = None,
+    state: str = "",
+    score: str = "accuracy",
 ) -> str:
     """A trial's run: number, what came of it, settings; MLflow's column is narrow, so what matters comes first."""
-    result = f"acc={short_value(float(objective))}" if objective is not None else state
+    result = f"{score_short(score)}={short_value(float(objective))}" if objective is not None else state
     return " ".join(part for part in (f"t{number:02d}", result, format_settings(hyperparameters, 5)) if part)
 
 

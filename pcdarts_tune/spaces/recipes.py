@@ -16,6 +16,8 @@ from pcdarts_tune.spaces.methods import METHODS
 Decay = Annotated[float, Field(ge=0, lt=1)]
 Betas = Annotated[tuple[Decay, Decay], Listed]
 Unit = Annotated[float, Field(ge=0, le=1)]
+Balance = Literal["none", "balanced"]
+Sampling = Literal["uniform", "balanced"]
 Jitter = Annotated[tuple[Unit, Unit, Unit, Annotated[float, Field(ge=0, le=0.5)]], Listed]
 
 
@@ -90,6 +92,10 @@ class SearchConfig(Section):
     """Order of the architecture step; 2 goes through one step of the weights (DARTS sec. 2.3)."""
     hessian: Literal["finite_difference", "exact"] = "finite_difference"
     """How the second order takes its Hessian-vector product (finite_difference: DARTS)."""
+    class_weights: Annotated[Balance, ADDED] = "none"
+    """What an image counts in the losses (balanced: N / (K n_c) of N images, K classes, n_c of the image's class)."""
+    sampling: Annotated[Sampling, ADDED] = "uniform"
+    """How an epoch draws its images: each once (uniform), or as many of every class (balanced)."""
     augment: AugmentConfig = AugmentConfig()
     """Augmentation of both halves."""
 
@@ -140,6 +146,10 @@ class TrainConfig(Section):
     """Alpha of MixUp's shares; 0: none (not published)."""
     cutmix: float = Field(default=0.0, ge=0, le=100)
     """Alpha of CutMix's shares; 0: none (not published)."""
+    class_weights: Annotated[Balance, ADDED] = "none"
+    """What an image counts in the loss (balanced: N / (K n_c) of N images, K classes, n_c of the image's class)."""
+    sampling: Annotated[Sampling, ADDED] = "uniform"
+    """How an epoch draws its images: each once (uniform), or as many of every class (balanced)."""
     augment: AugmentConfig = AugmentConfig(cutout=None)
     """Augmentation of the training images; kind cifar has a cutout of half their side unless it is given."""
 
@@ -170,6 +180,8 @@ def with_cutout(recipe: Any) -> Any:
 
 
 def _short(value: Any) -> Any:
+    if isinstance(value, TrainConfig):  # from Python
+        return value.model_dump()
     return {**SHORT_SCHEDULE, **value} if isinstance(value, dict) else value
 
 

@@ -77,6 +77,12 @@ def _shares(weights: float | None, alphas: float | None, held_out: float, split:
     return f"weights_fraction, alphas_fraction and held_out make {total:g}; at most 1"
 
 
+def _balanced_once(class_weights: str, sampling: str) -> str | None:
+    if class_weights == "none" or sampling == "uniform":
+        return None
+    return "class_weights and sampling are both balanced, which counts rare classes twice; take one of them"
+
+
 def _rungs(rungs: tuple[float | int, ...], epochs: int) -> str | None:
     beyond = [label(rung) for rung in rungs if isinstance(rung, int) and rung >= epochs]
     if beyond:
@@ -108,6 +114,7 @@ def _recipe(name: str) -> list[Rule]:
         Rule((f"{name}.lr_warmup_epochs", f"{name}.epochs"), _below("lr_warmup_epochs", "epochs")),
         Rule((rate_min, rate), _below("learning_rate_min", "learning_rate", equal=True)),
         Rule((f"{name}.augment.kind", "data.image_size"), _sized),
+        Rule((f"{name}.class_weights", f"{name}.sampling"), _balanced_once),
     ]
 
 

@@ -188,8 +188,9 @@ class Space(Section):
     """One line for listings."""
     objective: Score = "accuracy"
     """The score of a derived network trained from scratch, which Optuna maximises. On the held-out images: accuracy after
-    the last epoch, mean_accuracy over the last third of the epochs, loss (negative log-likelihood, maximised as -loss); on
-    the training images of the last epoch: train_accuracy, train_loss (maximised as -loss)."""
+    the last epoch, mean_accuracy over the last third of the epochs, balanced_accuracy (mean of the classes' recalls), loss
+    (negative log-likelihood, maximised as -loss); on the training images of the last epoch: train_accuracy, train_loss
+    (maximised as -loss)."""
     objectives: Objectives = ("accuracy",)
     """What Optuna aims at together: accuracy, which stands for the score that `objective` names, to be high; params, macs,
     latency (of the retraining network), to be low."""

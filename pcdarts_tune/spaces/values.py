@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
-Score = Literal["accuracy", "mean_accuracy", "loss", "train_accuracy", "train_loss"]
+Score = Literal["accuracy", "mean_accuracy", "balanced_accuracy", "loss", "train_accuracy", "train_loss"]
 Size = Literal["params", "macs", "latency"]
 Objective = Literal["accuracy", "params", "macs", "latency"]
 """What a space may list as its objectives: `accuracy` is the score that it names, whichever that is; the others are sizes."""

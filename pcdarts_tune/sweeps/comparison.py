@@ -181,7 +181,7 @@ class Comparison:
         # a Pareto front is one among the trials of a sweep
         board = [replace(trial, record=replace(trial.record, pareto=None)) for _, trial in self.pooled]
         names = [course.name for course, _ in self.pooled]
-        rank, *others = leaderboard_columns(board, keys).items()
+        rank, *others = leaderboard_columns(board, keys, self.courses[0].sweep.space.objective).items()
         return dict([rank, ("sweep", names), *others])
 
     def to_dict(self) -> dict[str, Any]:

@@ -19,7 +19,8 @@ from pcdarts_tune.say import say
 from pcdarts_tune.spaces.methods import METHODS
 from pcdarts_tune.spaces.space import Space
 from pcdarts_tune.sweeps.create import check_free
-from pcdarts_tune.sweeps.leaderboard import leaderboard_json, print_leaderboard
+from pcdarts_tune.sweeps.leaderboard import leaderboard_json, print_leaderboard, score_notes
+from pcdarts_tune.sweeps.noise import candidate_options
 from pcdarts_tune.sweeps.runner import RunSettings, run_sweep
 from pcdarts_tune.sweeps.study.samplers import remarks
 from pcdarts_tune.sweeps.sweep import SweepHandle
@@ -148,8 +149,10 @@ def run_to_the_end(sweep: SweepHandle, run: RunSettings, images: DataSet, *, as_
     records = sweep.records()
     if as_json:
         click.echo(leaderboard_json(records))
+        for line in score_notes(records, sweep.space.objective):
+            say(line)
     else:
-        print_leaderboard(records, sweep.keys)
+        print_leaderboard(records, sweep.keys, sweep.space.objective)
     sys.stdout.flush()
     if ended.undelivered:
         say(
@@ -162,7 +165,7 @@ def run_to_the_end(sweep: SweepHandle, run: RunSettings, images: DataSet, *, as_
     if not any(record.objective is not None for record in records):
         say(f"no trial was completed; {sweep.what_next()}")
         return 1
-    say(f"next: {sweep.command('promote')}")
+    say(f"next: {sweep.command('promote', *candidate_options(records, sweep.space.objective))}")
     say(f"to read what came of it: {sweep.command('report')}")
     say(f"to compare the trials in MLflow: pcdarts-tune ui{sweep.where.home_flag}")
     return 0

@@ -1,7 +1,7 @@
 """The leaderboard: where each trial stands, who else found its genotype, the spread over seeds, what it cost; as a table or JSON.
 
 rank_trials(sweep.records())[0].to_dict()               # an entry of `leaderboard --json`
-print_leaderboard(sweep.records(), sweep.keys)          # on stdout: it is a result
+print_leaderboard(sweep.records(), sweep.keys, sweep.space.objective)      # on stdout: it is a result
 """
 
 from __future__ import annotations
@@ -17,8 +17,11 @@ from rich.table import Table
 
 from pcdarts_tune.errors import visible
 from pcdarts_tune.spaces import naming
+from pcdarts_tune.spaces.scores import score_title
 from pcdarts_tune.spread import Spread
+from pcdarts_tune.sweeps.noise import read_noise
 from pcdarts_tune.tasks import Spent, TrialRecord, hours
+from pcdarts_tune.training.scoring import describe_majority
 
 
 @dataclass(frozen=True)
@@ -93,10 +96,13 @@ def leaderboard_json(records: Sequence[TrialRecord]) -> str:
     return json.dumps([standing.to_dict() for standing in rank_trials(records)])
 
 
-def print_leaderboard(records: Sequence[TrialRecord], keys: Sequence[str]) -> None:
-    """Trials as a table on stdout, in the order given; `keys` are the settings to show. Where there are several objectives, a
-    star marks the Pareto front. In a pipe nothing is cut off."""
-    print_columns(leaderboard_columns(rank_trials(records), keys))
+def print_leaderboard(records: Sequence[TrialRecord], keys: Sequence[str], objective: str) -> None:
+    """Trials as a table on stdout, in the order given, and under it whether they lie within the noise; `keys` are the settings
+    to show, `objective` is the score. Where there are several objectives, a star marks the Pareto front. In a pipe nothing is cut
+    off."""
+    print_columns(leaderboard_columns(rank_trials(records), keys, objective))
+    for line in score_notes(records, objective):
+        print(line)
 
 
 def print_columns(columns: Mapping[str, Sequence[str]]) -> None:
@@ -116,7 +122,19 @@ def print_columns(columns: Mapping[str, Sequence[str]]) -> None:
     Console(width=width, soft_wrap=False, markup=False, emoji=False).print(table, highlight=False)
 
 
-def leaderboard_columns(board: Sequence[RankedTrial], keys: Sequence[str]) -> dict[str, list[str]]:
+def score_notes(records: Sequence[TrialRecord], objective: str) -> list[str]:
+    """What has to be said beside the scores: a majority class that alone makes for a high accuracy, and trials that lie within
+    the noise."""
+    noise = read_noise(records, objective)
+    best = next((record for record in records if record.objective is not None), None)
+    said = [None if best is None else describe_majority(best.held_out)]
+    said.append(str(noise) if noise is not None and noise.within else None)
+    return [line for line in said if line is not None]
+
+
+def leaderboard_columns(
+    board: Sequence[RankedTrial], keys: Sequence[str], objective: str
+) -> dict[str, list[str]]:
     """Title -> a cell a trial; columns that nobody fills are left out, and so is how many trials found a genotype where
     each found its own."""
 
@@ -129,10 +147,14 @@ def leaderboard_columns(board: Sequence[RankedTrial], keys: Sequence[str]) -> di
     def spent(unit: str, of: RankedTrial) -> str | None:
         return short_hours(of.spent.hours) if of.spent is not None and of.spent.unit == unit else None
 
+    title = score_title(objective)
     columns = {
         "rank": column(lambda s: s.rank),
         "trial": column(lambda s: s.record.trial),
-        "accuracy": column(lambda s: None if s.record.objective is None else f"{s.record.objective:.4f}"),
+        title: column(lambda s: _four(s.record.objective)),
+        "± se": column(lambda s: _four(s.record.standard_error)),
+        "sd (seeds)": column(lambda s: _four(s.record.seed_std)),
+        "bal. acc": column(lambda s: _balanced(s.record) if objective != "balanced_accuracy" else None),
         "mean ± sd (n)": column(
             lambda s: s.spread and f"{s.spread.mean:.4f} ± {s.spread.std:.4f} ({s.spread.n})"
         ),
@@ -149,8 +171,17 @@ def leaderboard_columns(board: Sequence[RankedTrial], keys: Sequence[str]) -> di
     }
     if all(len(standing.found_by) < 2 for standing in board):
         del columns["found"]
-    always = ("rank", "trial", "accuracy", "params", "MACs", "skips", "genotype", "outcome")
+    always = ("rank", "trial", title, "params", "MACs", "skips", "genotype", "outcome")
     return {title: cells for title, cells in columns.items() if title in always or any(cells)}
+
+
+def _four(value: float | None) -> str | None:
+    return None if value is None else f"{value:.4f}"
+
+
+def _balanced(record: TrialRecord) -> str | None:
+    """The balanced accuracy, where the accuracy alone may mislead."""
+    return _four(record.held_out["balanced_accuracy"]) if describe_majority(record.held_out) else None
 
 
 def short_hours(hours: float) -> str:

@@ -314,7 +314,8 @@ def _view(sweep: SweepHandle, share: Share, *, quiet: bool) -> View:
         "search": sweep.space.search.trained_epochs,
         "evaluation": sweep.space.evaluation.all_epochs,
     }
-    progress = Progress(sweep.target, share.concurrent, stages, len(ended), best, sweep.space.objectives)
+    aims, score = sweep.space.objectives, sweep.space.objective
+    progress = Progress(sweep.target, share.concurrent, stages, len(ended), best, aims, score)
     progress.repeats = sweep.space.repeats
     for record in ended:
         if record.pareto:

@@ -20,7 +20,7 @@ from pcdarts_tune.spaces.space import Space
 from pcdarts_tune.sweeps.trials.repeats import metric_name
 from pcdarts_tune.tasks import CPUS, GPUS, Outcome, Proposal, hours
 from pcdarts_tune.tracking.run import Run
-from pcdarts_tune.tracking.store import OBJECTIVE, Content, MlflowStore
+from pcdarts_tune.tracking.store import OBJECTIVE, STANDARD_ERROR, Content, MlflowStore
 from pcdarts_tune.tracking.tags import Tag, execution_tags
 
 
@@ -52,6 +52,7 @@ class TrialRun:
     run: Run
     proposal: Proposal
     pictures: TrialPictures
+    score: str
     alphas: dict[int, dict[str, Any]] = field(default_factory=dict)
 
     @classmethod
@@ -82,7 +83,7 @@ class TrialRun:
             at=at,
         )
         pictures = TrialPictures(store, run_id, number, facts.space.supernet.primitives)
-        return cls(Run(store, run_id, fresh=fresh), proposal, pictures)
+        return cls(Run(store, run_id, fresh=fresh), proposal, pictures, facts.space.objective)
 
     def record(self, record: dict[str, Any], at: int) -> None:
         """Write down what the trial reported; numbers of its second search are called `repeat_2/…`."""
@@ -150,7 +151,7 @@ class TrialRun:
         if self.run.steps("cost/params"):
             numbers.pop("cost/latency_ms", None)  # was logged then
         if outcome.objective is not None:
-            numbers[OBJECTIVE] = outcome.objective
+            numbers |= {OBJECTIVE: outcome.objective, **score_metrics(outcome)}
         if outcome.evaluation_from is not None:
             numbers |= {key: value for key, value in outcome.metrics.items() if key.startswith("evaluation/")}
         self.run.log({**numbers, "trials/ended": 0}, 0, mark="trials/ended", at=at)
@@ -166,8 +167,18 @@ class TrialRun:
         store, run_id = self.run.store, self.run.run_id
         store.set_tags(run_id, tags)
         proposal, status = self.proposal, "FAILED" if outcome.state == "failed" else "FINISHED"
-        name = naming.run_name(proposal.number, proposal.hyperparameters, outcome.objective, outcome.state)
+        name = naming.run_name(
+            proposal.number, proposal.hyperparameters, outcome.objective, outcome.state, self.score
+        )
         store.close_run(run_id, status, name=name, at=at)
+
+
+def score_metrics(outcome: Outcome) -> dict[str, float]:
+    """How sure the objective is, and what it is to be compared with, as metrics beside it."""
+    numbers = {STANDARD_ERROR: outcome.standard_error, "objective_seed_sd": outcome.seed_std}
+    scored = ("images", "majority", "balanced_accuracy")
+    numbers |= {f"held_out/{name}": outcome.held_out.get(name) for name in scored}
+    return {name: float(value) for name, value in numbers.items() if value is not None}
 
 
 def _machine_tags(outcome: Outcome) -> dict[str, str]:

@@ -10,12 +10,15 @@ Markdown. A thread writes down what happens (tracking/outbox.py), so that a slow
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from pcdarts_tune.spaces import naming
+from pcdarts_tune.spaces.scores import score_title, scored_on, trains
+from pcdarts_tune.spaces.space import Space
+from pcdarts_tune.sweeps.noise import candidate_options, read_noise
 from pcdarts_tune.sweeps.runs import SweepFacts, TrialRun
 from pcdarts_tune.sweeps.sweep import SweepHandle, counts
 from pcdarts_tune.sweeps.trials.log import read_result
@@ -26,6 +29,7 @@ from pcdarts_tune.tracking.run import Run
 from pcdarts_tune.tracking.store import Content, MlflowStore
 from pcdarts_tune.tracking.tags import Tag
 from pcdarts_tune.tracking.view import saved_view, view_key, view_link
+from pcdarts_tune.training.scoring import describe_majority
 
 WAITING = 2000
 """Records that are kept in memory for a store that is away; the others are read from the trials' folders later."""
@@ -53,7 +57,9 @@ class SweepLinks:
         return f"[{text}]({view_link('', self.experiment_id, key, charts=charts)})"
 
 
-def describe_trial(proposal: Proposal, outcome: Outcome, links: SweepLinks, parent: str) -> str:
+def describe_trial(
+    proposal: Proposal, outcome: Outcome, links: SweepLinks, parent: str, score: str = "accuracy"
+) -> str:
     """A trial in two lines."""
     settings = naming.format_settings(proposal.hyperparameters) or "nothing is tuned"
     sweep = links.run(links.sweep, parent)
@@ -63,28 +69,44 @@ def describe_trial(proposal: Proposal, outcome: Outcome, links: SweepLinks, pare
         return f"{title} {outcome.state}: {outcome.reason}\n\nSettings: {settings}. Beside it: {others}."
     source = "" if outcome.evaluation_from is None else f" (evaluated by trial {outcome.evaluation_from})"
     size = "" if outcome.params is None else f", {naming.short_count(outcome.params)} parameters"
-    score = f"accuracy **{outcome.objective:.4f}**{describe_repeats(outcome)}"
     return (
-        f"{title}: {score} on held-out images{source}{size}; beside it: {others}.\n\n"
+        f"{title}: {_score(outcome, score)}{source}{size}; beside it: {others}.\n\n"
         f"Settings: {settings}. To retrain it: `pcdarts-tune promote {links.sweep} --trial {proposal.number}`"
     )
 
 
+def _score(of: Outcome | TrialRecord, score: str) -> str:
+    """The score of a complete trial with all that says how much it means, as Markdown."""
+    error = "" if of.standard_error is None else f" (standard error {of.standard_error:.4f})"
+    images = f"{of.held_out['images']:,} " if of.held_out and not trains(score) else ""
+    majority = describe_majority(of.held_out)
+    return (
+        f"{score_title(score)} **{of.objective:.4f}**{error}{describe_repeats(of)} on {images}{scored_on(score)}"
+        f"{f', {majority}' if majority else ''}"
+    )
+
+
 def describe_sweep(
-    space: str, states: dict[str, int], target: int, best: TrialRecord | None, links: SweepLinks
+    space: Space, states: dict[str, int], target: int, records: Sequence[TrialRecord], links: SweepLinks
 ) -> str:
-    """A sweep in two lines: what came of it, and where to go on."""
+    """A sweep in two lines: what came of it, and where to go on; `records` are its trials, best first."""
+    best, noise = records[0] if records else None, read_noise(records, space.objective)
     counted = ", ".join(f"{number} {state}" for state, number in states.items()) or "no trial yet"
-    first = f"Sweep `{links.sweep}` of space `{space}`: {counted} of {target}."
+    first = f"Sweep `{links.sweep}` of space `{space.name}`: {counted} of {target}."
     if best is not None and best.objective is not None:
         trial = links.run(f"trial {best.trial}", best.run_id)
         settings = naming.format_settings(best.hyperparameters) or "default settings"
-        first += f" Best: {trial}, accuracy **{best.objective:.4f}** on held-out images ({settings})."
+        first += f" Best: {trial}, {_score(best, space.objective)} ({settings})."
+    if noise is not None and noise.within:
+        first += f" Note: {noise}."
     table = links.trials("all trials, best first", charts=False)
     charts = links.trials("as charts", charts=True)
     after = f"Look at {table}, or {charts}."
-    if best is not None:
-        after += f" To retrain and register the best: `pcdarts-tune promote {links.sweep}`"
+    if best is not None and best.objective is not None:
+        options = " ".join(candidate_options(records, space.objective))
+        after += (
+            f" To retrain and register the best: `{f'pcdarts-tune promote {links.sweep} {options}'.rstrip()}`"
+        )
     return f"{first}\n\n{after}"
 
 
@@ -215,7 +237,8 @@ class SweepTracker:
         if outcome.objective is not None:  # a metric over trials
             values = {"trials/objective": outcome.objective}
             sweep.log(values, number, mark="trials/objective", at=at)
-        trial.end(outcome, describe_trial(trial.proposal, outcome, self._links(), sweep.run_id), at)
+        links, score = self._links(), self._facts.space.objective
+        trial.end(outcome, describe_trial(trial.proposal, outcome, links, sweep.run_id, score), at)
         # what the store refused is tried again by the next driver
         if number not in self._outbox.refused:
             self._note(f"delivered/{number}", True)
@@ -274,7 +297,6 @@ def summary(sweep: SweepHandle) -> Description:
 
     def describe(links: SweepLinks) -> str:
         records = sweep.records()
-        best = records[0] if records and records[0].objective is not None else None
-        return describe_sweep(sweep.space.name, counts(records), sweep.target, best, links)
+        return describe_sweep(sweep.space, counts(records), sweep.target, records, links)
 
     return describe

@@ -23,6 +23,7 @@ from rich.text import Text
 
 from pcdarts_tune.say import format_seconds
 from pcdarts_tune.spaces import naming
+from pcdarts_tune.spaces.scores import score_title
 from pcdarts_tune.sweeps.study.objectives import fronts, minimised, objective_values
 from pcdarts_tune.sweeps.trials.repeats import describe_repeats
 from pcdarts_tune.tasks import Outcome, Proposal
@@ -76,7 +77,8 @@ class Progress:
         target: trials the sweep shall have. `ended_before`: how many of them had ended when this process began.
         stages: epochs of each stage.
         best: (trial, accuracy).
-        objectives: of the sweep. `front`: with several, the values (low is good) of the trials on the Pareto front.
+        objectives: of the sweep. `score`: what `accuracy` stands for among them.
+        front: with several objectives, the values (low is good) of the trials on the Pareto front.
         counts: trials that ended since this process began, by state. `seconds`: how long each of them took.
         repeats: searches of a trial.
     """
@@ -87,6 +89,7 @@ class Progress:
     ended_before: int = 0
     best: tuple[int, float] | None = None
     objectives: tuple[str, ...] = ("accuracy",)
+    score: str = "accuracy"
     front: list[tuple[float, ...]] = field(default_factory=list)
     running: dict[int, Running] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
@@ -252,7 +255,11 @@ def _table(progress: Progress, trouble: str | None) -> Group:
     left = progress.seconds_left()
     head = [f"{progress.ended}/{progress.target} trials"]
     head += [f"{count} {s}" for s in ("pruned", "failed") if (count := progress.counts[s])]
-    head += [f"best {progress.best[1]:.4f} (trial {progress.best[0]})"] if progress.best else []
+    head += (
+        [f"best {score_title(progress.score)} {progress.best[1]:.4f} (trial {progress.best[0]})"]
+        if progress.best
+        else []
+    )
     head += [f"Pareto front of {len(progress.front)}"] if progress.front else []
     head += [] if left is None else [f"{format_seconds(left)} left"]
     table = Table(box=None, show_header=False, pad_edge=False)
@@ -279,4 +286,6 @@ def _describe_outcome(outcome: Outcome, progress: Progress) -> str:
         "latency": f"{outcome.latency or 0:.3g} ms",
     }
     others = "".join(f", {sizes[name]}" for name in progress.objectives if name != "accuracy")
-    return f"accuracy {outcome.objective:.4f}{describe_repeats(outcome)}{others}{spent}{source}"
+    error = "" if outcome.standard_error is None else f" ± {outcome.standard_error:.4f}"
+    score = f"{score_title(progress.score)} {outcome.objective:.4f}{error}{describe_repeats(outcome)}"
+    return f"{score}{others}{spent}{source}"

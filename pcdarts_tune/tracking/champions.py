@@ -41,21 +41,23 @@ def compare_with_champion(
     version: int,
     champion: ModelVersion | None,
     force: bool,
+    tag: str = Tag.VALIDATION_ACCURACY,
 ) -> tuple[bool, str]:
     """Whether a version takes the alias, and why (not). `comparable`: digest of the images and of how they are split;
-    accuracies are compared only within it."""
+    scores are compared only within it. `tag` is where versions keep theirs, such as the balanced accuracy."""
     if champion is None:
         return True, "it is the first champion"
     if int(champion.version) == version:
         return True, "it is the champion already"
     if force:
         return True, f"--force; version {champion.version} was champion"
-    before = champion.tags.get(Tag.VALIDATION_ACCURACY)
+    before = champion.tags.get(tag)
     if validation_accuracy is None or before is None or champion.tags.get(Tag.COMPARABLE) != comparable:
         return False, f"it cannot be compared with version {champion.version} on the same held-out images"
     better = validation_accuracy >= float(before)
+    what = "balanced accuracy" if tag == Tag.VALIDATION_BALANCED else "accuracy"
     return better, (
-        f"held-out accuracy {validation_accuracy:.4f} {'against' if better else 'is below'} {float(before):.4f} "
+        f"held-out {what} {validation_accuracy:.4f} {'against' if better else 'is below'} {float(before):.4f} "
         f"of version {champion.version}"
     )
 

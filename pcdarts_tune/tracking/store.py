@@ -64,7 +64,9 @@ def make_database(uri: str) -> None:
 
 
 OBJECTIVE = "objective"
-"""The metric that a trial's run is compared by: the derived network's accuracy on held-out images."""
+"""The metric that a trial's run is compared by: the derived network's score, such as its accuracy on held-out images."""
+STANDARD_ERROR = "objective_se"
+"""The metric that says how sure it is."""
 
 
 @dataclass(frozen=True)

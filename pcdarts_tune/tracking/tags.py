@@ -74,6 +74,7 @@ class Tag:
     MODEL = "pcdarts.model"
     COMPARABLE = "pcdarts.comparable"
     VALIDATION_ACCURACY = "pcdarts.validation_accuracy"
+    VALIDATION_BALANCED = "pcdarts.validation_balanced_accuracy"
     VALIDATION_MEAN = "pcdarts.validation_mean"
     VALIDATION_STD = "pcdarts.validation_std"
     VALIDATION_N = "pcdarts.validation_n"

@@ -18,7 +18,7 @@ from urllib.parse import quote
 
 from pcdarts_tune.spaces import naming
 from pcdarts_tune.spaces.tuning import varied_keys
-from pcdarts_tune.tracking.store import OBJECTIVE
+from pcdarts_tune.tracking.store import OBJECTIVE, STANDARD_ERROR
 from pcdarts_tune.tracking.tags import Tag
 
 if TYPE_CHECKING:
@@ -67,6 +67,7 @@ def _state(identity: str, space: Space) -> dict[str, Any]:
     costs = [cost for cost in _COSTS if cost != "cost/latency_ms" or "latency" in space.objectives]
     columns = [
         _column("metrics", OBJECTIVE),
+        _column("metrics", STANDARD_ERROR),
         *(_column("params", key) for key in keys),
         *(_column("metrics", cost) for cost in costs),
         _column("metrics", "arch/skip_connections"),

@@ -41,7 +41,7 @@ def build_search(
         supernet,
         _part(images, splits.weights, config, device, augment=True),
         _part(images, splits.alphas, config, device, augment=True),
-        **config.model_dump(exclude={"augment", "method"}),
+        **config.model_dump(exclude={"augment", "method", "sampling"}),
         seed=seed,
         validate=_part(images, splits.held_out, config, device) if len(splits.held_out) else None,
         **execution.arguments(),
@@ -92,7 +92,7 @@ def build_training(
         network,
         _part(images, rows, recipe, device, augment=True),
         _part(images, splits.held_out, recipe, device) if len(splits.held_out) else None,
-        **recipe.model_dump(exclude={"augment", "seeds", *_NETWORK}),
+        **recipe.model_dump(exclude={"augment", "sampling", "seeds", *_NETWORK}),
         seed=seed,
         **execution.arguments(),
         **divided,
@@ -120,4 +120,7 @@ def _part(
     images: DataSet, rows: torch.Tensor, recipe: Any, device: torch.device, *, augment: bool = False
 ) -> Batches:
     pixels, labels = images.train_images[rows], images.train_labels[rows]
-    return make_batches(pixels, labels, images, augment=augment, config=recipe.augment, device=device)
+    sampling = recipe.sampling if augment else "uniform"
+    return make_batches(
+        pixels, labels, images, augment=augment, config=recipe.augment, device=device, sampling=sampling
+    )

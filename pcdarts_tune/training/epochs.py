@@ -19,6 +19,7 @@ from pcdarts_tune.training.journal import UNREADABLE, CheckpointStorage, Journal
 
 if TYPE_CHECKING:
     from pcdarts_tune.core.epochs import SearchEpoch, TrainEpoch
+    from pcdarts_tune.core.steps.meter import Scored
     from pcdarts_tune.tracking.run import EpochRun
 
 
@@ -31,7 +32,8 @@ def epoch_record(epoch: SearchEpoch | TrainEpoch, stage: str, execution: Mapping
 
     Returns:
         `kind` (`epoch`), `stage`, `epoch`, `epochs`, `metrics`, `execution`; of a search also `genotype`, and alphas and
-        betas, softmaxed, as `alphas`; of a training the `accuracy` on held-out images, or None.
+        betas, softmaxed, as `alphas`; of a training the `accuracy` on held-out images, or None, `trained_images`, and what
+        else is known of the held-out images as `held_out`, see `held_out_record`.
     """
     from pcdarts_tune.core.epochs import SearchEpoch
 
@@ -42,7 +44,27 @@ def epoch_record(epoch: SearchEpoch | TrainEpoch, stage: str, execution: Mapping
         record |= {"metrics": epoch.metrics(), "genotype": epoch.genotype.to_dict(), "alphas": alphas}
     else:
         record |= {"metrics": epoch.metrics(stage), "accuracy": epoch.valid_accuracy}
+        record["trained_images"] = epoch.trained_images
+        if epoch.scored is not None:
+            record["held_out"] = held_out_record(epoch.scored, classes=epoch.epoch + 1 == epoch.epochs)
     return {**record, "execution": dict(execution)}
+
+
+def held_out_record(scored: Scored, *, classes: bool) -> Record:
+    """How sure the scores of an epoch are, as plain values: `images` (how many were scored), `loss_std` (over the images),
+    `balanced_accuracy` and its standard error `balanced_error`, `majority` (the largest class's share of the images) and
+    `classes`, how many have images; with `classes` also `by_class`: `[right, images]` of each."""
+    record: Record = {
+        "images": scored.count,
+        "loss_std": scored.loss_std,
+        "balanced_accuracy": scored.balanced_accuracy,
+        "balanced_error": scored.balanced_error,
+        "majority": scored.majority,
+        "classes": sum(count > 0 for count in scored.images),
+    }
+    if classes:
+        record["by_class"] = [list(pair) for pair in zip(scored.correct, scored.images, strict=True)]
+    return record
 
 
 def _rounded(values: Any) -> Any:

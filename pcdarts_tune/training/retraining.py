@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 from pcdarts_tune.core.cost import count_macs, count_parameters, measure_latency
-from pcdarts_tune.core.loop import evaluate
+from pcdarts_tune.core.loop import score_network
 from pcdarts_tune.core.retrain import Training
 from pcdarts_tune.core.steps.checkpoints import weights_digest
 from pcdarts_tune.datasets import preprocessing
@@ -30,9 +30,10 @@ from pcdarts_tune.tasks import DEFAULTS, Workers
 from pcdarts_tune.tracking.provenance import git_revision, versions
 from pcdarts_tune.tracking.run import EpochRun, Run, Tracked
 from pcdarts_tune.training.build import build_test, network_arguments
-from pcdarts_tune.training.epochs import Resumable, follow, records_left
+from pcdarts_tune.training.epochs import Resumable, follow, held_out_record, records_left
 from pcdarts_tune.training.journal import CheckpointStorage
 from pcdarts_tune.training.retraining_run import complete_run, end_run, open_run
+from pcdarts_tune.training.scoring import name_classes
 from pcdarts_tune.training.work import STAGE, Retrained, Retraining
 from pcdarts_tune.training.workers.driver import EpochsByWorkers
 
@@ -116,8 +117,9 @@ def read_test(
     network = network.to(memory_format=torch.channels_last)  # as it was trained
     images = build_test(work.space, work.images, device=device)
     batch, precision = work.space.retrain.batch_size, work.execution.precision
-    loss, accuracy = evaluate(network, images, batch, precision=precision)
-    done = replace(done, test_accuracy=float(accuracy), test_loss=float(loss))
+    scored = score_network(network, images, batch, precision=precision)
+    scores = name_classes(held_out_record(scored, classes=True), scored.accuracy, work.images.classes)
+    done = replace(done, test_accuracy=scored.accuracy, test_loss=scored.loss, test_scores=scores)
     description = read_json(done.folder / "model.json")
     description["origin"]["result"] = done.result()
     write_json(done.folder / "model.json", description)
@@ -150,6 +152,7 @@ def _train(
     with run or nullcontext():
         follow(epochs, run, "retraining", work.space.retrain.epochs, _describe, quiet=quiet)
         last = epochs.history[-1]
+        scored, accuracy = last.get("held_out"), last["accuracy"]  # of a checkpoint of an older version: None
         done = Retrained(
             folder,
             test_accuracy=None,
@@ -159,6 +162,7 @@ def _train(
             seconds=sum(record["metrics"][f"{STAGE}/seconds"] for record in epochs.history),
             run_id=None if run is None else run.run_id,
             weights=weights_digest(training.result),
+            held_out_scores=scored and name_classes(scored, accuracy, work.images.classes),
         )
         save_model(
             folder,

@@ -6,7 +6,10 @@ run.end(end_run, run.run, done)
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 
@@ -21,6 +24,7 @@ from pcdarts_tune.tracking.run import EpochRun, Run, Tracked, common_tags, deliv
 from pcdarts_tune.tracking.store import Content, MlflowStore
 from pcdarts_tune.tracking.tags import Tag
 from pcdarts_tune.training.journal import Record
+from pcdarts_tune.training.scoring import describe_scores
 from pcdarts_tune.training.work import STAGE, Retrained, Retraining
 
 
@@ -58,6 +62,7 @@ def end_run(run: Run, done: Retrained) -> None:
     if done.test_accuracy is not None and done.test_loss is not None:
         numbers = {"test/acc": done.test_accuracy, "test/loss": done.test_loss}
         run.log(numbers, step, mark="test/acc")
+    log_classes(run, done)
     # models of older versions say nothing of their cost
     if (cost := read_json(done.folder / "model.json")["origin"].get("cost")) is not None:
         latency = Latency(**cost["latency_ms"])
@@ -78,6 +83,40 @@ def end_run(run: Run, done: Retrained) -> None:
     if accuracy is not None:
         name += f" acc={short_value(accuracy)}"
     store.close_run(run_id, "FINISHED", name=name)
+
+
+MOST_CLASSES = 100
+"""Recalls are metrics of their own up to so many classes; the table has all."""
+_TABLE = "classes.json"
+
+
+def log_classes(run: Run, done: Retrained) -> None:
+    """Log what is known of each class: recalls as metrics, and a table that MLflow shows."""
+    step, by_class = done.epochs - 1, dict[str, dict[str, Any]]()
+    for where, scores in {"held_out": done.held_out_scores, "test": done.test_scores}.items():
+        if scores is None:
+            continue
+        numbers = {f"{where}/{name}": scores[name] for name in ("balanced_accuracy", "majority")}
+        for row in scores["by_class"]:
+            cells = by_class.setdefault(row["class"], {"class": row["class"]})
+            cells |= {f"{where} images": row["images"], f"{where} recall": row["recall"]}
+            if row["recall"] is not None and len(scores["by_class"]) <= MOST_CLASSES:
+                numbers[f"{where}_recall/{_metric_name(row['class'])}"] = row["recall"]
+        run.log(numbers, step, mark=f"{where}/balanced_accuracy")
+    if by_class:
+        columns = list(dict.fromkeys(key for cells in by_class.values() for key in cells))
+        table = {
+            "columns": columns,
+            "data": [[cells.get(key) for key in columns] for cells in by_class.values()],
+        }
+        run.store.log_file(run.run_id, table, _TABLE)
+        shown = json.dumps([{"path": _TABLE, "type": "table"}])  # what makes MLflow show the file as a table
+        run.store.set_tags(run.run_id, {"mlflow.loggedArtifacts": shown})
+
+
+def _metric_name(name: str) -> str:
+    """A class's name as a part of a metric's name, which may hold few signs."""
+    return re.sub(r"[^\w\-. :]", "_", name).strip(".") or "_"
 
 
 def complete_run(store: MlflowStore, done: Retrained, records: Sequence[Record]) -> None:
@@ -116,8 +155,15 @@ def _has_ended(run: Run, done: Retrained) -> bool:
 
 def _describe(what: str, done: Retrained) -> str:
     """A training in two lines of Markdown."""
-    accuracies = {"the test split": done.test_accuracy, "held-out images": done.validation_accuracy}
-    known = [f"**{value:.4f}** on {images}" for images, value in accuracies.items() if value is not None]
+    accuracies = {
+        "the test split": (done.test_accuracy, done.test_scores),
+        "held-out images": (done.validation_accuracy, done.held_out_scores),
+    }
+    known = [
+        f"**{value:.4f}** on {images}{describe_scores(scores)}"
+        for images, (value, scores) in accuracies.items()
+        if value is not None
+    ]
     if done.test_accuracy is None:
         known.append("the test split was not read")
     return (

@@ -88,6 +88,8 @@ class Retrained:
         validation_accuracy: on the held-out images after the last epoch; None where the split holds nothing out.
         run_id: the MLflow run, None when it was not tracked.
         weights: 16 hexadecimal digits: equal for trainings that came out the same, bit for bit.
+        held_out_scores, test_scores: balanced accuracy, standard errors and the recall of every class, see
+            `scoring.name_classes`; None where there are none, and in records of older versions.
     """
 
     folder: Path
@@ -98,6 +100,16 @@ class Retrained:
     seconds: float
     run_id: str | None
     weights: str | None = None
+    held_out_scores: dict[str, Any] | None = None
+    test_scores: dict[str, Any] | None = None
+
+    def validation_score(self, objective: str) -> float | None:
+        """What it is compared with others by on the held-out images: the balanced accuracy where that is the space's objective,
+        the accuracy elsewhere; None where there is none."""
+        if objective != "balanced_accuracy" or self.validation_accuracy is None:
+            return self.validation_accuracy
+        balanced: float | None = (self.held_out_scores or {}).get("balanced_accuracy")
+        return balanced
 
     def result(self) -> dict[str, Any]:
         """What the folder itself keeps of it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,9 @@ from pcdarts_tune.promotion.comparison import (
     describe_differences,
     tabulate,
 )
+from pcdarts_tune.spaces.load import load_space
+from pcdarts_tune.spaces.settings import override
+from pcdarts_tune.spaces.space import Space
 from pcdarts_tune.spread import Spread
 from pcdarts_tune.tracking.champions import (
     champion_history,
@@ -44,16 +48,17 @@ def test_the_interval_is_that_of_the_mean() -> None:
 
 
 NAMES = list(PUBLISHED)
+SPACE = load_space("quickstart")
 
 
 def result_of(
-    name: str, *accuracies: float | None, kind: Any = "candidate", genotype: str = ""
+    name: str, *accuracies: float | None, kind: Any = "candidate", genotype: str = "", space: Space = SPACE
 ) -> CandidateResult:
     """A candidate with these held-out accuracies; None: diverged."""
     cells = PUBLISHED[genotype or NAMES[len(name) % len(NAMES)]]
     trainings = []
     for seed, accuracy in enumerate(accuracies):
-        work = Retraining(None, cells, None, seed)  # type: ignore[arg-type]  # neither is looked at
+        work = Retraining(space, cells, None, seed)  # type: ignore[arg-type]  # no image is looked at
         done = None if accuracy is None else Retrained(Path(), None, None, accuracy, 1, 1.0, f"{name}{seed}")
         trainings.append(TrainingResult(work, done, "loss is nan" if done is None else None))
     return CandidateResult(Candidate(name, kind, cells), tuple(trainings))
@@ -256,3 +261,17 @@ def test_a_long_history_keeps_its_end(client: mlflow.MlflowClient) -> None:
     assert entries[-1].why.startswith("reason 59")
     assert 10 < len(entries) < 60
     assert champion(client, name) == 2
+
+
+def test_balanced_accuracies_are_compared_where_they_are_the_objective() -> None:
+    space = override(SPACE, ["objective=balanced_accuracy"])
+
+    def scored(name: str, accuracy: float, balanced: float) -> CandidateResult:
+        found = result_of(name, accuracy, space=space)
+        done = replace(found.done[0], held_out_scores={"balanced_accuracy": balanced})
+        return replace(found, trainings=(replace(found.trainings[0], done=done),))
+
+    majority, both = scored("majority", 0.92, 0.5), scored("both", 0.85, 0.8)
+    assert choose([majority, both]) is both and both.held_out.values == (0.8,)
+    assert tabulate([majority, both])[0]["held-out balanced mean"] == 0.8
+    assert choose([result_of("majority", 0.92), result_of("both", 0.85)]).name == "majority"  # type: ignore[union-attr]

@@ -21,7 +21,7 @@ from pcdarts_tune.core.genotype import PUBLISHED
 from pcdarts_tune.drawing.cells import name_edges, select_edges
 from pcdarts_tune.home import Where
 from pcdarts_tune.reporting.alphas import plot_alphas
-from pcdarts_tune.reporting.facts import Facts, count_held_out_images, read_facts
+from pcdarts_tune.reporting.facts import Facts, read_facts
 from pcdarts_tune.reporting.plot_study import (
     BEST,
     FEWEST,
@@ -639,12 +639,17 @@ def test_where_trials_stand() -> None:
 
 
 def test_how_sure_counts_the_images(tmp_path: Path) -> None:
-    sweep = made(
-        tmp_path, [complete(0.95), complete(0.94, genotype_hash="b"), complete(0.7, genotype_hash="c")]
-    )
-    assert count_held_out_images(sweep) == 200, "a tenth of 2,000"
+    def trial(accuracy: float, name: str) -> Outcome:
+        # 43 images were scored, whatever the space says
+        error = math.sqrt(accuracy * (1 - accuracy) / 43)
+        held_out = {"images": 43, "classes": 10, "majority": 0.12, "balanced_accuracy": accuracy}
+        return complete(accuracy, genotype_hash=name, standard_error=error, held_out=held_out)
+
+    sweep = made(tmp_path, [trial(0.95, "a"), trial(0.94, "b"), trial(0.7, "c")])
     facts = read_facts(sweep)
-    assert facts.resolution == pytest.approx(2 * math.sqrt(2 * 0.9412 * 0.0588 / 204), rel=1e-3)
+    assert facts.held_out == 43
+    p = (0.95 * 43 + 2) / 47
+    assert facts.resolution == pytest.approx(2 * math.sqrt(2 * p * (1 - p) / 47), rel=1e-3)
     assert [s.record.trial for s in facts.tied] == [0, 1]
     text, command = next_step(facts)
     assert "2 of them are level" in text

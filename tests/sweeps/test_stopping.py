@@ -70,10 +70,12 @@ def test_rungs_are_shares_of_an_evaluation_or_epochs() -> None:
     assert rung_epochs((3, 9), 25) == (3, 9)
     space = override(load_space("quickstart"), ["stopping.halving.rungs=[2]"])
     found = {"params": 10, "macs": 20}
-    assert reached_rung(space, found, {"epoch": 0, "accuracy": 0.3}) == {}
-    assert reached_rung(space, found, {"epoch": 1, "accuracy": 0.3}) == {
-        "rung": {"epochs": 2, "values": {"accuracy": 0.3}}
-    }
+    records = [{"epoch": 0, "accuracy": 0.2}, {"epoch": 1, "accuracy": 0.3}]
+    assert reached_rung(space, found, records[:1]) == {}
+    assert reached_rung(space, found, records) == {"rung": {"epochs": 2, "values": {"accuracy": 0.3}}}
+    losses = [{**record, "metrics": {"evaluation/loss_held_out": 1.5}} for record in records]
+    by_loss = override(space, ["objective=loss"])
+    assert reached_rung(by_loss, found, losses) == {"rung": {"epochs": 2, "values": {"accuracy": -1.5}}}
 
 
 def test_the_best_share_goes_on_at_a_rung() -> None:

@@ -22,23 +22,25 @@ if TYPE_CHECKING:
 def command(sweeps: tuple[str, ...], where: Where, as_json: bool) -> None:
     """The trials of SWEEP, best first, those that failed with their reason.
 
-    Accuracy is that of the derived network on held-out images; params and MACs are those of the retraining network; skips
+    Accuracy is that of the derived network on held-out images, or the score that the space's `objective` names, and ± se its
+    standard error; params and MACs are those of the retraining network; skips
     are skip connections in the normal cell; GPU-h or CPU-h are hours, times the share that the trial had; found: how many
     trials found this genotype. Where trials share their settings and differ in their search seed: mean, standard deviation
     and number of them.
 
     A trial is pruned when its search collapsed, its genotype is too large, or its evaluation was not among the best at a
     rung. A sweep with several objectives lists its Pareto front first ("pareto": true, the values under "objectives").
+    Where the trials differ by no more than the noise of so many held-out images, a sentence under the table says so.
 
     Of several sweeps: the best of the first 1, 2, 4, ... trials of each and within the same hours, then all trials in one
     order. A best with several searches (--repeats) has its deviation and their number. Sweeps with other images or another
     evaluation recipe are refused.
 
     With --json, a list of {"trial", "state", "objective", "genotype", "genotype_hash", "params", "macs",
-    "hyperparameters", "run_id", "reason", ..., "rank", "skip_connections", "found_by", "spread", "gpu_hours",
-    "cpu_hours"}; states: complete, pruned, failed, running, waiting. Of several sweeps, one object: {"sweeps": [{"sweep",
-    "method", "sampler", "repeats", ..., "after_trials": [{"trials", "trial", "objective", "std", "n"}], "after_hours":
-    [{"hours", ...}]}], "unit", "trials": [the same as of one, with "sweep" and "method"], "notes"}.
+    "hyperparameters", "run_id", "reason", "standard_error", "held_out", ..., "rank", "skip_connections", "found_by",
+    "spread", "gpu_hours", "cpu_hours"}; states: complete, pruned, failed, running, waiting. Of several sweeps, one object:
+    {"sweeps": [{"sweep", "method", "sampler", "repeats", ..., "after_trials": [{"trials", "trial", "objective", "std",
+    "n"}], "after_hours": [{"hours", ...}]}], "unit", "trials": [the same as of one, with "sweep" and "method"], "notes"}.
 
     \b
     Example:
@@ -62,7 +64,7 @@ def command(sweeps: tuple[str, ...], where: Where, as_json: bool) -> None:
     if as_json:
         click.echo(leaderboard_json(records))
     else:
-        print_leaderboard(records, handle.keys)
+        print_leaderboard(records, handle.keys, handle.space.objective)
 
 
 def _print_comparison(compared: Comparison) -> None:

@@ -22,8 +22,8 @@ def command(sweep: str, output: Path | None, where: Where, as_json: bool) -> Non
     the search, which settings matter, accuracy against size, the best cells with their alphas, what it cost, what failed
     and why, and how to run it again. It reads the sweep's study alone, also while the sweep runs.
 
-    With --json, the figures behind it as one object: {"file", "sweep", "trials", "states", "best", "level",
-    "held_out_images", "resolution", "hours", "importances", "pareto", "lost", "summary"}.
+    With --json, the figures behind it as one object: {"file", "sweep", "trials", "states", "best", "level", "objective",
+    "held_out_images", "majority", "noise", "resolution", "hours", "importances", "pareto", "lost", "summary"}.
 
     \b
     Example:

@@ -19,13 +19,16 @@ def command(sweep: str | None, where: Where, as_json: bool) -> None:
     """How far SWEEP is: its trials by state, the best so far, whether a process runs it, and what to do next; without
     SWEEP, the names of all sweeps.
 
-    With --json, one object: {"sweep", "space", "running", "trials", "states", "best"}.
+    With --json, one object: {"sweep", "space", "objective", "running", "trials", "states", "best", "noise"}; "noise" is
+    {"within", "genotypes", "images", "spread", "expected", "p"}, or null while that is not known.
 
     \b
     Example:
       pcdarts-tune status first
     """
     from pcdarts_tune.spaces import naming
+    from pcdarts_tune.spaces.scores import score_title
+    from pcdarts_tune.sweeps.noise import candidate_options, read_noise
     from pcdarts_tune.sweeps.sweep import counts, open_sweep
     from pcdarts_tune.sweeps.trials.repeats import describe_repeats
 
@@ -40,14 +43,17 @@ def command(sweep: str | None, where: Where, as_json: bool) -> None:
     records, target, running = handle.records(), handle.target, handle.running
     states = counts(records)
     best = records[0] if records and records[0].objective is not None else None
+    noise = read_noise(records, handle.space.objective)
     if as_json:
         state = {
             "sweep": handle.name,
             "space": handle.space.name,
+            "objective": handle.space.objective,
             "running": running,
             "trials": target,
             "states": states,
             "best": None if best is None else best.to_dict(),
+            "noise": None if noise is None else noise.to_dict(),
         }
         click.echo(json.dumps(state))
         return
@@ -57,13 +63,16 @@ def command(sweep: str | None, where: Where, as_json: bool) -> None:
     if best is not None:
         settings = naming.format_settings(best.hyperparameters)
         click.echo(
-            f"best: trial {best.trial}, accuracy {best.objective:.4f}{describe_repeats(best)}  {settings}"
+            f"best: trial {best.trial}, {score_title(handle.space.objective)} {best.objective:.4f}{describe_repeats(best)}"
+            f"  {settings}"
         )
     if running:
         click.echo("it is being run now")
     elif ended < target:
         click.echo(f"nobody runs it; to go on: {handle.command('resume')}")
     elif best is not None:
-        click.echo(f"next: {handle.command('promote')}")
+        if noise is not None and noise.within:
+            click.echo(str(noise))
+        click.echo(f"next: {handle.command('promote', *candidate_options(records, handle.space.objective))}")
     else:
         click.echo(f"no trial is complete; {handle.what_next()}")

@@ -15,6 +15,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from pcdarts_tune.core.balance import SAMPLINGS, balanced_samples
 from pcdarts_tune.core.images.augment import Augmentation, channel_constants
 from pcdarts_tune.core.steps.execution import derive_seed
 
@@ -34,6 +35,8 @@ class Batches(Protocol):
     num_classes: int
     in_channels: int
     image_size: tuple[int, int]
+    labels: Tensor
+    """int64 (N,)."""
 
     def __len__(self) -> int:
         """Number of images."""
@@ -41,7 +44,8 @@ class Batches(Protocol):
     def epoch(
         self, batch_size: int, *, epoch: int, seed: int, shuffle: bool = True, part: Part | None = None
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Every image exactly once: (images float32 (N, C, H, W), labels int64 (N,)), both on the device.
+        """Every image exactly once, or with balanced sampling as many of each class: (images float32 (N, C, H, W), labels
+        int64 (N,)), both on the device.
 
         The last batch is smaller where `batch_size` does not divide the number of images.
         Two sets read side by side should get different seeds, or they are shuffled alike. `part` (g, G) gives, of each
@@ -98,6 +102,21 @@ def epoch_rows(
     return list(batches) if part is None else [rows.tensor_split(part[1])[part[0]] for rows in batches]
 
 
+def epoch_samples(labels: Tensor, num_classes: int, sampling: str, *, epoch: int, seed: int) -> Tensor | None:
+    """The image at each place of an epoch, before the places are shuffled: int64 (N,), on the CPU; None where the image is that
+    of the place. An image that comes twice has two places, and is augmented anew at each."""
+    if sampling == "uniform":
+        return None
+    return balanced_samples(labels.cpu(), num_classes, make_generator("balance", seed, epoch))
+
+
+def check_sampling(sampling: str) -> str:
+    """The name, where it is one of `SAMPLINGS`; else a ValueError."""
+    if sampling not in SAMPLINGS:
+        raise ValueError(f"sampling must be one of {', '.join(SAMPLINGS)}; got {sampling!r}")
+    return sampling
+
+
 class MemoryBatches:
     """Images held in memory on the device.
 
@@ -106,6 +125,7 @@ class MemoryBatches:
         labels: int64 (N,), 0..num_classes-1.
         mean, std: per channel, in units of the full scale (0..1).
         augment: None only normalises.
+        sampling: `uniform`, every image once, or `balanced`, see `balance.balanced_samples`.
 
     Raises:
         ValueError: shapes, dtypes, labels or constants that do not fit together.
@@ -121,6 +141,7 @@ class MemoryBatches:
         std: tuple[float, ...],
         augment: Augmentation | None = None,
         device: torch.device | str = "cpu",
+        sampling: str = "uniform",
     ) -> None:
         if images.dtype != torch.uint8 or images.ndim != 4:
             raise ValueError(f"images are uint8 (N, C, H, W); got {images.dtype} {tuple(images.shape)}")
@@ -128,6 +149,7 @@ class MemoryBatches:
         self.num_classes, self.in_channels = num_classes, images.shape[1]
         self.image_size = (images.shape[2], images.shape[3])
         self.augment, self.device = augment, torch.device(device)
+        self.sampling = check_sampling(sampling)
         self.images = images.to(self.device).contiguous()
         self.labels = labels.to(self.device, torch.int64)
         self.mean, self.std = channel_constants(mean, self.device), channel_constants(std, self.device)
@@ -141,6 +163,8 @@ class MemoryBatches:
         """See `Batches.epoch`. Nothing waits for the device. Batches may share memory: copy to keep."""
         batches = epoch_rows(len(self), batch_size, epoch, seed, shuffle, part)
         order = send(torch.cat(batches), self.device)
+        samples = epoch_samples(self.labels, self.num_classes, self.sampling, epoch=epoch, seed=seed)
+        samples = None if samples is None else send(samples, self.device)
         augment = self.augment or PLAIN
         draws = augment.draw(len(self), self.image_size, make_generator("augment", seed, epoch))
         draws = send(draws, self.device)
@@ -151,7 +175,8 @@ class MemoryBatches:
             chunk = sizes[first : first + at_once]
             rows = order[start : start + sum(chunk)]
             start += len(rows)
-            x, y = self.images.index_select(0, rows), self.labels[rows]
+            picked = rows if samples is None else samples[rows]
+            x, y = self.images.index_select(0, picked), self.labels[picked]
             x = augment(x, draws[rows], self.mean, self.std)
             yield from zip(torch.split(x, chunk), torch.split(y, chunk), strict=True)
 

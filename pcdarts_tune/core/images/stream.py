@@ -3,7 +3,7 @@
     images = StreamImages(FileSource(paths), torch.arange(len(paths)), image_size=(224, 224), conversion=3)
     batches = StreamBatches(images[rows], labels[rows], num_classes=1000, mean=..., std=..., device="cuda", workers=8)
 
-What happens to an image is keyed by (seed, epoch, its place in the set), whichever worker decodes it.
+What happens to an image is keyed by (seed, epoch, its place in the epoch before the shuffling), whichever worker decodes it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,15 @@ from torch.utils.data import DataLoader, Dataset, default_collate
 
 from pcdarts_tune.core.images.augment import Augmentation, channel_constants
 from pcdarts_tune.core.images.conversion import Conversion, UnreadableImage
-from pcdarts_tune.core.images.data import PLAIN, Part, check_batches, epoch_rows, make_generator
+from pcdarts_tune.core.images.data import (
+    PLAIN,
+    Part,
+    check_batches,
+    check_sampling,
+    epoch_rows,
+    epoch_samples,
+    make_generator,
+)
 from pcdarts_tune.core.images.decode import (
     LARGEST_FILE,
     decode_image,
@@ -147,6 +155,7 @@ class StreamBatches:
         augment: what is done after, in batches on the device; None only normalises.
         workers: processes that decode; 0 decodes in this one.
         max_unreadable: share of the files that may be damaged, see `allowed_unreadable`; more end the epoch with an error.
+        sampling: see `data.MemoryBatches`.
 
     Raises:
         ValueError: labels or constants that do not fit; in `epoch`, too many damaged files.
@@ -165,6 +174,7 @@ class StreamBatches:
         device: torch.device | str = "cpu",
         workers: int = 0,
         max_unreadable: float = 0.01,
+        sampling: str = "uniform",
     ) -> None:
         check_batches(len(images), images.channels, labels, num_classes, mean, std)
         self.num_classes, self.in_channels, self.image_size = num_classes, images.channels, images.image_size
@@ -172,6 +182,7 @@ class StreamBatches:
         self.transform, self.augment = transform, augment
         self.device, self.workers, self.max_unreadable = torch.device(device), workers, max_unreadable
         self.mean, self.std = channel_constants(mean, self.device), channel_constants(std, self.device)
+        self.sampling = check_sampling(sampling)
         self.unreadable: dict[str, str] = {}
 
     def __len__(self) -> int:
@@ -185,9 +196,11 @@ class StreamBatches:
         augment = self.augment or PLAIN
         draws = augment.draw(len(self), self.image_size, make_generator("augment", seed, epoch))
         keys = torch.randint(2**62, (len(self),), generator=make_generator("transform", seed, epoch))
+        samples = epoch_samples(self.labels, self.num_classes, self.sampling, epoch=epoch, seed=seed)
+        samples = torch.arange(len(self)) if samples is None else samples
         on_gpu = self.device.type == "cuda"
         loader: DataLoader[_Sample] = DataLoader(
-            _Decoding(self.images, self.transform, keys),
+            _Decoding(self.images, self.transform, keys, samples),
             batch_sampler=[rows.tolist() for rows in batches],
             num_workers=self.workers,
             collate_fn=_collate,
@@ -200,14 +213,14 @@ class StreamBatches:
             parts = iter(loader)
         for x, indices, damaged in parts:
             if damaged:
-                self._name(damaged)
+                self._name([(int(samples[place]), reason) for place, reason in damaged])
             if not len(indices):
                 if part is not None:  # the other parts of the batch may hold images
                     yield x.new_empty((0, self.in_channels, *self.image_size), dtype=torch.float32), indices
                 continue
             x = x.to(self.device, non_blocking=True)
             x = augment(x, draws[indices].to(self.device, non_blocking=True), self.mean, self.std)
-            yield x, self.labels[indices].to(self.device, non_blocking=True)
+            yield x, self.labels[samples[indices]].to(self.device, non_blocking=True)
 
     def _name(self, damaged: list[tuple[int, str]]) -> None:
         found = {self.images.name(index): reason for index, reason in damaged}
@@ -237,16 +250,20 @@ def allowed_unreadable(share: float, count: int) -> int:
 
 
 _Sample = tuple[int, Tensor | str]
-"""Place in the set; the pixels, uint8 (C, H, W), or why there are none."""
+"""Place in the epoch; the pixels, uint8 (C, H, W), or why there are none."""
 
 
 class _Decoding(Dataset[_Sample]):
-    def __init__(self, images: Decodable, transform: Callable[[Image], Image] | None, keys: Tensor) -> None:
-        self.images, self.transform, self.keys = images, transform, keys
+    """Images by place in the epoch; `samples` says which image that is."""
+
+    def __init__(
+        self, images: Decodable, transform: Callable[[Image], Image] | None, keys: Tensor, samples: Tensor
+    ) -> None:
+        self.images, self.transform, self.keys, self.samples = images, transform, keys, samples
 
     def __getitem__(self, index: int) -> _Sample:
         try:
-            image = self.images.decode(index, resize=self.transform is None)
+            image = self.images.decode(int(self.samples[index]), resize=self.transform is None)
         except UnreadableImage as error:
             return index, str(error)
         if self.transform is not None:
@@ -257,7 +274,7 @@ class _Decoding(Dataset[_Sample]):
 
 
 def _collate(samples: list[_Sample]) -> tuple[Tensor, Tensor, list[tuple[int, str]]]:
-    """The decoded images, uint8 (N, C, H, W); their places in the set; the damaged ones and why."""
+    """The decoded images, uint8 (N, C, H, W); their places in the epoch; the damaged ones and why."""
     decoded = [(index, x) for index, x in samples if isinstance(x, Tensor)]
     damaged = [(index, reason) for index, reason in samples if isinstance(reason, str)]
     # straight into the memory that a worker shares; on its own heap, batches leave gaps that no next one fits

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from pcdarts_tune.spaces.scores import score_title
 from pcdarts_tune.spaces.space import Space
 from pcdarts_tune.tasks import Outcome, TrialRecord
 
@@ -97,18 +98,19 @@ def _limited(space: Space, params: int, macs: int) -> list[tuple[str, int, int]]
 @dataclass(frozen=True)
 class Rung:
     """Where trials are compared: after `epochs` of `of` epochs of their evaluation, the best `keep` (a share) go on; nobody
-    ends there before `min_trials` have reached it."""
+    ends there before `min_trials` have reached it. `score` is what `accuracy` stands for among the values."""
 
     epochs: int
     of: int
     keep: float
     min_trials: int
+    score: str = "accuracy"
 
     @classmethod
     def after(cls, space: Space, epochs: int) -> Rung:
         """The rung after so many epochs of a trial's evaluation, as the space has it."""
         halving = space.stopping.halving
-        return cls(epochs, space.evaluation.epochs, halving.keep, halving.min_trials)
+        return cls(epochs, space.evaluation.epochs, halving.keep, halving.min_trials, space.objective)
 
 
 def reason_to_stop(
@@ -130,7 +132,7 @@ def reason_to_stop(
     if better < max(1, int(rung.keep * len(there))):
         return None
     return (
-        f"accuracy {values['accuracy']:.4f} after {rung.epochs} of {rung.of} epochs of the evaluation: "
+        f"{score_title(rung.score)} {values['accuracy']:.4f} after {rung.epochs} of {rung.of} epochs of the evaluation: "
         f"place {better + 1} of {len(there)}{' by Pareto front' if len(objectives) > 1 else ''}, "
         f"the best {rung.keep:.0%} go on"
     )

@@ -9,8 +9,10 @@ A trial ends with the first search that is stopped: a setting is worth what it g
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 from typing import Any
 
 from pcdarts_tune.spread import Spread
@@ -19,6 +21,8 @@ from pcdarts_tune.tasks import Outcome, TrialRecord
 
 KEPT = ("genotype", "genotype_hash", "params", "macs", "latency", "constraints")
 """An outcome takes these from the record of the derived genotype."""
+SCORED = ("standard_error", "seed_std", "held_out")
+"""An outcome takes these from the evaluation, where the cache of an older version has them."""
 _PREFIX = re.compile(r"repeat_\d+/")
 
 
@@ -78,8 +82,18 @@ def join_repeats(ended: Sequence[Mapping[str, Any]], *, of: int, seconds: float)
 
 def _known(kept: Mapping[str, Any], ended: Sequence[Mapping[str, Any]], of: int) -> dict[str, Any]:
     """What an outcome takes from one search, and what it says of all of them where there are several."""
-    known = {key: kept[key] for key in (*KEPT, "metrics") if key in kept}
+    known = {key: kept[key] for key in (*KEPT, *SCORED, "metrics") if key in kept}
     if of == 1:
         return {**known, "evaluation_from": kept["evaluation_from"]}
+    # the searches' cells are scored on the same images, so their errors are not averaged away
+    known |= {
+        key: _quadratic_mean([each.get(key) for each in ended]) for key in ("standard_error", "seed_std")
+    }
     keys = ("seed", "genotype_hash", "objective", "params", "macs", "evaluation_from")
     return {**known, "repeats": [{key: each[key] for key in keys} for each in ended]}
+
+
+def _quadratic_mean(values: Sequence[float | None]) -> float | None:
+    """None where one of the values is not known."""
+    known = [value for value in values if value is not None]
+    return math.sqrt(fmean(value * value for value in known)) if len(known) == len(values) else None

@@ -41,9 +41,9 @@ from pcdarts_tune.sweeps.trials.measures import (
     retraining_cost,
     retraining_latency,
 )
-from pcdarts_tune.sweeps.trials.repeats import KEPT, join_repeats, repeat_seed
+from pcdarts_tune.sweeps.trials.repeats import KEPT, SCORED, join_repeats, repeat_seed
 from pcdarts_tune.tasks import Outcome, Report, TrialFunction, TrialTask
-from pcdarts_tune.training.scoring import score_trainings
+from pcdarts_tune.training.scoring import score_trainings, summarize
 
 if TYPE_CHECKING:
     import torch
@@ -180,6 +180,7 @@ class _Repeat:
             "stopped": reason,
             "evaluation_from": None if known["trial"] == number else known["trial"],
             "metrics": {**self.log.last("search"), **known["metrics"]},
+            **{key: known[key] for key in SCORED if key in known},
             **{key: found[key] for key in KEPT if key in found},
         }
 
@@ -239,8 +240,15 @@ class _Repeat:
             self.train(genotype, found, number=done // recipe.epochs, goes_on=done % recipe.epochs > 0)
         if log.stop is not None:
             return {"stopped": log.stop, "metrics": log.last("evaluation")}
-        score = score_trainings(self.space.objective, self.evaluated())
-        return {"objective": score.value, "metrics": log.last("evaluation")}
+        records = self.evaluated()
+        score = score_trainings(self.space.objective, records)
+        return {
+            "objective": score.value,
+            "standard_error": score.standard_error,
+            "seed_std": score.seed_std,
+            "held_out": summarize(records),
+            "metrics": log.last("evaluation"),
+        }
 
     def train(self, genotype: AnyGenotype, found: dict[str, Any], *, number: int, goes_on: bool) -> None:
         """One training of the evaluation, from its start or the checkpoint to its end, or to a rung where it is stopped."""
