@@ -22,7 +22,7 @@ from pcdarts_tune.spaces.keys import flatten
 from pcdarts_tune.spaces.load import read_space
 from pcdarts_tune.spaces.settings import parse_settings
 from pcdarts_tune.spaces.space import Space
-from pcdarts_tune.spaces.values import Setting
+from pcdarts_tune.spaces.values import BENCHMARK, Setting
 from pcdarts_tune.spaces.yaml_lines import LARGEST, read_yaml
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,59}")
@@ -60,14 +60,24 @@ def read_recipes(
             )
         found[name] = changes
     if not found:
-        whole = read_space(space, settings)
+        whole = _read_whole(space, settings)
         return [Recipe(whole.name, {}, whole)]
     recipes = []
     for name, changes in found.items():
         _check(changes)
         values = {setting.key: setting.value for setting in changes}
-        recipes.append(Recipe(name, values, read_space(space, settings, changes)))
+        recipes.append(Recipe(name, values, _read_whole(space, settings, changes)))
     return recipes
+
+
+def _read_whole(space: str, settings: Sequence[str], changes: Sequence[Setting] = ()) -> Space:
+    whole = read_space(space, settings, changes)
+    if whole.objective == BENCHMARK:
+        raise UserError(
+            f"the space {whole.name!r} looks accuracies up (objective: benchmark): there is no training to calibrate",
+            hint="--set objective=accuracy",
+        )
+    return whole
 
 
 def _parse(text: str) -> tuple[str, list[Setting]]:

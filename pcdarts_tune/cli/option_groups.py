@@ -17,7 +17,7 @@ from pcdarts_tune.cli import options
 from pcdarts_tune.cli.options import NearestChoice, option_group
 from pcdarts_tune.say import verbosity
 from pcdarts_tune.spaces.methods import METHODS
-from pcdarts_tune.spaces.values import Sampler, Score, Setting, Size, amount
+from pcdarts_tune.spaces.values import AIMS, Sampler, Setting, Size, amount
 from pcdarts_tune.tasks import NAMES_OF_PRECISIONS, Execution, Workers
 
 if TYPE_CHECKING:
@@ -162,7 +162,7 @@ def _goals(
     max_macs: int | None = None,
 ) -> list[Setting]:
     flags = " ".join(f"--objective {name}" for name in objectives)
-    scores = [name for name in objectives if name in get_args(Score)]
+    scores = [name for name in objectives if name in AIMS]
     if len(set(scores)) > 1:
         raise click.UsageError(f"{flags}: one of {', '.join(scores)}, since a trial has one score")
     # in the list `accuracy` stands for the score, whichever it is
@@ -203,9 +203,10 @@ goal_options = option_group(
     click.option(
         "--objective",
         "objectives",
-        type=NearestChoice((*get_args(Score), *get_args(Size))),
+        type=NearestChoice((*AIMS, *get_args(Size))),
         multiple=True,
-        help="What to aim at: a score, and again for sizes beside it: then there is a Pareto front.  "
+        help="What to aim at: a score (or benchmark: the accuracy in the table of --benchmark, and nothing is trained), "
+        "and again for sizes beside it: then there is a Pareto front.  "
         "[default: the space's, accuracy]",
     ),
     click.option(

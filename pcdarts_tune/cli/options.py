@@ -132,6 +132,22 @@ track = click.option(
 )
 
 
+def benchmark(command: F) -> F:
+    """`--benchmark FILE` and `--truth COLUMN`, handed over as `benchmark` and `truth`."""
+    file = click.option(
+        "--benchmark",
+        type=GivenPath(exists=True, dir_okay=False, path_type=Path),
+        metavar="FILE",
+        help="A table of cells with known accuracies: a CSV file (also .csv.gz) or a JSON list.",
+    )
+    column = click.option(
+        "--truth",
+        metavar="COLUMN[,COLUMN]",
+        help="Columns of --benchmark.  [default: the means over seeds, or all numbers]",
+    )
+    return file(column(command))
+
+
 def _model(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
     if value is not None and (not value.strip() or any(sign in value for sign in "/:@")):
         raise click.BadParameter(f"{value!r}: a model's name has none of / : @")

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from pcdarts_tune.core.genotype import FAMILIES
 from pcdarts_tune.drawing import cells as draw
 from pcdarts_tune.errors import UserError, nearest, visible
 from pcdarts_tune.files import write_output
@@ -33,7 +34,7 @@ def print_subject(subject: Subject, home_flag: str) -> None:
     if subject.genotype is not None:
         cells = subject.genotype
         count = cells.skip_connections
-        skips = f"{count} skip connection{'s' * (count != 1)} in the normal cell"
+        skips = f"{count} skip connection{'s' * (count != 1)} in the {FAMILIES[cells.family].skips_in}"
         lines = [f"{node} = {edges}" for node, edges in genotype_lines(cells).items()]
         _section(f"genotype {cells.canonical_hash()}, {skips}", lines)
     _section("about", [f"{key}: {_value(value)}" for key, value in subject.about.items() if value])

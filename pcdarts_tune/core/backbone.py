@@ -16,7 +16,7 @@ from typing import Self
 from torch import Tensor, nn
 
 from pcdarts_tune.core.architecture import apply_stem
-from pcdarts_tune.core.network import DerivedCell, EvaluationNetwork
+from pcdarts_tune.core.network import EvaluationNetwork
 
 
 class FeatureMaps(nn.Module):
@@ -100,12 +100,11 @@ def _resolutions(network: EvaluationNetwork) -> list[tuple[int, int, int]]:
     stride = 1
     if network.arguments["stem"] == "imagenet":
         found, stride = [(STEM, 4, network.arguments["channels"])], 8
-    cells = [cell for cell in network.cells if isinstance(cell, DerivedCell)]
-    for index, cell in enumerate(cells):
-        stride *= 2 if cell.reduction else 1
-        if index + 1 == len(cells) or cells[index + 1].reduction:
-            norms = (part for part in cell.preprocess1.modules() if isinstance(part, nn.BatchNorm2d))
-            found.append((index, stride, len(cell.concat) * next(norms).num_features))
+    plans = network.plans
+    for index, plan in enumerate(plans):
+        stride *= 2 if plan.reduction else 1
+        if index + 1 == len(plans) or plans[index + 1].reduction:
+            found.append((index, stride, plan.c_out))
     return found
 
 

@@ -9,8 +9,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from pcdarts_tune.core.architecture import softmax_per_node
-from pcdarts_tune.core.genotype import Genotype
+from pcdarts_tune.core.genotype import AnyGenotype
 from pcdarts_tune.core.steps.meter import Scored
 
 Table = tuple[tuple[float, ...], ...]
@@ -27,42 +26,65 @@ class SearchEpoch:
         arch_loss, arch_accuracy: supernet on the alphas half, before each architecture step; None while frozen.
         valid_loss, valid_accuracy: supernet in evaluation mode on held-out images; None where none were given. It does
             not rank the derived cells: their own training does.
-        alpha_entropy_normal, alpha_entropy_reduce: mean entropy of softmax(alpha) over the edges, in nats.
-        skip_connections: in the normal cell of `genotype`.
+        alpha_entropies: mean entropy of softmax(alpha) over the edges, in nats, by kind of cell.
+        skip_connections: of `genotype`.
         learning_rate: of the weights in this epoch.
         seconds, images_per_second: images count once for each half they train.
         peak_memory_bytes: see `meter.Stopwatch`.
-        alpha_normal, alpha_reduce: softmaxed, (E, O); beta_normal, beta_reduce: softmaxed per node, (E,), or None.
+        alphas: softmaxed, (E, O), by kind of cell.
+        betas: softmaxed per node, (E,), or None, by kind of cell.
+        alpha_entropy_normal, alpha_entropy_reduce, alpha_normal, alpha_reduce, beta_normal, beta_reduce: those of the
+            cells of DARTS.
     """
 
     epoch: int
     epochs: int
-    genotype: Genotype
+    genotype: AnyGenotype
     train_loss: float
     train_accuracy: float
     arch_loss: float | None
     arch_accuracy: float | None
     valid_loss: float | None
     valid_accuracy: float | None
-    alpha_entropy_normal: float
-    alpha_entropy_reduce: float
+    alpha_entropies: Mapping[str, float]
     skip_connections: int
     learning_rate: float
     seconds: float
     images_per_second: float
     peak_memory_bytes: int
-    alpha_normal: Table = field(repr=False)
-    alpha_reduce: Table = field(repr=False)
-    beta_normal: tuple[float, ...] | None = field(repr=False)
-    beta_reduce: tuple[float, ...] | None = field(repr=False)
+    alphas: Mapping[str, Table] = field(repr=False)
+    betas: Mapping[str, tuple[float, ...] | None] = field(repr=False)
+
+    @property
+    def alpha_entropy_normal(self) -> float:
+        return self.alpha_entropies["normal"]
+
+    @property
+    def alpha_entropy_reduce(self) -> float:
+        return self.alpha_entropies["reduce"]
+
+    @property
+    def alpha_normal(self) -> Table:
+        return self.alphas["normal"]
+
+    @property
+    def alpha_reduce(self) -> Table:
+        return self.alphas["reduce"]
+
+    @property
+    def beta_normal(self) -> tuple[float, ...] | None:
+        return self.betas["normal"]
+
+    @property
+    def beta_reduce(self) -> tuple[float, ...] | None:
+        return self.betas["reduce"]
 
     def metrics(self) -> dict[str, float]:
         """The numbers by the names that MLflow shows; what was not measured is left out."""
         own = {
             "search/loss_arch": self.arch_loss,
             "search/acc_arch": self.arch_accuracy,
-            "arch/alpha_entropy_normal": self.alpha_entropy_normal,
-            "arch/alpha_entropy_reduce": self.alpha_entropy_reduce,
+            **{f"arch/alpha_entropy_{kind}": value for kind, value in self.alpha_entropies.items()},
             "arch/skip_connections": float(self.skip_connections),
         }
         return _name_metrics("search", self, own)
@@ -73,9 +95,9 @@ def softmax_rows(alpha_EO: Tensor) -> Table:
     return tuple(tuple(row) for row in torch.softmax(alpha_EO.detach(), dim=-1).tolist())
 
 
-def softmax_of_nodes(beta_E: Tensor | None) -> tuple[float, ...] | None:
-    """softmax(beta) over the edges of each node; None without edge normalisation."""
-    return None if beta_E is None else tuple(softmax_per_node(beta_E.detach()).tolist())
+def as_numbers(values: Tensor | None) -> tuple[float, ...] | None:
+    """The numbers of a (E,) tensor."""
+    return None if values is None else tuple(values.tolist())
 
 
 def entropy(alpha_EO: Tensor) -> float:

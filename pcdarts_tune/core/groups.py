@@ -76,16 +76,8 @@ class Team:
 
 
 def _leaves_weights_out(network: EvaluationNetwork) -> bool:
-    """Whether some cell has an input or a node that nothing of its output comes from."""
-    g = network.genotype
-    for edges, concat in ((g.normal, g.normal_concat), (g.reduce, g.reduce_concat)):
-        read = set(concat)
-        for number, (_, source) in reversed(list(enumerate(edges))):
-            if 2 + number // 2 in read:
-                read.add(source)
-        if len(read) < 2 + len(edges) // 2:
-            return True
-    return False
+    """Whether the cells have an input or a node that nothing of their output comes from."""
+    return not all(cell.reads_everything() for cell in network.genotype.graphs())
 
 
 class Groups:

@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Self
 
 import torch
@@ -15,53 +15,23 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pcdarts_tune.core import architecture
-from pcdarts_tune.core.architecture import CellPlan
-from pcdarts_tune.core.genotype import AnyGenotype, Edge, Genotype
-from pcdarts_tune.core.ops import build_operation, require_even
+from pcdarts_tune.core.genotype import AnyGenotype, family_named
+from pcdarts_tune.core.skeletons.registry import skeleton_of
 
 HEADS = ("classifier.", "auxiliary_head.classifier.")
 """Tensors that belong to the classes of one data set."""
-
-
-class DerivedCell(nn.Module):
-    """A cell with the two edges a node that the genotype kept."""
-
-    def __init__(self, edges: Sequence[Edge], concat: Sequence[int], plan: CellPlan) -> None:
-        super().__init__()
-        self.preprocess0, self.preprocess1 = architecture.preprocessings(plan, affine=True)
-        self.concat, self.reduction = tuple(concat), plan.reduction
-        self.sources = tuple(source for _, source in edges)
-        self._ops = nn.ModuleList(
-            build_operation(name, plan.channels, 2 if plan.reduction and source < 2 else 1, affine=True)
-            for name, source in edges
-        )
-
-    def forward(self, s0: Tensor, s1: Tensor, keep: Tensor | None) -> Tensor:
-        """`keep`: the probability that a sample's path survives, or None where nothing is dropped."""
-        states = [self.preprocess0(s0), self.preprocess1(s1)]
-        if self.reduction:
-            require_even(states[0])
-        for node in range(len(self.sources) // 2):
-            first, second = (self._edge(2 * node + side, states, keep) for side in (0, 1))
-            states.append(first + second)
-        return torch.cat([states[index] for index in self.concat], dim=1)
-
-    def _edge(self, index: int, states: list[Tensor], keep: Tensor | None) -> Tensor:
-        operation = self._ops[index]
-        h: Tensor = operation(states[self.sources[index]])
-        return h if keep is None or isinstance(operation, nn.Identity) else drop_path(h, keep)
 
 
 class EvaluationNetwork(nn.Module):
     """A network of derived cells.
 
     Args:
-        genotype: the two cells.
+        genotype: the cells, of any family.
         channels, layers: C of the first cell and the number of cells, at least 3; published: 36 and 20 for CIFAR, 48
-            and 14 for ImageNet.
+            and 14 for ImageNet. Of NAS-Bench-201 cells: layers counts the two residual blocks too; published: 16 and 17.
         num_classes, in_channels: of the data.
-        stem: "cifar" or "imagenet".
-        auxiliary: whether an auxiliary head follows cell 2 * layers // 3 in training.
+        stem: "cifar" or, of DARTS cells, "imagenet".
+        auxiliary: whether an auxiliary head follows cell 2 * layers // 3 in training; NAS-Bench-201 has none.
 
     Raises:
         ValueError: naming the argument, its value and what is legal.
@@ -78,9 +48,12 @@ class EvaluationNetwork(nn.Module):
         in_channels: int = 3,
     ) -> None:
         super().__init__()
-        if not isinstance(genotype, Genotype):
-            raise ValueError(f"networks of {genotype.family} cells cannot be built")
-        architecture.check_sizes(channels, layers, num_classes, stem, in_channels)
+        family, skeleton = family_named(genotype.family), skeleton_of(genotype.family)
+        architecture.check_sizes(family, channels, layers, num_classes, stem=stem, in_channels=in_channels)
+        if auxiliary and not family.auxiliary:
+            raise ValueError(
+                f"networks of the family {family.name} have no auxiliary head: auxiliary must be False"
+            )
         self.genotype = genotype
         self.arguments: dict[str, Any] = {
             "channels": channels,
@@ -90,18 +63,14 @@ class EvaluationNetwork(nn.Module):
             "auxiliary": auxiliary,
             "in_channels": in_channels,
         }
-        stem_channels = 3 * channels if stem == "cifar" else channels
-        architecture.add_stem(self, stem, in_channels, stem_channels)
-        outputs = (len(genotype.normal_concat), len(genotype.reduce_concat))
-        reduced = stem == "imagenet"
-        plans = architecture.plan_cells(channels, layers, stem_channels, outputs, reduction_prev=reduced)
-        kinds = ((genotype.normal, genotype.normal_concat), (genotype.reduce, genotype.reduce_concat))
-        self.cells = nn.ModuleList(DerivedCell(*kinds[plan.reduction], plan) for plan in plans)
-        widths = [outputs[plan.reduction] * plan.channels for plan in plans]
+        self.plans = skeleton.plan_evaluation(channels, layers, stem, genotype)
+        architecture.add_stem(self, stem, in_channels, self.plans[0].c_prev)
+        self.cells = nn.ModuleList(skeleton.derived_layer(plan, genotype) for plan in self.plans)
         self.auxiliary_position = 2 * layers // 3
-        width = widths[self.auxiliary_position]
+        width = self.plans[self.auxiliary_position].c_out
         self.auxiliary_head = AuxiliaryHead(width, num_classes, stem) if auxiliary else None
-        self.classifier = nn.Linear(widths[-1], num_classes)
+        self.ending = skeleton.ending(self.plans[-1].c_out)
+        self.classifier = nn.Linear(self.plans[-1].c_out, num_classes)
         self.keep: Tensor
         self.register_buffer("keep", torch.ones(()), persistent=False)
         self._drop_path, self._dropping, self._frozen = 0.0, False, False
@@ -194,11 +163,3 @@ class AuxiliaryHead(nn.Module):
         fits = all((side - 5) // self.stride + 1 == 2 for side in x.shape[-2:])
         x = self.features[1](x) if fits else F.adaptive_avg_pool2d(x, 2)
         return self.classifier(self.features[2:](x).flatten(1))  # type: ignore[no-any-return]
-
-
-def drop_path(x: Tensor, keep: Tensor) -> Tensor:
-    """Zero whole samples of x (N, C, H, W) with probability 1 - keep, and divide the others by keep."""
-    # float32 at least: bfloat16 has 256 values in [0, 1), too few for a probability
-    drawn = torch.promote_types(x.dtype, torch.float32)
-    mask = torch.rand(x.shape[0], 1, 1, 1, device=x.device, dtype=drawn) < keep
-    return x * (mask / keep).to(x.dtype)

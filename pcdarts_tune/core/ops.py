@@ -92,6 +92,16 @@ def _skip_connect(channels: int, stride: int, affine: bool) -> nn.Module:
     return nn.Identity() if stride == 1 else FactorizedReduce(channels, channels, affine)
 
 
+def _convolution(kernel_size: int) -> OperationFactory:
+    """ReLU, convolution, BatchNorm (NAS-Bench-201, section 2.1)."""
+
+    def build(channels: int, stride: int, affine: bool) -> nn.Module:
+        convolution = nn.Conv2d(channels, channels, kernel_size, stride, kernel_size // 2, bias=False)
+        return OpSequence(nn.ReLU(), convolution, nn.BatchNorm2d(channels, affine=affine))
+
+    return build
+
+
 OPERATIONS: dict[str, OperationFactory] = {
     "none": lambda channels, stride, affine: Zero(stride),
     "max_pool_3x3": lambda channels, stride, affine: nn.MaxPool2d(3, stride, padding=1),
@@ -105,8 +115,10 @@ OPERATIONS: dict[str, OperationFactory] = {
     "dil_conv_3x3": _separable(3, dilation=2, times=1),
     "dil_conv_5x5": _separable(5, dilation=2, times=1),
     "conv_7x1_1x7": _conv_7x1_1x7,
+    "nor_conv_1x1": _convolution(1),
+    "nor_conv_3x3": _convolution(3),
 }
-"""Every operation by name. The eight of DARTS are `genotype.DARTS_PRIMITIVES`."""
+"""Every operation by name; a family of cells names its own in `primitives`."""
 
 
 def register_operation(name: str, factory: OperationFactory) -> None:
@@ -170,3 +182,11 @@ def require_even(x: Tensor) -> None:
             f"a reduction halves height and width, so both must be even there; got {height}x{width}: "
             "choose image sizes divisible by 4 (CIFAR stem) or 32 (ImageNet stem)"
         )
+
+
+def drop_path(x: Tensor, keep: Tensor) -> Tensor:
+    """Zero whole samples of x (N, C, H, W) with probability 1 - keep, and divide the others by keep."""
+    # float32 at least: bfloat16 has 256 values in [0, 1), too few for a probability
+    drawn = torch.promote_types(x.dtype, torch.float32)
+    mask = torch.rand(x.shape[0], 1, 1, 1, device=x.device, dtype=drawn) < keep
+    return x * (mask / keep).to(x.dtype)

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from pcdarts_tune.core import balance
 from pcdarts_tune.core.architect import Architect, differentiate_only
-from pcdarts_tune.core.epochs import SearchEpoch, entropy, softmax_of_nodes, softmax_rows
-from pcdarts_tune.core.genotype import Genotype
+from pcdarts_tune.core.epochs import SearchEpoch, as_numbers, entropy, softmax_rows
+from pcdarts_tune.core.genotype import AnyGenotype
 from pcdarts_tune.core.images.data import Batches, require_batches, skip_single_images
 from pcdarts_tune.core.loop import Loop
 from pcdarts_tune.core.steps import optimizers
@@ -128,7 +128,7 @@ class Search:
             self.epoch += 1
             yield record
 
-    def genotype(self) -> Genotype:
+    def genotype(self) -> AnyGenotype:
         """What would be derived now."""
         return self.supernet.genotype()
 
@@ -181,17 +181,14 @@ class Search:
             arch_accuracy=arch_accuracy,
             valid_loss=None if scored is None else scored.loss,
             valid_accuracy=None if scored is None else scored.accuracy,
-            alpha_entropy_normal=entropy(net.alpha_normal),
-            alpha_entropy_reduce=entropy(net.alpha_reduce),
+            alpha_entropies={kind: entropy(alpha) for kind, alpha in net.alphas().items()},
             skip_connections=genotype.skip_connections,
             learning_rate=loop.rate(epoch),
             seconds=seconds,
             images_per_second=(trained + searched) / seconds,
             peak_memory_bytes=max(watch.peak_memory_bytes(), self.graphs.peak_memory_bytes),
-            alpha_normal=softmax_rows(net.alpha_normal),
-            alpha_reduce=softmax_rows(net.alpha_reduce),
-            beta_normal=softmax_of_nodes(net.beta_normal),
-            beta_reduce=softmax_of_nodes(net.beta_reduce),
+            alphas={kind: softmax_rows(alpha) for kind, alpha in net.alphas().items()},
+            betas={kind: as_numbers(beta) for kind, beta in net.softmaxed_betas().items()},
         )
 
     def step_pair(self, images: Tensor, labels: Tensor, valid_images: Tensor, valid_labels: Tensor) -> None:

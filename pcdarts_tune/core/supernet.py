@@ -18,33 +18,36 @@ from torch import Tensor, nn
 
 from pcdarts_tune.core import architecture
 from pcdarts_tune.core.fast.cell import FastCell
-from pcdarts_tune.core.fast.wiring import RoundWeights, round_weights
-from pcdarts_tune.core.genotype import DARTS_PRIMITIVES
+from pcdarts_tune.core.fast.wiring import RoundWeights
+from pcdarts_tune.core.skeletons.registry import skeleton_of
 from pcdarts_tune.core.textbook import SupernetArguments, TextbookSupernet
 
 
 class Supernet(architecture.SearchedNetwork):
-    """A supernet of `layers` cells (PC-DARTS, section 3).
+    """A supernet of `layers` layers (PC-DARTS, section 3).
 
     Args:
         channels: C of the first cell; 16 in the paper.
-        layers: number of cells, at least 3; reductions at layers // 3 and 2 * layers // 3.
+        layers: number of cells (`nasbench201`: of cells and residual blocks, 3 N + 2), at least 3; reductions at
+            layers // 3 and 2 * layers // 3.
         k: candidates see C/k channels; must divide `channels`; 1 is DARTS.
         num_classes: outputs.
         stem: "cifar" (full resolution) or "imagenet" (three stride-2 convolutions).
         edge_normalization: whether edges are weighted by softmax(beta).
         in_channels: channels of the images.
-        nodes: nodes a cell; node i has 2 + i predecessors.
-        primitives: candidate operations by registered name, in the order of alpha's columns.
+        nodes: nodes a cell; node i has 2 + i predecessors (`nasbench201`: 4, the first of which is the input).
+        primitives: candidate operations by registered name, in the order of alpha's columns; None for the family's own.
         mixing: what keeps the bypassed channels moving: "shuffle" (published), "shift" (rotate by C/k) or "random"
             (each source samples its C/k channels anew in every training pass).
+        family: of the cells: "darts", or "nasbench201", which has alphas and betas of one kind of cell, `alpha_cell` and
+            `beta_cell`. With k=1 and without edge normalisation that is DARTS as NAS-Bench-201 runs it, but for the
+            BatchNorm behind each pool.
 
     Raises:
         ValueError: before anything is built, naming the argument, its value and what is legal.
     """
 
     batches_tracked: Tensor
-    edge_order: Tensor
 
     def __init__(
         self,
@@ -56,23 +59,34 @@ class Supernet(architecture.SearchedNetwork):
         edge_normalization: bool = True,
         in_channels: int = 3,
         nodes: int = 4,
-        primitives: Sequence[str] = DARTS_PRIMITIVES,
+        primitives: Sequence[str] | None = None,
         mixing: str = "shuffle",
+        family: str = "darts",
     ) -> None:
         super().__init__()
         given = SupernetArguments(
-            channels, layers, k, num_classes, stem, edge_normalization, in_channels, nodes, primitives, mixing
+            channels,
+            layers,
+            k,
+            num_classes,
+            stem,
+            edge_normalization,
+            in_channels,
+            nodes,
+            primitives,
+            mixing,
+            family,
         )
         self.arguments = asdict(given)
-        self.primitives, plans = given.primitives, given.plan()
-        architecture.add_stem(self, stem, in_channels, 3 * channels)
-        self.cells = nn.ModuleList(FastCell(plan, nodes, k, self.primitives, mixing) for plan in plans)
-        self.classifier = nn.Linear(nodes * plans[-1].channels, num_classes)
-        self.add_architecture(nodes, edge_normalization)
+        plans, searched, skeleton = given.plan(), given.searched(), skeleton_of(family)
+        self.primitives, self.rectified = searched.primitives, skeleton.rectified
+        architecture.add_stem(self, stem, in_channels, plans[0].c_prev)
+        self.cells = nn.ModuleList(skeleton.fast_layer(plan, searched) for plan in plans)
+        self.kinds = [plan.kind for plan in plans]
+        self.ending = skeleton.ending(plans[-1].c_out)
+        self.classifier = nn.Linear(plans[-1].c_out, num_classes)
+        self.add_architecture(family, nodes, edge_normalization)
         self.register_buffer("batches_tracked", torch.zeros((), dtype=torch.int64))
-        # a list as index would be copied to the device in every step, for which a GPU waits
-        order = [edge for r in self._cells()[0].rounds for edge in r.published]
-        self.register_buffer("edge_order", torch.tensor(order), persistent=False)
         self.to(memory_format=torch.channels_last)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -80,34 +94,43 @@ class Supernet(architecture.SearchedNetwork):
         if self.training:
             self.batches_tracked += 1
         s0, s1 = architecture.apply_stem(self, images.contiguous(memory_format=torch.channels_last))
-        same = s0 is s1
-        s0 = torch.relu(s0)
-        s1 = s0 if same else torch.relu(s1)
+        if self.rectified:
+            same = s0 is s1
+            s0 = torch.relu(s0)
+            s1 = s0 if same else torch.relu(s1)
         weights = self._weights()
         last = len(self.cells) - 1
-        for index, cell in enumerate(self._cells()):
+        for index, cell in enumerate(self.cells):
+            of_cell = weights[index] if index in weights else None
             # both readers of a cell's output begin with a ReLU, so one serves them; the classifier does not
-            out = cell(s0, s1, weights[cell.reduction, cell.active], relu=index < last)
+            out = cell(s0, s1, of_cell, relu=self.rectified and index < last)
             s0, s1 = s1, out
+        if self.ending is not None:
+            s1 = self.ending(s1)
         return self.classifier(s1.mean(dim=(2, 3)))  # type: ignore[no-any-return]
 
-    def _cells(self) -> list[FastCell]:
-        return [cell for cell in self.cells if isinstance(cell, FastCell)]
-
-    def _weights(self) -> dict[tuple[bool, int], list[RoundWeights]]:
-        """The mixing matrices, once for all cells of one kind and width."""
-        of_kind = {}
-        for reduction, kind in ((False, "normal"), (True, "reduce")):
-            alpha_EO, beta_E = getattr(self, f"alpha_{kind}"), getattr(self, f"beta_{kind}")
-            operations_EO, edges_E = architecture.mixing_weights(alpha_EO, beta_E)
-            of_kind[reduction] = operations_EO[self.edge_order], edges_E
-        one_each = {(cell.reduction, cell.active): cell for cell in self._cells()}
+    def _cells(self) -> dict[int, tuple[str, FastCell]]:
+        """The layers that have alphas, by their places, with their kinds."""
+        pairs = enumerate(zip(self.kinds, self.cells, strict=True))
         return {
-            key: round_weights(
-                cell.rounds, self.primitives, cell.shares, cell.wires(), *of_kind[cell.reduction], cell.active
-            )
-            for key, cell in one_each.items()
+            i: (kind, cell) for i, (kind, cell) in pairs if kind is not None and isinstance(cell, FastCell)
         }
+
+    def _weights(self) -> dict[int, list[RoundWeights]]:
+        """The mixing matrices of each cell, computed once for all cells of one kind and width."""
+        betas_E = self.softmaxed_betas()
+        of_kind = {
+            kind: architecture.mixing_weights(alpha_EO, betas_E[kind])
+            for kind, alpha_EO in self.alphas().items()
+        }
+        made: dict[tuple[str, int], list[RoundWeights]] = {}
+        found = {}
+        for index, (kind, cell) in self._cells().items():
+            key = kind, cell.active
+            if key not in made:
+                made[key] = cell.lay_out(*of_kind[kind])
+            found[index] = made[key]
+        return found
 
     def published_state(self) -> dict[str, Tensor]:
         """Weights and running statistics (no alphas, no betas) by the published code's names, shapes and order."""
@@ -149,7 +172,10 @@ class Supernet(architecture.SearchedNetwork):
 
     def _views(self) -> dict[str, Tensor]:
         stored = self.state_dict(keep_vars=True).items()
-        views = {name: value for name, value in stored if name.startswith(("stem", "classifier"))}
-        for index, cell in enumerate(self._cells()):
+        cells = self._cells()
+        stacked = tuple(f"cells.{index}." for index in cells)
+        own = architecture.architecture_names(self.family)
+        views = {name: value for name, value in stored if not name.startswith(stacked) and name not in own}
+        for index, (_, cell) in cells.items():
             views.update((f"cells.{index}.{name}", value) for name, value in cell.published())
         return views

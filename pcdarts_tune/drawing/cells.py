@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pcdarts_tune.core.genotype import FAMILIES, AnyGenotype, CellGraph, Family, edge_places, node_count
 from pcdarts_tune.drawing.layout import CellLayout, Edge, cell_edges, layout_edges
@@ -32,7 +32,6 @@ from pcdarts_tune.drawing.render import render_png, render_svg
 from pcdarts_tune.errors import UserError, nearest
 from pcdarts_tune.files import write_output
 
-Which = Literal["both", "normal", "reduce"]
 SUFFIXES = (".svg", ".png", ".dot")
 
 _DOT_INDEX, _DOT_NAME = re.compile(r"c_\{(.*)\}"), r"<<I>c</I><SUB>\1</SUB>>"
@@ -120,7 +119,7 @@ def select_edges(
     return set(family.choose(strength.tolist(), primitives))
 
 
-def draw_genotype(genotype: AnyGenotype, path: str | os.PathLike[str], *, which: Which = "both") -> Path:
+def draw_genotype(genotype: AnyGenotype, path: str | os.PathLike[str], *, which: str = "both") -> Path:
     """Write the cells to `path`, whose suffix says how; a file that was there is replaced whole or not at
     all. Raises UserError: for an unknown suffix or cell, or a folder that cannot be written to."""
     target = Path(path)
@@ -141,7 +140,7 @@ def draw_genotype(genotype: AnyGenotype, path: str | os.PathLike[str], *, which:
 def cell_picture(
     genotype: AnyGenotype,
     *,
-    which: Which = "both",
+    which: str = "both",
     title: str | None = None,
     heading: str | None = None,
     short: Callable[[str], str] = str,
@@ -174,7 +173,7 @@ def cell_picture(
     )
 
 
-def cell_svg(genotype: AnyGenotype, *, which: Which = "both", title: str | None = None) -> str:
+def cell_svg(genotype: AnyGenotype, *, which: str = "both", title: str | None = None) -> str:
     """One self-contained <svg> element with a title and a description in words; fit for a file or an HTML page."""
     return render_svg(cell_picture(genotype, which=which, title=title))
 
@@ -188,7 +187,7 @@ def cells_png(genotype: AnyGenotype, *, title: str | None = None) -> bytes:
     return render_png(best.padded(side, max(best.height, 0.94 * side)), 1200 / side)
 
 
-def cell_dot(genotype: AnyGenotype, *, which: Which = "both") -> str:
+def cell_dot(genotype: AnyGenotype, *, which: str = "both") -> str:
     """The cells in the DOT language, for those who have graphviz or want to edit the graph."""
     lines = ["digraph genotype {", "  rankdir=LR;", '  edge [fontname="Helvetica"];']
     lines += ['  node [shape=box, style="rounded,filled", fillcolor="#ffffff", fontname="Helvetica"];']

@@ -23,9 +23,13 @@ from pcdarts_tune.files import read_json, write_json
 from pcdarts_tune.home import artifact_root
 from pcdarts_tune.lineage.original import TRAININGS, Agreement, Original, Rerun, compare
 from pcdarts_tune.machine import choose_device, set_threads
+from pcdarts_tune.places import place_at
 from pcdarts_tune.say import Progress, say
+from pcdarts_tune.spaces.values import BENCHMARK
+from pcdarts_tune.sweeps.benchmark import copy_kept
 from pcdarts_tune.sweeps.find import Finder
 from pcdarts_tune.sweeps.study.samplers import derived_seed
+from pcdarts_tune.sweeps.sweep import open_sweep
 from pcdarts_tune.sweeps.trials.repeats import metric_name
 from pcdarts_tune.sweeps.trials.trial import run_or_fail, run_trial
 from pcdarts_tune.tasks import Execution, Proposal, TrialTask
@@ -163,12 +167,16 @@ def _run_trial(job: _Job) -> Rerun:
         stopped = "rung" in record and record["rung"]["epochs"] == ended_at < epochs["evaluation"]
         return tags.get(Tag.REASON) if stopped else None
 
+    evaluations = str(job.place / "evaluations")
+    if original.space.objective == BENCHMARK:
+        kept = open_sweep(original.where, tags.get(Tag.SWEEP, "")).folder.evaluations_address
+        copy_kept(place_at(kept), place_at(evaluations))
     task = TrialTask(
         Proposal(int(tags.get(Tag.TRIAL, 0)), original.seed, {}),
         evaluation_seed=derived_seed(int(tags[Tag.SWEEP_SEED]), "evaluation"),
         space=original.space.model_dump_json(),
         folder=str(job.place / "trial"),
-        evaluations=str(job.place / "evaluations"),
+        evaluations=evaluations,
         threads=original.threads or 1,
         gpus=1.0 if device.type == "cuda" else 0.0,
         execution=job.execution,

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from pcdarts_tune.datasets import Splits
 from pcdarts_tune.spaces.space import Space
+from pcdarts_tune.spaces.values import BENCHMARK
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,8 @@ def forecast_trial(space: Space, search: Fit, evaluation: Fit, splits: Splits) -
     search_seconds += arch_epochs * steps * step.alphas
     size = min(recipe.batch_size, training)
     short = evaluation.at(size)
-    evaluation_seconds = recipe.all_epochs * (training * short.weights + held_out * short.score) / size
+    trained = 0 if space.objective == BENCHMARK else recipe.all_epochs
+    evaluation_seconds = trained * (training * short.weights + held_out * short.score) / size
     out_of_memory = search.exceeds_memory(batch) or evaluation.exceeds_memory(size)
     basis = search.basis(batch) if epochs else "no search"
     return Forecast(search_seconds, evaluation_seconds, step.bytes, short.bytes, basis, out_of_memory)

@@ -77,12 +77,14 @@ def _count(network: torch.nn.Module, images: DataSet) -> Cost:
 
 def choose_genotype(space: Space) -> tuple[str, AnyGenotype]:
     """`EXAMPLE` and its name, or a random genotype where the space could not find it."""
-    published = PUBLISHED[EXAMPLE]
-    operations = {name for name, _ in (*published.normal, *published.reduce)}
-    nodes, primitives = space.supernet.nodes, space.supernet.primitives
-    if nodes == len(published.normal) // 2 and operations <= set(primitives):
+    sizes, published = space.supernet, PUBLISHED[EXAMPLE]
+    cells = published.graphs()
+    operations = {edge.operation for cell in cells for edge in cell.edges}
+    alike = sizes.family == published.family and sizes.nodes == len(cells[0].nodes)
+    if alike and operations <= set(sizes.primitives):
         return EXAMPLE, published
-    return "a random genotype", random_genotype(0, nodes=nodes, primitives=primitives)
+    drawn = random_genotype(0, nodes=sizes.nodes, primitives=sizes.primitives, family=sizes.family)
+    return "a random genotype", drawn
 
 
 def affects_steps(key: str) -> bool:

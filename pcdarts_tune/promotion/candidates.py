@@ -164,7 +164,7 @@ def draw_candidates(space: Space, seed: int, count: int) -> list[Candidate]:
     sizes, found = space.supernet, []
     for number in range(count):
         drawn = derived_seed(seed, "random genotype", number)
-        genotype = random_genotype(drawn, nodes=sizes.nodes, primitives=sizes.primitives)
+        genotype = random_genotype(drawn, nodes=sizes.nodes, primitives=sizes.primitives, family=sizes.family)
         found.append(Candidate(f"random {number}", "random", genotype))
     return found
 

@@ -22,7 +22,8 @@ from pcdarts_tune.reporting.plot_study import Importances, compute_importances, 
 from pcdarts_tune.spaces import naming
 from pcdarts_tune.spaces.scores import score_in_full, score_title
 from pcdarts_tune.spread import Spread
-from pcdarts_tune.sweeps.leaderboard import RankedTrial, rank_trials
+from pcdarts_tune.sweeps.benchmark import Benchmark
+from pcdarts_tune.sweeps.leaderboard import RankedTrial, add_known, rank_trials
 from pcdarts_tune.sweeps.noise import Noise, read_noise, score_error
 from pcdarts_tune.sweeps.sweep import SweepHandle, counts
 from pcdarts_tune.sweeps.trials.log import read_result
@@ -69,6 +70,7 @@ class Facts:
         spent: hours by unit (GPU, CPU). `unspent`: number of ended trials whose hours are not known.
         alphas: of the best trial by epoch, softmaxed; empty where its folder has none.
         retrainings: what promotions trained, best first.
+        known: the columns of a table of known accuracies that are shown.
     """
 
     sweep: SweepHandle
@@ -86,6 +88,7 @@ class Facts:
     alphas: dict[int, dict[str, Any]]
     retrainings: Sequence[Retraining]
     written: str
+    known: tuple[str, ...] = ()
 
     @property
     def records(self) -> list[TrialRecord]:
@@ -173,10 +176,14 @@ def describe_trial(trial: RankedTrial, score: str) -> str:
     return "<br>".join(html.escape(part, quote=False) for part in wrapped)
 
 
-def read_facts(sweep: SweepHandle) -> Facts:
-    """Read a sweep; works while it runs and before any trial is complete."""
+def read_facts(sweep: SweepHandle, benchmark: Benchmark | None = None, known: tuple[str, ...] = ()) -> Facts:
+    """Read a sweep; works while it runs and before any trial is complete.
+
+    Args:
+        benchmark: known accuracies that stand beside the trials. `known`: its columns that are shown.
+    """
     records = sweep.records()
-    trials = rank_trials(records)
+    trials = add_known(rank_trials(records), benchmark)
     best = next((record for record in records if record.objective is not None), None)
     ended = [trial for trial in trials if trial.record.state in ("complete", "pruned", "failed")]
     study = make_plot_study(records, sweep.space.tune, sweep.study.trial_times())
@@ -196,6 +203,7 @@ def read_facts(sweep: SweepHandle) -> Facts:
         alphas={} if best is None else _read_alphas(sweep, best.trial),
         retrainings=_read_retrainings(sweep.folder.path / "promotions"),
         written=time.strftime("%Y-%m-%d %H:%M:%S %Z").strip(),
+        known=known,
     )
 
 

@@ -31,18 +31,24 @@ from pcdarts_tune.reporting.plot_study import EVALUATOR, FEWEST, pareto_front
 from pcdarts_tune.reporting.summary import group_failures, list_trials, summarize
 from pcdarts_tune.spaces import naming
 from pcdarts_tune.spaces.scores import score_title, scored_on
+from pcdarts_tune.sweeps.benchmark import Benchmark
 from pcdarts_tune.sweeps.leaderboard import leaderboard_columns, short_hours
 from pcdarts_tune.sweeps.sweep import SweepHandle
 from pcdarts_tune.training.scoring import describe_scores
 
 
-def write_report(sweep: SweepHandle, path: Path) -> Facts:
+def write_report(
+    sweep: SweepHandle, path: Path, benchmark: Benchmark | None = None, known: tuple[str, ...] = ()
+) -> Facts:
     """Write the report to `path`, and return the facts that it shows; an existing file is replaced as a whole or left.
+
+    Args:
+        benchmark: known accuracies that stand beside the trials. `known`: its columns that are shown.
 
     Raises:
         UserError: the folder does not exist or cannot be written to.
     """
-    facts = read_facts(sweep)
+    facts = read_facts(sweep, benchmark, known)
     write_output(path, render_page(facts).encode())
     return facts
 
@@ -102,7 +108,7 @@ def render_page(facts: Facts) -> str:
         evaluator=EVALUATOR,
         fewest=FEWEST,
         summary=summarize(facts),
-        leaderboard=leaderboard_columns(facts.trials, facts.keys, facts.score),
+        leaderboard=leaderboard_columns(facts.trials, facts.keys, facts.score, facts.known),
         shown=MOST_UNFOLDED,
         plots=plots,
         genotypes=genotypes,

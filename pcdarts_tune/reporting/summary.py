@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pcdarts_tune.core.genotype import FAMILIES
 from pcdarts_tune.reporting.facts import Facts
 from pcdarts_tune.say import format_seconds
 from pcdarts_tune.spaces import naming
@@ -120,11 +121,11 @@ def _describe_best(facts: Facts) -> str:
     majority = f", {facts.majority}" if facts.majority else ""
     settings = naming.format_settings(record.hyperparameters) or "nothing is tuned"
     size = "" if record.params is None else f", {naming.short_count(record.params)} parameters"
-    macs, skips = "", ""
+    macs, skips, family = "", "", FAMILIES[facts.sweep.space.supernet.family]
     if record.macs is not None:
         macs = f" and {naming.short_count(record.macs)} multiply-adds when retrained"
     if best.skip_connections is not None:
-        skips = f"; {best.skip_connections} skip connections in its normal cell"
+        skips = f"; {best.skip_connections} skip connections in its {family.skips_in}"
     others = [number for number in best.found_by if number != record.trial]
     again = f" Its genotype was also found by {list_trials(others)}." if others else ""
     return (

@@ -8,6 +8,7 @@ from itertools import chain, islice
 
 from pydantic import BaseModel
 
+from pcdarts_tune.core.genotype import FAMILIES
 from pcdarts_tune.spaces.keys import lookup
 from pcdarts_tune.spaces.mistakes import Mistake, as_error
 from pcdarts_tune.spaces.ranges import Range
@@ -91,10 +92,35 @@ def _rungs(rungs: tuple[float | int, ...], epochs: int) -> str | None:
     return None if shares == sorted(set(shares)) else f"rungs = {', '.join(map(label, rungs))} must rise"
 
 
-def _edges(skips: int | None, nodes: int) -> str | None:
-    if skips is None or skips <= 2 * nodes:
+def _edges(skips: int | None, nodes: int, family: str) -> str | None:
+    edges = FAMILIES[family].kept_edges(nodes)
+    if skips is None or skips <= edges:
         return None
-    return f"skip_connections = {skips}: a cell of {nodes} nodes has {2 * nodes} edges"
+    return f"skip_connections = {skips}: a cell of {nodes} nodes has {edges} edges"
+
+
+def _nodes(nodes: int, family: str) -> str | None:
+    legal = FAMILIES[family].fixed_nodes
+    return None if legal in (None, nodes) else f"nodes = {nodes}: a cell of family: {family} has {legal}"
+
+
+def _stem(stem: str, family: str) -> str | None:
+    legal = FAMILIES[family].stems
+    if stem in legal:
+        return None
+    return f"stem: {stem} does not go with family: {family}; legal: {', '.join(legal)}"
+
+
+def _auxiliary(auxiliary: bool, family: str) -> str | None:
+    if FAMILIES[family].auxiliary or not auxiliary:
+        return None
+    return f"auxiliary: true does not go with family: {family}, whose networks have no auxiliary head; set auxiliary: false"
+
+
+def _one_family(tune: Mapping[str, Range]) -> str | None:
+    if "supernet.family" not in tune:
+        return None
+    return "supernet.family is one for all trials: sizes and recipes fit one family; make a space of each"
 
 
 def _cmaes(sampler: str, objectives: tuple[str, ...], tune: Mapping[str, Range]) -> str | None:
@@ -126,9 +152,17 @@ RULES = (
     *_recipe("evaluation"),
     Rule(("evaluation.stem", "evaluation.channels"), _even),
     *_recipe("retrain"),
+    *(
+        Rule((f"{section}.{key}", "supernet.family"), wrong)
+        for section in ("evaluation", "retrain")
+        for key, wrong in (("stem", _stem), ("auxiliary", _auxiliary))
+    ),
     Rule(("retrain.stem", "retrain.channels"), _even),
     Rule(("stopping.halving.rungs", "evaluation.epochs"), _rungs),
-    Rule(("stopping.collapse.skip_connections", "supernet.nodes"), _edges, every=True),
+    Rule(("stopping.collapse.skip_connections", "supernet.nodes", "supernet.family"), _edges, every=True),
+    Rule(("tune",), _one_family),
+    Rule(("supernet.nodes", "supernet.family"), _nodes, every=True),
+    Rule(("supernet.stem", "supernet.family"), _stem, every=True),
     Rule(("data.split", "tune"), _held_out),
     Rule(("data.weights_fraction", "data.alphas_fraction", "data.held_out", "data.split"), _shares),
     Rule(("sampler", "objectives", "tune"), _cmaes),

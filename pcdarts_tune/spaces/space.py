@@ -11,9 +11,9 @@ import re
 from collections.abc import Collection
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
-from pcdarts_tune.core.genotype import DARTS_PRIMITIVES
+from pcdarts_tune.core.genotype import DARTS_PRIMITIVES, FAMILIES
 from pcdarts_tune.errors import nearest
 from pcdarts_tune.spaces.keys import ADDED, Listed, Section
 from pcdarts_tune.spaces.ranges import Range
@@ -26,7 +26,7 @@ from pcdarts_tune.spaces.recipes import (
     TrainConfig,
 )
 from pcdarts_tune.spaces.rules import check
-from pcdarts_tune.spaces.values import Objective, Sampler, Score, amount
+from pcdarts_tune.spaces.values import Aim, Objective, Sampler, amount
 
 Names = Annotated[tuple[str, ...], Listed, Field(max_length=64)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
@@ -99,15 +99,24 @@ class DataConfig(Section):
         return group
 
 
+def _family(value: str) -> str:
+    if value not in FAMILIES:
+        raise ValueError(f"{value!r} is no family{nearest(value, FAMILIES)}; legal: {', '.join(FAMILIES)}")
+    return value
+
+
 class SupernetConfig(Section):
     """The network that is searched."""
 
+    family: Annotated[str, ADDED, AfterValidator(_family)] = "darts"
+    """Family of the cells: darts, those of DARTS and PC-DARTS, or nasbench201, those of NAS-Bench-201 (arXiv 2001.00326)."""
     channels: int = Field(default=16, ge=1, le=1024)
     """Channels C of the first cells (16: PC-DARTS sec. 4.2)."""
     layers: int = Field(default=8, ge=3, le=64)
-    """Number of cells; fewer than 3 would leave the normal cell without gradient."""
+    """Number of cells; fewer than 3 would leave the normal cell without gradient (nasbench201: of cells and both residual
+    blocks, 3 N + 2)."""
     nodes: int = Field(default=4, ge=2, le=8)
-    """Intermediate nodes of a cell (4: DARTS sec. 3.1)."""
+    """Intermediate nodes of a cell (4: DARTS sec. 3.1; nasbench201: all nodes, always 4)."""
     k: int = Field(default=4, ge=1, le=1024)
     """K: one channel in K is searched, and K divides channels; 1 is DARTS (PC-DARTS 4, on ImageNet 2)."""
     stem: Literal["cifar", "imagenet"] = "cifar"
@@ -117,19 +126,27 @@ class SupernetConfig(Section):
     mixing: Literal["shuffle", "shift", "random"] = "shuffle"
     """How the searched channels change from edge to edge (shuffle: the published code)."""
     primitives: Names = DARTS_PRIMITIVES
-    """Candidate operations, in index order (DARTS sec. 3.1)."""
+    """Candidate operations, in index order; those of the family unless others are given."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in_operations(cls, data: Any) -> Any:
+        family = data.get("family") if isinstance(data, dict) else None
+        if isinstance(family, str) and family in FAMILIES and "primitives" not in data:
+            return {**data, "primitives": FAMILIES[family].primitives}
+        return data
 
     @field_validator("primitives")
     @classmethod
     def _check_operations(cls, primitives: tuple[str, ...]) -> tuple[str, ...]:
-        known: Collection[str] = DARTS_PRIMITIVES
+        known: Collection[str] = [name for family in FAMILIES.values() for name in family.primitives]
         if not set(primitives) <= set(known):
-            from pcdarts_tune.core.ops import OPERATIONS  # torch: only for operations other than the paper's
+            from pcdarts_tune.core.ops import OPERATIONS  # torch: only for operations other than the papers'
 
             known = OPERATIONS
         if wrong := [name for name in primitives if name not in known]:
             texts = [f"{name!r} is no operation{nearest(name, known)}" for name in wrong]
-            raise ValueError(f"{'; '.join(texts)}; legal: {', '.join(known)}")
+            raise ValueError(f"{'; '.join(texts)}; legal: {', '.join(dict.fromkeys(known))}")
         twice = sorted({name for name in primitives if primitives.count(name) > 1})
         if twice:
             raise ValueError(f"{', '.join(twice)} listed more than once")
@@ -148,11 +165,11 @@ class ConstraintsConfig(Section):
 
 
 class CollapseConfig(Section):
-    """When a search has collapsed: skip connections have taken over its normal cell (DARTS+, arXiv 1909.06035;
-    RobustDARTS, arXiv 1909.09656)."""
+    """When a search has collapsed: skip connections have taken over its normal cell, or the cell of nasbench201 (DARTS+,
+    arXiv 1909.06035; RobustDARTS, arXiv 1909.09656)."""
 
     skip_connections: int | None = Field(default=None, ge=1, le=16)
-    """Skip connections in the normal cell (of 8 edges with 4 nodes) that end the trial; null: never."""
+    """Skip connections in the normal cell (of 8 edges with 4 nodes; nasbench201: of 6) that end the trial; null: never."""
     after: float = Field(default=0.5, ge=0, lt=1)
     """Share of the search's epochs that are not looked at."""
     epochs: int = Field(default=3, ge=1, le=10_000)
@@ -186,11 +203,12 @@ class Space(Section):
     """Name of the space: letters, digits, and any of _ . -."""
     description: str = Field(default="", max_length=2000)
     """One line for listings."""
-    objective: Score = "accuracy"
+    objective: Aim = "accuracy"
     """The score of a derived network trained from scratch, which Optuna maximises. On the held-out images: accuracy after
     the last epoch, mean_accuracy over the last third of the epochs, balanced_accuracy (mean of the classes' recalls), loss
     (negative log-likelihood, maximised as -loss); on the training images of the last epoch: train_accuracy, train_loss
-    (maximised as -loss)."""
+    (maximised as -loss). Or benchmark: no training, but the known accuracy in the table that `sweep --benchmark` names, to
+    study samplers."""
     objectives: Objectives = ("accuracy",)
     """What Optuna aims at together: accuracy, which stands for the score that `objective` names, to be high; params, macs,
     latency (of the retraining network), to be low."""

@@ -8,9 +8,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 Score = Literal["accuracy", "mean_accuracy", "balanced_accuracy", "loss", "train_accuracy", "train_loss"]
+BENCHMARK: Literal["benchmark"] = "benchmark"
+"""The objective of a sweep over cells of known accuracy: nothing is trained, the accuracy is looked up."""
+Aim = Score | Literal["benchmark"]
+"""What a space may name as its `objective`: a score, or `benchmark`."""
+AIMS: tuple[str, ...] = (*get_args(Score), BENCHMARK)
 Size = Literal["params", "macs", "latency"]
 Objective = Literal["accuracy", "params", "macs", "latency"]
 """What a space may list as its objectives: `accuracy` is the score that it names, whichever that is; the others are sizes."""

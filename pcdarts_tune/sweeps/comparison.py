@@ -20,7 +20,8 @@ from pcdarts_tune.spaces.keys import flatten
 from pcdarts_tune.spaces.naming import ordered_keys
 from pcdarts_tune.spaces.values import label
 from pcdarts_tune.spread import Spread
-from pcdarts_tune.sweeps.leaderboard import RankedTrial, leaderboard_columns, rank_trials
+from pcdarts_tune.sweeps.benchmark import Benchmark
+from pcdarts_tune.sweeps.leaderboard import RankedTrial, add_known, leaderboard_columns, rank_trials
 from pcdarts_tune.sweeps.sweep import SweepHandle, counts
 from pcdarts_tune.tasks import STATES, Spent, TrialRecord, hours, total
 
@@ -123,6 +124,7 @@ class Comparison:
 
     courses: Sequence[Course]
     notes: tuple[str, ...]
+    benchmark: Benchmark | None = None
 
     @property
     def points(self) -> list[int]:
@@ -155,7 +157,11 @@ class Comparison:
     @cached_property
     def pooled(self) -> list[tuple[Course, RankedTrial]]:
         """All trials, best first; who found a genotype, and the spread, are those of a trial's own sweep."""
-        rows = [(course, trial) for course in self.courses for trial in rank_trials(course.records)]
+        rows = [
+            (course, trial)
+            for course in self.courses
+            for trial in add_known(rank_trials(course.records), self.benchmark)
+        ]
         order = {id(course): place for place, course in enumerate(self.courses)}
 
         def place(row: tuple[Course, RankedTrial]) -> tuple[int, float, float, int, int]:
@@ -175,13 +181,14 @@ class Comparison:
             for number, (course, trial) in enumerate(rows, 1)
         ]
 
-    def columns(self) -> dict[str, list[str]]:
-        """The pooled leaderboard: title -> a cell a trial."""
+    def columns(self, known: Sequence[str] = ()) -> dict[str, list[str]]:
+        """The pooled leaderboard: title -> a cell a trial; `known`: columns of the benchmark."""
         keys = ordered_keys({key for course in self.courses for key in course.sweep.keys})
         # a Pareto front is one among the trials of a sweep
         board = [replace(trial, record=replace(trial.record, pareto=None)) for _, trial in self.pooled]
         names = [course.name for course, _ in self.pooled]
-        rank, *others = leaderboard_columns(board, keys, self.courses[0].sweep.space.objective).items()
+        score = self.courses[0].sweep.space.objective
+        rank, *others = leaderboard_columns(board, keys, score, known).items()
         return dict([rank, ("sweep", names), *others])
 
     def to_dict(self) -> dict[str, Any]:
@@ -196,8 +203,11 @@ class Comparison:
         }
 
 
-def compare_sweeps(sweeps: Sequence[SweepHandle]) -> Comparison:
+def compare_sweeps(sweeps: Sequence[SweepHandle], benchmark: Benchmark | None = None) -> Comparison:
     """Put sweeps side by side.
+
+    Args:
+        benchmark: known accuracies that are shown beside the trials.
 
     Raises:
         UserError: a sweep is named twice, or cells do not score alike in them; it says what differs.
@@ -215,7 +225,7 @@ def compare_sweeps(sweeps: Sequence[SweepHandle]) -> Comparison:
                 hint=f"`leaderboard` of each alone; or run one again with the other's {differences[0].partition(' ')[0]}",
             )
     courses = [Course(sweep, sweep.records()) for sweep in sweeps]
-    return Comparison(courses, tuple(_list_notes(courses)))
+    return Comparison(courses, tuple(_list_notes(courses)), benchmark)
 
 
 def differing_evaluations(a: SweepHandle, b: SweepHandle) -> list[str]:

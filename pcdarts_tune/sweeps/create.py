@@ -23,8 +23,9 @@ from pcdarts_tune.addresses import (
 from pcdarts_tune.errors import UserError
 from pcdarts_tune.files import write_json
 from pcdarts_tune.home import SweepFolder, Where, sweep_lock
-from pcdarts_tune.places import below
+from pcdarts_tune.places import below, place_at
 from pcdarts_tune.spaces.space import Space
+from pcdarts_tune.sweeps.benchmark import Benchmark
 from pcdarts_tune.sweeps.record import FORMAT, SweepSettings
 from pcdarts_tune.sweeps.study.study import SweepStudy
 from pcdarts_tune.sweeps.sweep import SweepHandle, study_name, study_settings
@@ -32,13 +33,21 @@ from pcdarts_tune.tracking.provenance import git_revision, versions
 
 
 def create_sweep(
-    home: Path, name: str, space: Space, settings: SweepSettings, *, trials: int, data: dict[str, str]
+    home: Path,
+    name: str,
+    space: Space,
+    settings: SweepSettings,
+    *,
+    trials: int,
+    data: dict[str, str],
+    benchmark: tuple[Benchmark, str] | None = None,
 ) -> SweepHandle:
     """A new sweep, not yet run.
 
     Args:
         settings: their `storage` is the place in which the sweep gets one of its own.
         data: `name`, `digest`, `source`, `profile` of the data set, for the record.
+        benchmark: where it is the objective: the table, which the sweep keeps, and its column.
 
     Raises:
         UserError: when the name is taken or the folder cannot be written to.
@@ -68,6 +77,11 @@ def create_sweep(
         if settings.storage is not None:
             # its own: sweeps of several homes may have one name
             settings = replace(settings, storage=below(settings.storage, f"{name}-{identity[:8]}"))
+        if benchmark is not None:
+            table, column = benchmark
+            kept = SweepFolder(folder.path, settings.storage).evaluations_address
+            with _explain_unwritable(folder):
+                table.keep(column, place_at(kept))
         study = SweepStudy.create(
             study_uri or folder.study_url,
             name=study_name(settings, name, identity),

@@ -19,7 +19,7 @@ from pcdarts_tune.say import say
 from pcdarts_tune.spaces.methods import METHODS
 from pcdarts_tune.spaces.space import Space
 from pcdarts_tune.sweeps.create import check_free
-from pcdarts_tune.sweeps.leaderboard import leaderboard_json, print_leaderboard, score_notes
+from pcdarts_tune.sweeps.leaderboard import leaderboard_json, print_leaderboard, rank_trials, score_notes
 from pcdarts_tune.sweeps.noise import candidate_options
 from pcdarts_tune.sweeps.runner import RunSettings, run_sweep
 from pcdarts_tune.sweeps.study.samplers import remarks
@@ -148,11 +148,11 @@ def run_to_the_end(sweep: SweepHandle, run: RunSettings, images: DataSet, *, as_
         raise
     records = sweep.records()
     if as_json:
-        click.echo(leaderboard_json(records))
+        click.echo(leaderboard_json(rank_trials(records)))
         for line in score_notes(records, sweep.space.objective):
             say(line)
     else:
-        print_leaderboard(records, sweep.keys, sweep.space.objective)
+        print_leaderboard(rank_trials(records), sweep.keys, sweep.space.objective)
     sys.stdout.flush()
     if ended.undelivered:
         say(

@@ -1,7 +1,8 @@
 """The leaderboard: where each trial stands, who else found its genotype, the spread over seeds, what it cost; as a table or JSON.
 
-rank_trials(sweep.records())[0].to_dict()               # an entry of `leaderboard --json`
-print_leaderboard(sweep.records(), sweep.keys, sweep.space.objective)      # on stdout: it is a result
+board = rank_trials(sweep.records())
+board[0].to_dict()                                                  # an entry of `leaderboard --json`
+print_leaderboard(board, sweep.keys, sweep.space.objective)         # on stdout: it is a result
 """
 
 from __future__ import annotations
@@ -9,16 +10,18 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
+from pcdarts_tune.core.genotype import read_genotype
 from pcdarts_tune.errors import visible
 from pcdarts_tune.spaces import naming
 from pcdarts_tune.spaces.scores import score_title
 from pcdarts_tune.spread import Spread
+from pcdarts_tune.sweeps.benchmark import Benchmark
 from pcdarts_tune.sweeps.noise import read_noise
 from pcdarts_tune.tasks import Spent, TrialRecord, hours
 from pcdarts_tune.training.scoring import describe_majority
@@ -34,6 +37,8 @@ class RankedTrial:
         spread: of what all searches with the same settings scored, each with a seed of its own, in this trial and other
             complete ones; None where there was one.
         spent: GPU-hours, or CPU-hours of a trial without a GPU; None where that is not known.
+        known: what a table of known accuracies says of its cell, by column; None without a table, empty where it does not
+            have the cell.
     """
 
     record: TrialRecord
@@ -41,13 +46,14 @@ class RankedTrial:
     found_by: tuple[int, ...]
     spread: Spread | None
     spent: Spent | None
+    known: Mapping[str, float] | None = None
 
     @property
     def skip_connections(self) -> int | None:
-        """Of the normal cell."""
+        """Of the normal cell, or of the only one."""
         if self.record.genotype is None:
             return None
-        return [operation for operation, _ in self.record.genotype["normal"]].count("skip_connect")
+        return read_genotype(self.record.genotype).skip_connections
 
     def to_dict(self) -> dict[str, Any]:
         """The trial's record, and what is known of it beside the others."""
@@ -60,6 +66,7 @@ class RankedTrial:
             "spread": None if self.spread is None else self.spread.to_dict(),
             "gpu_hours": spent.get("GPU"),
             "cpu_hours": spent.get("CPU"),
+            **({} if self.known is None else {"known": dict(self.known) or None}),
         }
 
 
@@ -87,21 +94,36 @@ def rank_trials(records: Sequence[TrialRecord]) -> list[RankedTrial]:
     return result
 
 
+def add_known(board: Sequence[RankedTrial], table: Benchmark | None) -> list[RankedTrial]:
+    """The same trials with what a table of known accuracies, where there is one, says of their cells."""
+    if table is None:
+        return list(board)
+    return [
+        replace(
+            trial,
+            known=(trial.record.genotype and table.known(read_genotype(trial.record.genotype))) or {},
+        )
+        for trial in board
+    ]
+
+
 def _settings(record: TrialRecord) -> str:
     return json.dumps(record.hyperparameters, sort_keys=True)
 
 
-def leaderboard_json(records: Sequence[TrialRecord]) -> str:
+def leaderboard_json(board: Sequence[RankedTrial]) -> str:
     """The list that `--json` prints, best first."""
-    return json.dumps([standing.to_dict() for standing in rank_trials(records)])
+    return json.dumps([standing.to_dict() for standing in board])
 
 
-def print_leaderboard(records: Sequence[TrialRecord], keys: Sequence[str], objective: str) -> None:
+def print_leaderboard(
+    board: Sequence[RankedTrial], keys: Sequence[str], objective: str, known: Sequence[str] = ()
+) -> None:
     """Trials as a table on stdout, in the order given, and under it whether they lie within the noise; `keys` are the settings
-    to show, `objective` is the score. Where there are several objectives, a star marks the Pareto front. In a pipe nothing is cut
-    off."""
-    print_columns(leaderboard_columns(rank_trials(records), keys, objective))
-    for line in score_notes(records, objective):
+    to show, `objective` is the score, `known` the columns of a table of known accuracies. Where there are several objectives, a
+    star marks the Pareto front. In a pipe nothing is cut off."""
+    print_columns(leaderboard_columns(board, keys, objective, known))
+    for line in score_notes([trial.record for trial in board], objective):
         print(line)
 
 
@@ -133,7 +155,7 @@ def score_notes(records: Sequence[TrialRecord], objective: str) -> list[str]:
 
 
 def leaderboard_columns(
-    board: Sequence[RankedTrial], keys: Sequence[str], objective: str
+    board: Sequence[RankedTrial], keys: Sequence[str], objective: str, known: Sequence[str] = ()
 ) -> dict[str, list[str]]:
     """Title -> a cell a trial; columns that nobody fills are left out, and so is how many trials found a genotype where
     each found its own."""
@@ -158,6 +180,7 @@ def leaderboard_columns(
         "mean ± sd (n)": column(
             lambda s: s.spread and f"{s.spread.mean:.4f} ± {s.spread.std:.4f} ({s.spread.n})"
         ),
+        **{name: column(lambda s, name=name: _known(s, name)) for name in known},  # type: ignore[misc]
         "Pareto": column(lambda s: "*" if s.record.pareto else None),
         **{naming.short_name(key): column(lambda s, key=key: setting(key, s.record)) for key in keys},  # type: ignore[misc]
         "params": column(lambda s: naming.short_count(s.record.params)),
@@ -182,6 +205,11 @@ def _four(value: float | None) -> str | None:
 def _balanced(record: TrialRecord) -> str | None:
     """The balanced accuracy, where the accuracy alone may mislead."""
     return _four(record.held_out["balanced_accuracy"]) if describe_majority(record.held_out) else None
+
+
+def _known(standing: RankedTrial, column: str) -> str | None:
+    value = (standing.known or {}).get(column)
+    return None if value is None else f"{value:.6g}"
 
 
 def short_hours(hours: float) -> str:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import torch
 
-from pcdarts_tune.core.genotype import AnyGenotype
+from pcdarts_tune.core.genotype import FAMILIES, AnyGenotype
 from pcdarts_tune.core.images.data import Batches
 from pcdarts_tune.core.network import EvaluationNetwork
 from pcdarts_tune.core.retrain import Training
@@ -83,6 +83,7 @@ def build_training(
         trains = torch.ones(len(images.train_labels), dtype=torch.bool)
         trains[splits.held_out] = False
         rows = trains.nonzero()[:, 0]
+    check_family(space, genotype)
     check_sizes(space, images.image_size, [stage])
     with seed_generators(device, seed, "network"):
         network = EvaluationNetwork(genotype, **network_arguments(recipe, images)).to(device)
@@ -114,6 +115,16 @@ def network_arguments(recipe: TrainConfig, images: DataSet) -> dict[str, Any]:
     """The arguments, but the genotype, that `EvaluationNetwork` takes for a recipe and a data set."""
     sizes = {name: getattr(recipe, name) for name in _NETWORK}
     return {**sizes, "num_classes": images.num_classes, "in_channels": images.in_channels}
+
+
+def check_family(space: Space, genotype: AnyGenotype) -> None:
+    """Refuse a genotype of another family than the space's, whose sizes and recipes do not fit it."""
+    if genotype.family != space.supernet.family:
+        cells, wanted = FAMILIES[genotype.family], FAMILIES[space.supernet.family]
+        raise UserError(
+            f"the space {space.name!r} trains cells of {wanted.title}, and this genotype is of {cells.title}",
+            hint=f"take a space with supernet.family: {cells.name} (pcdarts-tune spaces lists them)",
+        )
 
 
 def _part(

@@ -39,8 +39,8 @@ def epoch_record(epoch: SearchEpoch | TrainEpoch, stage: str, execution: Mapping
 
     record = {"kind": "epoch", "stage": stage, "epoch": epoch.epoch, "epochs": epoch.epochs}
     if isinstance(epoch, SearchEpoch):
-        names = ("alpha_normal", "alpha_reduce", "beta_normal", "beta_reduce")
-        alphas = {name: _rounded(getattr(epoch, name)) for name in names}
+        alphas = {f"alpha_{kind}": _rounded(values) for kind, values in epoch.alphas.items()}
+        alphas |= {f"beta_{kind}": _rounded(values) for kind, values in epoch.betas.items()}
         record |= {"metrics": epoch.metrics(), "genotype": epoch.genotype.to_dict(), "alphas": alphas}
     else:
         record |= {"metrics": epoch.metrics(stage), "accuracy": epoch.valid_accuracy}

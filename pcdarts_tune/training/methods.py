@@ -70,7 +70,8 @@ def draw_genotype(
 ) -> Drawn:
     """Random search (Li & Talwalkar 2019, arXiv 1902.07638): `random_genotype` with the seed of the search."""
     sizes = space.supernet
-    return Drawn(random_genotype(seed, nodes=sizes.nodes, primitives=sizes.primitives))
+    genotype = random_genotype(seed, nodes=sizes.nodes, primitives=sizes.primitives, family=sizes.family)
+    return Drawn(genotype)
 
 
 BUILDERS: dict[str, Builder] = {"pc-darts": build_search, "random": draw_genotype}

@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from pcdarts_tune.core.genotype import AnyGenotype
+from pcdarts_tune.core.genotype import FAMILIES, AnyGenotype
 from pcdarts_tune.datasets import DataSet
 from pcdarts_tune.datasets.load import about_images
 from pcdarts_tune.drawing.cells import cell_svg, cells_png
@@ -139,7 +139,7 @@ def _end_run(run: Run, found: Found) -> None:
     how = f"One search, {found.epochs} epochs" if found.epochs else "Drawn, without a search"
     note = (
         f"{how}: genotype `{genotype.canonical_hash()}`, {genotype.skip_connections} skip "
-        f"connections in the normal cell.\n\nTo train it: `pcdarts-tune retrain {run.run_id} -o MODEL`"
+        f"connections in the {FAMILIES[genotype.family].skips_in}.\n\nTo train it: `pcdarts-tune retrain {run.run_id} -o MODEL`"
     )
     store.set_tags(run.run_id, {Tag.GENOTYPE_HASH: genotype.canonical_hash(), "mlflow.note.content": note})
     store.close_run(run.run_id, "FINISHED")

@@ -11,12 +11,15 @@ from support.formula import load_reference
 from torch.nn import functional as F
 
 from pcdarts_tune.core.architect import Architect, differentiate_only
-from pcdarts_tune.core.architecture import ARCHITECTURE_NAMES
+from pcdarts_tune.core.architecture import architecture_names
+from pcdarts_tune.core.genotype import FAMILIES
 from pcdarts_tune.core.supernet import Supernet
 from pcdarts_tune.core.textbook import TextbookSupernet
 
 UNROLLED = load_reference("unrolled_gradient.json")["cases"]
 TRAJECTORIES = load_reference("search_trajectory.json")["cases"]
+
+ARCHITECTURE_NAMES = architecture_names(FAMILIES["darts"])
 
 
 def sgd(net: Supernet | TextbookSupernet, rate: float) -> torch.optim.SGD:

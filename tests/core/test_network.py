@@ -11,7 +11,8 @@ from torch.nn import functional as F
 
 from pcdarts_tune.core.cost import count_macs, count_parameters
 from pcdarts_tune.core.genotype import PUBLISHED, Genotype
-from pcdarts_tune.core.network import AuxiliaryHead, EvaluationNetwork, drop_path
+from pcdarts_tune.core.network import AuxiliaryHead, EvaluationNetwork
+from pcdarts_tune.core.ops import drop_path
 
 FORWARD = load_reference("eval_network_forward.json")
 

@@ -18,7 +18,7 @@ from pcdarts_tune.core.fast.normalize import (
     unpixels,
 )
 from pcdarts_tune.core.fast.wiring import fixed_wires, node_matrix, sampled_wires
-from pcdarts_tune.core.textbook import mix_channels
+from pcdarts_tune.core.mixing import mix_channels
 
 
 def random(*shape: int, seed: int = 0) -> Tensor:

@@ -10,7 +10,7 @@ from support.small_jobs import half, small_search, small_training
 
 from pcdarts_tune.core.architect import Architect
 from pcdarts_tune.core.loop import evaluate
-from pcdarts_tune.core.network import drop_path
+from pcdarts_tune.core.ops import drop_path
 from pcdarts_tune.core.search import Search
 from pcdarts_tune.core.steps import execution as precision
 from pcdarts_tune.core.steps.execution import CompileFailed

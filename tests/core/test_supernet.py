@@ -12,12 +12,13 @@ from torch import nn
 from torch.nn import functional as F
 
 from pcdarts_tune.core import ops
-from pcdarts_tune.core.architecture import reduction_layers
 from pcdarts_tune.core.cost import count_macs, count_parameters
 from pcdarts_tune.core.fast import normalize
 from pcdarts_tune.core.genotype import DARTS_PRIMITIVES
+from pcdarts_tune.core.mixing import channel_shuffle, mix_channels, sample_order
+from pcdarts_tune.core.skeletons.plan import reduction_layers
 from pcdarts_tune.core.supernet import Supernet
-from pcdarts_tune.core.textbook import TextbookSupernet, channel_shuffle, mix_channels, sample_order
+from pcdarts_tune.core.textbook import TextbookSupernet
 
 FORMS = (Supernet, TextbookSupernet)
 CASES = load_reference("supernet_forward_grad.json")["cases"]

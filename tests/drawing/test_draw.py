@@ -283,7 +283,7 @@ def test_draw_names_mistakes(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"must end in \.svg"):
         draw_genotype(genotype, tmp_path / "cells")
     with pytest.raises(UserError, match="legal: both, normal, reduce"):
-        draw_genotype(genotype, tmp_path / "cells.svg", which="reduction")  # type: ignore[arg-type]
+        draw_genotype(genotype, tmp_path / "cells.svg", which="reduction")
     with pytest.raises(UserError, match=r"cannot write .*No such file or directory"):
         draw_genotype(genotype, tmp_path / "missing" / "cells.svg")
     (tmp_path / "folder.svg").mkdir()

@@ -36,6 +36,8 @@ SHIPPED = [
     "darts_cifar10",
     "fashion_mnist",
     "imagenet",
+    "nasbench201",
+    "nasbench201_cpu",
 ]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pcdarts_tune.core.architecture import ARCHITECTURE_NAMES
+from pcdarts_tune.core.architecture import architecture_names
 from pcdarts_tune.core.supernet import Supernet
 from pcdarts_tune.core.textbook import TextbookSupernet
 from support.formula import fill_state, images
@@ -28,7 +28,7 @@ def fill_supernet(net: Supernet | TextbookSupernet, mode: str = "by_shape") -> N
 
 def set_architecture(net: Supernet | TextbookSupernet, values: dict[str, Any]) -> None:
     with torch.no_grad():
-        for name in ARCHITECTURE_NAMES:
+        for name in architecture_names(net.family):
             if name in values:
                 getattr(net, name).copy_(torch.as_tensor(values[name], dtype=torch.float64))
 

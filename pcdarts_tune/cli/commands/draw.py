@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
 
 import click
 
 from pcdarts_tune.cli import completing, options
+from pcdarts_tune.core.genotype import FAMILIES
 from pcdarts_tune.home import Where
 from pcdarts_tune.say import say
 
@@ -17,18 +17,19 @@ from pcdarts_tune.say import say
 @options.output_file("The picture; its suffix decides: .svg, .png or .dot.", required=True)
 @click.option(
     "--cell",
-    type=options.NearestChoice(["both", "normal", "reduce"]),
+    type=options.NearestChoice(["both", *(kind for family in FAMILIES.values() for kind in family.kinds)]),
     default="both",
     show_default=True,
-    help="Which cell to draw.",
+    help="Which cell to draw; NAS-Bench-201 has one, `cell`.",
 )
 @options.store
 @options.verbosity
-def command(genotype: str, output: Path, cell: Literal["both", "normal", "reduce"], where: Where) -> None:
+def command(genotype: str, output: Path, cell: str, where: Where) -> None:
     """Draw the cells of GENOTYPE.
 
-    GENOTYPE is a JSON file, a published name such as PC_DARTS_cifar, SWEEP:TRIAL, a model (its name, model@alias,
-    model/version, or its folder), a sweep (its best trial), or an MLflow run id or its first digits.
+    GENOTYPE is a JSON file, a published name such as PC_DARTS_cifar, the string of a NAS-Bench-201 cell, SWEEP:TRIAL,
+    a model (its name, model@alias, model/version, or its folder), a sweep (its best trial), or an MLflow run id or its
+    first digits.
 
     \b
     Example:

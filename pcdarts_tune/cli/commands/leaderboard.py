@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -17,15 +19,18 @@ if TYPE_CHECKING:
 
 @click.command("leaderboard")
 @click.argument("sweeps", metavar="SWEEP...", nargs=-1, required=True, shell_complete=completing.sweeps)
+@options.benchmark
 @options.home
 @options.output
-def command(sweeps: tuple[str, ...], where: Where, as_json: bool) -> None:
+def command(
+    sweeps: tuple[str, ...], benchmark: Path | None, truth: str | None, where: Where, as_json: bool
+) -> None:
     """The trials of SWEEP, best first, those that failed with their reason.
 
     Accuracy is that of the derived network on held-out images, or the score that the space's `objective` names, and ± se its
-    standard error; params and MACs are those of the retraining network; skips
-    are skip connections in the normal cell; GPU-h or CPU-h are hours, times the share that the trial had; found: how many
-    trials found this genotype. Where trials share their settings and differ in their search seed: mean, standard deviation
+    standard error; params and MACs are those of the retraining network; skips are skip connections in the normal (or only)
+    cell; GPU-h or CPU-h are hours, times the share that the trial had; found: how many trials found this genotype. Where
+    trials share their settings and differ in their search seed: mean, standard deviation
     and number of them.
 
     A trial is pruned when its search collapsed, its genotype is too large, or its evaluation was not among the best at a
@@ -36,38 +41,44 @@ def command(sweeps: tuple[str, ...], where: Where, as_json: bool) -> None:
     order. A best with several searches (--repeats) has its deviation and their number. Sweeps with other images or another
     evaluation recipe are refused.
 
+    With --benchmark, what a table of known accuracies says of each cell stands beside the trials; nothing is chosen by it.
+
     With --json, a list of {"trial", "state", "objective", "genotype", "genotype_hash", "params", "macs",
     "hyperparameters", "run_id", "reason", "standard_error", "held_out", ..., "rank", "skip_connections", "found_by",
-    "spread", "gpu_hours", "cpu_hours"}; states: complete, pruned, failed, running, waiting. Of several sweeps, one object:
-    {"sweeps": [{"sweep", "method", "sampler", "repeats", ..., "after_trials": [{"trials", "trial", "objective", "std",
-    "n"}], "after_hours": [{"hours", ...}]}], "unit", "trials": [the same as of one, with "sweep" and "method"], "notes"}.
+    "spread", "gpu_hours", "cpu_hours"}, with --benchmark also "known", its columns or null; states: complete, pruned, failed,
+    running, waiting. Of several sweeps, one object: {"sweeps": [{"sweep", "method", "sampler", "repeats", ...,
+    "after_trials": [{"trials", "trial", "objective", "std", "n"}], "after_hours": [{"hours", ...}]}], "unit", "trials": [the
+    same as of one, with "sweep" and "method"], "notes"}.
 
     \b
     Example:
       pcdarts-tune leaderboard first
       pcdarts-tune leaderboard first --json | python -m json.tool
       pcdarts-tune leaderboard tuned random
+      pcdarts-tune leaderboard nb201 --benchmark nasbench201.csv.gz
     """
+    from pcdarts_tune.sweeps.benchmark import read_benchmark
     from pcdarts_tune.sweeps.comparison import compare_sweeps
-    from pcdarts_tune.sweeps.leaderboard import leaderboard_json, print_leaderboard
+    from pcdarts_tune.sweeps.leaderboard import add_known, leaderboard_json, print_leaderboard, rank_trials
     from pcdarts_tune.sweeps.sweep import open_sweep
 
     handle, *others = [open_sweep(where, name) for name in sweeps]
+    table, known = read_benchmark(benchmark, truth)
     if others:
-        compared = compare_sweeps([handle, *others])
+        compared = compare_sweeps([handle, *others], table)
         if as_json:
             click.echo(json.dumps(compared.to_dict()))
         else:
-            _print_comparison(compared)
+            _print_comparison(compared, known)
         return
-    records = handle.records()
+    board = add_known(rank_trials(handle.records()), table)
     if as_json:
-        click.echo(leaderboard_json(records))
+        click.echo(leaderboard_json(board))
     else:
-        print_leaderboard(records, handle.keys, handle.space.objective)
+        print_leaderboard(board, handle.keys, handle.space.objective, known)
 
 
-def _print_comparison(compared: Comparison) -> None:
+def _print_comparison(compared: Comparison, known: Sequence[str]) -> None:
     from pcdarts_tune.sweeps.leaderboard import print_columns, short_hours
 
     names, unit = [course.name for course in compared.courses], compared.unit
@@ -88,6 +99,6 @@ def _print_comparison(compared: Comparison) -> None:
         click.echo()
         print_table([f"best within {unit}-hours", *names], rows, left=0)
     click.echo()
-    print_columns(compared.columns())
+    print_columns(compared.columns(known))
     for note in compared.notes:
         say(f"note: {note}")

@@ -15,12 +15,21 @@ from pcdarts_tune.say import say
 @click.command("report")
 @click.argument("sweep", shell_complete=completing.sweeps)
 @options.output_file("The page.  [default: SWEEP.html here]")
+@options.benchmark
 @options.home
 @options.output
-def command(sweep: str, output: Path | None, where: Where, as_json: bool) -> None:
+def command(
+    sweep: str,
+    output: Path | None,
+    benchmark: Path | None,
+    truth: str | None,
+    where: Where,
+    as_json: bool,
+) -> None:
     """Write what SWEEP came to as one HTML page that needs no network: a summary in words, the leaderboard, the course of
     the search, which settings matter, accuracy against size, the best cells with their alphas, what it cost, what failed
-    and why, and how to run it again. It reads the sweep's study alone, also while the sweep runs.
+    and why, and how to run it again; with --benchmark also the known accuracies of the cells. It reads the sweep's study
+    alone, also while the sweep runs.
 
     With --json, the figures behind it as one object: {"file", "sweep", "trials", "states", "best", "level", "objective",
     "held_out_images", "majority", "noise", "resolution", "hours", "importances", "pareto", "lost", "summary"}.
@@ -30,11 +39,12 @@ def command(sweep: str, output: Path | None, where: Where, as_json: bool) -> Non
       pcdarts-tune report first -o first.html
     """
     from pcdarts_tune.reporting.report import report_json, write_report
+    from pcdarts_tune.sweeps.benchmark import read_benchmark
     from pcdarts_tune.sweeps.sweep import open_sweep
 
     handle = open_sweep(where, sweep)
     target = output or Path(f"{handle.name}.html")
-    facts = write_report(handle, target)
+    facts = write_report(handle, target, *read_benchmark(benchmark, truth))
     if as_json:
         click.echo(json.dumps(report_json(facts, target)))
     else:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 @options.count(
     "--max-failures", 2, "Start a trial whose process was lost again, from its checkpoint, so often.", least=0
 )
+@options.benchmark
 @options.storage
 @options.study
 @click.option("--plan", is_flag=True, help="Say what would be run, and write nothing.")
@@ -48,6 +49,8 @@ def command(
     run: RunSettings,
     execution: Execution,
     max_failures: int,
+    benchmark: Path | None,
+    truth: str | None,
     where: Where,
     storage: str | None,
     plan: bool,
@@ -58,6 +61,9 @@ def command(
 
     By default all cores and GPUs of this machine are used: one GPU a trial, or one core where there is none, and the
     cores that are left over divided among the trials that run at a time. Ctrl-C stops; `resume` goes on.
+
+    --objective benchmark aims at the known accuracies in the table of --benchmark, to study samplers: trials search, and
+    train no derived network. The sweep keeps the table.
 
     With --json, at the end what `leaderboard --json` prints; with --plan, the plan.
 
@@ -72,6 +78,7 @@ def command(
     from pcdarts_tune.places import check_address
     from pcdarts_tune.spaces.load import read_space
     from pcdarts_tune.sweeps import launch
+    from pcdarts_tune.sweeps.benchmark import read_objective
     from pcdarts_tune.sweeps.create import create_sweep
     from pcdarts_tune.sweeps.record import SweepSettings
 
@@ -86,6 +93,7 @@ def command(
         max_failures=max_failures,
         **execution.arguments(),
     )
+    table = read_objective(resolved, benchmark, truth)
     name = launch.choose_name(where.home, name, resolved)
     if plan:
         # PyTorch's profiler, which measures memory on a CPU, announces itself on stderr otherwise
@@ -105,5 +113,7 @@ def command(
         return 0
     launch.check_before(where.home, run, where.tracking_uri, wanted.storage)
     images = launch.load_images(resolved, data, where.home)
-    sweep = create_sweep(where.home, name, resolved, wanted, trials=trials, data=about_images(images))
+    sweep = create_sweep(
+        where.home, name, resolved, wanted, trials=trials, data=about_images(images), benchmark=table
+    )
     return launch.run_to_the_end(sweep, run, images, as_json=as_json)

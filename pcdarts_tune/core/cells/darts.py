@@ -108,7 +108,9 @@ class DartsFamily:
     first_node = 0
     fixed_nodes: int | None = None
     primitives = DARTS_PRIMITIVES
-    skips_in = "the normal cell"
+    stems: tuple[str, ...] = ("cifar", "imagenet")
+    auxiliary = True
+    skips_in = "normal cell"
 
     def kept_edges(self, nodes: int) -> int:
         return 2 * nodes

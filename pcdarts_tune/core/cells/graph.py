@@ -98,7 +98,8 @@ class Family(Protocol):
         first_node: the number of the first node that a cell computes; inputs that count as nodes come before it.
         fixed_nodes: the only legal number of nodes, or None.
         primitives: the candidate operations, unless a space says others.
-        skips_in: where `skip_connections` are counted, in words.
+        stems, auxiliary: what a network of the cells may begin with, and whether it may have an auxiliary head.
+        skips_in: the cell in which `skip_connections` are counted, in words.
     """
 
     name: str
@@ -108,6 +109,8 @@ class Family(Protocol):
     first_node: int
     fixed_nodes: int | None
     primitives: tuple[str, ...]
+    stems: tuple[str, ...]
+    auxiliary: bool
     skips_in: str
 
     def kept_edges(self, nodes: int) -> int:

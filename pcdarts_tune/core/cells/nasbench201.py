@@ -105,7 +105,9 @@ class NasBench201Family:
     first_node = 1
     fixed_nodes: int | None = NODES
     primitives = NASBENCH201_PRIMITIVES
-    skips_in = "the cell"
+    stems: tuple[str, ...] = ("cifar",)
+    auxiliary = False
+    skips_in = "cell"
 
     def kept_edges(self, nodes: int) -> int:
         return nodes * (nodes - 1) // 2

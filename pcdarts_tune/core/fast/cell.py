@@ -1,4 +1,4 @@
-"""A cell of the fast supernet: the mathematics of `textbook.Cell` in few, large kernels.
+"""A cell of the fast supernet: the mathematics of the textbook's `Cell` in few, large kernels, for all families.
 
 In each round (`wiring.plan_rounds`) all edges of the sources are computed at once, exactly (tests/core/test_supernet.py):
 
@@ -18,13 +18,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pcdarts_tune.core.architecture import CellPlan, preprocessings
 from pcdarts_tune.core.fast import stacked, wiring
 from pcdarts_tune.core.fast.normalize import combine, folds, mix, pixels, unpixels
-from pcdarts_tune.core.fast.stacked import Kernels, StackedConv, StackedNorm, StackedReduce
-from pcdarts_tune.core.fast.wiring import Round, RoundWeights, Wires
+from pcdarts_tune.core.fast.stacked import Kernels, StackedConv, StackedDense, StackedNorm, StackedReduce
+from pcdarts_tune.core.fast.wiring import Round, RoundWeights, Wires, round_weights
+from pcdarts_tune.core.mixing import sample_order
 from pcdarts_tune.core.ops import FactorizedReduce, OpSequence, build_search_operation, require_even
-from pcdarts_tune.core.textbook import sample_order
+from pcdarts_tune.core.skeletons.plan import CellPlan, Searched
 
 CONVOLUTIONS = {
     "sep_conv_3x3": [(3, 1), (3, 1)],
@@ -33,9 +33,13 @@ CONVOLUTIONS = {
     "dil_conv_3x3": [(3, 2)],
     "dil_conv_5x5": [(5, 2)],
 }
-"""Kernel size and dilation of each separable convolution of an operation.
+"""Kernel size and dilation of each separable convolution of an operation."""
 
-These operations, the pools, `skip_connect` and `none` have a stacked form; any other registered one runs as one module an edge.
+DENSE = {"nor_conv_1x1": 1, "nor_conv_3x3": 3}
+"""Kernel size of an operation's convolution of all channels.
+
+These operations, the separable ones, the pools, `skip_connect` and `none` have a stacked form; any other registered one runs as
+one module an edge.
 """
 
 POOLS: dict[str, Callable[[Tensor, int], Tensor]] = {
@@ -55,30 +59,48 @@ class Branch(NamedTuple):
 
 
 class FastCell(nn.Module):
-    """See `textbook.Cell`. Inputs come after the ReLU that both preprocessings begin with."""
+    """A cell of computed nodes.
+
+    Args:
+        nodes: how many are computed.
+        preprocess: what brings each input to the cell's number of channels. The inputs come after the ReLU that these begin
+            with, and the output concatenates the nodes. Without any, the cell has one input, taken as it is, and its last
+            node is its output.
+    """
 
     select: Tensor
     place: Tensor
     bypass: Tensor
+    edge_order: Tensor
 
-    def __init__(self, plan: CellPlan, nodes: int, k: int, primitives: Sequence[str], mixing: str) -> None:
+    def __init__(
+        self, plan: CellPlan, given: Searched, nodes: int, preprocess: Sequence[nn.Module] = ()
+    ) -> None:
         super().__init__()
-        self.k, self.mixing, self.reduction = k, mixing, plan.reduction
+        k, mixing, primitives = given.k, given.mixing, given.primitives
+        self.k, self.reduction, self.inputs = k, plan.reduction, max(1, len(preprocess))
         self.sampled = mixing == "random" and k > 1
         self.active = plan.channels // k
         self.primitives = tuple(primitives)
-        self.rounds = wiring.plan_rounds(nodes, join_inputs=not self.sampled)
+        self.rounds = wiring.plan_rounds(nodes, self.inputs, join_inputs=not self.sampled)
+        # a list as index would be copied to the device in every step, for which a GPU waits
+        order = [edge for r in self.rounds for edge in r.published]
+        self.register_buffer("edge_order", torch.tensor(order), persistent=False)
         wires = wiring.fixed_wires(plan.channels, k, "shift" if self.sampled else mixing)
         for name, values in wires._asdict().items():
             self.register_buffer(name, values, persistent=False)
-        self.preprocess0, self.preprocess1 = preprocessings(plan, affine=False)
+        for side, module in enumerate(preprocess):
+            self.add_module(f"preprocess{side}", module)
+        self._preprocess = list(preprocess)
         edges = self.rounds[-1].rows.stop
-        self._stages: dict[str, list[StackedConv]] = {}
+        self._stages: dict[str, list[StackedConv | StackedDense]] = {}
         self._norms: dict[str, StackedNorm] = {}
         self._unfused: dict[str, list[nn.Module]] = {}
         for name in self.primitives:
             if name in CONVOLUTIONS:
                 self._stages[name] = [StackedConv(edges, self.active, *kind) for kind in CONVOLUTIONS[name]]
+            elif name in DENSE:
+                self._stages[name] = [StackedDense(edges, self.active, DENSE[name])]
             elif name in POOLS:
                 self._norms[name] = StackedNorm(edges, self.active)
             elif name not in ("none", "skip_connect"):
@@ -87,21 +109,22 @@ class FastCell(nn.Module):
         self.convolutions = nn.ModuleDict({name: nn.ModuleList(m) for name, m in self._stages.items()})
         self.pools = nn.ModuleDict(self._norms)
         self.unfused = nn.ModuleDict({name: nn.ModuleList(m) for name, m in self._unfused.items()})
-        inputs = sum(len(r.published) for r in self.rounds if r.sources[0] < 2)
+        inputs = sum(len(r.published) for r in self.rounds if r.sources[0] < self.inputs)
         halves = self.reduction and "skip_connect" in primitives
         self.reduce = StackedReduce(inputs, self.active) if halves else None
 
     def _stride(self, r: Round) -> int:
-        return 2 if self.reduction and r.sources[0] < 2 else 1
+        return 2 if self.reduction and r.sources[0] < self.inputs else 1
 
     def forward(
         self, s0: Tensor, s1: Tensor, weights: Sequence[RoundWeights], *, relu: bool = False
     ) -> Tensor:
-        """s0, s1 (N, C_prev, H, W) after their ReLU and the mixing weights by round, to (N, nodes C, H', W').
+        """s0, s1 (N, C_prev, H, W) and the mixing weights by round, to (N, C_out, H', W').
 
         `relu`: apply the ReLU that the readers of the output begin with.
         """
-        states = [_after_relu(self.preprocess0, s0), _after_relu(self.preprocess1, s1)]
+        pairs = zip(self._preprocess, (s0, s1), strict=True) if self._preprocess else ()
+        states = [_after_relu(module, s) for module, s in pairs] or [s1]
         if self.reduction:
             require_even(states[0])
         wires: list[Wires] = []
@@ -120,9 +143,9 @@ class FastCell(nn.Module):
             active = self._select(sources, wires[r.sources[0] :])
             mixed, shape = self._mix(r, w, active, of_round, sent[0] if sent and not self.sampled else None)
             sent = [*sent, mixed] if self.sampled else [mixed]
-            if r.completes:
+            if r.into is not None:
                 states.append(unpixels(self._node(r.targets.start, w, wires, sent, passed), shape))
-        out = torch.cat(states[2:], dim=1)
+        out = torch.cat(states[self.inputs :], dim=1) if self._preprocess else states[-1]
         return torch.relu_(out) if relu else out
 
     def _select(self, sources: Sequence[Tensor], wires: Sequence[Wires]) -> Tensor:
@@ -142,6 +165,20 @@ class FastCell(nn.Module):
         if matrix is None:
             matrix = wiring.node_matrix(node, self.rounds[0].targets.stop, wires, range(len(wires)), w.edges)
         return combine([*sent, *(passed if self.k > 1 else [])], matrix)
+
+    def lay_out(self, operations_EO: Tensor, edges_E: Tensor) -> list[RoundWeights]:
+        """The weights of its kind of cell (`architecture.mixing_weights`), edges in the paper's order, as matrices by round;
+        the same for all cells of a kind with as many active channels."""
+        wires = self.wires()
+        return round_weights(
+            self.rounds,
+            self.primitives,
+            self.shares,
+            wires,
+            operations_EO[self.edge_order],
+            edges_E,
+            self.active,
+        )
 
     def wires(self) -> Wires | None:
         """The wires of every state; None where each state's are sampled."""
@@ -184,7 +221,7 @@ class FastCell(nn.Module):
         stride, groups, edges = self._stride(r), len(r.sources), len(r.published)
         rectified = torch.relu(x)
         for name in self.primitives:
-            if name in CONVOLUTIONS:
+            if name in self._stages:
                 first, *others = self._stages[name]
                 y, norm = first.convolve(rectified, kernels[name][0], groups, stride), first.norm
                 for stage, kernel in zip(others, kernels[name][1:], strict=True):
@@ -213,12 +250,12 @@ class FastCell(nn.Module):
                 for o, name in enumerate(self.primitives):
                     for suffix, view in self._published_operation(name, edge, r):
                         yield f"_ops.{position}._ops.{o}.{suffix}", view
-        for side, module in (("preprocess0", self.preprocess0), ("preprocess1", self.preprocess1)):
+        for side, module in enumerate(self._preprocess):
             for suffix, value in module.state_dict(keep_vars=True).items():
-                yield f"{side}.{suffix}", value
+                yield f"preprocess{side}.{suffix}", value
 
     def _published_operation(self, name: str, edge: int, r: Round) -> Iterator[tuple[str, Tensor]]:
-        if name in CONVOLUTIONS:
+        if name in self._stages:
             for stage, first in zip(self._stages[name], (1, 5), strict=False):
                 yield from stage.published(edge, first)
         elif name in POOLS:

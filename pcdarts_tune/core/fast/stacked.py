@@ -113,6 +113,32 @@ class StackedConv(nn.Module):
         yield from published_norm(self.norm, edge, f"op.{first + 2}")
 
 
+class StackedDense(nn.Module):
+    """Convolution k x k of all channels of E edges, with their BatchNorm."""
+
+    def __init__(self, edges: int, channels: int, kernel_size: int) -> None:
+        super().__init__()
+        self.channels, self.padding = channels, kernel_size // 2
+        fan_in = channels * kernel_size**2
+        self.weight = nn.Parameter(
+            conv_init(edges * channels, channels, kernel_size, kernel_size, fan_in=fan_in)
+        )
+        self.norm = StackedNorm(edges, channels)
+
+    def kernels(self, edges: Sequence[int]) -> list[Kernels]:
+        """The kernels by round, `edges` in each."""
+        return [(part, None) for part in self.weight.split([count * self.channels for count in edges])]
+
+    def convolve(self, x: Tensor, kernels: Kernels, groups: int, stride: int) -> Tensor:
+        """x (N, G c, H, W), G inputs for a round's E edges, to (N, E c, H/stride, W/stride), before the BatchNorm."""
+        return F.conv2d(x, kernels[0], None, stride, self.padding, groups=groups)
+
+    def published(self, edge: int, first: int) -> Iterator[tuple[str, Tensor]]:
+        """(name, view of the tensor) of one edge in the textbook form; `first` numbers the convolution."""
+        yield f"op.{first}.weight", self.weight[edge * self.channels : (edge + 1) * self.channels]
+        yield from published_norm(self.norm, edge, f"op.{first + 1}")
+
+
 class StackedReduce(nn.Module):
     """FactorizedReduce of E edges: `skip_connect` where the stride is 2."""
 

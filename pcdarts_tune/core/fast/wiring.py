@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pcdarts_tune.core.genotype import node_slices
-from pcdarts_tune.core.textbook import mix_channels
+from pcdarts_tune.core.mixing import mix_channels
 
 
 class Wires(NamedTuple):
@@ -58,7 +58,7 @@ def node_matrix(
     """What puts a node together, one block of rows below the other: (G T c + S C, C).
 
     First, for each group of sources (whose sums over the operations are (P, T c)), the node's own columns; then, for
-    each of the S = node + 2 states before it, its bypassed channels times the edge's weight.
+    each of the S states before it, its bypassed channels times the edge's weight.
 
     Args:
         wires: of each state.
@@ -85,8 +85,8 @@ class Round:
     targets: range
     rows: slice
     published: tuple[int, ...]
-    completes: bool
-    """Whether the first of `targets` has all its edges after this round."""
+    into: slice | None
+    """The edges, in the paper's order, into the first of `targets`, where it has all of them after this round."""
 
 
 @dataclass(frozen=True)
@@ -104,18 +104,21 @@ class RoundWeights:
     node: Tensor | None
 
 
-def plan_rounds(nodes: int, *, join_inputs: bool = True) -> tuple[Round, ...]:
-    """The rounds of a cell. `join_inputs` takes both cell inputs in one round; without it each has its own."""
-    starts = [rows.start for rows in node_slices(nodes)]
-    groups: list[tuple[int, ...]] = [(0, 1)] if join_inputs else [(0,), (1,)]
-    groups += [(node + 2,) for node in range(nodes - 1)]
+def plan_rounds(nodes: int, inputs: int = 2, *, join_inputs: bool = True) -> tuple[Round, ...]:
+    """The rounds of a cell. `join_inputs` takes all cell inputs in one round; without it each has its own."""
+    slices = node_slices(nodes, inputs)
+    starts = [rows.start for rows in slices]
+    first = range(inputs)
+    groups: list[tuple[int, ...]] = [tuple(first)] if join_inputs else [(state,) for state in first]
+    groups += [(node + inputs,) for node in range(nodes - 1)]
     rounds: list[Round] = []
     begin = 0
     for sources in groups:
-        targets = range(max(0, sources[0] - 1), nodes)
+        targets = range(max(0, sources[0] - inputs + 1), nodes)
         published = tuple(starts[node] + source for source in sources for node in targets)
         rows = slice(begin, begin + len(published))
-        rounds.append(Round(sources, targets, rows, published, completes=sources[-1] >= 1))
+        into = slices[targets.start] if sources[-1] >= inputs - 1 else None
+        rounds.append(Round(sources, targets, rows, published, into))
         begin = rows.stop
     return tuple(rounds)
 
@@ -138,7 +141,6 @@ def round_weights(
     """
     identity = torch.eye(channels, dtype=operations_EO.dtype, device=operations_EO.device)
     nodes = rounds[0].targets.stop
-    into = node_slices(nodes)
     result = []
     for r in rounds:
         s, t = len(r.sources), len(r.targets)
@@ -153,7 +155,7 @@ def round_weights(
         ]
         matrix = F.pad(torch.cat(rows), ((nodes - t) * channels, 0))
         node = r.targets.start
-        edges = edges_E[into[node]] if r.completes else None
+        edges = None if r.into is None else edges_E[r.into]
         whole = None
         if edges is not None and wires is not None:
             whole = node_matrix(node, nodes, [wires] * len(edges), [0], edges)

@@ -3,8 +3,8 @@ early: a search that collapsed, a genotype that is too large, a rung.
 
     collapse_reason(space, log.history)       # None, or words for the leaderboard
 
-A search has collapsed when skip connections take over the normal cell, late in the search, and stay. The rule looks at the
-genotypes derived after each epoch, as DARTS+ (arXiv 1909.06035) does.
+A search has collapsed when skip connections take over the normal (or only) cell, late in the search, and stay. The rule looks at
+the genotypes derived after each epoch, as DARTS+ (arXiv 1909.06035) does.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import psutil
 
-from pcdarts_tune.core.genotype import AnyGenotype
+from pcdarts_tune.core.genotype import FAMILIES, AnyGenotype
 from pcdarts_tune.spaces.space import Space, rung_epochs
 from pcdarts_tune.sweeps.study.objectives import excess, excess_reason
 from pcdarts_tune.training.epochs import epoch_record
@@ -105,7 +105,7 @@ def collapse(skips: Sequence[int], *, skip_connections: int, first: int, epochs:
     """The epoch, from 0, after which the search counts as collapsed; None where it does not.
 
     Args:
-        skips: skip connections in the normal cell after each epoch.
+        skips: skip connections in the cell after each epoch.
         skip_connections: so many, or more, are too many.
         first: the first epoch that is looked at.
         epochs: in so many epochs in a row.
@@ -133,9 +133,11 @@ def collapse_reason(space: Space, history: Sequence[dict[str, Any]]) -> str | No
     at = collapse(skips, skip_connections=rule.skip_connections, first=first, epochs=rule.epochs)
     if at is None:
         return None
+    family = FAMILIES[space.supernet.family]
+    edges = family.kept_edges(space.supernet.nodes)
     row = f" for {rule.epochs} epochs in a row" if rule.epochs > 1 else ""
     return (
-        f"the search collapsed: {skips[at]} of the normal cell's {2 * space.supernet.nodes} edges are skip connections "
+        f"the search collapsed: {skips[at]} of the {family.skips_in}'s {edges} edges are skip connections "
         f"after epoch {at + 1} of {search.epochs}, {rule.skip_connections} or more{row}"
     )
 
