@@ -61,7 +61,7 @@ def test_known_accuracies_stand_beside_the_trials(table: Path) -> None:
     unknown = random_genotype(3, family="nasbench201").to_dict()
     records = [record(0, {"arch": OTHER}, 0.9), record(1, unknown, 0.5), record(2, None, None)]
     board = add_known(rank_trials(records), read)
-    columns = leaderboard_columns(board, [], shown)
+    columns = leaderboard_columns(board, [], "accuracy", shown)
     assert columns["cifar10_val200"] == ["75.25", "", ""]
     assert columns["params_M"] == ["0.1", "", ""]
     assert list(columns)[4:6] == ["cifar10_val200", "params_M"]
