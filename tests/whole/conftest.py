@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from support.commands import run_json
 
 from pcdarts_tune.spaces.load import load_space
 
@@ -69,16 +68,3 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Whole:
     common = ["--home", str(home), "--json", "-q"]
     sweep = ["sweep", "--space", str(folder / "space.yaml"), "--name", NAME, "--trials", "3", *data, *changes]
     return Whole(home, images, run_json([*sweep, *common]), run_json(["promote", NAME, *common]))
-
-
-def run_json(arguments: list[str]) -> Any:
-    """What a command prints with --json, run in a process of its own as a user would."""
-    done = subprocess.run(
-        [sys.executable, "-m", "pcdarts_tune", *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=500,
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import run_json
 from PIL import Image
+from support.commands import run_json
 
 from pcdarts_tune.cli.group import run as command_line
 from pcdarts_tune.core.genotype import FAMILIES, random_genotype, read_genotype
