@@ -9,7 +9,7 @@ A loader of one's own is one line: `register_dataset("mine", loader)`; see `load
 from pcdarts_tune.datasets.batches import make_batches, preprocessing, read_image
 from pcdarts_tune.datasets.dataset import DataSet, Images
 from pcdarts_tune.datasets.load import load_dataset, register_dataset
-from pcdarts_tune.datasets.splits import Splits, split_dataset
+from pcdarts_tune.datasets.splits import Splits, split_dataset, training_rows
 
 __all__ = [
     "DataSet",
@@ -21,4 +21,5 @@ __all__ = [
     "read_image",
     "register_dataset",
     "split_dataset",
+    "training_rows",
 ]

@@ -44,6 +44,7 @@ def make_batches(
     device: torch.device | str,
     workers: int | None = None,
     sampling: str = "uniform",
+    epoch_images: int | None = None,
 ) -> Batches:
     """Batches of some images of a data set, in memory on the device or streamed from disk.
 
@@ -53,6 +54,7 @@ def make_batches(
         workers: processes that decode streamed images, and alter those in memory where that is done one by one (kind
             imagenet, RandAugment); by default as many as torch has threads.
         sampling: see `core.images.data.MemoryBatches`.
+        epoch_images: of a short epoch; None for all.
     """
     config = resolve_augment(config, ds.image_size)
     if config.color_jitter is not None and config.kind != "imagenet":
@@ -68,7 +70,7 @@ def make_batches(
     elif augment and config.kind == "imagenet" and config.cutout:
         recipe = Augmentation(0, False, config.cutout)
     known: dict[str, Any] = {"num_classes": ds.num_classes, "mean": ds.mean, "std": ds.std, "device": device}
-    known |= {"augment": recipe, "sampling": sampling}
+    known |= {"augment": recipe, "sampling": sampling, "epoch_images": epoch_images}
     one_by_one = augment and (config.kind == "imagenet" or rand is not None)
     if isinstance(images, Tensor) and not one_by_one:
         return MemoryBatches(images, labels, **known)

@@ -16,17 +16,27 @@ from torch import Tensor
 from pcdarts_tune.datasets.dataset import DataSet, list_some
 from pcdarts_tune.datasets.proportion import grouped_part, stratified_part
 from pcdarts_tune.errors import UserError
-from pcdarts_tune.spaces.space import DataConfig
+from pcdarts_tune.spaces.space import DataConfig, Space
 
 
 @dataclass(frozen=True)
 class Splits:
-    """Rows of the training images, int64, ascending, no row twice; `notes` says what was decided for the user."""
+    """Rows of the training images, int64, ascending, no row twice; `rest` is all but the held-out ones, and `notes` says
+    what was decided for the user."""
 
     weights: Tensor
     alphas: Tensor
     held_out: Tensor
+    rest: Tensor
     notes: tuple[str, ...] = ()
+
+
+def training_rows(space: Space, splits: Splits, stage: str) -> Tensor:
+    """The rows that a training learns from: an `evaluation` from both halves, unless its `images` are all; a `retrain` from
+    every row that is not held out."""
+    if stage == "evaluation" and space.evaluation.images == "searched":
+        return torch.cat([splits.weights, splits.alphas]).sort().values
+    return splits.rest
 
 
 def split_dataset(ds: DataSet, data: DataConfig) -> Splits:
@@ -70,7 +80,7 @@ def split_dataset(ds: DataSet, data: DataConfig) -> Splits:
                 + (", or data.group: a class must occur in several groups" if ds.groups is not None else ""),
             )
     notes += _twin_notes(ds, weights, alphas, held_out)
-    return Splits(weights, alphas, held_out, tuple(notes))
+    return Splits(weights, alphas, held_out, rest.sort().values, tuple(notes))
 
 
 def _part(

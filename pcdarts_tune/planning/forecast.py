@@ -10,7 +10,7 @@ import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pcdarts_tune.datasets import Splits
+from pcdarts_tune.datasets import Splits, training_rows
 from pcdarts_tune.spaces.space import Space
 from pcdarts_tune.spaces.values import BENCHMARK
 
@@ -110,8 +110,8 @@ class Forecast:
 def forecast_trial(space: Space, search: Fit, evaluation: Fit, splits: Splits) -> Forecast:
     """Multiply the sampled steps of a trial by the number of them; `space` has the trial's own values."""
     weights, held_out = len(splits.weights), len(splits.held_out)
-    training = weights + len(splits.alphas)
     config, recipe = space.search, space.evaluation
+    training = recipe.epoch_images or len(training_rows(space, splits, "evaluation"))
     batch = min(config.batch_size, weights, len(splits.alphas))
     step, epochs = search.at(batch), config.trained_epochs
     arch_epochs = max(0, epochs - config.arch_warmup_epochs)

@@ -159,6 +159,10 @@ class EvaluationConfig(TrainConfig):
 
     seeds: Annotated[int, ADDED] = Field(default=1, ge=1, le=100)
     """Trainings of a derived network, each with a seed of its own; its score is their mean."""
+    images: Annotated[Literal["searched", "all"], ADDED] = "searched"
+    """Which images train: those of both halves (searched), or all that are not held out (all)."""
+    epoch_images: Annotated[int | None, ADDED] = Field(default=None, ge=2)
+    """Images of an epoch, which goes on where the last one ended: 5 epochs of 9000 go once through 45000; null: all."""
 
     @property
     def all_epochs(self) -> int:

@@ -18,7 +18,7 @@ from pcdarts_tune.core.retrain import Training
 from pcdarts_tune.core.search import Search
 from pcdarts_tune.core.steps.execution import seed_generators
 from pcdarts_tune.core.supernet import Supernet
-from pcdarts_tune.datasets import DataSet, make_batches, split_dataset
+from pcdarts_tune.datasets import DataSet, make_batches, split_dataset, training_rows
 from pcdarts_tune.errors import UserError
 from pcdarts_tune.spaces.recipes import TrainConfig
 from pcdarts_tune.spaces.sizes import check_sizes
@@ -63,8 +63,8 @@ def build_training(
     """The training of a genotype with one of the space's recipes, validated on the held-out part where there is one.
 
     Args:
-        stage: `evaluation` is the short training that scores a genotype, on both halves; `retrain` the full one, on every
-            training image that is not held out.
+        stage: `evaluation` is the short training that scores a genotype, on both halves unless `evaluation.images` is all;
+            `retrain` the full one, on every training image that is not held out.
         initial: a trained network to begin with.
         divided: `groups` and `team` of a training that is divided, see core/groups.py.
 
@@ -72,17 +72,12 @@ def build_training(
         UserError: images that the network cannot take, or an evaluation without held-out images.
     """
     splits, recipe = split_dataset(images, space.data), getattr(space, stage)
-    if stage == "evaluation":
-        if not len(splits.held_out):
-            raise UserError(
-                f"the space {space.name!r} holds no images out (data.split: published), so a trial cannot be scored",
-                hint="use it with `search` and `retrain`, or set data.split=tuning for a sweep",
-            )
-        rows = torch.cat([splits.weights, splits.alphas]).sort().values
-    else:
-        trains = torch.ones(len(images.train_labels), dtype=torch.bool)
-        trains[splits.held_out] = False
-        rows = trains.nonzero()[:, 0]
+    if stage == "evaluation" and not len(splits.held_out):
+        raise UserError(
+            f"the space {space.name!r} holds no images out (data.split: published), so a trial cannot be scored",
+            hint="use it with `search` and `retrain`, or set data.split=tuning for a sweep",
+        )
+    rows = training_rows(space, splits, stage)
     check_family(space, genotype)
     check_sizes(space, images.image_size, [stage])
     with seed_generators(device, seed, "network"):
@@ -93,7 +88,7 @@ def build_training(
         network,
         _part(images, rows, recipe, device, augment=True),
         _part(images, splits.held_out, recipe, device) if len(splits.held_out) else None,
-        **recipe.model_dump(exclude={"augment", "sampling", "seeds", *_NETWORK}),
+        **recipe.model_dump(exclude={"augment", "sampling", "seeds", "images", "epoch_images", *_NETWORK}),
         seed=seed,
         **execution.arguments(),
         **divided,
@@ -131,7 +126,9 @@ def _part(
     images: DataSet, rows: torch.Tensor, recipe: Any, device: torch.device, *, augment: bool = False
 ) -> Batches:
     pixels, labels = images.train_images[rows], images.train_labels[rows]
-    sampling = recipe.sampling if augment else "uniform"
+    order: dict[str, Any] = {}
+    if augment:
+        order = {"sampling": recipe.sampling, "epoch_images": getattr(recipe, "epoch_images", None)}
     return make_batches(
-        pixels, labels, images, augment=augment, config=recipe.augment, device=device, sampling=sampling
+        pixels, labels, images, augment=augment, config=recipe.augment, device=device, **order
     )

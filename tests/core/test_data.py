@@ -108,6 +108,18 @@ def test_orders_of_nearby_keys_are_unrelated() -> None:
     assert max(agreements) < 12
 
 
+@settings(max_examples=30, deadline=None)
+@given(count=st.integers(2, 40), images=st.integers(1, 60), batch_size=st.integers(1, 20))
+def test_short_epochs_go_on_where_the_last_one_ended(count: int, images: int, batch_size: int) -> None:
+    batches = numbered(count)
+    batches.epoch_images = images
+    parts = [list(batches.epoch(batch_size, epoch=epoch, seed=3)) for epoch in range(12)]
+    epochs = [torch.cat([labels for _, labels in part]) for part in parts]
+    assert {len(labels) for labels in epochs} == {images}
+    whole = torch.cat([epoch_order(count, epoch=number, seed=3, shuffle=True) for number in range(12 * 30)])
+    assert torch.equal(torch.cat(epochs), whole[: 12 * images])
+
+
 class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Notes the operations that would make the host wait for a GPU."""
 

@@ -12,7 +12,7 @@ from pcdarts_tune.core.genotype import PUBLISHED
 from pcdarts_tune.core.images.data import MemoryBatches
 from pcdarts_tune.core.images.stream import StreamBatches
 from pcdarts_tune.core.steps.checkpoints import weights_digest
-from pcdarts_tune.datasets import DataSet, load_dataset, make_batches
+from pcdarts_tune.datasets import DataSet, load_dataset, make_batches, split_dataset
 from pcdarts_tune.errors import UserError
 from pcdarts_tune.models.model import load_model
 from pcdarts_tune.spaces.load import load_space
@@ -50,6 +50,22 @@ def test_the_average_is_saved_and_tested(space: Space, images: DataSet, tmp_path
     tensors = training.result.state_dict().values()
     assert cost["bytes"] == sum(value.numel() * value.element_size() for value in tensors)
     assert cost["macs"] > cost["params"] > 0 < cost["latency_ms"]["lower"] <= cost["latency_ms"]["upper"]
+
+
+def test_an_evaluation_trains_on_the_searched_images_or_on_all_in_short_epochs(
+    space: Space, images: DataSet
+) -> None:
+    fractions = ["data.weights_fraction=0.2", "data.alphas_fraction=0.1", "evaluation.epochs=3"]
+    narrow = override(space, [*fractions, "evaluation.channels=4", "evaluation.layers=3"])
+    splits = split_dataset(images, narrow.data)
+    every = override(narrow, ["evaluation.images=all", "evaluation.epoch_images=100"])
+    for given, rows in ((narrow, torch.cat([splits.weights, splits.alphas])), (every, splits.rest)):
+        training = build_training(given, GENOTYPE, images, device=CPU, seed=0, stage="evaluation")
+        assert isinstance(training.train, MemoryBatches)
+        assert torch.equal(training.train.images, images.train_images[rows.sort().values])
+        *_, last = training
+        trained = given.evaluation.epoch_images or len(rows)
+        assert last.images_per_second * last.seconds == pytest.approx(trained)
 
 
 @pytest.mark.parametrize("kind", ["cifar", "imagenet"])

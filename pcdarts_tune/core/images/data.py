@@ -44,8 +44,8 @@ class Batches(Protocol):
     def epoch(
         self, batch_size: int, *, epoch: int, seed: int, shuffle: bool = True, part: Part | None = None
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Every image exactly once, or with balanced sampling as many of each class: (images float32 (N, C, H, W), labels
-        int64 (N,)), both on the device.
+        """Every image exactly once, or with balanced sampling as many of each class, or in short epochs the next
+        `epoch_images`: (images float32 (N, C, H, W), labels int64 (N,)), both on the device.
 
         The last batch is smaller where `batch_size` does not divide the number of images.
         Two sets read side by side should get different seeds, or they are shuffled alike. `part` (g, G) gives, of each
@@ -74,11 +74,19 @@ def make_generator(purpose: str, seed: int, epoch: int) -> torch.Generator:
     return torch.Generator().manual_seed(derive_seed(purpose, seed, epoch))
 
 
-def epoch_order(count: int, *, epoch: int, seed: int, shuffle: bool) -> Tensor:
-    """The order of the samples in an epoch: int64 (count,), on the CPU."""
+def epoch_order(count: int, *, epoch: int, seed: int, shuffle: bool, images: int | None = None) -> Tensor:
+    """The order of the samples in an epoch: int64 (count,), on the CPU; of short epochs, `images` of them.
+
+    A short epoch goes on where the last one ended: 5 epochs of 9,000 go once through 45,000 images.
+    """
     if not shuffle:
         return torch.arange(count)
-    return torch.randperm(count, generator=make_generator("order", seed, epoch))
+    if images is None:
+        return torch.randperm(count, generator=make_generator("order", seed, epoch))
+    first = epoch * images
+    passes = range(first // count, (first + images - 1) // count + 1)
+    orders = [torch.randperm(count, generator=make_generator("order", seed, number)) for number in passes]
+    return torch.cat(orders)[first % count :][:images]
 
 
 def send(values: Tensor, device: torch.device) -> Tensor:
@@ -89,7 +97,13 @@ def send(values: Tensor, device: torch.device) -> Tensor:
 
 
 def epoch_rows(
-    count: int, batch_size: int, epoch: int, seed: int, shuffle: bool, part: Part | None
+    count: int,
+    batch_size: int,
+    epoch: int,
+    seed: int,
+    shuffle: bool,
+    part: Part | None,
+    images: int | None = None,
 ) -> list[Tensor]:
     """The samples of each batch of an epoch, in order, or of a part of each batch (see `Batches.epoch`); on the CPU.
 
@@ -98,7 +112,8 @@ def epoch_rows(
     """
     if batch_size < 1:
         raise ValueError(f"batch_size is at least 1; got {batch_size}")
-    batches = torch.split(epoch_order(count, epoch=epoch, seed=seed, shuffle=shuffle), batch_size)
+    order = epoch_order(count, epoch=epoch, seed=seed, shuffle=shuffle, images=images)
+    batches = torch.split(order, batch_size)
     return list(batches) if part is None else [rows.tensor_split(part[1])[part[0]] for rows in batches]
 
 
@@ -126,6 +141,7 @@ class MemoryBatches:
         mean, std: per channel, in units of the full scale (0..1).
         augment: None only normalises.
         sampling: `uniform`, every image once, or `balanced`, see `balance.balanced_samples`.
+        epoch_images: of a short epoch, see `epoch_order`; None for all.
 
     Raises:
         ValueError: shapes, dtypes, labels or constants that do not fit together.
@@ -142,14 +158,15 @@ class MemoryBatches:
         augment: Augmentation | None = None,
         device: torch.device | str = "cpu",
         sampling: str = "uniform",
+        epoch_images: int | None = None,
     ) -> None:
         if images.dtype != torch.uint8 or images.ndim != 4:
             raise ValueError(f"images are uint8 (N, C, H, W); got {images.dtype} {tuple(images.shape)}")
         check_batches(len(images), images.shape[1], labels, num_classes, mean, std)
         self.num_classes, self.in_channels = num_classes, images.shape[1]
         self.image_size = (images.shape[2], images.shape[3])
-        self.augment, self.device = augment, torch.device(device)
         self.sampling = check_sampling(sampling)
+        self.augment, self.device, self.epoch_images = augment, torch.device(device), epoch_images
         self.images = images.to(self.device).contiguous()
         self.labels = labels.to(self.device, torch.int64)
         self.mean, self.std = channel_constants(mean, self.device), channel_constants(std, self.device)
@@ -161,7 +178,7 @@ class MemoryBatches:
         self, batch_size: int, *, epoch: int, seed: int, shuffle: bool = True, part: Part | None = None
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """See `Batches.epoch`. Nothing waits for the device. Batches may share memory: copy to keep."""
-        batches = epoch_rows(len(self), batch_size, epoch, seed, shuffle, part)
+        batches = epoch_rows(len(self), batch_size, epoch, seed, shuffle, part, self.epoch_images)
         order = send(torch.cat(batches), self.device)
         samples = epoch_samples(self.labels, self.num_classes, self.sampling, epoch=epoch, seed=seed)
         samples = None if samples is None else send(samples, self.device)

@@ -175,11 +175,12 @@ class StreamBatches:
         workers: int = 0,
         max_unreadable: float = 0.01,
         sampling: str = "uniform",
+        epoch_images: int | None = None,
     ) -> None:
         check_batches(len(images), images.channels, labels, num_classes, mean, std)
         self.num_classes, self.in_channels, self.image_size = num_classes, images.channels, images.image_size
         self.images, self.labels = images, labels.to(torch.int64)
-        self.transform, self.augment = transform, augment
+        self.transform, self.augment, self.epoch_images = transform, augment, epoch_images
         self.device, self.workers, self.max_unreadable = torch.device(device), workers, max_unreadable
         self.mean, self.std = channel_constants(mean, self.device), channel_constants(std, self.device)
         self.sampling = check_sampling(sampling)
@@ -192,7 +193,7 @@ class StreamBatches:
         self, batch_size: int, *, epoch: int, seed: int, shuffle: bool = True, part: Part | None = None
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """See `Batches.epoch`; a batch is smaller by the damaged files in it. Of other parts nothing is decoded."""
-        batches = epoch_rows(len(self), batch_size, epoch, seed, shuffle, part)
+        batches = epoch_rows(len(self), batch_size, epoch, seed, shuffle, part, self.epoch_images)
         augment = self.augment or PLAIN
         draws = augment.draw(len(self), self.image_size, make_generator("augment", seed, epoch))
         keys = torch.randint(2**62, (len(self),), generator=make_generator("transform", seed, epoch))
