@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import importlib
+import io
 import os
 import sys
 import tempfile
@@ -136,6 +137,7 @@ def run(args: Sequence[str] | None = None) -> int:
     # stdout is for results: MLflow would print an address there whenever a run on a server ends
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    _escape_what_cannot_be_shown()
     arguments = list(sys.argv[1:] if args is None else args)
     meta: dict[str, Any] = {}
     try:
@@ -148,6 +150,13 @@ def run(args: Sequence[str] | None = None) -> int:
         return end.exit_code
     except BaseException as error:  # the one place where everything that went wrong is told
         return explain(error, verbose=meta.get("pcdarts_tune.verbosity", 0) > 0)
+
+
+def _escape_what_cannot_be_shown() -> None:
+    """Letters that the terminal's encoding lacks, as in names of classes on cp1252, are written as escapes."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")
 
 
 def main() -> None:

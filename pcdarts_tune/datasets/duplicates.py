@@ -19,8 +19,9 @@ from pcdarts_tune.datasets.dataset import Part
 from pcdarts_tune.errors import UserError
 from pcdarts_tune.spaces.space import DataConfig
 
-MOST_COMPARED = 50_000
-"""In sets of more images only equal ones are looked for: each pair is compared."""
+MOST_COMPARED, SMALLEST_COMPARED = 50_000, 16
+"""In sets of more images, or of images with fewer pixels a side, only equal ones are looked for: each pair is compared, and
+small images are alike without being the same."""
 _BITS, _CORRELATION, _MEAN, _FLAT = 4, 0.99, 8.0, 4.0
 _BLOCK = 2048
 
@@ -99,7 +100,7 @@ def _find(train: Part, test: Part | None, *, near: bool) -> Twins | None:
     else:
         return None
     twins, count = keys.unique(return_inverse=True)[1], 0
-    if near and pixels and len(keys) <= MOST_COMPARED:
+    if near and pixels and len(keys) <= MOST_COMPARED and min(pixels[0].shape[2:]) >= SMALLEST_COMPARED:
         twins, count = _join_near(pixels, twins)
     whole = len(train.labels)
     return Twins(twins[:whole], None if test is None else twins[whole:], count)

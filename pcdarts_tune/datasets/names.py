@@ -28,8 +28,10 @@ def check_distinct(names: Sequence[str], what: str) -> None:
     """Refuse names that repeat, or that look alike. Raises UserError: with their difference."""
     seen: dict[str, str] = {}
     for name in names:
-        other = seen.setdefault(as_seen(name), name)
-        if other is not name:
+        other = seen.get(as_seen(name))
+        if other is None:
+            seen[as_seen(name)] = name
+        else:
             same = "twice" if other == name else f"as {other!a} and as {name!a}, which look alike"
             raise UserError(
                 f"{what} has the class {name!r} {same}", hint="give each class one name of its own"
