@@ -177,6 +177,7 @@ def _train(
                 "execution": last.get("execution") or training.execution(),
                 "cost": cost_to_use(work, training, device),
                 "recipe": work.recipe,
+                "setting": work.setting,
                 "space": work.space.name,
                 "seed": work.seed,
                 "data": {"name": work.images.name, "digest": work.images.digest},

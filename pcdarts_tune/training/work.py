@@ -48,18 +48,22 @@ class Retraining:
     @property
     def recipe(self) -> str:
         """16 hexadecimal digits: equal for trainings that compute the same."""
-        return digest(
-            {
-                "retrain": identity(resolve_recipe(self.space.retrain, self.images.image_size)),
-                "data": identity(self.space.data),
-                "images": self.images.digest,
-                "genotype": self.genotype.to_dict(),
-                "seed": self.seed,
-                **self.execution.identity(),
-                **({"groups": self.groups} if self.groups > 1 else {}),
-                **({} if self.initial is None else {"initial": self.initial.identity()}),
-            }
-        )
+        return digest({**self._setting(), "genotype": self.genotype.to_dict(), "seed": self.seed})
+
+    @property
+    def setting(self) -> str:
+        """16 hexadecimal digits: equal for trainings of whichever genotypes and seeds that are otherwise alike."""
+        return digest(self._setting())
+
+    def _setting(self) -> dict[str, Any]:
+        return {
+            "retrain": identity(resolve_recipe(self.space.retrain, self.images.image_size)),
+            "data": identity(self.space.data),
+            "images": self.images.digest,
+            **self.execution.identity(),
+            **({"groups": self.groups} if self.groups > 1 else {}),
+            **({} if self.initial is None else {"initial": self.initial.identity()}),
+        }
 
     def build(self, device: torch.device, team: Team | None = None) -> Training:
         """The training, or what one process of a team computes of it."""

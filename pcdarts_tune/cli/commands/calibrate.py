@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 @click.option(
     "--cells",
     type=click.Path(dir_okay=False, path_type=Path),
-    required=True,
-    help="Cells with a known accuracy each: a CSV file (also .csv.gz) or a JSON list.",
+    help="Cells with a known accuracy each: a CSV file (also .csv.gz) or a JSON list.  [default: the cells that your "
+    "promotions have trained in full]",
 )
 @click.option(
     "--truth",
@@ -65,7 +65,7 @@ if TYPE_CHECKING:
 @options.output
 def command(
     space: str,
-    cells: Path,
+    cells: Path | None,
     truth: str | None,
     limit: int | None,
     seeds: int,
@@ -84,6 +84,8 @@ def command(
 ) -> int:
     """Train cells whose accuracy is known with the evaluation recipe of SPACE, and say how well their scores rank them.
 
+    Without --cells the cells are those that `promote` has trained in full on these images, with their held-out accuracy.
+
     Each cell and seed is a trial of Ray Tune, on one core where there is no GPU. What is known from before is not trained
     again: the same command goes on where it was stopped.
 
@@ -98,8 +100,9 @@ def command(
       pcdarts-tune calibrate cifar10_cpu --cells cells.csv.gz --truth test_e600 --data CIFAR --limit 48 --seeds 2
       pcdarts-tune calibrate cifar10_cpu --cells cells.csv --data CIFAR --recipe now: --recipe long:evaluation.epochs=10
     """
-    from pcdarts_tune.calibration.cells import read_cells
+    from pcdarts_tune.calibration.cells import read_cells, sample
     from pcdarts_tune.calibration.figures import summarize
+    from pcdarts_tune.calibration.promoted import promoted_cells
     from pcdarts_tune.calibration.recipes import read_recipes
     from pcdarts_tune.calibration.run import load_all_images, run_calibration
     from pcdarts_tune.calibration.track import track_calibration
@@ -110,10 +113,12 @@ def command(
     from pcdarts_tune.sweeps.launch import check_before
 
     compared = read_recipes(space, settings, file=recipes, given=given)
-    known = read_cells(user_path(cells), truth, limit)
+    known = None if cells is None else read_cells(user_path(cells), truth, limit)
     kept = None if storage is None else check_address(storage)
     check_before(where.home, run, where.tracking_uri, kept)
     images = load_all_images(compared, data, where.home)
+    if known is None:
+        known = sample(promoted_cells(where.home, next(iter(images.values())).name), limit)
     calibration = Calibration.plan(
         where,
         name or default_name(compared[0].space.name, cells),
@@ -144,7 +149,7 @@ def command(
     return 130 if reason == "interrupted" else 0 if result.recipes else 1
 
 
-def default_name(space: str, cells: Path) -> str:
+def default_name(space: str, cells: Path | None) -> str:
     """`cifar10_cpu-darts_cells`: the space's name and the file's, without its suffixes."""
-    stem = re.sub(r"(\.(csv|json|gz))+$", "", cells.name)
+    stem = "promotions" if cells is None else re.sub(r"(\.(csv|json|gz))+$", "", cells.name)
     return f"{space}-{re.sub(r'[^A-Za-z0-9_.-]+', '_', stem)}"[:100]
