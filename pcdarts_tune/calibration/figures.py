@@ -32,6 +32,8 @@ from pcdarts_tune.calibration.recipes import Recipe
 from pcdarts_tune.calibration.trial import Training
 from pcdarts_tune.calibration.work import Calibration, Item
 from pcdarts_tune.spaces.values import Score
+from pcdarts_tune.training.journal import Record
+from pcdarts_tune.training.scoring import Score as ScoreValue
 from pcdarts_tune.training.scoring import score_training
 
 SCORES: tuple[str, ...] = get_args(Score)
@@ -233,10 +235,10 @@ def _figures(recipe: Recipe, cells: Sequence[Cell], trainings: Mapping[str, list
     values: dict[str, Array] = {}
     errors: dict[str, list[float | None]] = {}
     for name in SCORES:
-        scored = [
-            [[score_training(name, each.curve[: end + 1]) for end in range(len(each.curve))] for each in row]
-            for row in rows
-        ]
+        try:
+            scored = [[_score_epochs(name, each.curve) for each in row] for row in rows]
+        except LookupError:
+            continue  # curves of older versions lack what the score is made of
         values[name] = np.array([[[s.value for s in curve] for curve in row] for row in scored]).transpose(
             1, 0, 2
         )
@@ -262,6 +264,11 @@ def _figures(recipe: Recipe, cells: Sequence[Cell], trainings: Mapping[str, list
         values,
         sizes,
     )
+
+
+def _score_epochs(name: str, curve: Sequence[Record]) -> list[ScoreValue]:
+    """A score after each epoch."""
+    return [score_training(name, curve[: end + 1]) for end in range(len(curve))]
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

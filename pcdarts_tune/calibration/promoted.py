@@ -1,7 +1,7 @@
 """Cells that the user's own promotions have trained in full, and how well the trials' short scores rank them.
 
     agreement = short_against_full(sweep)
-    print(agreement)            # "accuracy against full training: Spearman 0.41 (95 % -0.10 to 0.80, n=9): …"
+    print(agreement)            # "held-out accuracy of the short training against the full training: Spearman 0.41 (95 % …"
 
 Only trainings that are alike but for genotype and seed are compared; where promotions had several recipes, those with most
 cells. A cell's full accuracy is its mean on held-out images (on the test split where nothing was held out) over the seeds.
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from pcdarts_tune.calibration.figures import Figures, describe_agreement, score_
 from pcdarts_tune.core.genotype import AnyGenotype, read_genotype
 from pcdarts_tune.errors import UserError
 from pcdarts_tune.home import sweep_names
+from pcdarts_tune.spaces.scores import score_in_full
 from pcdarts_tune.sweeps.sweep import SweepHandle
 from pcdarts_tune.training.journal import digest
 
@@ -51,15 +52,20 @@ class Agreement:
         return len(self.cells)
 
     def __str__(self) -> str:
-        return f"{self.score} of the short training against full training: {describe_agreement(self.figures.spearman, self.n)}"
+        verdict = describe_agreement(self.figures.spearman, self.n)
+        return f"{score_in_full(self.score)} of the short training against the full training: {verdict}"
 
     def to_dict(self) -> dict[str, Any]:
         """The figures as JSON, with `n` and `score`."""
         return {"score": self.score, "n": self.n, **self.figures.to_dict(), "verdict": str(self)}
 
 
-def read_full_trainings(folder: Path) -> list[FullTraining]:
-    """What the promotions below a sweep's folder have trained; what is being written, or not whole, is left out."""
+def read_full_trainings(folder: Path, *, balanced: bool = False) -> list[FullTraining]:
+    """What the promotions below a sweep's folder have trained; what is being written, or not whole, is left out.
+
+    Args:
+        balanced: their balanced accuracy counts, as in promotions of a space with that objective.
+    """
     found = []
     for file in sorted((folder / "promotions").glob("*/model/model.json")):
         try:
@@ -67,16 +73,23 @@ def read_full_trainings(folder: Path) -> list[FullTraining]:
             origin = about["origin"]
             result, data = origin["result"], origin["data"]
             genotype = read_genotype(json.loads((file.parent / "genotype.json").read_text(encoding="utf-8")))
-            accuracy = result.get("validation_accuracy")
-            accuracy = result["test_accuracy"] if accuracy is None else accuracy
+            accuracy = _accuracy(result, balanced=balanced)
             # records of older versions have no setting
             setting = origin.get("setting") or digest(
                 {"network": about["network"], "epochs": result["epochs"], "images": data["digest"]}
             )
-            found.append(FullTraining(genotype, float(accuracy), setting, data["name"]))
+            found.append(FullTraining(genotype, accuracy, setting, data["name"]))
         except (OSError, ValueError, KeyError, TypeError):
             continue
     return found
+
+
+def _accuracy(result: Mapping[str, Any], *, balanced: bool) -> float:
+    """On held-out images, else on the test split."""
+    where = "test" if result.get("validation_accuracy") is None else "held_out"
+    if balanced:
+        return float(result[f"{where}_scores"]["balanced_accuracy"])
+    return float(result["test_accuracy" if where == "test" else "validation_accuracy"])
 
 
 def cells_of(trainings: Iterable[FullTraining]) -> list[Cell]:
@@ -120,7 +133,8 @@ def short_against_full(sweep: SweepHandle, setting: str | None = None) -> Agreem
     Args:
         setting: of the trainings that count; None for the one with most cells.
     """
-    trainings = read_full_trainings(sweep.folder.path)
+    objective = sweep.space.objective
+    trainings = read_full_trainings(sweep.folder.path, balanced=objective == "balanced_accuracy")
     cells = cells_of(each for each in trainings if setting in (None, each.setting))
     scores: dict[str, float] = {}
     for record in sweep.records():  # best first: of equal cells the first stands for all, as in a promotion
@@ -131,4 +145,4 @@ def short_against_full(sweep: SweepHandle, setting: str | None = None) -> Agreem
         return None
     ranking = Ranking(np.array([cell.truth for cell in scored]))
     short = np.array([[scores[cell.genotype.canonical_hash()] for cell in scored]])
-    return Agreement(sweep.space.objective, scored, score_figures(ranking, short))
+    return Agreement(objective, scored, score_figures(ranking, short))

@@ -113,14 +113,16 @@ def _log(run: Run, recipe: RecipeFigures) -> None:
         metrics: dict[str, float] = {_MARK: recipe.hours * (end + 1) / epochs, "n": float(len(recipe.cells))}
         for name, curve in curves.items():
             prefix = "" if name == recipe.objective else f"{name}/"
-            metrics |= {f"{prefix}{key}": value for key, value in numbers(curve[end]).items()}
+            metrics |= {f"{prefix}{key}": value for key, value in figure_values(curve[end]).items()}
         if end == epochs - 1:
             for name in PREDICTORS:
-                metrics |= {f"{name}/{key}": value for key, value in numbers(recipe.predictors[name]).items()}
+                metrics |= {
+                    f"{name}/{key}": value for key, value in figure_values(recipe.predictors[name]).items()
+                }
         run.log(metrics, end + 1, mark=_MARK)
 
 
-def numbers(figures: Figures) -> dict[str, float]:
+def figure_values(figures: Figures) -> dict[str, float]:
     """The figures as numbers by name; those that are not known are left out."""
     found: dict[str, float | None] = {
         "spearman": figures.spearman.value,
@@ -150,7 +152,7 @@ def tabulate(result: CalibrationResult) -> list[dict[str, Any]]:
         shown += [(name, recipe.predictors[name], 0.0) for name in PREDICTORS]
         for name, figures, hours in shown:
             low, high = figures.spearman.interval or (None, None)
-            known = numbers(figures)
+            known = figure_values(figures)
             row: dict[str, Any] = {"recipe": recipe.recipe.name, "score": name, "n": len(recipe.cells)}
             row |= {"Spearman": known.get("spearman"), "95 % low": low, "95 % high": high}
             row |= {"Kendall": known.get("kendall"), "better of two": known.get("better_of_two")}

@@ -82,10 +82,11 @@ def train_cell(task: TrialTask, data: Mapping[str, Any], report: Report) -> Outc
 
     device = take_share(task)
     space = Space.model_validate_json(task.space)
-    genotype, images = read_genotype(task.genotype or {}), data[images_key(space.data)]
+    genotype = read_genotype(task.genotype or {})
     with TrialLog(task.folder, report) as log:
         if log.outcome is not None:
             return log.outcome
+        images = data[images_key(space.data)]
         training = build_training(
             space,
             genotype,

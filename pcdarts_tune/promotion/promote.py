@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 
+from pcdarts_tune.calibration.promoted import Agreement, short_against_full
 from pcdarts_tune.core.steps.meter import NonFiniteLoss
 from pcdarts_tune.datasets import DataSet, split_dataset
 from pcdarts_tune.datasets.load import load_images
@@ -49,7 +50,12 @@ from pcdarts_tune.training.work import Retrained
 
 @dataclass(frozen=True)
 class Promoted:
-    """The version that a promotion registered, and what it was chosen from."""
+    """The version that a promotion registered, and what it was chosen from.
+
+    Attributes:
+        agreement: how well the sweep's scores rank the cells that its promotions trained with this recipe; None with fewer
+            than two.
+    """
 
     registered: Registered
     chosen: CandidateResult
@@ -57,6 +63,7 @@ class Promoted:
     results: tuple[CandidateResult, ...]
     verdicts: tuple[str, ...]
     promotion_run: str | None
+    agreement: Agreement | None = None
 
     @property
     def done(self) -> Retrained:
@@ -80,6 +87,7 @@ class Promoted:
             "promotion_run": self.promotion_run,
             "comparison": [result.to_dict() for result in self.results],
             "verdicts": list(self.verdicts),
+            "agreement": None if self.agreement is None else self.agreement.to_dict(),
         }
 
 
@@ -185,7 +193,9 @@ def promote(
             f"{promoted.training.seed}, {registered.model} version {registered.version}."
         )
         name = f"{title}: acc={done.test_accuracy:.4f}"
-        run.finish(promoted.chosen, promoted.results, promoted.verdicts, note, name)
+        run.finish(
+            promoted.chosen, promoted.results, promoted.verdicts, note, name, agreement=promoted.agreement
+        )
         return promoted
     except BaseException as error:
         run.fail(error)
@@ -280,7 +290,8 @@ def _conclude(
     registered = _register(places, chosen, training, model, force=force)
     verdicts = tuple(describe_differences(chosen, results))
     run_id = None if places.run is None else places.run.run_id
-    return Promoted(registered, chosen, training, tuple(results), verdicts, run_id)
+    agreement = short_against_full(places.sweep, training.work.setting)
+    return Promoted(registered, chosen, training, tuple(results), verdicts, run_id, agreement)
 
 
 def _register(

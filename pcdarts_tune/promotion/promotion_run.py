@@ -10,6 +10,8 @@ import json
 from collections.abc import Sequence
 from contextlib import suppress
 
+from pcdarts_tune.calibration.promoted import Agreement
+from pcdarts_tune.calibration.track import figure_values
 from pcdarts_tune.datasets import DataSet
 from pcdarts_tune.promotion.comparison import CandidateResult, tabulate
 from pcdarts_tune.spaces.space import Space
@@ -59,6 +61,8 @@ class PromotionRun(Run):
         verdicts: Sequence[str],
         note: str,
         name: str,
+        *,
+        agreement: Agreement | None = None,
     ) -> None:
         """Write down what came of it, and end the run."""
         spread = chosen.held_out
@@ -68,6 +72,11 @@ class PromotionRun(Run):
         for key, value in numbers.items():
             if value is not None:
                 self.log({key: value}, 0, mark=key)
+        said = list(verdicts)
+        if agreement is not None:
+            known = {"n": float(agreement.n), **figure_values(agreement.figures)}
+            self.log({f"agreement/{key}": value for key, value in known.items()}, 0, mark="agreement/n")
+            said.append(str(agreement))
         rows = tabulate(results)
         table = {"columns": list(rows[0]), "data": [list(row.values()) for row in rows]}
         self.store.log_file(self.run_id, table, _TABLE)
@@ -76,7 +85,7 @@ class PromotionRun(Run):
             {
                 # what makes MLflow show the file as a table
                 "mlflow.loggedArtifacts": json.dumps([{"path": _TABLE, "type": "table"}]),
-                "mlflow.note.content": "\n\n".join([note, _markdown(results), *verdicts]),
+                "mlflow.note.content": "\n\n".join([note, _markdown(results), *said]),
                 Tag.GENOTYPE_HASH: chosen.candidate.genotype.canonical_hash(),
                 Tag.RETRAINING_RUN: done.run_id,
             },

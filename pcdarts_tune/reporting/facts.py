@@ -18,6 +18,7 @@ from typing import Any
 
 from optuna import Study
 
+from pcdarts_tune.calibration.promoted import Agreement, short_against_full
 from pcdarts_tune.reporting.plot_study import Importances, compute_importances, make_plot_study
 from pcdarts_tune.spaces import naming
 from pcdarts_tune.spaces.scores import score_in_full, score_title
@@ -71,6 +72,7 @@ class Facts:
         alphas: of the best trial by epoch, softmaxed; empty where its folder has none.
         retrainings: what promotions trained, best first.
         known: the columns of a table of known accuracies that are shown.
+        agreement: how well the trials' scores rank what was retrained; None with fewer than two cells.
     """
 
     sweep: SweepHandle
@@ -89,6 +91,7 @@ class Facts:
     retrainings: Sequence[Retraining]
     written: str
     known: tuple[str, ...] = ()
+    agreement: Agreement | None = None
 
     @property
     def records(self) -> list[TrialRecord]:
@@ -204,6 +207,7 @@ def read_facts(sweep: SweepHandle, benchmark: Benchmark | None = None, known: tu
         retrainings=_read_retrainings(sweep.folder.path / "promotions"),
         written=time.strftime("%Y-%m-%d %H:%M:%S %Z").strip(),
         known=known,
+        agreement=short_against_full(sweep),
     )
 
 

@@ -67,6 +67,7 @@ def report_json(facts: Facts, path: Path) -> dict[str, Any]:
         "majority": None if facts.best is None else facts.best.record.held_out.get("majority"),
         "noise": None if facts.noise is None else facts.noise.to_dict(),
         "resolution": facts.resolution,
+        "agreement": None if facts.agreement is None else facts.agreement.to_dict(),
         "hours": facts.spent,
         "importances": {
             "evaluator": EVALUATOR,

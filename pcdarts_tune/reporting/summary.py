@@ -33,6 +33,9 @@ def summarize(facts: Facts) -> list[Paragraph]:
     parts = [Paragraph("Searched", _describe_search(facts)), Paragraph("Best", _describe_best(facts))]
     if facts.best is not None:
         parts.append(Paragraph("How sure", _describe_certainty(facts)))
+    if facts.agreement is not None:
+        said = str(facts.agreement)
+        parts.append(Paragraph("Short against full", f"{said[0].upper()}{said[1:]}."))
     parts.append(Paragraph("Cost", _describe_cost(facts)))
     if lost := _describe_failures(facts):
         parts.append(Paragraph("Lost", lost))

@@ -12,9 +12,12 @@ from typing import Any
 
 import mlflow
 import pytest
-from support.calibrating import some_cells, write_cells
+from support.calibrating import plan, some_cells, write_cells
 
+from pcdarts_tune.calibration.recipes import read_recipes
+from pcdarts_tune.calibration.trial import Training, train_cell
 from pcdarts_tune.cli.group import run
+from pcdarts_tune.cluster.resources import Share
 from pcdarts_tune.home import default_tracking_uri
 
 SETTINGS = ("channels=4", "layers=3", "epochs=2", "batch_size=256")
@@ -115,3 +118,22 @@ def test_mistakes_end_with_code_2(words: list[str], capsys: pytest.CaptureFixtur
     assert "holds nothing out" in capsys.readouterr().err
     assert run([*words, "--truth", "acuracy"]) == 2
     assert "did you mean 'accuracy'" in capsys.readouterr().err
+
+
+def test_recipes_read_images_of_their_own_size(tmp_path: Path) -> None:
+    given = ["now:evaluation.epochs=1", "large:evaluation.epochs=1,data.image_size=16,evaluation.channels=4"]
+    recipes = read_recipes("quickstart", ["evaluation.batch_size=256"], given=given)
+    calibration = plan(tmp_path, some_cells(2), recipes)
+    assert len(calibration.images) == 2
+    large = next(item for item in calibration.items if item.recipe.name == "large")
+    at = calibration.queue.left.index(large)
+    task = calibration.task(calibration.queue.proposal(at), Share(1.0, 0.0, 1))
+    outcome = train_cell(task, calibration.images, lambda record: None)
+    known = calibration.known(large)
+    assert isinstance(known, Training)
+    assert (known.params, known.macs) == (outcome.params, outcome.macs)
+    assert known.curve[-1]["accuracy"] == outcome.objective
+    assert all(name.startswith("evaluation/") for name in known.curve[-1]["metrics"])
+    assert train_cell(task, {}, lambda record: None) == outcome, (
+        "it has ended: nothing is trained, or needed for it"
+    )

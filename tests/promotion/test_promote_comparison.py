@@ -106,10 +106,15 @@ def test_candidates_seeds_and_baselines_are_compared_and_one_model_is_tested(
         assert each["held_out"]["interval"][0] <= each["held_out"]["mean"] <= each["held_out"]["interval"][1]
     assert len(promoted["verdicts"]) == 3
     assert any("random 0" in verdict for verdict in promoted["verdicts"])
+    # both candidates were scored in the sweep and trained in full
+    assert promoted["agreement"]["n"] == 2
+    assert "n=2: so few cells say nothing" in promoted["agreement"]["verdict"]
 
     promotion = client.get_run(promotion.info.run_id)
     assert promotion.info.status == "FINISHED"
     assert promotion.data.metrics["test/acc"] == promoted["test_accuracy"]
+    assert promotion.data.metrics["agreement/n"] == 2
+    assert "so few cells say nothing" in promotion.data.tags["mlflow.note.content"]
     assert promotion.data.tags["pcdarts.model"] == "first/1"
     assert "| random 0" in promotion.data.tags["mlflow.note.content"]
     version = client.get_model_version_by_alias("first", "champion")

@@ -63,10 +63,13 @@ def command(sweep: str, baselines: tuple[str, ...], where: Where, as_json: bool,
     that ran with the space's own values, or of one search with them; `random` draws two different predecessors for each
     node and an operation for each edge, all alike likely.
 
+    From two cells on that promotions of the sweep have trained in full with this recipe, it says how well their scores in the
+    sweep rank them (docs/calibration.md).
+
     With --workers, Ray Train's processes share every batch of every training, one training after another.
 
     With --json, one object: {"model", "version", "test_accuracy", "run_id", "champion", "validation_accuracy", "trial",
-    "seed", "genotype_hash", "promotion_run", "comparison", "verdicts"}.
+    "seed", "genotype_hash", "promotion_run", "comparison", "verdicts", "agreement"}.
 
     \b
     Example:
@@ -105,6 +108,8 @@ def command(sweep: str, baselines: tuple[str, ...], where: Where, as_json: bool,
         click.echo(f"chosen on held-out images: {chosen}, and of its models that of seed {seed}")
         for verdict in promoted.verdicts:
             click.echo(verdict)
+    if promoted.agreement is not None:
+        click.echo(str(promoted.agreement))
     alias = ", champion" if registered.champion else ""
     click.echo(f"{registered.model} version {registered.version}{alias}: {accuracies(promoted.done)}")
     click.echo(f"MLflow run {promoted.done.run_id}")
