@@ -8,6 +8,7 @@ MLflow has lost it.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
@@ -73,7 +74,7 @@ class Subject:
 def describe(found: Found) -> Subject:
     """All that is known of what was named."""
     if found.cells_alone:
-        cells, draw = found.genotype(), f"pcdarts-tune draw {found.text} -o cells.svg"
+        cells, draw = found.genotype(), f"pcdarts-tune draw {shlex.quote(found.text)} -o cells.svg"
         return Subject("genotype", cells.origin, found.text, genotype=cells.genotype, next=(draw,))
     record = None if found.run is None else RunRecord(found.runs, found.run)
     if found.version is not None:

@@ -103,7 +103,9 @@ class Found:
         if self.text in PUBLISHED:
             return GenotypeSource(PUBLISHED[self.text], self.text)
         if is_written_out(self.text):
-            return GenotypeSource(_parse_cells(self.text, self.text), self.text)
+            text = " ".join(self.text.split())
+            where = text if len(text) <= 100 else f"{text[:97]}..."
+            return GenotypeSource(_parse_cells(self.text, where), self.text)
         if self.path is not None:
             return GenotypeSource(_read_cells(self.path), self.path.name)
         if self.sweep is not None:

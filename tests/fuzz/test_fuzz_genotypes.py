@@ -74,6 +74,44 @@ def test_a_mutated_genotype_is_drawn_or_refused(place: Path, content: bytes, by:
     assert sorted(os.listdir(place)) in (["genotype.json", "taken"], ["genotype.json", "home", "taken"])
 
 
+ARCH = "|nor_conv_3x3~0|+|nor_conv_3x3~0|avg_pool_3x3~1|+|skip_connect~0|none~1|nor_conv_1x1~2|"
+
+
+@st.composite
+def mutated_strings(draw: Callable[..., Any]) -> str:
+    text = ARCH
+    for _ in range(draw(st.integers(0, 3))):
+        start, end = sorted(draw(st.integers(1, len(text))) for _ in range(2))
+        pieces = [
+            "",
+            "|",
+            "~",
+            "+",
+            "none~0|",
+            "9",
+            "~-1",
+            "²",
+            text[start:end] * 3,
+            "x" * 2000,
+            "\n",
+            "\x1b[31m",
+        ]
+        text = text[:start] + draw(st.sampled_from(pieces)) + text[end:]
+    return text
+
+
+@fuzz(60)
+@given(text=mutated_strings(), by=st.sampled_from(["draw", "show", "predict"]))
+def test_a_mutated_string_of_a_cell_is_drawn_or_refused(place: Path, text: str, by: str) -> None:
+    picture = place / "cells.svg"
+    words = {"draw": ["-o", str(picture)], "show": [], "predict": ["no-image.png"]}[by]
+    said = run_command([by, text, *words, "--home", str(place / "home")])
+    well_told(said, legal=(0, 2))
+    if said.code == 0 and by == "draw":
+        assert picture.read_text(encoding="utf-8").endswith("</svg>\n"), "whole"
+        picture.unlink()
+
+
 @pytest.mark.parametrize("command", ["draw", "retrain", "show", "diff"])
 @pytest.mark.parametrize(
     "kind",
