@@ -250,7 +250,7 @@ def compare(original: Original, again: Rerun) -> Agreement:
     cells = None if again.genotype is None else read_genotype(again.genotype)
     return Agreement(
         len(pairs),
-        len({pair[:2] for pair in pairs}),
+        len({entry[:3] for entry in was if entry[2] in now.get(entry[3], {})}),
         different[0] if different else None,
         max(relative, key=lambda pair: pair[1]) if relative else None,
         tuple(sorted({metric for metric, _ in points[0] ^ points[1]})),

@@ -10,7 +10,7 @@ where a cell would score alike in them: the same images, split, evaluation recip
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -21,7 +21,14 @@ from pcdarts_tune.spaces.naming import ordered_keys
 from pcdarts_tune.spaces.values import label
 from pcdarts_tune.spread import Spread
 from pcdarts_tune.sweeps.benchmark import Benchmark
-from pcdarts_tune.sweeps.leaderboard import RankedTrial, add_known, leaderboard_columns, rank_trials
+from pcdarts_tune.sweeps.leaderboard import (
+    RankedTrial,
+    add_known,
+    leaderboard_columns,
+    rank_trials,
+    score_notes,
+    short_hours,
+)
 from pcdarts_tune.sweeps.sweep import SweepHandle, counts
 from pcdarts_tune.tasks import STATES, Spent, TrialRecord, hours, total
 
@@ -127,6 +134,11 @@ class Comparison:
     benchmark: Benchmark | None = None
 
     @property
+    def objective(self) -> str:
+        """The score that all sweeps aim at."""
+        return self.courses[0].sweep.space.objective
+
+    @property
     def points(self) -> list[int]:
         """Numbers of trials to look at: 1, 2, 4, 8, ... and as many as each sweep has."""
         ends = {len(course.ended) for course in self.courses} - {0}
@@ -181,14 +193,25 @@ class Comparison:
             for number, (course, trial) in enumerate(rows, 1)
         ]
 
+    def tables(self) -> list[tuple[str, list[list[str]]]]:
+        """What the first column is, and rows of a point and the best of each sweep there: over trials, and over hours where
+        these are known."""
+
+        def row(text: str, bests: Iterable[Best | None]) -> list[str]:
+            return [text, *("" if best is None else str(best) for best in bests)]
+
+        trials = [row(str(n), (each.after_trials(n) for each in self.courses)) for n in self.points]
+        hours = [row(short_hours(h), (each.after_hours(h) for each in self.courses)) for h in self.budgets]
+        tables = [("best of the first n trials", trials), (f"best within {self.unit}-hours", hours)]
+        return [(title, rows) for title, rows in tables if rows]
+
     def columns(self, known: Sequence[str] = ()) -> dict[str, list[str]]:
         """The pooled leaderboard: title -> a cell a trial; `known`: columns of the benchmark."""
         keys = ordered_keys({key for course in self.courses for key in course.sweep.keys})
         # a Pareto front is one among the trials of a sweep
         board = [replace(trial, record=replace(trial.record, pareto=None)) for _, trial in self.pooled]
         names = [course.name for course, _ in self.pooled]
-        score = self.courses[0].sweep.space.objective
-        rank, *others = leaderboard_columns(board, keys, score, known).items()
+        rank, *others = leaderboard_columns(board, keys, self.objective, known).items()
         return dict([rank, ("sweep", names), *others])
 
     def to_dict(self) -> dict[str, Any]:
@@ -225,7 +248,9 @@ def compare_sweeps(sweeps: Sequence[SweepHandle], benchmark: Benchmark | None = 
                 hint=f"`leaderboard` of each alone; or run one again with the other's {differences[0].partition(' ')[0]}",
             )
     courses = [Course(sweep, sweep.records()) for sweep in sweeps]
-    return Comparison(courses, tuple(_list_notes(courses)), benchmark)
+    records = [record for course in courses for record in course.records]
+    noise = score_notes(records, first.space.objective)
+    return Comparison(courses, (*noise, *_list_notes(courses)), benchmark)
 
 
 def differing_evaluations(a: SweepHandle, b: SweepHandle) -> list[str]:

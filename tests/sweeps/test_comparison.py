@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import statistics
 from pathlib import Path
 from typing import Any
@@ -156,6 +157,29 @@ def test_the_command_prints_tables_and_json(home: Path, capsys: pytest.CaptureFi
     alone = json.loads(capsys.readouterr().out)
     assert isinstance(alone, list)
     assert "sweep" not in alone[0]
+
+
+def test_the_report_draws_the_best_so_far(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = tmp_path / "rivals.html"
+    assert command_line(["report", "tuned", "random", "-o", str(page), "--json", "--home", str(home)]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told.pop("file") == str(page)
+    assert [each["sweep"] for each in told["sweeps"]] == ["tuned", "random"]
+    text = page.read_text()
+    plots = dict(re.findall(r'<script type="application/json" data-plot="([^"]+)">(.*?)</script>', text))
+    first, second = json.loads(plots["best-trials"])["data"]
+    so_far = [max(score for score in TUNED[:count] if score is not None) for count in range(1, 11)]
+    assert (first["name"], first["x"], first["y"]) == ("tuned", list(range(1, 11)), so_far)
+    means = [statistics.fmean(scores) for scores in RANDOM]
+    assert second["y"] == [max(means[:count]) for count in (1, 2, 3)]
+    first, second = json.loads(plots["best-hours"])["data"]
+    assert first["x"] == pytest.approx([sum(TUNED_SECONDS[:count]) * 2 / 3600 for count in range(1, 11)])
+    assert second["x"] == pytest.approx([90 / 3600, 180 / 3600, 270 / 3600])
+    assert "Method random, 3 searches a trial; 3 of 3 trials ended" in text
+    assert text.count("<tr>") > len(TUNED) + len(RANDOM)
+    assert "://" not in re.sub(r"<script>.*?</script>", "", text, flags=re.DOTALL), "nothing from the network"
 
 
 def test_sweeps_that_score_differently_are_refused(home: Path, capsys: pytest.CaptureFixture[str]) -> None:

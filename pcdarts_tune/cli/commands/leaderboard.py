@@ -14,7 +14,7 @@ from pcdarts_tune.home import Where
 from pcdarts_tune.say import print_table, say
 
 if TYPE_CHECKING:
-    from pcdarts_tune.sweeps.comparison import Best, Comparison
+    from pcdarts_tune.sweeps.comparison import Comparison
 
 
 @click.command("leaderboard")
@@ -79,26 +79,12 @@ def command(
 
 
 def _print_comparison(compared: Comparison, known: Sequence[str]) -> None:
-    from pcdarts_tune.sweeps.leaderboard import print_columns, short_hours
+    from pcdarts_tune.sweeps.leaderboard import print_columns
 
-    names, unit = [course.name for course in compared.courses], compared.unit
-
-    def cells(bests: list[Best | None]) -> list[str]:
-        return ["" if best is None else str(best) for best in bests]
-
-    rows = [
-        [str(count), *cells([course.after_trials(count) for course in compared.courses])]
-        for count in compared.points
-    ]
-    print_table(["best of the first n trials", *names], rows, left=0)
-    rows = [
-        [short_hours(budget), *cells([course.after_hours(budget) for course in compared.courses])]
-        for budget in compared.budgets
-    ]
-    if rows:
+    names = [course.name for course in compared.courses]
+    for title, rows in compared.tables():
+        print_table([title, *names], rows, left=0)
         click.echo()
-        print_table([f"best within {unit}-hours", *names], rows, left=0)
-    click.echo()
     print_columns(compared.columns(known))
     for note in compared.notes:
         say(f"note: {note}")

@@ -1,4 +1,4 @@
-"""`pcdarts-tune report`: a sweep as one HTML page."""
+"""`pcdarts-tune report`: a sweep, or several side by side, as one HTML page."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from pcdarts_tune.say import say
 
 
 @click.command("report")
-@click.argument("sweep", shell_complete=completing.sweeps)
-@options.output_file("The page.  [default: SWEEP.html here]")
+@click.argument("sweeps", metavar="SWEEP...", nargs=-1, required=True, shell_complete=completing.sweeps)
+@options.output_file("The page.  [default: SWEEP.html here; of several sweeps comparison.html]")
 @options.benchmark
 @options.home
 @options.output
 def command(
-    sweep: str,
+    sweeps: tuple[str, ...],
     output: Path | None,
     benchmark: Path | None,
     truth: str | None,
@@ -31,18 +31,35 @@ def command(
     and why, and how to run it again; with --benchmark also the known accuracies of the cells. It reads the sweep's study
     alone, also while the sweep runs.
 
+    Of several sweeps: their best so far over trials and over hours, the tables, and all trials in one order.
+
     With --json, the figures behind it as one object: {"file", "sweep", "trials", "states", "best", "level", "objective",
-    "held_out_images", "majority", "noise", "resolution", "hours", "importances", "pareto", "lost", "summary"}.
+    "held_out_images", "majority", "noise", "resolution", "hours", "importances", "pareto", "lost", "summary"}; of several
+    sweeps what `leaderboard --json` prints of them, and "file".
 
     \b
     Example:
       pcdarts-tune report first -o first.html
+      pcdarts-tune report tuned random -o rivals.html
     """
     from pcdarts_tune.reporting.report import report_json, write_report
     from pcdarts_tune.sweeps.benchmark import read_benchmark
     from pcdarts_tune.sweeps.sweep import open_sweep
 
-    handle = open_sweep(where, sweep)
+    handle, *others = [open_sweep(where, name) for name in sweeps]
+    if others:
+        from pcdarts_tune.reporting.comparison import write_comparison
+        from pcdarts_tune.sweeps.comparison import compare_sweeps
+
+        table, known = read_benchmark(benchmark, truth)
+        compared = compare_sweeps([handle, *others], table)
+        target = output or Path("comparison.html")
+        write_comparison(compared, target, known)
+        if as_json:
+            click.echo(json.dumps({"file": str(target), **compared.to_dict()}))
+        else:
+            say(f"wrote {target}")
+        return
     target = output or Path(f"{handle.name}.html")
     facts = write_report(handle, target, *read_benchmark(benchmark, truth))
     if as_json:

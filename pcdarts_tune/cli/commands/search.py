@@ -74,7 +74,6 @@ def command(
     from pcdarts_tune.datasets.load import load_images
     from pcdarts_tune.files import write_json
     from pcdarts_tune.spaces.load import read_space
-    from pcdarts_tune.sweeps.seeds import SeedsWork
     from pcdarts_tune.tracking.run import Tracked
     from pcdarts_tune.training.searching import Searching, search
 
