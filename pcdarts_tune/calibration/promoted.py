@@ -138,8 +138,8 @@ def short_against_full(sweep: SweepHandle, setting: str | None = None) -> Agreem
     cells = cells_of(each for each in trainings if setting in (None, each.setting))
     scores: dict[str, float] = {}
     for record in sweep.records():  # best first: of equal cells the first stands for all, as in a promotion
-        if record.objective is not None and record.genotype_hash is not None:
-            scores.setdefault(record.genotype_hash, record.objective)
+        if record.objective is not None and record.genotype is not None:
+            scores.setdefault(read_genotype(record.genotype).canonical_hash(), record.objective)
     scored = [cell for cell in cells if cell.genotype.canonical_hash() in scores]
     if len(scored) < 2:
         return None
