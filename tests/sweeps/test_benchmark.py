@@ -7,13 +7,15 @@ import json
 from pathlib import Path
 
 import pytest
+from support.made_sweeps import DARTS, PC_DARTS, make_sweep
 
+from pcdarts_tune.cli import group as cli
 from pcdarts_tune.core.genotype import PUBLISHED, random_genotype, read_genotype
 from pcdarts_tune.errors import UserError
 from pcdarts_tune.places import place_at
 from pcdarts_tune.sweeps.benchmark import FILE, Benchmark, look_up, read_benchmark
 from pcdarts_tune.sweeps.leaderboard import add_known, leaderboard_columns, rank_trials
-from pcdarts_tune.tasks import TrialRecord
+from pcdarts_tune.tasks import Outcome, TrialRecord
 
 ARCH = "|nor_conv_3x3~0|+|nor_conv_3x3~0|avg_pool_3x3~1|+|skip_connect~0|nor_conv_3x3~1|skip_connect~2|"
 OTHER = "|avg_pool_3x3~0|+|none~0|skip_connect~1|+|none~0|none~1|nor_conv_1x1~2|"
@@ -102,3 +104,22 @@ def test_a_column_without_a_table_and_an_unclear_objective_are_refused(table: Pa
         read_benchmark(None, "accuracy")
     with pytest.raises(UserError, match="which column is to be maximised"):
         Benchmark.read(table).objective_column("digits")
+
+
+def test_known_accuracies_stand_beside_the_trials_of_several_sweeps(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home, table = tmp_path / "home", tmp_path / "cells.json"
+    make_sweep(home, "a", [Outcome("complete", 0.7, genotype=DARTS, genotype_hash="a", params=1, macs=1)])
+    make_sweep(home, "b", [Outcome("complete", 0.8, genotype=PC_DARTS, genotype_hash="b", params=1, macs=1)])
+    rows = [{"genotype": "DARTS_V2", "error": 2.83}, {"genotype": PC_DARTS, "error": 2.57}]
+    table.write_text(json.dumps(rows))
+    words = ["leaderboard", "a", "b", "--benchmark", str(table), "--home", str(home)]
+    assert cli.run(words) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[4] for line in lines[-2:]] == ["2.57", "2.83"]
+    assert cli.run([*words, "--json"]) == 0
+    trials = json.loads(capsys.readouterr().out)["trials"]
+    assert [trial["known"] for trial in trials] == [{"error": 2.57}, {"error": 2.83}]
+    assert cli.run([*words, "--truth", "eror"]) == 2
+    assert "did you mean 'error'" in capsys.readouterr().err
