@@ -20,7 +20,7 @@ LEVEL = 0.95
 
 @dataclass(frozen=True)
 class Spread:
-    """Accuracies in [0, 1] of one genotype, one a training seed; those that diverged are left out."""
+    """Accuracies in [0, 1], or other scores, of one genotype or setting, one a seed; those that diverged are left out."""
 
     values: tuple[float, ...]
 
@@ -40,13 +40,15 @@ class Spread:
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """The 95 % t interval of the mean, cut at 0 and 1; None below two values."""
+        """The 95 % t interval of the mean, cut at 0 and 1 where all values lie between them; None below two values."""
         if self.std is None:
             return None
         from scipy.special import stdtrit
 
         half = float(stdtrit(self.n - 1, (1 + LEVEL) / 2)) * self.std / math.sqrt(self.n)
-        return max(0.0, self.mean - half), min(1.0, self.mean + half)
+        low, high = self.mean - half, self.mean + half
+        shares = all(0 <= value <= 1 for value in self.values)
+        return (max(0.0, low), min(1.0, high)) if shares else (low, high)
 
     def overlaps(self, other: Spread) -> bool:
         """Whether the two cannot be told apart: the intervals overlap, or one of them is not known."""

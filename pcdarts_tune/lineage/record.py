@@ -36,7 +36,10 @@ SECTIONS = {
 
 def deciding_settings(space: Space, kind: str) -> dict[str, Any]:
     """The values of the sections that decide the result of that kind, by dotted key."""
-    return flatten(space.model_dump(mode="json", include=SECTIONS.get(kind, set())))
+    include = SECTIONS.get(kind, set())
+    if space.repeats > 1 and "search" in include and kind != "search":
+        include = include | {"repeats"}
+    return flatten(space.model_dump(mode="json", include=include))
 
 
 def without_load(metrics: Mapping[str, float]) -> dict[str, float]:

@@ -30,6 +30,8 @@ class Method:
 
 METHODS: dict[str, Method] = {
     "pc-darts": Method("a PC-DARTS search"),
-    "random": Method("a genotype drawn at random", searches=False, keys=("supernet.nodes",)),
+    "random": Method(
+        "a genotype drawn at random", searches=False, keys=("supernet.family", "supernet.nodes")
+    ),
 }
 """The methods there are; DARTS is `pc-darts` with K = 1 and without edge normalisation."""

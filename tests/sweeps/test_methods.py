@@ -22,7 +22,7 @@ from pcdarts_tune.spaces.space import Space
 from pcdarts_tune.sweeps.record import SweepSettings
 from pcdarts_tune.sweeps.trials.trial import run_trial
 from pcdarts_tune.training.build import build_training
-from pcdarts_tune.training.methods import BUILDERS
+from pcdarts_tune.training.methods import BUILDERS, build_method
 
 SETTINGS = ("data.test_fraction=0.7", "evaluation.epochs=2", "evaluation.channels=4")
 
@@ -67,6 +67,16 @@ def test_a_random_trial_draws_by_its_seed_and_is_evaluated_like_others(
         space, drawn, images, device=torch.device("cpu"), seed=told.evaluation_seed, stage="evaluation"
     )
     assert outcome.objective == [epoch.valid_accuracy for epoch in training][-1]
+
+
+def test_cells_of_another_family_are_drawn_too(images: DataSet) -> None:
+    space = read_space("nasbench201", ("search.method=random",))
+    device = torch.device("cpu")
+    found = build_method(space, images, device=device, seed=3).genotype()
+    sizes = space.supernet
+    drawn = random_genotype(3, nodes=sizes.nodes, primitives=sizes.primitives, family="nasbench201")
+    assert found == drawn
+    assert found.canonical_hash() != random_genotype(3).canonical_hash()
 
 
 def test_each_trial_of_a_random_sweep_is_another_genotype(space: Space) -> None:

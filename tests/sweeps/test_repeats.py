@@ -19,6 +19,7 @@ from pcdarts_tune.datasets import DataSet, load_dataset
 from pcdarts_tune.spaces.load import read_space
 from pcdarts_tune.spaces.settings import apply, override
 from pcdarts_tune.spaces.space import Space
+from pcdarts_tune.spread import Spread
 from pcdarts_tune.sweeps.leaderboard import rank_trials
 from pcdarts_tune.sweeps.tracker import tracker_of
 from pcdarts_tune.sweeps.trials.measures import retraining_cost
@@ -229,3 +230,13 @@ def test_a_plan_counts_every_search(tmp_path: Path, capsys: pytest.CaptureFixtur
         assert plan["time"]["trial_seconds"]["median"] == pytest.approx(expected)
     assert plans[1]["space"]["repeats"] == 3
     assert override(read_space("quickstart"), ("repeats=3",)).repeats == 3
+
+
+def test_the_interval_of_scores_that_are_no_shares_is_not_cut() -> None:
+    low, high = Spread((-0.9, -1.1, -1.0)).interval or (0.0, 0.0)
+    assert low < -1.0 < high < 0
+    assert high - low == pytest.approx(
+        2 * 4.302652729911275 * 0.1 / 3**0.5
+    )  # Student's t at 0.975 with 2 degrees of freedom
+    low, high = Spread((0.01, 0.2, 0.99)).interval or (-1.0, -1.0)
+    assert (low, high) == (0.0, 1.0)
