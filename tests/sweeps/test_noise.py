@@ -177,3 +177,20 @@ def test_trials_that_are_clearly_apart_do_not(
     said = report_json(write_report(apart, tmp_path / "apart.html"), tmp_path / "apart.html")
     assert "The trials differ by more than the noise" in said["summary"]["How sure"]
     assert said["noise"]["within"] is False and "--candidates" not in said["summary"]["Next"]
+
+
+def test_a_promotion_of_one_proposes_more(
+    within: SweepHandle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home = ["--home", str(within.where.home)]
+    assert command_line(["promote", "level", "--device", "cpu", *home]) == 0
+    said = capsys.readouterr()
+    assert "note: the trials lie within the noise" in said.err
+    assert "promote level --candidates 4 --seeds 3" in said.err
+    assert "± 0." in said.out.split("test accuracy")[1]
+    write_report(within, tmp_path / "level.html")
+    page = (tmp_path / "level.html").read_text(encoding="utf-8")
+    assert "Recall of each class" in page
+    # named by its trial, it is promoted without a remark
+    assert command_line(["promote", "level", "--trial", "0", "--device", "cpu", *home]) == 0
+    assert "noise" not in capsys.readouterr().err
