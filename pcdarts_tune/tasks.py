@@ -141,12 +141,16 @@ class Outcome:
             raise ValueError(f"a {self.state} trial needs its reason")
 
     def to_dict(self) -> dict[str, Any]:
-        return _without_empty_repeats(asdict(self))
+        return _without_unknown(asdict(self))
 
 
-def _without_empty_repeats(values: dict[str, Any]) -> dict[str, Any]:
-    """A trial that searches once says nothing of repeats."""
-    return {key: value for key, value in values.items() if key != "repeats" or value}
+LATER = ("repeats", "standard_error", "seed_std", "held_out")
+"""What trials of older versions, and those that search once or were not scored, do not say."""
+
+
+def _without_unknown(values: dict[str, Any]) -> dict[str, Any]:
+    """A record says nothing of what it does not know among `LATER`."""
+    return {key: value for key, value in values.items() if key not in LATER or value not in (None, [], {})}
 
 
 @dataclass(frozen=True)
@@ -202,7 +206,7 @@ class TrialRecord:
 
     def to_dict(self) -> dict[str, Any]:
         """The contract's keys first, in its order; more follow."""
-        return _without_empty_repeats(asdict(self))
+        return _without_unknown(asdict(self))
 
 
 def ranked(records: list[TrialRecord]) -> list[TrialRecord]:

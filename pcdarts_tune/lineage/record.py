@@ -17,7 +17,7 @@ from mlflow.entities import Run
 from pydantic import ValidationError
 
 from pcdarts_tune.core.genotype import AnyGenotype, read_genotype
-from pcdarts_tune.spaces.keys import flatten
+from pcdarts_tune.spaces.keys import flatten, identity
 from pcdarts_tune.spaces.settings import apply
 from pcdarts_tune.spaces.space import Space
 from pcdarts_tune.tracking.lookup import RunReader
@@ -35,11 +35,14 @@ SECTIONS = {
 
 
 def deciding_settings(space: Space, kind: str) -> dict[str, Any]:
-    """The values of the sections that decide the result of that kind, by dotted key."""
+    """The values of the sections that decide the result of that kind, by dotted key; without what came after older versions,
+    where it has its default."""
     include = SECTIONS.get(kind, set())
     if space.repeats > 1 and "search" in include and kind != "search":
         include = include | {"repeats"}
-    return flatten(space.model_dump(mode="json", include=include))
+    if space.objective != "accuracy" and "evaluation" in include:
+        include = include | {"objective"}
+    return flatten({name: value for name, value in identity(space).items() if name in include})
 
 
 def without_load(metrics: Mapping[str, float]) -> dict[str, float]:

@@ -160,12 +160,12 @@ def _describe_certainty(facts: Facts) -> str:
         widest = max(spread.std or 0.0 for spread in spreads)
         seeds = f"Where the same settings were searched with several seeds, the standard deviation was up to {widest:.4f}."
     else:
-        seeds = "Every setting was searched with one seed: search seeds come on top."
+        seeds = "Every setting was searched with one seed, and every genotype evaluated with one: seeds come on top."
     deviations = [s.record.seed_std for s in facts.complete if s.record.seed_std is not None]
+    if deviations and not spreads:
+        seeds = "Every setting was searched with one seed, which comes on top."
     if deviations:
         seeds += f" Over the seeds of an evaluation the standard deviation was up to {max(deviations):.4f}."
-    else:
-        seeds += " Every genotype was evaluated with one seed: training seeds come on top."
     texts.append(
         f"{seeds} The best of many trials is also the luckiest: expect a little less from it elsewhere."
     )

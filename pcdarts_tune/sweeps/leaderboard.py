@@ -149,7 +149,8 @@ def score_notes(records: Sequence[TrialRecord], objective: str) -> list[str]:
     the noise."""
     noise = read_noise(records, objective)
     best = next((record for record in records if record.objective is not None), None)
-    said = [None if best is None else describe_majority(best.held_out)]
+    majority = None if best is None else describe_majority(best.held_out)
+    said = [None if majority is None else f"an accuracy may mislead here: {majority} of the held-out images"]
     said.append(str(noise) if noise is not None and noise.within else None)
     return [line for line in said if line is not None]
 

@@ -27,6 +27,7 @@ from pcdarts_tune.spaces.scores import score_title
 from pcdarts_tune.sweeps.study.objectives import fronts, minimised, objective_values
 from pcdarts_tune.sweeps.trials.repeats import describe_repeats
 from pcdarts_tune.tasks import Outcome, Proposal
+from pcdarts_tune.training.scoring import describe_majority
 
 REFRESH = 0.25
 """The live table is drawn again after so many seconds."""
@@ -287,5 +288,7 @@ def _describe_outcome(outcome: Outcome, progress: Progress) -> str:
     }
     others = "".join(f", {sizes[name]}" for name in progress.objectives if name != "accuracy")
     error = "" if outcome.standard_error is None else f" ± {outcome.standard_error:.4f}"
+    if (majority := describe_majority(outcome.held_out)) is not None:
+        error += f", {majority}"
     score = f"{score_title(progress.score)} {outcome.objective:.4f}{error}{describe_repeats(outcome)}"
     return f"{score}{others}{spent}{source}"

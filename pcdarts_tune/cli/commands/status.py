@@ -19,8 +19,8 @@ def command(sweep: str | None, where: Where, as_json: bool) -> None:
     """How far SWEEP is: its trials by state, the best so far, whether a process runs it, and what to do next; without
     SWEEP, the names of all sweeps.
 
-    With --json, one object: {"sweep", "space", "objective", "running", "trials", "states", "best", "noise"}; "noise" is
-    {"within", "genotypes", "images", "spread", "expected", "p"}, or null while that is not known.
+    With --json, one object: {"sweep", "space", "running", "trials", "states", "best"}, and once two genotypes were scored
+    "objective" and "noise": {"within", "genotypes", "images", "spread", "expected", "p"}.
 
     \b
     Example:
@@ -48,12 +48,12 @@ def command(sweep: str | None, where: Where, as_json: bool) -> None:
         state = {
             "sweep": handle.name,
             "space": handle.space.name,
-            "objective": handle.space.objective,
             "running": running,
             "trials": target,
             "states": states,
             "best": None if best is None else best.to_dict(),
-            "noise": None if noise is None else noise.to_dict(),
+            # older versions knew of one score and no error
+            **({} if noise is None else {"objective": handle.space.objective, "noise": noise.to_dict()}),
         }
         click.echo(json.dumps(state))
         return
