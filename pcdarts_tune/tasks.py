@@ -188,6 +188,11 @@ class TrialRecord:
     repeats: list[dict[str, Any]] = field(default_factory=list)
 
     @property
+    def searches(self) -> int:
+        """How many searches it has ended with an evaluation or a reason; 1 where it has one in all."""
+        return max(1, len(self.repeats))
+
+    @property
     def scores(self) -> tuple[float, ...]:
         """What each of its searches scored: one number of a trial that searches once, none of one that is not complete."""
         if self.objective is None:

@@ -178,8 +178,14 @@ def leaderboard_columns(
         "± se": column(lambda s: _four(s.record.standard_error)),
         "sd (seeds)": column(lambda s: _four(s.record.seed_std)),
         "bal. acc": column(lambda s: _balanced(s.record) if objective != "balanced_accuracy" else None),
+        "sd (searches)": column(lambda s: _deviation(s.record.scores)),
         "mean ± sd (n)": column(
-            lambda s: s.spread and f"{s.spread.mean:.4f} ± {s.spread.std:.4f} ({s.spread.n})"
+            # of a trial's own searches the score is the mean
+            lambda s: (
+                f"{s.spread.mean:.4f} ± {s.spread.std:.4f} ({s.spread.n})"
+                if s.spread is not None and s.spread.n > s.record.searches
+                else None
+            )
         ),
         **{name: column(lambda s, name=name: _known(s, name)) for name in known},  # type: ignore[misc]
         "Pareto": column(lambda s: "*" if s.record.pareto else None),
@@ -201,6 +207,11 @@ def leaderboard_columns(
 
 def _four(value: float | None) -> str | None:
     return None if value is None else f"{value:.4f}"
+
+
+def _deviation(scores: Sequence[float]) -> str | None:
+    """Of what a trial's searches scored, where there were several."""
+    return f"{Spread(tuple(scores)).std:.4f} ({len(scores)})" if len(scores) > 1 else None
 
 
 def _balanced(record: TrialRecord) -> str | None:

@@ -20,7 +20,7 @@ from pcdarts_tune.spaces.load import read_space
 from pcdarts_tune.spaces.settings import apply, override
 from pcdarts_tune.spaces.space import Space
 from pcdarts_tune.spread import Spread
-from pcdarts_tune.sweeps.leaderboard import rank_trials
+from pcdarts_tune.sweeps.leaderboard import leaderboard_columns, rank_trials
 from pcdarts_tune.sweeps.tracker import tracker_of
 from pcdarts_tune.sweeps.trials.measures import retraining_cost
 from pcdarts_tune.sweeps.trials.repeats import repeat_seed
@@ -216,6 +216,11 @@ def test_the_spread_in_the_leaderboard_is_that_of_all_searches(tmp_path: Path) -
     assert best.spread is not None
     assert sorted(best.spread.values) == [0.5, 0.7, 0.7, 0.9]
     assert best.to_dict()["repeats"] == best.record.repeats
+    columns = leaderboard_columns([best, other], (), "accuracy")
+    assert columns["sd (searches)"] == ["0.1414 (2)", "0.1414 (2)"]
+    assert columns["mean ± sd (n)"] == ["0.7000 ± 0.1633 (4)"] * 2
+    alone = leaderboard_columns(rank_trials([best.record]), (), "accuracy")
+    assert "mean ± sd (n)" not in alone, "its own mean is the score"
 
 
 def test_a_plan_counts_every_search(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -67,16 +67,21 @@ def run_or_fail(function: TrialFunction, task: TrialTask, data: Any, report: Rep
     except (MemoryError, RuntimeError, OSError) as error:
         if not is_out_of_memory(error):
             raise
-        import torch
-
         reason = f"out of memory with {_sizes(task)}: {_one_line(error, 160)}; a smaller batch or a larger K needs less"
         error.__traceback__ = None  # its frames hold the tensors
-        gc.collect()
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        free_memory()
     outcome = Outcome("failed", reason=reason, seconds=time.monotonic() - begun)
     write_failure(task.folder, outcome)
     return outcome
+
+
+def free_memory() -> None:
+    """Give back what networks that are gone held."""
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def _sizes(task: TrialTask) -> str:
@@ -149,6 +154,7 @@ class _Trial:
             log.part = None
             if repeats > 1:
                 log.add(ended[-1])
+                free_memory()
         outcome = join_repeats(ended, of=repeats, seconds=log.seconds())
         log.finish(outcome)
         return outcome
