@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from support.small_jobs import comparable, half
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -24,6 +25,7 @@ from pcdarts_tune.core.genotype import (
     read_genotype,
 )
 from pcdarts_tune.core.network import EvaluationNetwork
+from pcdarts_tune.core.search import Search
 from pcdarts_tune.core.supernet import Supernet
 from pcdarts_tune.core.textbook import TextbookSupernet
 
@@ -281,3 +283,30 @@ def test_cells_are_not_affine_in_search_alone() -> None:
     ]
     assert count_parameters(fast) == count_parameters(textbook)
     assert count_macs(fast, 3, (8, 8)) == count_macs(textbook, 3, (8, 8))
+
+
+def test_a_search_goes_on_where_it_stopped_and_records_its_cell() -> None:
+    def start() -> Search:
+        torch.manual_seed(0)
+        net = Supernet(4, 5, 2, num_classes=2, in_channels=1, family="nasbench201")
+        return Search(
+            net, half(1), half(2), epochs=3, batch_size=8, arch_warmup_epochs=1, arch_learning_rate=0.05
+        )
+
+    whole = list(start())
+    first = start()
+    begun = [next(iter(first))]
+    second = start()
+    second.load_state_dict(first.state_dict())
+    assert comparable(begun + list(second)) == comparable(whole)
+    last = whole[-1]
+    alphas = torch.tensor(last.alphas["cell"])
+    assert alphas.shape == (6, 5)
+    torch.testing.assert_close(alphas.sum(dim=1), torch.ones(6))
+    betas = torch.tensor(last.betas["cell"])
+    torch.testing.assert_close(
+        torch.stack([betas[:1].sum(), betas[1:3].sum(), betas[3:].sum()]), torch.ones(3)
+    )
+    assert last.metrics()["arch/alpha_entropy_cell"] < whole[0].metrics()["arch/alpha_entropy_cell"]
+    assert last.genotype.family == "nasbench201"
+    assert last.skip_connections == last.genotype.skip_connections
