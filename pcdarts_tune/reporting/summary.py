@@ -14,6 +14,7 @@ from pcdarts_tune.say import format_seconds
 from pcdarts_tune.spaces import naming
 from pcdarts_tune.spaces.methods import METHODS
 from pcdarts_tune.spaces.scores import score_title, scored_on, trains
+from pcdarts_tune.spaces.values import BENCHMARK
 from pcdarts_tune.sweeps.leaderboard import RankedTrial, short_hours
 from pcdarts_tune.sweeps.noise import MOST_CANDIDATES
 from pcdarts_tune.sweeps.trials.repeats import describe_repeats
@@ -102,12 +103,15 @@ def _describe_search(facts: Facts) -> str:
         if method.searches
         else method.what
     )
+    happens = f"trained from scratch for {space.evaluation.epochs} epochs"
+    if space.objective == BENCHMARK:
+        happens = "looked up"
     several = ""
     if space.repeats > 1:
         several = f" A trial does so with {space.repeats} seeds, and the mean is its score."
     return (
         f"A cell for {about['data']['name']} in the space {space.name}: {facts.target} trials ({states}). Each is {each} "
-        f"{'is' if method.searches else 'and'} trained from scratch for {space.evaluation.epochs} epochs, and its "
+        f"{'is' if method.searches else 'and'} {happens}, and its "
         f"{score_title(space.objective)} on {scored_on(space.objective)} is what counts.{several} Tuned by "
         f"{facts.sweep.settings.sampler}: {tuned}.{goals}"
     )
