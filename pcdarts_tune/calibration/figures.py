@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any, get_args
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from pcdarts_tune.calibration.agreement import (
     Array,
@@ -203,6 +204,12 @@ class CalibrationResult:
 
 def summarize(calibration: Calibration) -> CalibrationResult:
     """The figures over the trainings that are known; recipes without two whole cells are left out."""
+    # the matrices are small: on a busy machine several threads would wait for each other
+    with threadpool_limits(1):
+        return _summarize(calibration)
+
+
+def _summarize(calibration: Calibration) -> CalibrationResult:
     known = {id(item): calibration.known(item) for item in calibration.items}
     failed = [(item, found) for item in calibration.items if isinstance(found := known[id(item)], str)]
     recipes = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import click
@@ -46,6 +47,8 @@ def print_calibration(result: CalibrationResult) -> None:
     units = {each.unit for each in result.recipes}
     columns = [*COLUMNS, f"{'/'.join(sorted(units))}-h a cell"]
     rows = [row for each in result.recipes for row in _rows(each, brief=several)]
+    # with several recipes those of the first: the order of sizes hardly depends on width and depth
+    rows += _predictors(result.recipes[0])
     print_table(columns, rows, left=2)
     for each in result.recipes:
         click.echo(f"{each.recipe.name}: {describe(each)}")
@@ -57,20 +60,30 @@ def print_calibration(result: CalibrationResult) -> None:
 
 
 def _rows(recipe: RecipeFigures, *, brief: bool) -> Iterator[list[str]]:
-    """The space's objective after the last epoch and the best; the other scores; what costs nothing."""
-    names = recipe.ordered_scores[:1] if brief else recipe.ordered_scores
+    """The space's objective after the last epoch and the best; the other scores, of which a `brief` table has the best."""
+    first, *others = recipe.ordered_scores
+    if brief:
+        others = [name for name in others if _value(recipe.scores[name][-1]) > _value(recipe.last)]
+        others = sorted(others, key=lambda name: -_value(recipe.scores[name][-1]))[:1]
     hours = short_hours(recipe.hours)
-    for name in names:
+    for name in (first, *others):
         curve = recipe.scores[name]
-        best = max(
-            curve, key=lambda each: each.spearman.value if each.spearman.value == each.spearman.value else -2
-        )
+        best = max(curve, key=_value)
         yield [recipe.recipe.name, name, *_cells(curve[-1]), hours]
-        if best is not curve[-1]:
+        if _value(best) > _value(curve[-1]) and not (brief and name != first):
             share = recipe.hours * (best.epoch or 0) / len(curve)
             yield [recipe.recipe.name, f"{name}, best epoch", *_cells(best), short_hours(share)]
+
+
+def _predictors(recipe: RecipeFigures) -> Iterator[list[str]]:
+    """What costs nothing."""
     for name in PREDICTORS:
         yield [recipe.recipe.name, name, *_cells(recipe.predictors[name]), "0"]
+
+
+def _value(figures: Figures) -> float:
+    """Spearman, below all others where there is none."""
+    return -2.0 if math.isnan(figures.spearman.value) else figures.spearman.value
 
 
 def _cells(figures: Figures) -> list[str]:

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -201,6 +202,12 @@ class _Stopped:
     stopped: str
 
 
+@cache
+def _entries() -> TypeAdapter[_Evaluated | _Stopped]:
+    """What an entry of the cache may be; made once, since a calibration reads thousands."""
+    return TypeAdapter(_Evaluated | _Stopped)
+
+
 @dataclass(frozen=True)
 class EvaluationCache:
     """The place of one genotype's evaluation: a file for each (canonical genotype, evaluation recipe, data set, split, seed,
@@ -230,7 +237,7 @@ class EvaluationCache:
         a rung; None also where the file holds something else."""
         data = self.place.read(self.name) or b""
         try:
-            TypeAdapter(_Evaluated | _Stopped).validate_json(data, strict=True)
+            _entries().validate_json(data, strict=True)
         except ValidationError:
             return None
         known: dict[str, Any] = json.loads(data)
