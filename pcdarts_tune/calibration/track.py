@@ -11,7 +11,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pcdarts_tune.calibration.figures import PREDICTORS, CalibrationResult, Figures, RecipeFigures
+from pcdarts_tune.calibration.figures import Figures
+from pcdarts_tune.calibration.result import PREDICTORS, CalibrationResult, RecipeFigures
 from pcdarts_tune.home import artifact_root
 from pcdarts_tune.spaces.values import label
 from pcdarts_tune.tracking.provenance import versions

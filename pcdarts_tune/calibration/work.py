@@ -147,8 +147,10 @@ class Calibration:
             seed: they are drawn from it, as a sweep's evaluations are; None for the space's.
 
         Raises:
-            UserError: the name cannot be a folder's.
+            UserError: the name cannot be a folder's, or a cell is of another family than the space's.
         """
+        from pcdarts_tune.training.build import check_family
+
         if not NAME.fullmatch(name):
             legal = "letters, digits, '_', '.' and '-', a letter or digit first, at most 100"
             raise UserError(f"{name!r} cannot name a calibration: {legal}", hint="such as --name first")
@@ -156,6 +158,7 @@ class Calibration:
         made = []
         for cell in cells:
             for recipe in recipes:
+                check_family(recipe.space, cell.genotype)
                 space = single_training(recipe.space)
                 digest_of_images = images[images_key(space.data)].digest
                 base = derived_seed(recipe.space.seed if seed is None else seed, "evaluation")
@@ -205,7 +208,7 @@ class Calibration:
 
     def known(self, item: Item) -> Training | str | None:
         """What an item came to: a training, why it failed, or None where it has not ended."""
-        result = read_result(self._address(item.key))
+        result = read_result(self.address(item))
         if result is not None:
             outcome = Outcome(**result["outcome"])
             if outcome.state != "complete":
@@ -217,15 +220,16 @@ class Calibration:
 
     def task(self, proposal: Proposal, share: Share) -> TrialTask:
         item = self.queue.left[proposal.number]
-        folder, threads = self._address(item.key), share.threads
+        folder, threads = self.address(item), share.threads
         return replace(item.task, proposal=proposal, folder=folder, threads=threads, gpus=share.gpus)
 
-    def _address(self, key: str) -> str:
+    def address(self, item: Item) -> str:
+        """Where a training keeps its files: a path or a URL."""
         base = str(self.folder) if self.storage is None else below(self.storage, "calibrations", self.name)
-        return below(base, "trials", key)
+        return below(base, "trials", item.key)
 
     def trial_address(self, number: int) -> str:
-        return self._address(self.queue.left[number].key)
+        return self.address(self.queue.left[number])
 
     def decide_at_rung(self, number: int, reached: dict[str, Any]) -> str | None:
         """None: every training runs to its end."""

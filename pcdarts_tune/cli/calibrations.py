@@ -8,14 +8,8 @@ from collections.abc import Iterator
 import click
 
 from pcdarts_tune.calibration.agreement import Estimate
-from pcdarts_tune.calibration.figures import (
-    PREDICTORS,
-    RULE,
-    CalibrationResult,
-    Figures,
-    RecipeFigures,
-    describe,
-)
+from pcdarts_tune.calibration.figures import Figures
+from pcdarts_tune.calibration.result import PREDICTORS, RULE, CalibrationResult, RecipeFigures, describe
 from pcdarts_tune.say import print_table, say
 from pcdarts_tune.sweeps.leaderboard import short_hours
 
@@ -37,7 +31,10 @@ COLUMNS = (
 def print_calibration(result: CalibrationResult) -> None:
     """The table on stdout, and what it means."""
     for item, reason in result.failed[:5]:
-        say(f"cell {item.cell.name}, recipe {item.recipe.name}, seed {item.seed} failed: {reason}")
+        say(
+            f"cell {item.cell.name}, recipe {item.recipe.name}, seed {item.seed} failed: {reason} (remove "
+            f"{result.calibration.address(item)} to try it again)"
+        )
     if len(result.failed) > 5:
         say(f"and {len(result.failed) - 5} more (--json has all)")
     if not result.recipes:

@@ -13,7 +13,7 @@ import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
 from pcdarts_tune.calibration.agreement import Estimate
-from pcdarts_tune.calibration.figures import PREDICTORS, RULE, CalibrationResult, RecipeFigures, describe
+from pcdarts_tune.calibration.result import PREDICTORS, RULE, CalibrationResult, RecipeFigures, describe
 from pcdarts_tune.calibration.track import tabulate
 from pcdarts_tune.files import write_output
 from pcdarts_tune.reporting.figures import BEST, LOST, POINT, Figure

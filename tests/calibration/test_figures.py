@@ -12,10 +12,13 @@ import numpy as np
 import pytest
 from support.calibrating import made_up, some_cells, write_cells
 
-from pcdarts_tune.calibration.figures import SCORES, describe, summarize
+from pcdarts_tune.calibration.cells import Cell
+from pcdarts_tune.calibration.result import SCORES, describe, summarize
 from pcdarts_tune.calibration.track import track_calibration
 from pcdarts_tune.calibration.work import Calibration, Item
 from pcdarts_tune.cli.group import run
+from pcdarts_tune.core.genotype import random_genotype
+from pcdarts_tune.errors import UserError
 from pcdarts_tune.home import default_tracking_uri
 from pcdarts_tune.reporting.calibration import write_calibration
 from pcdarts_tune.sweeps.trials.log import write_failure
@@ -40,7 +43,7 @@ def calibration(tmp_path_factory: pytest.TempPathFactory) -> Calibration:
     """Four recipes; of `rough` the training of one cell failed."""
     made = made_up(tmp_path_factory.mktemp("home"), CELLS, RECIPES, curve, seeds=2)
     lost = next(item for item in made.items if item.recipe.name == "rough" and item.cell.name == "c3")
-    write_failure(made._address(lost.key), Outcome("failed", reason="the loss became nan"))
+    write_failure(made.address(lost), Outcome("failed", reason="the loss became nan"))
     return made
 
 
@@ -94,6 +97,12 @@ def test_what_is_left_is_known_and_the_rest_ranked(tmp_path: Path) -> None:
     assert len(result.recipes[0].cells) == 12 - result.left
     none = summarize(made_up(tmp_path, CELLS, [], lambda item: (), name="none", seeds=2))
     assert none.recipes == [] or len(none.recipes[0].cells) < 12
+
+
+def test_cells_of_another_family_are_refused(tmp_path: Path) -> None:
+    other = [Cell(f"n{at}", random_genotype(at, family="nasbench201"), at) for at in range(2)]
+    with pytest.raises(UserError, match="nasbench201|NAS-Bench-201"):
+        made_up(tmp_path, other, [], curve)
 
 
 def test_three_cells_say_nothing(tmp_path: Path) -> None:

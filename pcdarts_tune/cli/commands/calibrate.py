@@ -101,9 +101,9 @@ def command(
       pcdarts-tune calibrate cifar10_cpu --cells cells.csv --data CIFAR --recipe now: --recipe long:evaluation.epochs=10
     """
     from pcdarts_tune.calibration.cells import read_cells, sample
-    from pcdarts_tune.calibration.figures import summarize
     from pcdarts_tune.calibration.promoted import promoted_cells
     from pcdarts_tune.calibration.recipes import read_recipes
+    from pcdarts_tune.calibration.result import summarize
     from pcdarts_tune.calibration.run import load_all_images, run_calibration
     from pcdarts_tune.calibration.track import track_calibration
     from pcdarts_tune.calibration.work import Calibration
