@@ -75,6 +75,10 @@ class RecipeFigures:
         """Of the space's objective after the last epoch."""
         return self.scores[self.objective][-1]
 
+    def hours_after(self, epoch: int) -> float:
+        """Hours a cell up to an epoch, each taken to be as long as the others."""
+        return self.hours * epoch / self.recipe.space.evaluation.epochs
+
     @property
     def ordered_scores(self) -> list[str]:
         """The space's objective first."""
@@ -101,7 +105,13 @@ class RecipeFigures:
             "seeds_of_a_score": evaluation.seeds,
             "n": len(self.cells),
             "cost": {"unit": self.unit, "hours_a_cell": self.hours, "hours": self.total},
-            "scores": {name: [each.to_dict() for each in self.scores[name]] for name in self.ordered_scores},
+            "scores": {
+                name: [
+                    {**each.to_dict(), "hours_a_cell": self.hours_after(end)}
+                    for end, each in enumerate(self.scores[name], 1)
+                ]
+                for name in self.ordered_scores
+            },
             "predictors": {name: each.to_dict() for name, each in self.predictors.items()},
             "cells": cells,
         }

@@ -111,7 +111,7 @@ def _log(run: Run, recipe: RecipeFigures) -> None:
     curves = recipe.scores
     epochs = len(curves[recipe.objective])
     for end in range(epochs):
-        metrics: dict[str, float] = {_MARK: recipe.hours * (end + 1) / epochs, "n": float(len(recipe.cells))}
+        metrics: dict[str, float] = {_MARK: recipe.hours_after(end + 1), "n": float(len(recipe.cells))}
         for name, curve in curves.items():
             prefix = "" if name == recipe.objective else f"{name}/"
             metrics |= {f"{prefix}{key}": value for key, value in figure_values(curve[end]).items()}

@@ -68,7 +68,7 @@ def _rows(recipe: RecipeFigures, *, brief: bool) -> Iterator[list[str]]:
         best = max(curve, key=_value)
         yield [recipe.recipe.name, name, *_cells(curve[-1]), hours]
         if _value(best) > _value(curve[-1]) and not (brief and name != first):
-            share = recipe.hours * (best.epoch or 0) / len(curve)
+            share = recipe.hours_after(best.epoch or 0)
             yield [recipe.recipe.name, f"{name}, best epoch", *_cells(best), short_hours(share)]
 
 

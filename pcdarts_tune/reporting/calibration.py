@@ -121,8 +121,7 @@ def plot_epochs(result: CalibrationResult) -> list[Figure]:
         plot = go.Figure()
         for at, (label, (recipe, score)) in enumerate(curves.items()):
             curve = recipe.scores[score]
-            per_epoch = recipe.hours / len(curve)
-            x = [each.epoch if axis == "epochs" else per_epoch * (each.epoch or 0) for each in curve]
+            x = [each.epoch if axis == "epochs" else recipe.hours_after(each.epoch or 0) for each in curve]
             y = [each.spearman.value for each in curve]
             colour = COLOURS[at % len(COLOURS)]
             ends = [each.spearman.interval or (each.spearman.value,) * 2 for each in curve]

@@ -27,7 +27,13 @@ from pcdarts_tune.tasks import Outcome
 CELLS = some_cells(12)
 RANDOM = np.random.default_rng(3)
 NOISE = {(cell.name, seed): float(RANDOM.normal()) for cell in CELLS for seed in range(4)}
-RECIPES = ["exact:", "wide:evaluation.channels=20", "rough:evaluation.channels=4", "twice:evaluation.seeds=2"]
+EPOCHS = "evaluation.epochs=2"
+RECIPES = [
+    f"exact:{EPOCHS}",
+    f"wide:{EPOCHS},evaluation.channels=20",
+    f"rough:{EPOCHS},evaluation.channels=4",
+    f"twice:{EPOCHS},evaluation.seeds=2",
+]
 
 
 def curve(item: Item) -> Sequence[float]:
@@ -120,7 +126,7 @@ def test_mlflow_has_every_epoch_once(calibration: Calibration) -> None:
     runs = {run.info.run_name: run for run in client.search_runs([experiment.experiment_id])}
     assert set(runs) == {"made", "made exact", "made wide", "made rough", "made twice"}
     wide = runs["made wide"]
-    assert wide.data.params == {"evaluation.channels": "20"}
+    assert wide.data.params == {"evaluation.channels": "20", "evaluation.epochs": "2"}
     assert wide.data.tags["mlflow.parentRunId"] == parent
     assert wide.data.metrics["spearman"] == pytest.approx(1)
     history = client.get_metric_history(wide.info.run_id, "hours_a_cell")
@@ -166,6 +172,8 @@ def test_the_command_prints_known_figures_and_trains_nothing(
     assert found["comparison"]["recommended"] == "exact"
     exact = found["recipes"][0]
     assert exact["scores"]["accuracy"][0]["spearman"] == {"value": None, "interval": None}
+    hours = [each["hours_a_cell"] for each in exact["scores"]["accuracy"]]
+    assert hours == pytest.approx([exact["cost"]["hours_a_cell"] / 2, exact["cost"]["hours_a_cell"]])
     assert len(exact["cells"]) == 12
     assert exact["cells"][0]["curves"]["accuracy"][0][0] == 0.5
     assert json.dumps(found, allow_nan=False)
