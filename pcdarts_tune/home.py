@@ -7,6 +7,8 @@ HOME/sweeps/NAME/trials/<number>/             checkpoint while it runs, result.j
 HOME/sweeps/NAME/evaluations/                 what evaluated genotypes scored
 HOME/sweeps/NAME/ray/                         Ray's own files: disposable
 HOME/sweeps/NAME/lock                         held by the process that runs the sweep
+HOME/calibrations/NAME/trials/<key>/          the trainings of a calibration, see calibration/work.py
+HOME/evaluations/                             what these came to, for all calibrations of the home
 """
 
 from __future__ import annotations

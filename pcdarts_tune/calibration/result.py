@@ -130,6 +130,12 @@ class Comparison:
     recommended: str
     behind: Mapping[str, Estimate]
 
+    def __str__(self) -> str:
+        if self.behind[self.best].interval is None:
+            return f"best: {self.best}; n={self.n} says nothing of which recipe ranks better"
+        cheapest = f"cheapest that is not shown to rank worse: {self.recommended}"
+        return f"best: {self.best}; {cheapest} (n={self.n})"
+
     def to_dict(self) -> dict[str, Any]:
         return {
             "n": self.n,

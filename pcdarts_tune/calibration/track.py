@@ -181,9 +181,5 @@ def _describe(result: CalibrationResult) -> str:
         )
         lines.append(f"| {' | '.join(cells)} |")
     if result.comparison is not None:
-        found = result.comparison
-        lines += [
-            "",
-            f"Best: **{found.best}**; cheapest that is not shown to rank worse: **{found.recommended}**.",
-        ]
+        lines += ["", f"{result.comparison}."]
     return "\n".join(lines)

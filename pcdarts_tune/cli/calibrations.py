@@ -49,10 +49,8 @@ def print_calibration(result: CalibrationResult) -> None:
     print_table(columns, rows, left=2)
     for each in result.recipes:
         click.echo(f"{each.recipe.name}: {describe(each)}")
-    if (compared := result.comparison) is not None:
-        click.echo(
-            f"best: {compared.best}; cheapest that is not shown to rank worse: {compared.recommended} (n={compared.n})"
-        )
+    if result.comparison is not None:
+        click.echo(str(result.comparison))
         say(f"rule: {RULE}")
 
 

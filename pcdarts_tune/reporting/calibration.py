@@ -41,7 +41,7 @@ def write_calibration(result: CalibrationResult, path: Path) -> None:
     ]
     verdicts = [(each.recipe.name, describe(each)) for each in result.recipes]
     if (found := result.comparison) is not None:
-        text = f"Best: {found.best}. Cheapest that is not shown to rank worse: {found.recommended} (n={found.n}). Rule: {RULE}."
+        text = f"{str(found)[0].upper()}{str(found)[1:]}. Rule: {RULE}."
         verdicts.insert(0, ("Comparison", text))
     page = (
         make_environment()

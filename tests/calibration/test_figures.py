@@ -114,6 +114,8 @@ def test_cells_of_another_family_are_refused(tmp_path: Path) -> None:
 def test_three_cells_say_nothing(tmp_path: Path) -> None:
     made = made_up(tmp_path, CELLS[:3], [], lambda item: [0.1, 0.01 * item.cell.truth])
     assert "n=3: so few cells say nothing" in describe(summarize(made).recipes[0])
+    several = made_up(tmp_path, CELLS[:3], RECIPES[:2], curve, name="several")
+    assert str(summarize(several).comparison).endswith("n=3 says nothing of which recipe ranks better")
 
 
 def test_mlflow_has_every_epoch_once(calibration: Calibration) -> None:
