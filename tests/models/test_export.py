@@ -57,6 +57,34 @@ def agrees(probabilities: np.ndarray[Any, Any], expected: np.ndarray[Any, Any]) 
     assert (probabilities.argmax(axis=1) == expected.argmax(axis=1)).all()
 
 
+@pytest.mark.parametrize("form", FORMATS)
+def test_samples_of_more_than_8_bits_are_scaled_in_the_graph(tmp_path: Path, form: str) -> None:
+    torch.manual_seed(0)
+    genotype = PUBLISHED["PC_DARTS_cifar"]
+    network = EvaluationNetwork(genotype, **SIZES)
+    network(torch.randn(64, 1, 8, 8))
+    how = PREPROCESSING | {"background": [255, 255, 255], "sample_range": [-100.0, 4000.0]}
+    deep = load_model(save_model(tmp_path / "model", network.eval(), genotype, SIZES, CLASSES, how))
+    export_model(deep, tmp_path / f"deep.{form}", form)
+    samples = np.random.default_rng(0).uniform(-300, 5000, (5, 8, 8, 1)).astype(np.float32)
+    expected = deep.predict_array(samples)
+    if form == "safetensors":
+        found = load_model(tmp_path / f"deep.{form}").predict_array(samples)
+    elif form == "pt2":
+        found = (
+            torch.export.load(tmp_path / f"deep.{form}")
+            .module()(torch.from_numpy(samples))[1]
+            .detach()
+            .numpy()
+        )
+    else:
+        import onnxruntime
+
+        session = onnxruntime.InferenceSession(tmp_path / f"deep.{form}", providers=["CPUExecutionProvider"])
+        found = session.run(["probabilities"], {"images": samples})[0]
+    agrees(found, expected)
+
+
 def test_safetensors_hold_the_whole_model(tmp_path: Path, model: LoadedModel, digits: Any) -> None:
     export_model(model, tmp_path / "one.safetensors", "safetensors")
     back = load_model(tmp_path / "one.safetensors")

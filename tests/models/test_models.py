@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
@@ -14,9 +15,11 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from support.encode import png16
 
 from pcdarts_tune.core.genotype import PUBLISHED
 from pcdarts_tune.core.network import EvaluationNetwork
+from pcdarts_tune.datasets import read_image
 from pcdarts_tune.errors import UserError
 from pcdarts_tune.models.model import load_model, prepare_array, save_model
 from pcdarts_tune.tracking.registry import ModelName, create_version, fetch_model, log_model, version_of_alias
@@ -231,6 +234,67 @@ def test_signature_requirements_and_no_pickle(folder: Path, store: str) -> None:
     requirements = (path / "requirements.txt").read_text()
     assert f"torch=={torch.__version__.partition('+')[0]}" in requirements
     assert client.get_run(run_id).info.status == "FINISHED"
+
+
+GLYPHS = PREPROCESSING | {"background": [255, 255, 255], "sample_range": None, "transparent": True}
+DEEP = PREPROCESSING | {"background": [255, 255, 255], "sample_range": [0.0, 4095.0], "transparent": False}
+
+
+def test_transparent_arrays_are_laid_on_the_background_as_files_are(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 20, 16, 4), dtype=np.uint8)
+    prepared = prepare_array(pixels, GLYPHS)
+    for number, image in enumerate(pixels):
+        Image.fromarray(image).save(tmp_path / "x.png")
+        assert torch.equal(prepared[number], read_image(tmp_path / "x.png", GLYPHS))
+    glyph = np.zeros((1, 16, 16, 4), np.uint8)
+    assert torch.equal(
+        prepare_array(glyph, GLYPHS), prepare_array(np.full((1, 16, 16, 3), 255, np.uint8), GLYPHS)
+    )
+
+
+def test_samples_of_16_bits_are_scaled_as_files_are(tmp_path: Path) -> None:
+    samples = np.random.default_rng(0).integers(0, 4096, (3, 16, 16, 3))
+    for kind in (np.uint16, np.int32, np.float32, np.float64):
+        prepared = prepare_array(samples.astype(kind), DEEP)
+        for number, image in enumerate(samples):
+            (tmp_path / "x.png").write_bytes(png16(image))
+            assert torch.equal(prepared[number], read_image(tmp_path / "x.png", DEEP))
+    with pytest.raises(ValueError, match="or samples of another type, 0..4095"):
+        prepare_array(samples[..., :2], DEEP)
+    with pytest.raises(ValueError, match="images must be uint8"):
+        prepare_array(samples, PREPROCESSING)
+    with pytest.raises(UserError, match="more than 8 bits"):
+        read_image(tmp_path / "x.png", GLYPHS)
+
+
+@pytest.mark.parametrize("preprocessing", [GLYPHS, DEEP])
+def test_a_served_model_converts_as_files_are_converted(
+    tmp_path: Path, network: EvaluationNetwork, store: str, preprocessing: dict[str, Any]
+) -> None:
+    folder = save_model(tmp_path / "model", network, GENOTYPE, SIZES, CLASSES, preprocessing)
+    name = "glyphs" if preprocessing is GLYPHS else "deep"
+    registered(folder, store, name)
+    random = np.random.default_rng(0)
+    if preprocessing is GLYPHS:
+        array = random.integers(0, 256, (2, 16, 16, 4), dtype=np.uint8)
+        files = [png(image) for image in array]
+    else:
+        array = random.integers(0, 4096, (2, 16, 16, 3)).astype(np.float32)
+        files = [png16(image) for image in array]
+    logged = fetch_model(name, tracking_uri=store).parents[1]
+    served = mlflow.pyfunc.load_model(str(logged)).predict(array)
+    paths = [tmp_path / f"{number}.png" for number in range(2)]
+    for path, content in zip(paths, files, strict=True):
+        path.write_bytes(content)
+    answers = load_model(folder).predict(paths)
+    assert [CLASSES[at] for at in served.argmax(axis=1)] == [answer.class_name for answer in answers]
+    assert np.allclose(served.max(axis=1), [answer.probability for answer in answers], atol=1e-6)
+
+
+def png(image: np.ndarray[Any, Any]) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 def test_fetched_model_is_the_saved_one(folder: Path, store: str) -> None:
