@@ -42,7 +42,8 @@ class SweepFacts:
 
     def run_tags(self, kind: str) -> dict[str, str]:
         """Tags of a run; MLflow shows them in this order: what people look for first, versions last."""
-        return {Tag.SWEEP: self.name, Tag.KIND: kind, Tag.SPACE: self.space.name, **self.tags}
+        about = {Tag.SWEEP: self.name, Tag.KIND: kind, Tag.SPACE: self.space.name}
+        return {**about, Tag.METHOD: self.space.search.method, **self.tags}
 
 
 @dataclass

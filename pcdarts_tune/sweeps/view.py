@@ -60,7 +60,7 @@ class Running:
     @property
     def what(self) -> str:
         """The stage, and of which search where there are several."""
-        return self.stage if self.repeats == 1 else f"{self.stage} of search {self.repeat}/{self.repeats}"
+        return self.stage if self.repeats == 1 else f"{self.stage} (seed {self.repeat} of {self.repeats})"
 
     def pace(self, stages: dict[str, int]) -> float:
         """Share of the trial done in a second, 0 while it is not known."""

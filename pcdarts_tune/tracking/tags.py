@@ -18,6 +18,8 @@ class Tag:
 
     # what was computed
     SPACE = "pcdarts.space"
+    METHOD = "pcdarts.method"
+    """How genotypes are found, `search.method`; runs of earlier releases lack it: pc-darts."""
     DATA = "pcdarts.data"
     SEED = "pcdarts.seed"
     SWEEP_SEED = "pcdarts.sweep_seed"

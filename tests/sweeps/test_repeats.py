@@ -25,6 +25,7 @@ from pcdarts_tune.sweeps.tracker import tracker_of
 from pcdarts_tune.sweeps.trials.measures import retraining_cost
 from pcdarts_tune.sweeps.trials.repeats import repeat_seed
 from pcdarts_tune.sweeps.trials.trial import run_trial
+from pcdarts_tune.sweeps.view import Progress, View
 from pcdarts_tune.tasks import Outcome, Proposal
 
 SETTINGS = (
@@ -194,9 +195,29 @@ def test_mlflow_has_each_search_under_its_own_names(
     assert run.data.metrics["repeats/std"] == outcome.metrics["repeats/std"]
     assert run.data.metrics["cost/params"] == outcome.params
     assert run.data.tags["pcdarts.genotype"] == outcome.genotype_hash
+    assert run.data.tags["pcdarts.method"] == "pc-darts"
     kept = client.download_artifacts(run.info.run_id, "genotype.json", str(tmp_path))
     assert json.loads(Path(kept).read_text()) == outcome.genotype
     assert "(mean of 3 searches, sd" in run.data.tags["mlflow.note.content"]
+
+
+def test_the_live_view_counts_the_searches_of_a_trial() -> None:
+    progress = Progress(target=1, concurrent=1, stages={"search": 2, "evaluation": 2}, repeats=2)
+    view = View(progress, None)
+    view.trial_started(Proposal(0, 0, {}))
+    running = progress.running[0]
+    seen = []
+    for repeat in ({}, {"repeat": 2}):
+        for stage in ("search", "evaluation"):
+            epoch = {"kind": "epoch", "stage": stage, "epoch": 1, "epochs": 2, **repeat}
+            view.trial_reported(0, epoch)
+            seen.append((running.what, running.share(progress.stages)))
+    assert seen == [
+        ("search (seed 1 of 2)", 0.25),
+        ("evaluation (seed 1 of 2)", 0.5),
+        ("search (seed 2 of 2)", 0.75),
+        ("evaluation (seed 2 of 2)", 1.0),
+    ]
 
 
 def test_the_spread_in_the_leaderboard_is_that_of_all_searches(tmp_path: Path) -> None:
