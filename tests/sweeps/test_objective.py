@@ -150,7 +150,7 @@ def test_a_trial_ends_with_the_score_that_its_space_names(
 
 def test_the_images_that_count_are_those_of_the_split_that_was_made(images: DataSet, tmp_path: Path) -> None:
     """More images than a third cannot be held out, whatever a space written for CIFAR says."""
-    space = space_with("data.held_out=5000", "evaluation.epochs=1")
+    space = space_with("data.held_out=5000")
     outcome, _ = run(space, images, tmp_path)
     n = len(split_dataset(images, space.data).held_out)
     assert outcome.held_out["images"] == n < 0.2 * len(images.train_labels)
