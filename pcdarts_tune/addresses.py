@@ -24,6 +24,37 @@ _QUERY = re.compile(rf"([?&][\w.-]*(?:{'|'.join(_SECRET_WORDS)})[\w.-]*=)[^\s&'\
 _known: set[str] = set()
 
 
+def sqlite_address(file: Path) -> str:
+    """The address of a SQLite file for SQLAlchemy, MLflow and Optuna, whatever signs its absolute path holds.
+
+    Raises:
+        UserError: the installed SQLAlchemy cannot be given that path.
+    """
+    path = str(file.absolute())
+    if "%" not in path and "?" not in path:
+        return f"sqlite:///{path}"
+    from sqlalchemy import URL, make_url
+
+    # with the driver's name: of a plain sqlite:/// MLflow makes the folder that the quoted path names
+    uri = URL.create("sqlite+pysqlite", database=path).render_as_string()
+    if make_url(uri).database != path:  # SQLAlchemy before 2.1 quotes nothing
+        hint = "a folder without % and ? in its path, or SQLAlchemy 2.1 or newer"
+        raise UserError(f"{path} cannot be the address of a database", hint=hint)
+    return uri
+
+
+def sqlite_file(uri: str) -> Path | None:
+    """The file at a SQLite address, as SQLAlchemy reads it; None for any other address, and for a database in memory."""
+    if _dialect(uri) != "sqlite" or ":///" not in uri:
+        return None
+    path = uri.partition(":///")[2]
+    if "%" in path or "?" in path:
+        from sqlalchemy import make_url
+
+        path = make_url(uri).database or ""
+    return None if path in ("", ":memory:") else Path(path)
+
+
 def is_database(uri: str) -> bool:
     """Whether the address names a database, not a server or a folder."""
     return _dialect(uri) in _DATABASES
@@ -43,13 +74,12 @@ def check_uri(uri: str) -> str:
     keep_secret(uri)
     scheme = _scheme(uri)
     _require_whole(uri, "--tracking-uri")
-    if scheme == "sqlite" and len(uri) > len("sqlite:///"):
-        if uri.startswith("sqlite:///") and not uri.startswith("sqlite:////"):
-            return f"sqlite:///{Path(uri.removeprefix('sqlite:///')).absolute()}"
-        return uri
+    if (file := sqlite_file(uri)) is not None:
+        query = uri.partition("?")[2]
+        return f"{sqlite_address(file)}{'?' if query else ''}{query}"
     if is_postgresql(uri):
         return engine_url(uri)
-    if scheme in _SERVERS or (is_database(uri) and scheme != "sqlite"):
+    if scheme in _SERVERS or (is_database(uri) and _dialect(uri) != "sqlite"):
         return uri
     raise UserError(
         f"--tracking-uri {without_secret(uri)!r} is no address of an MLflow store",
@@ -114,6 +144,8 @@ def same_database(one: str, other: str) -> bool:
 def without_secret(uri: str) -> str:
     """The address without its password, and a server's without user name and query, as it may be shown and written."""
     scheme = _scheme(uri)
+    if _dialect(uri) == "sqlite":  # a path, which may hold any sign
+        return uri
     if (parts := _split(uri)) is None:
         return f"{scheme}://…" if scheme else "…"
     host, port = parts.hostname or "", f":{parts.port}" if parts.port else ""
@@ -129,6 +161,8 @@ def without_secret(uri: str) -> str:
 
 def has_secret(uri: str) -> bool:
     """Whether an address holds a password or a query that may be one."""
+    if _dialect(uri) == "sqlite":
+        return False
     if (parts := _split(uri)) is None or parts.password is not None:
         return True
     if is_database(uri):
@@ -138,6 +172,8 @@ def has_secret(uri: str) -> bool:
 
 def keep_secret(uri: str) -> None:
     """Remember the passwords in an address, so that `masked` finds them wherever they turn up."""
+    if _dialect(uri) == "sqlite":
+        return
     database = is_database(uri)
     # up to the last @: a password may hold signs that end the host's part too early
     user, _, password = uri.partition("://")[2].rpartition("@")[0].partition(":")

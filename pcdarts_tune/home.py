@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
-from pcdarts_tune.addresses import check_uri
+from pcdarts_tune.addresses import check_uri, sqlite_address
 from pcdarts_tune.errors import UserError, nearest
 from pcdarts_tune.files import hold_lock
 from pcdarts_tune.places import below
@@ -32,7 +32,7 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 
 def default_tracking_uri(home: Path) -> str:
     """MLflow's store beside the sweeps, as an absolute URI: a relative one would follow the working directory."""
-    return f"sqlite:///{home.absolute()}/mlflow.db"
+    return sqlite_address(home / "mlflow.db")
 
 
 def artifact_root(home: Path) -> Path:
@@ -101,7 +101,7 @@ class SweepFolder:
 
     @property
     def study_url(self) -> str:
-        return f"sqlite:///{self.path}/study.db"
+        return sqlite_address(self.path / "study.db")
 
     @property
     def ray(self) -> Path:

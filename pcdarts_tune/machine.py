@@ -10,14 +10,14 @@ psutil asks the system; what a container's control group allows is read from its
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil
 
-from pcdarts_tune.errors import UserError
+from pcdarts_tune.errors import UserError, one_line
 
 if TYPE_CHECKING:
     import torch
@@ -101,6 +101,28 @@ def own_memory() -> float:
     as both have torch loaded."""
     used = psutil.Process().memory_info()
     return float(used.rss - getattr(used, "shared", 0))
+
+
+def gpu_metrics(device: torch.device) -> tuple[dict[str, float], list[str]]:
+    """Memory and load of a GPU, those that can be measured, and why the others cannot."""
+    import torch
+
+    def used() -> float:
+        free, total = torch.cuda.mem_get_info(device)
+        return (total - free) / 2**30
+
+    measures: dict[str, Callable[[], float]] = {
+        "gpu_memory_gb": lambda: torch.cuda.memory_reserved(device) / 2**30,
+        "gpu_used_gb": used,
+        "gpu_percent": lambda: float(torch.cuda.utilization(device)),  # by NVIDIA's management library
+    }
+    measured, missing = dict[str, float](), list[str]()
+    for name, measure in measures.items():
+        try:
+            measured[name] = measure()
+        except Exception as error:  # of drivers and libraries: a number that cannot be had ends no training
+            missing.append(f"{name}: {one_line(error)}")
+    return measured, missing
 
 
 def network_file_system(path: Path, mounts: Iterable[tuple[str, str]] | None = None) -> str | None:

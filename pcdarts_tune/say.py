@@ -126,7 +126,7 @@ def verbosity() -> int:
     return 0 if ctx is None else int(ctx.meta.get(VERBOSITY, 0))
 
 
-def say(message: str) -> None:
-    """A line for the person on stderr; nothing with -q."""
-    if verbosity() >= 0:
+def say(message: str, *, always: bool = False) -> None:
+    """A line for the person on stderr; nothing with -q, unless it is to be said `always`, as errors are."""
+    if always or verbosity() >= 0:
         click.echo(visible(message), err=True)

@@ -12,7 +12,7 @@ LAYERS: list[set[str]] = [
     {"core"},
     {"errors"},
     {"addresses", "files", "spread"},
-    {"machine", "places", "say", "tasks"},
+    {"databases", "machine", "places", "say", "tasks"},
     {"home"},
     {"spaces"},
     {"datasets", "drawing"},

@@ -23,6 +23,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from pcdarts_tune.addresses import masked
+from pcdarts_tune.databases import find_trouble, is_database_error
 from pcdarts_tune.errors import UserError, nearest, visible
 
 COMMANDS: dict[str, dict[str, str]] = {
@@ -214,6 +215,9 @@ def _failure(error: BaseException, verbose: bool) -> int:
         advice = (
             "Hint: a smaller batch (--set search.batch_size=…, --set retrain.batch_size=…) or a larger K."
         )
+    elif is_database_error(error):
+        trouble = find_trouble(error, "")
+        message, advice = f"the database: {trouble.said}", f"Hint: {trouble.hint}"
     elif isinstance(error, OSError):
         message, advice = str(error), _ADVICE.get(error.errno or 0, _LOOK)  # the message names the file
     where = "" if verbose else _keep_traceback(error)

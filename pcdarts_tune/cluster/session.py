@@ -8,15 +8,21 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import socket
+import subprocess
+import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from pcdarts_tune.cluster.processes import change_environment
 from pcdarts_tune.cluster.resources import Cluster, read_cluster
 from pcdarts_tune.errors import UserError
+from pcdarts_tune.say import say
 
 QUIET = {
     "RAY_AIR_NEW_OUTPUT": "0",
@@ -85,6 +91,38 @@ def look_up_cluster(address: str) -> Cluster:
             ray.shutdown()
 
 
+ENTERS_WITHIN = 120.0
+"""Seconds that a cluster may take to let us in."""
+SOCKET_BYTES = 107
+"""The longest path of a socket on Linux."""
+_BELOW = len("/ray/session_2026-11-29_10-25-40_123456_1234567/sockets/plasma_store")
+"""Bytes of what Ray puts below the temporary folder."""
+
+
+def temporary_folder() -> tuple[Path, int]:
+    """Where Ray keeps its session unless it is told otherwise, and by how many bytes that path is too long for its sockets."""
+    folder = Path(os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or tempfile.gettempdir())
+    return folder, max(0, len(os.fsencode(folder)) + _BELOW - SOCKET_BYTES)
+
+
+def short_folder() -> Path | None:
+    """Where Ray's session goes instead of a temporary folder whose path is too long; None where it is not.
+
+    Raises:
+        UserError: there is no other.
+    """
+    folder, excess = temporary_folder()
+    if not excess:
+        return None
+    for other in (Path("/tmp"), Path("/var/tmp")):
+        if os.access(other, os.W_OK | os.X_OK):
+            return other
+    raise UserError(
+        f"the path of the temporary folder, {folder}, is {excess} bytes too long for Ray's sockets",
+        hint=f"RAY_TMPDIR=DIR, with at most {SOCKET_BYTES - _BELOW} bytes",
+    )
+
+
 def _start(address: str | None, data_bytes: int) -> None:
     import ray
 
@@ -97,6 +135,11 @@ def _start(address: str | None, data_bytes: int) -> None:
     if address is None:
         os.environ.update(threads)
         store = 150 * 2**20 + 2 * data_bytes
+        if (folder := short_folder()) is not None:
+            say(
+                f"note: Ray keeps its files in {folder}/ray: the path of {temporary_folder()[0]} is too long for its sockets"
+            )
+            quiet["_temp_dir"] = str(folder / "ray")
         ray.init(address="local", object_store_memory=store, **quiet)
         return
     environment: dict[str, Any] = {"env_vars": {**QUIET, **threads}}
@@ -108,15 +151,49 @@ def _start(address: str | None, data_bytes: int) -> None:
 def _join(address: str, environment: dict[str, Any]) -> None:
     import ray
 
+    _require_entry(address)
     try:
         ray.init(address=address, runtime_env=environment, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, RuntimeError, ValueError) as error:
-        reason = str(error).strip().partition("\n")[0] or type(error).__name__
-        raise UserError(
-            f"no Ray cluster could be joined at {address}: {reason}",
-            hint="ray start --head there; versions of Python and Ray must be the same on all nodes; where the cluster wants "
-            "a token: RAY_AUTH_MODE=token, and its ~/.ray/auth_token on this machine too",
-        ) from None
+        raise _no_entry(address, str(error).strip().partition("\n")[0] or type(error).__name__) from None
+
+
+_ENTER = "import logging, ray, sys; ray.init(address=sys.argv[1], log_to_driver=False, logging_level=logging.ERROR)"
+
+
+@cache
+def _require_entry(address: str) -> None:
+    """See in a process of its own that the cluster lets us in: Ray's core may end the process that is refused, and writes many
+    lines to its stderr before.
+
+    Raises:
+        UserError: it does not.
+    """
+    if "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ:
+        return  # a Ray job is in it
+    command = [sys.executable, "-c", _ENTER, address]
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, errors="replace", timeout=ENTERS_WITHIN, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise _no_entry(address, f"no answer in {ENTERS_WITHIN:.0f} s") from None
+    if done.returncode:
+        lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+        errors = [line for line in lines if re.match(r"[\w.]*(Error|Exception)\b", line)]
+        last = (errors or lines or [f"exit code {done.returncode}"])[-1]
+        reason = re.sub(r"^\[[^\]]*\] \S+:\d+: ", "", last)[:200]  # time and place of a line of Ray's log
+        if "AuthToken" in done.stderr:
+            reason = "it wants a token, and the one of this machine is missing or another"
+        raise _no_entry(address, reason)
+
+
+def _no_entry(address: str, reason: str) -> UserError:
+    return UserError(
+        f"no Ray cluster could be joined at {address}: {reason}",
+        hint="ray start --head there; versions of Python and Ray must be the same on all nodes; where the cluster wants "
+        "a token: RAY_AUTH_MODE=token, and its ~/.ray/auth_token on this machine too",
+    )
 
 
 def _checkout() -> Path | None:

@@ -8,13 +8,13 @@ from __future__ import annotations
 import os
 import shutil
 import socket
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from pcdarts_tune.doctor.check import Check, fail, ok, run_check, warn
-from pcdarts_tune.machine import CGROUP, available_memory, core_quota, cores, network_file_system
+from pcdarts_tune.errors import UserError
+from pcdarts_tune.machine import CGROUP, available_memory, core_quota, cores, gpu_metrics, network_file_system
 
 GIB = 2**30
 
@@ -68,6 +68,9 @@ def _check_gpu(index: int) -> Check:
     found = f"GPU {index}: {name}, {free / GIB:.0f} of {total / GIB:.0f} GiB free"
     if free < 0.2 * total:
         return warn("gpu", f"{found}: others use it", "nvidia-smi shows who")
+    if missing := gpu_metrics(torch.device("cuda", index))[1]:
+        advice = "uv sync, or pip install nvidia-ml-py; nvidia-smi shows the driver"
+        return warn("gpu", f"{found}; a training cannot record {'; '.join(missing)}", advice)
     return ok("gpu", f"{found}, CUDA {torch.version.cuda}")
 
 
@@ -135,7 +138,9 @@ def check_ray(*, address: str | None, start: bool) -> Iterator[Check]:
     except OSError:
         finding = f"{host} has no address: Ray may wait for one for minutes"
         yield warn("host name", finding, f"add '127.0.0.1 {host}' to /etc/hosts")
-    folder = Path(tempfile.gettempdir())  # Ray keeps its session there
+    folder, too_long = _ray_folder()
+    if too_long is not None:
+        yield too_long
     disk = shutil.disk_usage(folder)
     full = 1 - disk.free / disk.total
     if full > 0.95:
@@ -150,6 +155,27 @@ def check_ray(*, address: str | None, start: bool) -> Iterator[Check]:
         lambda: _run_task(address, where) if start else _check_address(str(address)),
         lambda text: (f"no task could be run {where}: {text}", "the logs in /tmp/ray/session_latest/logs"),
     )
+
+
+def _ray_folder() -> tuple[Path, Check | None]:
+    """Where Ray keeps its session, and what is to be said where that is not the temporary folder."""
+    from pcdarts_tune.cluster.session import short_folder, temporary_folder
+
+    folder, excess = temporary_folder()
+    said = None
+    if excess:
+        name, finding = (
+            "temporary files",
+            f"the path of {folder} is {excess} bytes too long for Ray's sockets",
+        )
+        try:
+            folder = short_folder() or folder
+            said = warn(name, f"{finding}: Ray takes {folder}", "RAY_TMPDIR=DIR, a shorter path")
+        except UserError as error:
+            said = fail(name, finding, error.hint or "")
+    while not folder.exists():
+        folder = folder.parent
+    return folder, said
 
 
 def _check_address(address: str) -> Check:

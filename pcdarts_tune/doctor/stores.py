@@ -12,9 +12,10 @@ from pathlib import Path
 
 import sqlalchemy
 
-from pcdarts_tune.addresses import check_study_uri, engine_url, without_secret
+from pcdarts_tune.addresses import check_study_uri, engine_url, sqlite_file, without_secret
 from pcdarts_tune.core.images.conversion import Conversion
 from pcdarts_tune.core.images.decode import decode_image, extreme_samples, read_header
+from pcdarts_tune.databases import find_trouble
 from pcdarts_tune.datasets.encoded import EncodedSet
 from pcdarts_tune.datasets.load import find_dataset
 from pcdarts_tune.datasets.named import TORCHVISION, default_root, has_torchvision_files
@@ -23,7 +24,9 @@ from pcdarts_tune.errors import UserError
 from pcdarts_tune.home import Where, sweep_names
 from pcdarts_tune.spaces.load import read_space
 from pcdarts_tune.sweeps.sweep import open_sweep
-from pcdarts_tune.tracking.store import MlflowStore, require_answer
+from pcdarts_tune.tracking.moved import moved_from
+from pcdarts_tune.tracking.reach import require_answer
+from pcdarts_tune.tracking.store import MlflowStore
 
 MOST_SWEEPS = 20
 """How many sweeps are opened, the newest ones; opening a study takes tens of milliseconds."""
@@ -42,12 +45,9 @@ def check_mlflow(where: Where) -> Check:
 
     def explain(text: str) -> tuple[str, str]:
         uri = without_secret(where.mlflow_uri)
+        found = find_trouble(text, where.mlflow_uri)
         advice = "the address, user name and password; or another --tracking-uri"
-        if "upgrade" in text or "schema" in text:
-            advice = f"a copy of it first, then: mlflow db upgrade '{uri}'"
-        elif uri.startswith("sqlite"):
-            advice = f"restore {uri.removeprefix('sqlite:///')} from a copy, or take another --home"
-        return f"{uri} cannot be read: {text}", advice
+        return f"{uri} cannot be read: {found.said}", advice if found.kind == "other" else found.hint
 
     return run_check("mlflow store", lambda: _open_mlflow(where), explain)
 
@@ -57,8 +57,15 @@ def _open_mlflow(where: Where) -> Check:
         return ok("mlflow store", f"none yet; a sweep makes {where.home / 'mlflow.db'}")
     uri = where.mlflow_uri
     require_answer(uri)
-    if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).is_file():
+    if (file := sqlite_file(uri)) is not None and not file.is_file():
         return ok("mlflow store", f"none yet; a sweep makes {without_secret(uri)}")
+    if file is not None and (before := moved_from(file)) is not None:
+        finding = f"{file.parent} was at {before}, and MLflow's records still name the files there"
+        return warn(
+            "mlflow store",
+            finding,
+            f"pcdarts-tune ui{where.home_flag}, or any command that uses MLflow, mends it",
+        )
     number = len(MlflowStore(uri).client.search_experiments(max_results=1000))
     finding = f"{without_secret(uri)} answers, {number} experiment{'s' * (number != 1)}"
     if (server := _server_version(uri)) is not None:
@@ -96,7 +103,7 @@ def check_studies(where: Where) -> Iterator[Check]:
         check = run_check(
             f"sweep {name}",
             lambda name=name: _open_study(where, name),  # type: ignore[misc]
-            lambda text: (f"its study cannot be read: {text}", "restore study.db from a copy"),
+            lambda text: (f"its study cannot be read: {text}", "leave it as it is; `-v` of status says more"),
         )
         if check.status == "fail":
             failed += 1

@@ -42,7 +42,7 @@ from pcdarts_tune.spaces.space import Space
 from pcdarts_tune.sweeps.noise import read_noise
 from pcdarts_tune.sweeps.sweep import SweepHandle, open_sweep
 from pcdarts_tune.tasks import Workers
-from pcdarts_tune.tracking.store import require_answer
+from pcdarts_tune.tracking.reach import require_answer
 from pcdarts_tune.tracking.tags import Tag
 from pcdarts_tune.training.journal import digest
 from pcdarts_tune.training.work import Retrained
@@ -311,11 +311,9 @@ def _register(
         Tag.VALIDATION_N: str(spread.n) if spread.n > 1 else None,
     }
     registered = register_model(places.store, model, training.work, done, tags=tags, force=force)
-    if candidate.run_id is not None and done.run_id is not None:
-        places.store.set_tags(candidate.run_id, {Tag.RETRAINING_RUN: done.run_id})
-    for named in (candidate.run_id, run_id, places.sweep.study.notes().get("run")):
-        if named is not None:
-            places.store.set_tags(named, {Tag.MODEL: registered.reference})
+    places.store.tag_related(candidate.run_id, {Tag.RETRAINING_RUN: done.run_id})
+    for related in (candidate.run_id, run_id, places.sweep.study.notes().get("run")):
+        places.store.tag_related(related, {Tag.MODEL: registered.reference})
     return registered
 
 

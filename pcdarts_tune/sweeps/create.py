@@ -18,6 +18,7 @@ from pcdarts_tune.addresses import (
     has_secret,
     is_postgresql,
     same_database,
+    sqlite_file,
     without_secret,
 )
 from pcdarts_tune.errors import UserError
@@ -56,7 +57,7 @@ def create_sweep(
     check_free(home, name)
     uri, study_uri = settings.tracking_uri, settings.study_uri
     settings = replace(
-        settings, tracking_uri=_without_password(uri), study_uri=study_uri and without_secret(study_uri)
+        settings, tracking_uri=_kept_uri(uri, home), study_uri=study_uri and without_secret(study_uri)
     )
     if study_uri is not None:
         study_uri = check_study_uri(study_uri)
@@ -93,7 +94,8 @@ def create_sweep(
             "name": name,
             "id": identity,
             "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-            "settings": asdict(settings),
+            "settings": asdict(settings)
+            | {name: _from_home(getattr(settings, name), home) for name in ("storage", "data_root")},
             "space": space.model_dump(mode="json"),
             "data": data,
             "versions": versions(),
@@ -114,12 +116,21 @@ def _explain_unwritable(folder: SweepFolder) -> Iterator[None]:
         ) from None
 
 
-def _without_password(uri: str | None) -> str | None:
-    """A tracking URI as sweep.json keeps it: absolute, without a password. PostgreSQL's client looks for that elsewhere
-    too; MLflow's does not, so a mark says that one is needed."""
+def _from_home(path: str | None, home: Path) -> str | None:
+    """A path as sweep.json keeps it: seen from the home where it lies in it, so that a home that is moved takes it along."""
+    if path is None or "://" in path or not Path(path).is_relative_to(home.absolute()):
+        return path
+    return str(Path(path).relative_to(home.absolute()))
+
+
+def _kept_uri(uri: str | None, home: Path) -> str | None:
+    """A tracking URI as sweep.json keeps it: absolute, without a password; None for the home's own store. PostgreSQL's client
+    looks for the password elsewhere too; MLflow's does not, so a mark says that one is needed."""
     if uri is None:
         return None
     checked = check_uri(uri)
+    if sqlite_file(checked) == home.absolute() / "mlflow.db":
+        return None
     if is_postgresql(uri):
         return without_secret(uri)
     return f"secret:{without_secret(checked)}" if has_secret(checked) else checked

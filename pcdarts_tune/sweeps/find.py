@@ -263,11 +263,15 @@ class Finder:
     def _is_model(self, name: str) -> bool:
         from mlflow.exceptions import MlflowException
 
+        from pcdarts_tune.tracking.store import is_absent
+
         if not self._recorded:
             return False
         try:
             self._runs.client.get_registered_model(name)
-        except MlflowException:
+        except MlflowException as error:
+            if not is_absent(error):
+                raise
             return False
         return True
 

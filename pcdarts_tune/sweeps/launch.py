@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import click
 
 from pcdarts_tune.cluster.resources import share_resources, this_machine
-from pcdarts_tune.cluster.session import require_ray
-from pcdarts_tune.errors import UserError
+from pcdarts_tune.cluster.session import look_up_cluster
+from pcdarts_tune.errors import UserError, WorkFailed
 from pcdarts_tune.home import SweepFolder, free_name
 from pcdarts_tune.machine import network_file_system
 from pcdarts_tune.places import require_storage
@@ -21,10 +21,12 @@ from pcdarts_tune.spaces.space import Space
 from pcdarts_tune.sweeps.create import check_free
 from pcdarts_tune.sweeps.leaderboard import leaderboard_json, print_leaderboard, rank_trials, score_notes
 from pcdarts_tune.sweeps.noise import candidate_options
-from pcdarts_tune.sweeps.runner import RunSettings, run_sweep
+from pcdarts_tune.sweeps.runner import Ended, RunSettings, run_sweep
 from pcdarts_tune.sweeps.study.samplers import remarks
 from pcdarts_tune.sweeps.sweep import SweepHandle
-from pcdarts_tune.tracking.store import NoAnswer, require_answer
+from pcdarts_tune.tasks import TrialRecord
+from pcdarts_tune.tracking.reach import NoAnswer, require_store
+from pcdarts_tune.tracking.store import MlflowStore
 
 if TYPE_CHECKING:
     from pcdarts_tune.datasets import DataSet
@@ -41,34 +43,34 @@ def choose_name(home: Path, name: str | None, space: Space) -> str:
 def check_before(
     home: Path,
     run: RunSettings,
-    tracking_uri: str | None = None,
-    storage: str | None = None,
+    store: MlflowStore,
+    experiment: str,
     *,
+    storage: str | None = None,
     goes_on: bool = False,
 ) -> None:
-    """Refuse what would fail later: a home in a Ray job's temporary folder, trials that fit nowhere, dead addresses,
-    storage that cannot be written to. A sweep that `goes_on` does so without an MLflow server: its records wait."""
+    """Refuse what would fail later: a home in a Ray job's temporary folder, trials that fit nowhere, dead addresses, an
+    MLflow store that takes nothing, storage that cannot be written to. A sweep that `goes_on` does so without an MLflow
+    server: its records wait."""
     if "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ and "/ray/session" in str(home):
         raise UserError(
             f"{home} is the temporary folder of a Ray job and goes when it ends",
             hint="--home with an absolute path on a disk that stays, the same on all nodes",
         )
-    if tracking_uri is not None:
-        try:
-            require_answer(tracking_uri)
-        except NoAnswer as error:
-            if not goes_on:
-                raise
-            say(f"note: {error}; records wait until it answers")
+    try:
+        require_store(store, experiment)
+    except NoAnswer as error:
+        if not goes_on:
+            raise
+        say(f"note: {error}; records wait until it answers")
     if (kind := network_file_system(home)) is not None:
         say(
             f"note: {home} is on a network ({kind}), where SQLite's locks cannot be trusted: keep --home on a disk of this "
             "machine, with --storage on the network, or take --study-uri and --tracking-uri of a server"
         )
-    if run.address is not None:
-        require_ray(run.address)
-    else:
-        share_resources(this_machine(), trials=1, cpus=run.cpus, gpus=run.gpus, most=run.most)
+    # joined for a moment: nothing is made before it is known that the cluster lets us in
+    cluster = this_machine() if run.address is None else look_up_cluster(run.address)
+    share_resources(cluster, trials=1, cpus=run.cpus, gpus=run.gpus, most=run.most)
     if storage is not None:
         require_storage(storage)
 
@@ -137,14 +139,17 @@ def method_remarks(space: Space) -> list[str]:
 
 
 def run_to_the_end(sweep: SweepHandle, run: RunSettings, images: DataSet, *, as_json: bool) -> int:
-    """Run a sweep and print its leaderboard and what to do next; the exit code."""
+    """Run a sweep and print its leaderboard and what to do next; the exit code.
+
+    Raises:
+        WorkFailed: no trial was completed, or MLflow did not take all that there is to record.
+    """
     for remark in [*method_remarks(sweep.space), *remarks(sweep.settings.sampler, sweep.space.tune)]:
         say(f"note: {remark}")
-    to_go_on = f"to go on: {sweep.command('resume')}"
     try:
         ended = run_sweep(sweep, run, data=images)
     except KeyboardInterrupt:
-        say(f"stopped at once; {to_go_on}")
+        say(f"stopped at once; to go on: {sweep.command('resume')}")
         raise
     records = sweep.records()
     if as_json:
@@ -154,18 +159,32 @@ def run_to_the_end(sweep: SweepHandle, run: RunSettings, images: DataSet, *, as_
     else:
         print_leaderboard(rank_trials(records), sweep.keys, sweep.space.objective)
     sys.stdout.flush()
-    if ended.undelivered:
-        say(
-            f"MLflow did not take {ended.undelivered} records ({ended.trouble or 'no answer'}); "
-            f"they are kept: {sweep.command('resume')} delivers them, or --tracking-uri URI there for a store that answers"
-        )
+    return _say_what_next(sweep, ended, records)
+
+
+def _say_what_next(sweep: SweepHandle, ended: Ended, records: list[TrialRecord]) -> int:
+    """Say how the sweep ended and where to go on; the exit code."""
+    undelivered = _undelivered(sweep, ended) if ended.undelivered else None
     if ended.reason != "done":
-        say(f"stopped ({ended.reason}); {to_go_on}")
-        return 130 if ended.reason == "interrupted" else 0
+        say(f"stopped ({ended.reason}); to go on: {sweep.command('resume')}")
+    if ended.reason == "interrupted":
+        if undelivered is not None:
+            say(f"Error: {undelivered}", always=True)
+        return 130
+    if undelivered is not None:
+        raise undelivered
+    if ended.reason != "done":
+        return 0
     if not any(record.objective is not None for record in records):
-        say(f"no trial was completed; {sweep.what_next()}")
-        return 1
+        raise WorkFailed("no trial was completed", hint=sweep.what_next())
     say(f"next: {sweep.command('promote', *candidate_options(records, sweep.space.objective))}")
     say(f"to read what came of it: {sweep.command('report')}")
     say(f"to compare the trials in MLflow: pcdarts-tune ui{sweep.where.home_flag}")
     return 0
+
+
+def _undelivered(sweep: SweepHandle, ended: Ended) -> WorkFailed:
+    return WorkFailed(
+        f"MLflow did not take {ended.undelivered} records ({ended.trouble or 'no answer'}); they are kept",
+        hint=f"{sweep.command('resume')} delivers them, with --tracking-uri URI to a store that answers",
+    )

@@ -23,7 +23,7 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class SweepSettings:
-    """What a sweep is made of besides its space.
+    """What a sweep is made of besides its space. sweep.json has a path within the home as seen from the home.
 
     Attributes:
         seed: of proposals, searches and evaluations.
@@ -91,7 +91,10 @@ def read_record(file: Path) -> tuple[dict[str, Any], SweepSettings]:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         what = [".".join(str(part)[:40] for part in first["loc"]), first["msg"]]
+        hint = "restore it from a copy: study.db and trials/ beside it hold the results, and are as they were"
+        if first["type"] == "unexpected_keyword_argument":
+            hint = "a newer version of pcdarts-tune wrote it: take that one"
         raise UserError(
             f"{file} is not what a sweep writes: {': '.join(filter(None, what))}",
-            hint="restore it from a copy: study.db and trials/ beside it hold the results, and are as they were",
+            hint=hint,
         ) from None

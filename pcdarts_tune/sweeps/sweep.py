@@ -8,12 +8,15 @@ sweep.record(3) == sweep.record_of_run("2f6c…")
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+from pydantic import ValidationError
 
 from pcdarts_tune.addresses import check_study_uri, check_uri
 from pcdarts_tune.errors import UserError, WorkFailed
@@ -25,6 +28,7 @@ from pcdarts_tune.home import (
     is_running,
     sweep_lock,
 )
+from pcdarts_tune.spaces.mistakes import mistakes_of
 from pcdarts_tune.spaces.naming import ordered_keys
 from pcdarts_tune.spaces.space import Space
 from pcdarts_tune.spaces.tuning import starting_point, varied_keys
@@ -48,6 +52,12 @@ class SweepHandle:
     def __init__(self, where: Where, folder: SweepFolder) -> None:
         self.where = where
         self.about, self.settings = read_record(folder.record_file)
+        # within the home: as seen from there
+        self.settings = replace(
+            self.settings,
+            storage=_absolute(self.settings.storage, where.home),
+            data_root=_absolute(self.settings.data_root, where.home),
+        )
         self.folder = SweepFolder(folder.path, self.settings.storage)
         if where.study_uri and self.settings.study_uri is None:
             raise UserError(
@@ -68,11 +78,23 @@ class SweepHandle:
         """The space, as resolved when the sweep was made."""
         try:
             return Space.model_validate(self.about["space"])
-        except ValueError as error:
-            reason = "; ".join(str(error).splitlines()[1:3])
+        except ValidationError as error:
+            mistakes = mistakes_of(error, self.about["space"], Space)
+            said = "; ".join(f"{mistake.key}: {mistake.text}" for mistake in mistakes)
+            # only the operations, families and methods that this process knows differ from one process to another
+            named = [
+                name for mistake in mistakes for name in re.findall(r"'([^']*)' is no \w+", mistake.text)
+            ]
+            if named:
+                raise UserError(
+                    f"sweep {self.name!r} was made with {', '.join(named)}, which this process does not know ({said[:300]})",
+                    hint="install the package that registers it, or ask from the program that does (register_operation and "
+                    "the like); the record is sound",
+                ) from None
             raise UserError(
-                f"{self.folder.record_file}: its space is not what a sweep writes: {reason[:300]}",
-                hint="restore it from a copy, or use the version of pcdarts-tune that made it",
+                f"{self.folder.record_file}: its space is not what this version writes: {said[:300]}",
+                hint=f"the version of pcdarts-tune that made it, {self.about['versions'].get('pcdarts-tune', 'see versions')}; "
+                "or, if somebody changed the file, undo that",
             ) from None
 
     @cached_property
@@ -228,6 +250,10 @@ class SweepHandle:
     def keys(self) -> list[str]:
         """The settings that differ between trials."""
         return ordered_keys(varied_keys(self.space.tune))
+
+
+def _absolute(path: str | None, home: Path) -> str | None:
+    return path if path is None or "://" in path else str(home.absolute() / path)
 
 
 def study_name(settings: SweepSettings, sweep: str, identity: str) -> str:

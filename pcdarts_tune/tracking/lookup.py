@@ -40,7 +40,8 @@ class RunReader:
     def client(self) -> MlflowClient:
         """MLflow's client."""
         # not at the top: the shell's completion imports this module
-        from pcdarts_tune.tracking.store import MlflowStore, require_answer
+        from pcdarts_tune.tracking.reach import require_answer
+        from pcdarts_tune.tracking.store import MlflowStore
 
         require_answer(self.uri)
         return MlflowStore(self.uri).client
@@ -52,12 +53,9 @@ class RunReader:
 
     def run(self, run_id: str) -> Run | None:
         """The run with that id; None where it is not, or no longer, there."""
-        from mlflow.exceptions import MlflowException
+        from pcdarts_tune.tracking.store import find_run
 
-        try:
-            return self.client.get_run(run_id)
-        except MlflowException:
-            return None
+        return find_run(self.client, run_id)
 
     def starting_with(self, text: str) -> Run | None:
         """The run whose id is, or begins with, `text`; None where there is none.
@@ -110,9 +108,8 @@ def registered_models(home: Path) -> dict[str, list[str]]:
     """Name of a registered model -> its aliases and versions, `first@champion`, `first/2`; from the home's SQLite file
     itself, in milliseconds where MLflow takes seconds. Empty where the file is not there or not as expected."""
     try:
-        with closing(
-            sqlite3.connect(f"file:{home / 'mlflow.db'}?mode=ro", uri=True, timeout=0.2)
-        ) as database:
+        address = f"{(home / 'mlflow.db').absolute().as_uri()}?mode=ro"
+        with closing(sqlite3.connect(address, uri=True, timeout=0.2)) as database:
             found: dict[str, list[str]] = {
                 name: [] for (name,) in database.execute("SELECT name FROM registered_models ORDER BY name")
             }

@@ -15,10 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pcdarts_tune.addresses import sqlite_file
 from pcdarts_tune.errors import UserError, nearest
 from pcdarts_tune.home import Where
+from pcdarts_tune.tracking.reach import require_answer
 from pcdarts_tune.tracking.scope import pointed_at, quiet
-from pcdarts_tune.tracking.store import require_answer
+from pcdarts_tune.tracking.store import MlflowStore, is_absent
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -126,7 +128,9 @@ def create_version(
     with quiet(), pointed_at(client.tracking_uri):
         try:
             client.get_registered_model(name)
-        except MlflowException:
+        except MlflowException as error:
+            if not is_absent(error):
+                raise
             client.create_registered_model(name)
         return client.create_model_version(name, model_uri, run_id, tags=dict(tags), model_id=model_id)
 
@@ -137,7 +141,9 @@ def version_of_alias(client: MlflowClient, name: str, alias: str = CHAMPION) -> 
 
     try:
         return client.get_model_version_by_alias(name, alias)
-    except MlflowException:
+    except MlflowException as error:
+        if not is_absent(error):  # taken for nobody, a worse model would take the alias
+            raise
         return None
 
 
@@ -153,8 +159,7 @@ def fetch_model(text: str, *, tracking_uri: str) -> Path:
     import mlflow
 
     wanted = ModelName.parse(text)
-    client = mlflow.MlflowClient(tracking_uri, tracking_uri)
-    version = find_version(client, wanted)
+    version = find_version(MlflowStore(tracking_uri).client, wanted)
     with quiet(), pointed_at(tracking_uri):
         folder = mlflow.artifacts.download_artifacts(
             f"models:/{wanted.name}/{version}", tracking_uri=tracking_uri
@@ -177,7 +182,9 @@ def require_model(client: MlflowClient, name: str) -> RegisteredModel:
 
     try:
         return client.get_registered_model(name)
-    except MlflowException:
+    except MlflowException as error:
+        if not is_absent(error):
+            raise
         names = [model.name for model in client.search_registered_models()]
         listing = f"registered: {', '.join(names)}" if names else "none is registered yet"
         raise UserError(
@@ -239,8 +246,7 @@ def store_uri(where: Where) -> str:
     """
     uri = where.mlflow_uri
     if where.tracking_uri:
-        file = uri.removeprefix("sqlite:///")
-        if file != uri and not Path(file.partition("?")[0]).is_file():
+        if (file := sqlite_file(uri)) is not None and not file.is_file():
             raise UserError(
                 f"--tracking-uri {uri}: there is no such database",
                 hint="--home where the sweeps are needs no address",

@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from pcdarts_tune.errors import UserError, WorkFailed
-from pcdarts_tune.home import Where, artifact_root
+from pcdarts_tune.home import Where
 from pcdarts_tune.say import say
 from pcdarts_tune.tracking.outbox import Outbox, describe_error, is_defect
 from pcdarts_tune.tracking.provenance import git_revision, machine, versions
@@ -63,7 +63,7 @@ class Tracked:
         Raises:
             UserError: for an address that names no store.
         """
-        store = MlflowStore(where.mlflow_uri, artifact_root(where.home))
+        store = MlflowStore.of(where)
         where.home.mkdir(parents=True, exist_ok=True)
         return cls(store, experiment, name, tags or {})
 

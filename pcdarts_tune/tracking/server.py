@@ -1,4 +1,4 @@
-"""Start MLflow's server on a home's store, on loopback alone, and say where to look.
+"""Start MLflow's server on a home's store, on loopback unless told otherwise, and say where to look.
 
 The experiments page opens in another view unless its address says `workflowType=machine_learning`, and shows nested
 runs collapsed unless a filter asks for the trials: so the addresses printed here say both.
@@ -6,8 +6,9 @@ runs collapsed unless a filter asks for the trials: so the addresses printed her
 
 from __future__ import annotations
 
+import errno
+import ipaddress
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -27,17 +28,20 @@ from pcdarts_tune.addresses import engine_url, masked, without_secret
 from pcdarts_tune.errors import UserError, WorkFailed
 from pcdarts_tune.home import Where, artifact_root
 from pcdarts_tune.say import say
+from pcdarts_tune.tracking.guarded import guarded, signals_end_the_block
+from pcdarts_tune.tracking.moved import follow_home
 from pcdarts_tune.tracking.registry import store_uri
 from pcdarts_tune.tracking.store import OBJECTIVE, MlflowStore
 from pcdarts_tune.tracking.tags import Tag
 from pcdarts_tune.tracking.view import view_key, view_link, view_tag
 
 HOST = "127.0.0.1"
+_EVERYWHERE = ("0.0.0.0", "::")
 STARTS_WITHIN = 90.0
 """Seconds that the server may take until it answers."""
 
 
-def browse(where: Where, *, port: int, open_browser: bool) -> None:
+def browse(where: Where, *, port: int, host: str = HOST, open_browser: bool) -> None:
     """Serve until Ctrl-C, or only print the addresses when the store is a running server.
 
     Raises:
@@ -48,8 +52,15 @@ def browse(where: Where, *, port: int, open_browser: bool) -> None:
     if uri.startswith(("http://", "https://")):
         _announce(without_secret(uri).rstrip("/"), uri, open_browser)
         return
+    follow_home(uri)
     say("starting MLflow...")
-    with serving(uri, where.home, port) as (address, server):
+    if not _is_loopback(host):
+        say(
+            f"warning: --host {host}: everybody on the network who reaches this machine can read, change and delete all that "
+            "is recorded; there is no password",
+            always=True,
+        )
+    with serving(uri, where.home, port, host) as (address, server):
         _announce(address, uri, open_browser)
         say("Ctrl-C ends it.")
         server.wait()
@@ -57,25 +68,48 @@ def browse(where: Where, *, port: int, open_browser: bool) -> None:
 
 
 @contextmanager
-def serving(uri: str, home: Path, port: int) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """MLflow's server on a store, ready to answer: its address and its process, which ends with the block."""
-    port = _free_port(port)
+def serving(
+    uri: str, home: Path, port: int, host: str = HOST
+) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """MLflow's server on a store, ready to answer: its address and the process that stands for it, which ends with the
+    block, and with this process however that ends."""
+    port = _free_port(port, host)
     arguments = ["--artifacts-destination", artifact_root(home).as_uri()]
-    arguments += ["--host", HOST, "--port", str(port), "--workers", "1"]
-    with tempfile.TemporaryFile() as log:
-        # a session of its own: Ctrl-C reaches this process alone, which then ends the server and its workers
-        server = subprocess.Popen(
-            [sys.executable, "-m", "mlflow", "server", *arguments],
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            # not as an argument: the list of processes would show a password
-            env={**os.environ, "MLFLOW_BACKEND_STORE_URI": engine_url(uri)},
-        )
-        try:
-            yield _wait(server, f"http://{HOST}:{port}", log), server
-        finally:
-            _end(server)
+    arguments += ["--host", host, "--port", str(port), "--workers", "1"]
+    seen = HOST if host in _EVERYWHERE else host
+    if not _is_loopback(host):
+        arguments += ["--allowed-hosts", ",".join(_host_headers(host))]
+    environment = {
+        **os.environ,
+        # not as an argument: the list of processes would show a password
+        "MLFLOW_BACKEND_STORE_URI": engine_url(uri),
+        # six processes for scheduled evaluations of language models
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    }
+    command = [sys.executable, "-m", "mlflow", "server", *arguments]
+    with (
+        tempfile.TemporaryFile() as log,
+        signals_end_the_block(),
+        guarded(command, log=log, environment=environment) as server,
+    ):
+        address = f"[{seen}]" if ":" in seen else seen
+        yield _wait(server, f"http://{address}:{port}", log), server
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _host_headers(host: str) -> list[str]:
+    """The names that browsers may have asked for, which MLflow compares with: those of this machine, and private networks."""
+    names = {host, socket.gethostname(), socket.getfqdn(), "localhost", "127.0.0.1", "[::1]"} - set(
+        _EVERYWHERE
+    )
+    names |= {"10.*", "192.168.*", *(f"172.{number}.*" for number in range(16, 32))}
+    return sorted(names | {f"{name}:*" for name in names})
 
 
 def _announce(address: str, uri: str, open_browser: bool) -> None:
@@ -123,27 +157,19 @@ def _wait(server: subprocess.Popen[bytes], address: str, log: IO[bytes]) -> str:
     )
 
 
-def _end(server: subprocess.Popen[bytes]) -> None:
-    """End the server and the workers it started."""
-    for sign in (signal.SIGTERM, signal.SIGKILL):
-        try:
-            os.killpg(server.pid, sign)
-        except ProcessLookupError:
-            break
-        try:
-            server.wait(timeout=10)
-        except subprocess.TimeoutExpired:
-            continue
-    server.wait()
-
-
-def _free_port(port: int) -> int:
-    with socket.socket() as probe:
+def _free_port(port: int, host: str) -> int:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
         # a server that has just ended leaves its port in TIME_WAIT, which is free enough
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((HOST, port))
+            probe.bind((host, port))
         except OSError as error:
+            if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+                message = f"--host {host} is no address of this machine: {error.strerror}"
+                raise UserError(
+                    message, hint=f"{HOST} for this machine alone, 0.0.0.0 for its network"
+                ) from None
             raise UserError(
                 f"port {port} is not free here: {error.strerror}",
                 hint=f"--port {port + 1}, or --port 0 for a free one",

@@ -14,8 +14,6 @@ import io
 import logging
 import math
 import os
-import re
-import socket
 import tempfile
 import time
 import uuid
@@ -25,13 +23,16 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
-from pcdarts_tune.addresses import engine_url, is_database, is_postgresql, keep_secret, masked, without_secret
-from pcdarts_tune.errors import UserError
+from pcdarts_tune.addresses import is_database, sqlite_address, sqlite_file
+from pcdarts_tune.databases import find_trouble, is_database_error
+from pcdarts_tune.home import Where, artifact_root
+from pcdarts_tune.tracking.moved import follow_home
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Run
+    from mlflow.exceptions import MlflowException
 
 
 def make_database(uri: str) -> None:
@@ -40,8 +41,8 @@ def make_database(uri: str) -> None:
     MLflow fills it in fifty steps that take seconds, and one that was cut off in the middle can never be opened again. So it
     is made under another name and moved when it is done.
     """
-    path = Path(uri.removeprefix("sqlite:///").partition("?")[0])
-    if not uri.startswith("sqlite:////") or path.exists() or not path.parent.is_dir():
+    path = sqlite_file(uri)
+    if path is None or not path.is_absolute() or path.exists() or not path.parent.is_dir():
         return
     import fcntl
 
@@ -57,10 +58,28 @@ def make_database(uri: str) -> None:
         if not path.exists():
             for leftover in path.parent.glob(f".{path.name}.*.new*"):
                 leftover.unlink(missing_ok=True)
-            MlflowClient(f"sqlite:///{made}", f"sqlite:///{made}")
+            MlflowClient(sqlite_address(made), sqlite_address(made))
             os.replace(made, path)
     finally:
         os.close(folder)
+
+
+def is_absent(error: MlflowException) -> bool:
+    """Whether MLflow says that there is no such thing, as against that it cannot or will not look."""
+    return error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "NOT_FOUND")
+
+
+def find_run(client: MlflowClient, run_id: str) -> Run | None:
+    """The run with that id; None where it is not, or no longer, there."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        run = client.get_run(run_id)
+    except MlflowException as error:
+        if not is_absent(error):
+            raise
+        return None
+    return None if run.info.lifecycle_stage == "deleted" else run
 
 
 OBJECTIVE = "objective"
@@ -99,14 +118,24 @@ class MlflowStore:
         self._experiments: dict[str, str] = {}
         self._started: dict[str, int] = {}
 
+    @classmethod
+    def of(cls, where: Where) -> MlflowStore:
+        """The store that was named, or the home's own.
+
+        Raises:
+            UserError: for an address that names no store.
+        """
+        return cls(where.mlflow_uri, artifact_root(where.home))
+
     @cached_property
     def client(self) -> MlflowClient:
         """MLflow's client; importing MLflow takes seconds, a new database as long again.
 
         Raises:
-            UserError: the file is no database, or a damaged one.
+            UserError: the file is no database, a damaged one, or one of another version.
         """
         from mlflow import MlflowClient
+        from mlflow.exceptions import MlflowException
         from sqlalchemy.exc import DatabaseError, OperationalError
 
         # they announce every migration of a new database, and the traceback of every error that they raise anyway
@@ -114,14 +143,14 @@ class MlflowStore:
             logging.getLogger(name).setLevel(logging.CRITICAL)
         try:
             make_database(self.uri)
+            follow_home(self.uri)
             return MlflowClient(self.uri, self.uri)
         except OperationalError:  # locked, full, not to be opened: for whoever tries again
             raise
-        except DatabaseError as error:
-            raise UserError(
-                f"MLflow's store {without_secret(self.uri)} cannot be read: {masked(str(error.orig))}",
-                hint="restore it from a copy, or record elsewhere with --tracking-uri or --home",
-            ) from None
+        except (DatabaseError, MlflowException) as error:
+            if isinstance(error, MlflowException) and not is_database_error(error):
+                raise
+            raise find_trouble(error, self.uri).explain("MLflow's store") from None
 
     def experiment(self, name: str) -> str:
         """The id of the experiment called `name`, which is made when there is none."""
@@ -155,9 +184,9 @@ class MlflowStore:
         """
         experiment_id = self.experiment(experiment)
         wanted = " and ".join(f"tags.`{key}` = '{value}'" for key, value in identity.items())
-        known = self.client.search_runs([experiment_id], wanted, max_results=1)
-        if known:
-            run = known[0]
+        known = self._find_run(experiment_id, wanted)
+        if known is not None:
+            run = known
             self.client.update_run(run.info.run_id, status="RUNNING", name=name)
         else:
             all_tags = {**(tags or {}), **identity}
@@ -167,7 +196,29 @@ class MlflowStore:
         self._started[run.info.run_id] = run.info.start_time
         if content is not None and not (run.inputs and run.inputs.dataset_inputs):
             self._write(run.info.run_id, content())
-        return run.info.run_id, not known
+        return run.info.run_id, known is None
+
+    def _find_run(self, experiment_id: str, wanted: str) -> Run | None:
+        """A run that was deleted comes back, as its experiment does: another one like it would be there twice."""
+        from mlflow.entities import ViewType
+
+        for view in (ViewType.ACTIVE_ONLY, ViewType.DELETED_ONLY):
+            found = self.client.search_runs([experiment_id], wanted, run_view_type=view, max_results=1)
+            if found:
+                if view == ViewType.DELETED_ONLY:
+                    self.client.restore_run(found[0].info.run_id)
+                return found[0]
+        return None
+
+    def restore_run(self, run_id: str) -> None:
+        """Bring a run back that was deleted; one that is there is left alone."""
+        if self.client.get_run(run_id).info.lifecycle_stage == "deleted":
+            self.client.restore_run(run_id)
+
+    def tag_related(self, run_id: str | None, tags: Mapping[str, str | None]) -> None:
+        """Tags of a run that the present work is related to; nothing where that was deleted."""
+        if run_id is not None and (run := find_run(self.client, run_id)) is not None:
+            self.set_tags(run.info.run_id, tags)
 
     def _write(self, run_id: str, content: Content) -> None:
         from mlflow.entities import Dataset, DatasetInput, InputTag, Param
@@ -241,50 +292,3 @@ class MlflowStore:
         if name is not None:
             self.client.update_run(run_id, name=name)
         self.client.set_terminated(run_id, status, end_time=at)
-
-
-class NoAnswer(UserError):
-    """Nobody answers at a store's address; that may pass."""
-
-
-def require_answer(uri: str) -> None:
-    """Look whether a tracking server listens, before work begins that could not be recorded.
-
-    Raises:
-        NoAnswer: when nothing answers there; SQLite is not asked.
-        UserError: when PostgreSQL lets nobody in.
-    """
-    keep_secret(uri)
-    if is_postgresql(uri):
-        _require_database(uri)
-        return
-    parts = urlsplit(uri)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        return
-    port = parts.port or (443 if parts.scheme == "https" else 80)
-    try:
-        socket.create_connection((parts.hostname, port), 5).close()
-    except OSError as error:
-        raise NoAnswer(
-            f"no MLflow server answers at {without_secret(uri)}: {error.strerror or error}",
-            hint="start it, or give another with --tracking-uri URI",
-        ) from None
-
-
-def _require_database(uri: str) -> None:
-    import sqlalchemy
-    from sqlalchemy.exc import SQLAlchemyError
-
-    engine = sqlalchemy.create_engine(engine_url(uri), connect_args={"connect_timeout": 5})
-    try:
-        engine.connect().close()
-    except SQLAlchemyError as error:
-        said = " ".join(str(getattr(error, "orig", None) or error).split())[:300]
-        away = re.search("refused|timeout|timed out|could not translate|starting up", said.lower())
-        raise (NoAnswer if away else UserError)(
-            f"MLflow's store {without_secret(uri)} cannot be opened: {masked(said)}",
-            hint="the password goes into --tracking-uri or PCDARTS_TUNE_TRACKING_URI, or where libpq looks "
-            "(PGPASSWORD, ~/.pgpass); it is never written down",
-        ) from None
-    finally:
-        engine.dispose()

@@ -142,6 +142,7 @@ def _has_ended(run: Run, done: Retrained) -> bool:
     from mlflow.exceptions import MlflowException
 
     try:
+        run.store.restore_run(run.run_id)
         status = run.store.client.get_run(run.run_id).info.status
     except MlflowException as error:
         if error.error_code != "RESOURCE_DOES_NOT_EXIST":

@@ -193,10 +193,13 @@ def test_ranking_puts_the_best_first_and_what_did_not_end_last() -> None:
 
 def test_what_is_no_study_is_refused(tmp_path: Path) -> None:
     space = Space(name="none")
+    with pytest.raises(UserError, match=r"empty.db is missing"):
+        SweepStudy.open(f"sqlite:///{tmp_path}/empty.db", **settings(space))
+    (tmp_path / "empty.db").touch()
     with pytest.raises(UserError, match="holds no sweep"):
         SweepStudy.open(f"sqlite:///{tmp_path}/empty.db", **settings(space))
     (tmp_path / "text.db").write_text("this is no database, whatever its name may say")
-    with pytest.raises(UserError, match="cannot be opened"):
+    with pytest.raises(UserError, match="cannot be read"):
         SweepStudy.open(f"sqlite:///{tmp_path}/text.db", **settings(space))
 
 

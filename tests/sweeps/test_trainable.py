@@ -234,13 +234,14 @@ def test_a_trial_without_a_gpu_measures_none() -> None:
     assert torch.cuda.is_initialized() == before
 
 
-def test_a_number_that_cannot_be_had_ends_no_trial() -> None:
+def test_a_number_that_cannot_be_had_ends_no_trial_and_is_said(caplog: pytest.LogCaptureFixture) -> None:
     import torch
 
     # a device that is on no machine: the driver and the management library both refuse
     measured = system_metrics("search", torch.device("cuda", 99))
     assert "system/search_memory_gb" in measured
     assert "system/search_gpu_percent" not in measured
+    assert any("not recorded of the GPU: gpu_percent" in line for line in caplog.messages)
 
 
 def test_a_data_set_travels_whole(images: DataSet) -> None:

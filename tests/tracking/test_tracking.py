@@ -22,7 +22,8 @@ from pcdarts_tune.sweeps import tracker as sweep_tracking
 from pcdarts_tune.sweeps.runs import SweepFacts
 from pcdarts_tune.sweeps.tracker import SweepTracker
 from pcdarts_tune.tasks import Outcome, Proposal
-from pcdarts_tune.tracking.store import OBJECTIVE, MlflowStore, require_answer
+from pcdarts_tune.tracking.reach import require_answer
+from pcdarts_tune.tracking.store import OBJECTIVE, MlflowStore
 
 GENOTYPE = PUBLISHED["PC_DARTS_cifar"]
 TUNE: dict[str, Any] = {

@@ -27,7 +27,7 @@ from pcdarts_tune.sweeps.create import create_sweep
 from pcdarts_tune.sweeps.record import SweepSettings
 from pcdarts_tune.sweeps.sweep import open_sweep
 from pcdarts_tune.tasks import Outcome
-from pcdarts_tune.tracking.store import NoAnswer, require_answer
+from pcdarts_tune.tracking.reach import NoAnswer, require_answer
 
 SECRET = "kolibri-47"
 

@@ -111,11 +111,12 @@ def command(
     from pcdarts_tune.files import user_path
     from pcdarts_tune.places import check_address
     from pcdarts_tune.sweeps.launch import check_before
+    from pcdarts_tune.tracking.store import MlflowStore
 
     compared = read_recipes(space, settings, file=recipes, given=given)
     known = None if cells is None else read_cells(user_path(cells), truth, limit)
     kept = None if storage is None else check_address(storage)
-    check_before(where.home, run, where.tracking_uri, kept)
+    check_before(where.home, run, MlflowStore.of(where), compared[0].space.name, storage=kept)
     images = load_all_images(compared, data, where.home)
     if known is None:
         known = sample(promoted_cells(where.home, next(iter(images.values())).name), limit)

@@ -54,7 +54,7 @@ def command(
 
     handle = open_sweep(where, sweep)
     images = launch.load_images_of(handle, data)
-    launch.check_before(where.home, run, handle.tracking_uri, handle.settings.storage)
+    launch.check_before(where.home, run, handle.store(), handle.experiment, storage=handle.settings.storage)
     with handle.lock():  # nobody may be running it while its target changes
         launch.extend(handle, *trials)
     return launch.run_to_the_end(handle, run, images, as_json=as_json)

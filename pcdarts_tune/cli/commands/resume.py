@@ -40,5 +40,5 @@ def command(sweep: str, data: Path | None, run: RunSettings, where: Where, as_js
     images = launch.load_images_of(handle, data)
     left = trials_left(handle) > 0  # else there is nothing to do but to deliver
     storage = handle.settings.storage
-    launch.check_before(where.home, run, handle.tracking_uri, storage, goes_on=left)
+    launch.check_before(where.home, run, handle.store(), handle.experiment, storage=storage, goes_on=left)
     return launch.run_to_the_end(handle, run, images, as_json=as_json)

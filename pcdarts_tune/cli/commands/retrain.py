@@ -131,6 +131,6 @@ def command(
         quiet=quiet,
         workers=workers,
     )
-    if tracked is not None and source.run_id is not None and done.run_id is not None:
-        tracked.store.set_tags(source.run_id, {Tag.RETRAINING_RUN: done.run_id})
+    if tracked is not None and done.run_id is not None:
+        tracked.store.tag_related(source.run_id, {Tag.RETRAINING_RUN: done.run_id})
     finish_training(work, done, output, where=where, register=register, tracked=tracked, as_json=as_json)

@@ -30,8 +30,9 @@ def command(model: str, to: int | None, where: Where, as_json: bool) -> None:
       pcdarts-tune rollback first --to 2
     """
     from pcdarts_tune.tracking.champions import champion_history, roll_back
+    from pcdarts_tune.tracking.reach import require_answer
     from pcdarts_tune.tracking.registry import ModelName, find_version, store_uri
-    from pcdarts_tune.tracking.store import MlflowStore, require_answer
+    from pcdarts_tune.tracking.store import MlflowStore
 
     uri = store_uri(where)
     require_answer(uri)

@@ -81,6 +81,7 @@ def command(
     from pcdarts_tune.sweeps.benchmark import read_objective
     from pcdarts_tune.sweeps.create import create_sweep
     from pcdarts_tune.sweeps.record import SweepSettings
+    from pcdarts_tune.tracking.store import MlflowStore
 
     resolved = read_space(space, settings, goals)
     wanted = SweepSettings(
@@ -111,7 +112,8 @@ def command(
         click.echo(json.dumps(made) if as_json else format_plan(made))
         say("nothing was written; without --plan it runs")
         return 0
-    launch.check_before(where.home, run, where.tracking_uri, wanted.storage)
+    store = MlflowStore.of(where)
+    launch.check_before(where.home, run, store, resolved.name, storage=wanted.storage)
     images = launch.load_images(resolved, data, where.home)
     sweep = create_sweep(
         where.home, name, resolved, wanted, trials=trials, data=about_images(images), benchmark=table

@@ -16,11 +16,19 @@ from pcdarts_tune.home import Where
     show_default=True,
     help="Port on this machine; 0 takes a free one.",
 )
+@click.option(
+    "--host",
+    metavar="ADDR",
+    default="127.0.0.1",
+    show_default=True,
+    help="Address to listen on; another than this machine's own lets everybody on the network read and change all.",
+)
 @click.option("--no-browser", is_flag=True, help="Print the address, open nothing.")
 @options.store
 @options.verbosity
-def command(port: int, no_browser: bool, where: Where) -> None:
-    """Start MLflow on this home's store, for this machine alone, and print where to look. Ctrl-C ends it.
+def command(port: int, host: str, no_browser: bool, where: Where) -> None:
+    """Start MLflow on this home's store, for this machine alone unless --host says otherwise, and print where to look.
+    Ctrl-C ends it, and so does whatever ends this command.
 
     With --tracking-uri of a running server, only print (and open) its addresses.
 
@@ -31,4 +39,4 @@ def command(port: int, no_browser: bool, where: Where) -> None:
     """
     from pcdarts_tune.tracking.server import browse
 
-    browse(where, port=port, open_browser=not no_browser)
+    browse(where, port=port, host=host, open_browser=not no_browser)

@@ -19,8 +19,9 @@ from contextlib import ExitStack, contextmanager
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, Self, TypeVar
 
-from pcdarts_tune.addresses import engine_url, is_postgresql, masked, without_secret
-from pcdarts_tune.errors import UserError, WorkFailed, is_disk_full
+from pcdarts_tune.addresses import engine_url, is_postgresql, without_secret
+from pcdarts_tune.databases import find_trouble
+from pcdarts_tune.errors import UserError, WorkFailed
 
 if TYPE_CHECKING:
     import optuna
@@ -160,6 +161,8 @@ log = logging.getLogger(__name__)
 
 PATIENCE = 300.0
 """Seconds that a database that was there before is waited for."""
+UNLOCKED_WITHIN = 60.0
+"""Seconds that SQLite waits for another process to end its writing."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -179,7 +182,9 @@ def open_storage(url: str) -> optuna.storages.RDBStorage:
     if is_postgresql(url):
         kwargs = {"pool_pre_ping": True, "connect_args": CONNECT}
         return optuna.storages.RDBStorage(engine_url(url), engine_kwargs=kwargs)
-    return optuna.storages.RDBStorage(url, engine_kwargs={"connect_args": {"timeout": 60}})
+    # Optuna takes {} for a place to fill in
+    url = url.replace("{", "{{").replace("}", "}}")
+    return optuna.storages.RDBStorage(url, engine_kwargs={"connect_args": {"timeout": UNLOCKED_WITHIN}})
 
 
 @contextmanager
@@ -188,6 +193,7 @@ def explain_open_errors(url: str) -> Iterator[None]:
 
     Raises:
         UserError: no database there, no right to it, not Optuna's.
+        WorkFailed: it is locked, or its disk is full.
     """
     from optuna.exceptions import StorageInternalError
     from sqlalchemy.exc import SQLAlchemyError
@@ -195,19 +201,13 @@ def explain_open_errors(url: str) -> Iterator[None]:
     try:
         yield
     except (SQLAlchemyError, StorageInternalError, ValueError, RuntimeError) as error:
-        hint = "restore study.db from a copy; of another version of Optuna: `optuna storage upgrade --storage URL`"
-        if is_postgresql(url):
-            hint = (
+        found = find_trouble(error, url).explain("the Optuna study")
+        if is_postgresql(url) and not isinstance(found, WorkFailed):
+            found.hint = (
                 "the server's address, the right to create tables there, and the password: in --study-uri or "
                 "PCDARTS_TUNE_STUDY_URI, or where libpq looks (PGPASSWORD, ~/.pgpass); it is never written down"
             )
-        where = f"the Optuna study at {without_secret(url)}"
-        if is_disk_full(_reason(error)):
-            raise WorkFailed(f"{where}: {_reason(error)}", hint=FULL) from None
-        raise UserError(f"{where} cannot be opened: {_reason(error)}", hint=hint) from None
-
-
-FULL = "make space on that disk, then `pcdarts-tune resume SWEEP`; nothing that was finished is lost"
+        raise found from None
 
 
 def retry_while_away(method: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[S, P], T]:
@@ -228,11 +228,11 @@ def retry_while_away(method: Callable[Concatenate[S, P], T]) -> Callable[Concate
                 return method(self, *args, **kwargs)
             except (StorageInternalError, SQLAlchemyError) as error:
                 if not _away(error) or time.monotonic() - begun > PATIENCE:
-                    reason = _reason(error)
+                    found = find_trouble(error, self.url)
                     again = "`pcdarts-tune resume SWEEP` goes on once the database answers"
                     raise WorkFailed(
-                        f"the study at {without_secret(self.url)} failed: {reason}",
-                        hint=FULL if is_disk_full(reason) else again,
+                        f"the study at {without_secret(self.url)} failed: {found.said}",
+                        hint=again if found.kind == "other" else found.hint,
                     ) from error
                 if pause == 0.5:
                     # seen on stderr also where nothing is configured
@@ -251,10 +251,3 @@ def _away(error: BaseException) -> bool:
     if not isinstance(cause, DBAPIError) or "sqlite" in type(cause.orig).__module__:
         return False
     return cause.connection_invalidated or isinstance(cause, OperationalError | InterfaceError)
-
-
-def _reason(error: BaseException) -> str:
-    """What the database said, in one line."""
-    cause: Any = error.__cause__ if type(error).__name__ == "StorageInternalError" else error
-    said = str(getattr(cause, "orig", None) or cause or error)
-    return masked(" ".join(said.split())[:300]) or type(error).__name__

@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from pcdarts_tune.addresses import without_secret
+from pcdarts_tune.addresses import sqlite_file, without_secret
 from pcdarts_tune.errors import UserError
 from pcdarts_tune.spaces.ranges import Range
 from pcdarts_tune.spaces.tuning import encode, grid, propose
@@ -94,14 +94,19 @@ class SweepStudy:
         """
         import optuna
 
+        # opening it would make an empty one
+        if (file := sqlite_file(url)) is not None and not file.exists():
+            hint = (
+                "put it back where it was: trials/ beside it hold what the trials left, and stay as they are"
+            )
+            raise UserError(f"{file} is missing: it holds the sweep's trials", hint=hint)
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         try:
             with explain_open_errors(url):
                 study = optuna.load_study(study_name=name, storage=open_storage(url))
         except KeyError:
-            raise UserError(
-                f"{without_secret(url)} holds no sweep", hint="a sweep that was not fully created: delete it"
-            ) from None
+            hint = "it was not fully made, or was put in the place of another: look whether trials/ beside it hold results"
+            raise UserError(f"{without_secret(url)} holds no sweep", hint=hint) from None
         return cls(study, url=url, **settings)
 
     @retry_while_away

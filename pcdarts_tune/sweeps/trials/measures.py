@@ -9,15 +9,17 @@ the genotypes derived after each epoch, as DARTS+ (arXiv 1909.06035) does.
 
 from __future__ import annotations
 
+import logging
 import math
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
 import psutil
 
 from pcdarts_tune.core.genotype import FAMILIES, AnyGenotype
+from pcdarts_tune.machine import gpu_metrics
 from pcdarts_tune.spaces.space import Space, rung_epochs
 from pcdarts_tune.sweeps.study.objectives import excess, excess_reason
 from pcdarts_tune.training.epochs import epoch_record
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     from pcdarts_tune.core.epochs import SearchEpoch, TrainEpoch
     from pcdarts_tune.core.network import EvaluationNetwork
     from pcdarts_tune.datasets import DataSet
+
+log = logging.getLogger(__name__)
 
 Stage = Literal["retrain", "evaluation"]
 _PROCESS = psutil.Process()
@@ -80,23 +84,25 @@ def _network(space: Space, genotype: AnyGenotype, images: DataSet, stage: Stage)
     )
 
 
+@cache
+def _say_once(message: str) -> None:
+    log.warning("%s", message)
+
+
 def system_metrics(stage: str, device: torch.device) -> dict[str, float]:
     """Cores and memory of the process that trains, memory of its machine, load of the GPU it trains on; MLflow's own
     monitor would measure the driver."""
     import resource
-
-    import torch
 
     unit = 1 if sys.platform == "darwin" else 1024
     measured = {"memory_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30}
     measured["cpu_percent"] = _PROCESS.cpu_percent()  # since it was last asked; 200 for two cores
     measured["machine_memory_percent"] = psutil.virtual_memory().percent
     if device.type == "cuda":  # a trial without a GPU must not open one to measure it
-        with suppress(Exception):  # a number that cannot be had ends no trial
-            free, total = torch.cuda.mem_get_info(device)
-            measured["gpu_memory_gb"] = torch.cuda.memory_reserved(device) / 2**30
-            measured["gpu_used_gb"] = (total - free) / 2**30
-            measured["gpu_percent"] = float(torch.cuda.utilization(device))  # by NVIDIA's management library
+        of_gpu, missing = gpu_metrics(device)
+        measured |= of_gpu
+        for reason in missing:
+            _say_once(f"not recorded of the GPU: {reason}")
     # a name for each stage: both count their epochs from 0
     return {f"system/{stage}_{name}": value for name, value in measured.items()}
 
