@@ -34,8 +34,8 @@ _UNREAD = frozenset(_IMAGES_UNREAD.split())
 """Images and arrays that are not read. Camera files begin like TIFF and hold a small preview."""
 _WRITTEN = ".txt .csv .tsv .json .jsonl .xml .md .html .htm .yaml .yml .toml .ini .cfg .log .py .ipynb .sh .rst .parquet"
 _TEXTS = frozenset(_WRITTEN.split())
-_NO_NAMES = {"thumbs.db", "desktop.ini"}
-"""What systems leave behind."""
+_NO_NAMES = {"thumbs.db", "desktop.ini", "pcdarts-home", "mlruns"}
+"""What systems, and commands that were run inside the data, leave behind; a home holds pictures of cells."""
 
 
 @cache

@@ -97,6 +97,10 @@ class TestSplitFolders:
                 write(tmp_path / "train" / name / "images" / f"{number}.png")
         assert load_dataset(OWN, tmp_path).classes == ("n01", "n02")
 
+    def test_a_home_inside_the_data_is_no_class(self, tmp_path: Path) -> None:
+        root = folder(tmp_path, "a", "b", "pcdarts-home")
+        assert load_dataset(OWN, root).classes == ("a", "b")
+
     def test_loose_images_are_named(self, tmp_path: Path) -> None:
         root = folder(tmp_path, "a", "b")
         write(root / "loose.png")
