@@ -60,6 +60,8 @@ def one_line(error: BaseException, length: int = 300) -> str:
     return " ".join(str(error).split())[:length] or type(error).__name__
 
 
+LOOK_AT_THE_DISK = "look who may read it, and at its disk (dmesg): the file may be sound"
+"""What to do where the system refuses a file, which says nothing of what is in it."""
 DISK_FULL = (
     "no space left on device",  # ENOSPC
     "disk quota exceeded",  # EDQUOT

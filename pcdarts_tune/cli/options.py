@@ -149,8 +149,8 @@ def benchmark(command: F) -> F:
 
 
 def _model(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
-    if value is not None and (not value.strip() or any(sign in value for sign in "/:@")):
-        raise click.BadParameter(f"{value!r}: a model's name has none of / : @")
+    if value is not None and (not value.strip() or any(sign in value for sign in "/:@?")):
+        raise click.BadParameter(f"{value!r}: a model's name has none of / : @ ?")
     return value
 
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from pcdarts_tune.datasets.dataset import DataSet, Part, make_dataset
-from pcdarts_tune.errors import UserError
+from pcdarts_tune.errors import LOOK_AT_THE_DISK, UserError
 from pcdarts_tune.say import say
 from pcdarts_tune.spaces.space import DataConfig
 
@@ -90,7 +90,9 @@ def _read_idx(folder: Path, name: str) -> Tensor:
         content = path.read_bytes()
         content = gzip.decompress(content) if path.suffix == ".gz" else content
     except (OSError, EOFError, zlib.error) as error:
-        raise UserError(f"cannot read {path}: {error}", hint="remove it, to fetch it again") from error
+        damaged = isinstance(error, EOFError | zlib.error | gzip.BadGzipFile)
+        hint = "remove it, to fetch it again" if damaged else LOOK_AT_THE_DISK
+        raise UserError(f"cannot read {path}: {error}", hint=hint) from error
     axes = content[3] if len(content) > 3 else 0
     shape = [int.from_bytes(content[4 + 4 * axis : 8 + 4 * axis], "big") for axis in range(axes)]
     if content[:3] != b"\0\0\x08" or not axes or len(content) != 4 + 4 * axes + math.prod(shape):
@@ -115,7 +117,7 @@ def load_cifar(name: str, data: DataConfig, root: Path) -> DataSet:
             halves = [kind(str(root), train=train, download=train) for train in (True, False)]
     except OSError as error:
         raise UserError(
-            f"cannot read {name} in {root}: {error.strerror or error}", hint="check it, or remove it"
+            f"cannot read {name} in {root}: {error.strerror or error}", hint=LOOK_AT_THE_DISK
         ) from error
     parts = []
     for half in halves:

@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from pcdarts_tune.core.images.decode import LARGEST_FILE
-from pcdarts_tune.errors import UserError
+from pcdarts_tune.errors import LOOK_AT_THE_DISK, UserError
 from pcdarts_tune.files import read_bytes, replace_when_written
 
 IMAGE_COLUMNS = ("image", "img")
@@ -26,6 +26,8 @@ LABEL_COLUMNS = ("label", "labels", "fine_label", "class", "target")
 def open_parquet(path: Path) -> pq.ParquetFile:
     try:
         return pq.ParquetFile(path)
+    except (PermissionError, FileNotFoundError) as error:
+        raise UserError(f"{path} cannot be read: {error.strerror or error}", hint=LOOK_AT_THE_DISK) from error
     except (pa.ArrowException, OSError) as error:
         reason = "the file is empty" if not path.stat().st_size else str(error).splitlines()[0]
         raise UserError(

@@ -31,7 +31,7 @@ from torch import Tensor, nn
 
 from pcdarts_tune.core.genotype import AnyGenotype, read_genotype
 from pcdarts_tune.core.network import EvaluationNetwork
-from pcdarts_tune.errors import UserError
+from pcdarts_tune.errors import LOOK_AT_THE_DISK, UserError
 from pcdarts_tune.files import read_json
 
 FORMAT = 1
@@ -310,7 +310,10 @@ def _name_in_errors(path: Path) -> Iterator[None]:
         raise UserError(said if str(path) in said else f"{path}: {said}", hint=error.hint) from error
     except (LookupError, TypeError, ValueError, RuntimeError, OSError, MemoryError, SafetensorError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        refused = isinstance(error, OSError | MemoryError)
         raise UserError(
             f"{path} cannot be read as a model: {type(error).__name__}: {reason}",
-            hint="copy it anew from where it was made, or make it again: pcdarts-tune retrain",
+            hint=LOOK_AT_THE_DISK
+            if refused
+            else "copy it anew from where it was made, or make it again: pcdarts-tune retrain",
         ) from error

@@ -96,7 +96,11 @@ def log_model(folder: Path, *, run_id: str, tracking_uri: str) -> tuple[str, str
         info = mlflow.pyfunc.log_model(
             name="model",
             python_model=str(Path(served_model.__file__)),
-            artifacts={"model": str(folder), "code": str(_copy_code(Path(scratch)))},
+            # MLflow takes a path for an address
+            artifacts={
+                "model": folder.absolute().as_uri(),
+                "code": _copy_code(Path(scratch)).absolute().as_uri(),
+            },
             signature=ModelSignature(inputs=Schema([inputs]), outputs=Schema([outputs])),
             input_example=example,
             pip_requirements=[f"{name}=={version(name).partition('+')[0]}" for name in REQUIREMENTS],

@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from pcdarts_tune.errors import UserError
+from pcdarts_tune.errors import LOOK_AT_THE_DISK, UserError
 from pcdarts_tune.say import Progress
 from pcdarts_tune.training.journal import UNREADABLE, CheckpointStorage, Journal, Record
 
@@ -141,6 +141,10 @@ class Resumable:
             if (saved := self._journal.restore()) is None:
                 return
             recipe, state = saved["recipe"], saved["job"]
+        except OSError as error:
+            raise UserError(
+                f"the checkpoint {name} cannot be read: {error}", hint=LOOK_AT_THE_DISK
+            ) from error
         except UNREADABLE as error:
             raise UserError(f"the checkpoint {name} cannot be read: {error}", hint=advice) from error
         if recipe != self.recipe:
@@ -176,10 +180,16 @@ def follow(
 
 
 def records_left(checkpoint: Path, recipe: str) -> list[Record]:
-    """The records in a checkpoint of that recipe; none where there is no such checkpoint, or it cannot be read."""
+    """The records in a checkpoint of that recipe; none where there is no such checkpoint, or it is damaged.
+
+    Raises:
+        OSError: the system refuses it.
+    """
     journal = Journal(CheckpointStorage.in_file(checkpoint))
     try:
         saved = journal.restore()
         return journal.records if saved is not None and saved["recipe"] == recipe else []
+    except OSError:
+        raise
     except UNREADABLE:
         return []

@@ -17,6 +17,7 @@ import torch
 from PIL import Image
 from support.encode import png16
 
+from pcdarts_tune.addresses import sqlite_address
 from pcdarts_tune.core.genotype import PUBLISHED
 from pcdarts_tune.core.network import EvaluationNetwork
 from pcdarts_tune.datasets import read_image
@@ -34,6 +35,10 @@ PREPROCESSING: dict[str, Any] = {
 }  # fmt: skip
 
 
+ODD = "a%20b?c=1&d#e'f {g}"
+"""A folder whose name holds what addresses give a meaning."""
+
+
 @pytest.fixture(scope="module")
 def network() -> EvaluationNetwork:
     torch.manual_seed(0)
@@ -45,7 +50,7 @@ def network() -> EvaluationNetwork:
 @pytest.fixture
 def folder(tmp_path: Path, network: EvaluationNetwork) -> Path:
     return save_model(
-        tmp_path / "model", network, GENOTYPE, SIZES, CLASSES, PREPROCESSING, origin={"sweep": "first"}
+        tmp_path / ODD / "model", network, GENOTYPE, SIZES, CLASSES, PREPROCESSING, origin={"sweep": "first"}
     )
 
 
@@ -54,8 +59,9 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> str:
     """One for all: a new database takes seconds. Each test registers under a name of its own."""
     from pcdarts_tune.tracking.store import MlflowStore
 
-    folder = tmp_path_factory.mktemp("store")
-    uri = f"sqlite:///{folder}/mlflow.db"
+    folder = tmp_path_factory.mktemp("store") / ODD
+    folder.mkdir()
+    uri = sqlite_address(folder / "mlflow.db")
     MlflowStore(uri, folder / "artifacts").experiment("models")
     return uri
 
