@@ -310,10 +310,14 @@ def _name_in_errors(path: Path) -> Iterator[None]:
         raise UserError(said if str(path) in said else f"{path}: {said}", hint=error.hint) from error
     except (LookupError, TypeError, ValueError, RuntimeError, OSError, MemoryError, SafetensorError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        refused = isinstance(error, OSError | MemoryError)
         raise UserError(
-            f"{path} cannot be read as a model: {type(error).__name__}: {reason}",
-            hint=LOOK_AT_THE_DISK
-            if refused
-            else "copy it anew from where it was made, or make it again: pcdarts-tune retrain",
+            f"{path} cannot be read as a model: {type(error).__name__}: {reason}", hint=_advice(error, reason)
         ) from error
+
+
+def _advice(error: BaseException, reason: str) -> str:
+    if isinstance(error, OSError | MemoryError):
+        return LOOK_AT_THE_DISK
+    if "unknown operation" in reason:
+        return "install the package that registers the operation, or call register_operation before; the model is sound"
+    return "copy it anew from where it was made, or make it again: pcdarts-tune retrain"

@@ -86,6 +86,15 @@ def test_folder_holds_three_files_anyone_can_read(folder: Path) -> None:
     assert json.loads((folder / "genotype.json").read_text()) == GENOTYPE.to_dict()
 
 
+def test_a_model_with_an_operation_that_this_process_lacks_is_sound(folder: Path) -> None:
+    cells = GENOTYPE.to_dict()
+    cells["normal"][0] = ["mine", 0]
+    (folder / "genotype.json").write_text(json.dumps(cells))
+    with pytest.raises(UserError, match="unknown operation 'mine'") as raised:
+        load_model(folder)
+    assert "the model is sound" in str(raised.value.hint)
+
+
 def test_saving_again_replaces_the_model_and_leaves_nothing_beside_it(folder: Path) -> None:
     torch.manual_seed(1)
     other = EvaluationNetwork(GENOTYPE, **SIZES)
