@@ -83,14 +83,27 @@ class RunReader:
         return list(self.client.search_runs(self.experiments, wanted, order_by=order, max_results=1000))
 
     def json(self, run: Run, file: str) -> Any:
-        """A JSON file of the run, None where it has none."""
+        """A JSON file of the run, None where it has none.
+
+        Raises:
+            UserError: its files cannot be looked at.
+        """
         import mlflow
         from mlflow.exceptions import MlflowException
+
+        # not at the top: the shell's completion imports this module
+        from pcdarts_tune.tracking.outbox import describe_error
 
         try:
             with quiet(), pointed_at(self.uri):
                 return mlflow.artifacts.load_dict(f"runs:/{run.info.run_id}/{file}")
-        except (MlflowException, OSError):
+        except (MlflowException, OSError) as error:
+            said = describe_error(error)
+            # anything else is how stores of several kinds say that there is no such file
+            if isinstance(error, PermissionError) or re.search(r"^no answer|\b40[13]\b", said):
+                message = f"the files of run {run.info.run_id} cannot be read: {said}"
+                hint = "the server of its artifacts, its user name and password; or who may read mlartifacts in the home"
+                raise UserError(message, hint=hint) from None
             return None
 
     def versions_of_run(self, run_id: str) -> list[ModelVersion]:

@@ -397,6 +397,6 @@ def assert_open(gate: threading.Event) -> None:
 def test_a_file_that_is_no_database_is_told(tmp_path: Path) -> None:
     (tmp_path / "mlflow.db").write_text("not a database, but long enough to have the header of one" * 4)
     with pytest.raises(
-        UserError, match=r"MLflow's store sqlite:.*mlflow.db cannot be read: file is not a database"
+        UserError, match=r"MLflow's store at sqlite:.*mlflow.db cannot be read: file is not a database"
     ):
         _ = MlflowStore(default_tracking_uri(tmp_path)).client
