@@ -42,7 +42,7 @@ from pcdarts_tune.spaces.space import Space
 from pcdarts_tune.sweeps.noise import read_noise
 from pcdarts_tune.sweeps.sweep import SweepHandle, open_sweep
 from pcdarts_tune.tasks import Workers
-from pcdarts_tune.tracking.reach import require_answer
+from pcdarts_tune.tracking.reach import require_store
 from pcdarts_tune.tracking.tags import Tag
 from pcdarts_tune.training.journal import digest
 from pcdarts_tune.training.work import Retrained
@@ -141,7 +141,7 @@ def promote(
     images = _load_images(sweep, space, data, where, force=force, quiet=quiet)
     if not single:
         _require_held_out(space, images)
-    require_answer(sweep.tracking_uri)
+    require_store(sweep.store(), sweep.experiment)
     first = sweep.settings.seed if seed is None else seed
     places = SweepPlaces(sweep, sweep.store(), None, seeds > 1)
     trainings = Trainings(

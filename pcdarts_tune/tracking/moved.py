@@ -58,7 +58,9 @@ def follow_home(uri: str) -> None:
         message = f"{home} was moved here, and MLflow's records cannot be told so: {trouble.said}"
         raise UserError(message, hint=trouble.hint) from None
     for root in roots:
-        say(f"note: {home} was at {_path(root).parent}; MLflow's records now name its files where they are")
+        say(
+            f"note: {home} was at {place_of(root).parent}; MLflow's records now name its files where they are"
+        )
 
 
 def moved_from(file: Path) -> Path | None:
@@ -78,19 +80,19 @@ def moved_from(file: Path) -> Path | None:
             roots = _other_roots(database, own)
     except sqlite3.Error:  # whoever opens it says what is wrong
         return None
-    return _path(roots[0]).parent if roots else None
+    return place_of(roots[0]).parent if roots else None
 
 
 def _other_roots(database: sqlite3.Connection, own: Path) -> list[str]:
     """Addresses of folders for files that this home's folder stands for now."""
     query = "SELECT DISTINCT artifact_location FROM experiments WHERE artifact_location LIKE '%/' || ?"
     found = [root for (root,) in database.execute(query, (own.name,))]
-    return [root for root in found if _path(root) != own and _stands_for(database, root, own)]
+    return [root for root in found if place_of(root) != own and _stands_for(database, root, own)]
 
 
 def _stands_for(database: sqlite3.Connection, root: str, own: Path) -> bool:
     """Whether `own` is what `root` was: that is gone, belongs to another home now, or holds runs that `own` holds."""
-    path = _path(root)
+    path = place_of(root)
     if not path.exists():
         return True
     if own.exists() and path.samefile(own):
@@ -112,10 +114,11 @@ def _rename(database: sqlite3.Connection, root: str, own: Path) -> None:
     # before the transaction ends: where it is cut off, all of it is done again
     for file in own.rglob("MLmodel"):
         text = file.read_text(encoding="utf-8")
-        changed = text.replace(f"{root}/", f"{new}/").replace(f"{_path(root)}/", f"{own}/")
+        changed = text.replace(f"{root}/", f"{new}/").replace(f"{place_of(root)}/", f"{own}/")
         if changed != text:
             write_whole(file, changed)
 
 
-def _path(address: str) -> Path:
+def place_of(address: str) -> Path:
+    """The folder or file at an address in MLflow's records."""
     return Path(unquote(urlsplit(address).path)) if address.startswith("file:") else Path(address)

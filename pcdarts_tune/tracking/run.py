@@ -23,6 +23,7 @@ from pcdarts_tune.home import Where
 from pcdarts_tune.say import say
 from pcdarts_tune.tracking.outbox import Outbox, describe_error, is_defect
 from pcdarts_tune.tracking.provenance import git_revision, machine, versions
+from pcdarts_tune.tracking.reach import require_store
 from pcdarts_tune.tracking.scope import answering_at_once
 from pcdarts_tune.tracking.store import Content, MlflowStore
 from pcdarts_tune.tracking.tags import Tag, execution_tags
@@ -58,12 +59,14 @@ class Tracked:
 
     @classmethod
     def at(cls, where: Where, experiment: str, name: str, tags: Mapping[str, str] | None = None) -> Tracked:
-        """In the store that was named, or the home's own; the home is made.
+        """In the store that was named, or the home's own, which takes what is written; the home is made.
 
         Raises:
-            UserError: for an address that names no store.
+            UserError: for an address that names no store, and for a store that refuses.
+            WorkFailed: it is locked, or its disk is full.
         """
         store = MlflowStore.of(where)
+        require_store(store, experiment)
         where.home.mkdir(parents=True, exist_ok=True)
         return cls(store, experiment, name, tags or {})
 

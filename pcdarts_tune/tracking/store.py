@@ -24,10 +24,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pcdarts_tune.addresses import is_database, sqlite_address, sqlite_file
+from pcdarts_tune.addresses import is_database, sqlite_address, sqlite_file, without_secret
 from pcdarts_tune.databases import find_trouble, is_database_error
+from pcdarts_tune.errors import UserError
 from pcdarts_tune.home import Where, artifact_root
-from pcdarts_tune.tracking.moved import follow_home
+from pcdarts_tune.tracking.moved import follow_home, place_of
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -161,8 +162,24 @@ class MlflowStore:
             else:
                 if found.lifecycle_stage == "deleted":
                     self.client.restore_experiment(found.experiment_id)
+                self._require_place(found.artifact_location)
                 self._experiments[name] = found.experiment_id
         return self._experiments[name]
+
+    def _require_place(self, location: str) -> None:
+        """A database beside no home keeps naming a home that has gone, and MLflow would make its folder anew.
+
+        Raises:
+            UserError: where that is so.
+        """
+        if self._artifacts is None or not is_database(self.uri) or not location.startswith("file:"):
+            return
+        folder = place_of(location)
+        if folder.name == self._artifacts.name and folder != self._artifacts and not folder.parent.exists():
+            raise UserError(
+                f"MLflow's store {without_secret(self.uri)} names files in {folder}, which is gone",
+                hint=f"if {self._artifacts.parent} was there: ln -s {self._artifacts.parent} {folder.parent}",
+            )
 
     def open_run(
         self,

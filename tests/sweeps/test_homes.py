@@ -154,6 +154,22 @@ def test_a_home_in_use_under_another_path_is_left_alone(made: SweepHandle, tmp_p
     assert addresses(copy) == before
 
 
+def test_a_database_beside_no_home_does_not_make_a_home_anew_that_has_gone(
+    made: SweepHandle, tmp_path: Path
+) -> None:
+    shutil.copy(made.where.home / "mlflow.db", tmp_path / "other.db")
+    uri, gone = sqlite_address(tmp_path / "other.db"), tmp_path / "gone"
+    with closing(sqlite3.connect(tmp_path / "other.db")) as database, database:
+        location = (gone / "mlartifacts").as_uri()
+        database.execute(
+            "UPDATE experiments SET artifact_location = ? WHERE name = 'quickstart'", (location,)
+        )
+    with pytest.raises(UserError, match="which is gone") as raised:
+        MlflowStore.of(Where(tmp_path / "here", uri)).experiment("quickstart")
+    assert f"ln -s {tmp_path / 'here'} {gone}" in str(raised.value.hint)
+    assert not gone.exists()
+
+
 def test_what_a_sweep_keeps_in_its_home_moves_with_it(tmp_path: Path) -> None:
     home = tmp_path / "home"
     kept = SweepSettings(
