@@ -17,7 +17,6 @@ import torch
 from PIL import Image
 from support.encode import png16
 
-from pcdarts_tune.addresses import sqlite_address
 from pcdarts_tune.core.genotype import PUBLISHED
 from pcdarts_tune.core.network import EvaluationNetwork
 from pcdarts_tune.datasets import read_image
@@ -59,9 +58,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> str:
     """One for all: a new database takes seconds. Each test registers under a name of its own."""
     from pcdarts_tune.tracking.store import MlflowStore
 
-    folder = tmp_path_factory.mktemp("store") / ODD
-    folder.mkdir()
-    uri = sqlite_address(folder / "mlflow.db")
+    folder = tmp_path_factory.mktemp("store")
+    uri = f"sqlite:///{folder}/mlflow.db"
     MlflowStore(uri, folder / "artifacts").experiment("models")
     return uri
 

@@ -15,10 +15,13 @@ from support.made_sweeps import FOUND, make_sweep
 
 from pcdarts_tune.addresses import check_uri, has_secret, sqlite_address, sqlite_file, without_secret
 from pcdarts_tune.cli.group import run
+from pcdarts_tune.core.genotype import PUBLISHED
+from pcdarts_tune.core.network import EvaluationNetwork
 from pcdarts_tune.core.ops import OPERATIONS
 from pcdarts_tune.doctor.stores import check_mlflow
 from pcdarts_tune.errors import UserError, WorkFailed
 from pcdarts_tune.home import SweepFolder, Where, default_tracking_uri, sweep_lock
+from pcdarts_tune.models.model import load_model, save_model
 from pcdarts_tune.spaces.load import load_space
 from pcdarts_tune.spaces.settings import override
 from pcdarts_tune.sweeps import launch
@@ -29,6 +32,7 @@ from pcdarts_tune.sweeps.sweep import SweepHandle, open_sweep
 from pcdarts_tune.tracking.lookup import RunReader, registered_models
 from pcdarts_tune.tracking.moved import follow_home, moved_from
 from pcdarts_tune.tracking.reach import NoAnswer, require_store
+from pcdarts_tune.tracking.registry import create_version, fetch_model, log_model
 from pcdarts_tune.tracking.store import MlflowStore
 from pcdarts_tune.tracking.tags import Tag
 
@@ -54,7 +58,6 @@ def test_all_of_a_home_lies_in_it_whatever_its_path(made: SweepHandle) -> None:
         tables = {name for (name,) in study.execute("SELECT name FROM sqlite_master")}
     assert "studies" in tables
     assert "experiments" not in tables
-    assert registered_models(home) == {}
 
 
 def test_a_home_of_any_path_is_read_again(made: SweepHandle) -> None:
@@ -69,6 +72,28 @@ def test_a_home_of_any_path_is_read_again(made: SweepHandle) -> None:
         runs.json(again.store().client.get_run(again.study.notes()["run"]), "space.json")["name"]
         == "quickstart"
     )
+
+
+def test_a_model_is_registered_and_fetched_in_a_home_of_any_path(made: SweepHandle, tmp_path: Path) -> None:
+    sizes = {
+        "channels": 4,
+        "layers": 3,
+        "num_classes": 2,
+        "stem": "cifar",
+        "auxiliary": False,
+        "in_channels": 1,
+    }
+    genotype = PUBLISHED["DARTS_V2"]
+    prepared = {"image_size": 8, "channels": 1, "mean": [0.5], "std": [0.5], "resize": None}
+    network = EvaluationNetwork(genotype, **sizes)
+    model = save_model(tmp_path / ODD / "model", network, genotype, sizes, ("a", "b"), prepared)
+    store = made.store()
+    run_id, _ = store.open_run(made.experiment, {"who": "model"}, name="model")
+    address, model_id = log_model(model, run_id=run_id, tracking_uri=store.uri)
+    create_version(store.client, "first", address, model_id, run_id, {})
+    fetched = load_model(fetch_model("first/1", tracking_uri=store.uri))
+    assert fetched.genotype == genotype
+    assert registered_models(made.where.home) == {"first": ["first/1"]}
 
 
 @pytest.mark.parametrize("name", [ODD, "plain", "x%2Fy", "?", "#", "''", "%", "a+b", "100%_sure", "über"])
