@@ -84,7 +84,7 @@ def test_a_model_is_registered_and_fetched_in_a_home_of_any_path(made: SweepHand
         "in_channels": 1,
     }
     genotype = PUBLISHED["DARTS_V2"]
-    prepared = {"image_size": 8, "channels": 1, "mean": [0.5], "std": [0.5], "resize": None}
+    prepared = {"image_size": 8, "channels": 1, "mean": [0.5], "std": [0.5], "resize": "fit"}
     network = EvaluationNetwork(genotype, **sizes)
     model = save_model(tmp_path / ODD / "model", network, genotype, sizes, ("a", "b"), prepared)
     store = made.store()
