@@ -178,7 +178,7 @@ def _say_what_next(sweep: SweepHandle, ended: Ended, records: list[TrialRecord])
     if not any(record.objective is not None for record in records):
         raise WorkFailed("no trial was completed", hint=sweep.what_next())
     say(f"next: {sweep.command('promote', *candidate_options(records, sweep.space.objective))}")
-    say(f"to read what came of it: {sweep.command('report')}")
+    say(f"to read the report: {sweep.command('report')}")
     say(f"to compare the trials in MLflow: pcdarts-tune ui{sweep.where.home_flag}")
     return 0
 
