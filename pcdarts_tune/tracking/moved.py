@@ -111,10 +111,11 @@ def _rename(database: sqlite3.Connection, root: str, own: Path) -> None:
             f"UPDATE {table} SET {column} = ? || substr({column}, ?) WHERE {column} = ? OR substr({column}, 1, ?) = ?",
             (new, len(root) + 1, root, len(root) + 1, f"{root}/"),
         )
-    # before the transaction ends: where it is cut off, all of it is done again
+    # before the transaction ends: where it is cut off, all of it is done again. MLmodel also names what a model was logged from
+    before, home = place_of(root).parent, own.parent
     for file in own.rglob("MLmodel"):
         text = file.read_text(encoding="utf-8")
-        changed = text.replace(f"{root}/", f"{new}/").replace(f"{place_of(root)}/", f"{own}/")
+        changed = text.replace(f"{before.as_uri()}/", f"{home.as_uri()}/").replace(f"{before}/", f"{home}/")
         if changed != text:
             write_whole(file, changed)
 
