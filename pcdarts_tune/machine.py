@@ -22,6 +22,10 @@ from pcdarts_tune.errors import UserError, one_line
 if TYPE_CHECKING:
     import torch
 
+WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME", "KMP_LIBRARY")
+"""The environment variables that say how OpenMP's threads wait (libgomp: the first two; libomp and Intel's: all but the
+second)."""
+
 CGROUP = Path("/sys/fs/cgroup")
 """Where Linux shows the limits of the control group, that is, of the container."""
 
@@ -61,6 +65,21 @@ def set_threads(threads: int) -> None:
 
     torch.set_num_threads(max(1, threads))
     torch.set_flush_denormal(True)
+
+
+def waiting_settings() -> dict[str, str]:
+    """Environment variables by which OpenMP's threads sleep while they wait for work; the user's own where there are some.
+
+    They wait at the end of every operation, and by default they keep their cores busy meanwhile: where other processes want
+    the cores too, a step of two threads takes several times as long. Of PyTorch's builds libgomp and libomp read this one.
+    """
+    own = {name: os.environ[name] for name in WAITING if name in os.environ}
+    return own or {"OMP_WAIT_POLICY": "PASSIVE"}
+
+
+def let_threads_sleep() -> None:
+    """Set `waiting_settings` for this process and those that it starts; to be called before torch is loaded."""
+    os.environ.update(waiting_settings())
 
 
 def cores() -> int:

@@ -25,6 +25,7 @@ from click.shell_completion import CompletionItem
 from pcdarts_tune.addresses import masked
 from pcdarts_tune.databases import find_trouble, is_database_error
 from pcdarts_tune.errors import UserError, nearest, visible
+from pcdarts_tune.machine import let_threads_sleep
 
 COMMANDS: dict[str, dict[str, str]] = {
     "Sweeps": {
@@ -138,6 +139,7 @@ def run(args: Sequence[str] | None = None) -> int:
     # stdout is for results: MLflow would print an address there whenever a run on a server ends
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    let_threads_sleep()
     _escape_what_cannot_be_shown()
     arguments = list(sys.argv[1:] if args is None else args)
     meta: dict[str, Any] = {}

@@ -204,14 +204,14 @@ settings = click.option(
 )
 
 
-def space(default: str) -> Callable[[F], F]:
-    """`--space NAME|FILE`, each command with its own default."""
+def space(default: str, inherited: str = "") -> Callable[[F], F]:
+    """`--space NAME|FILE`, each command with its own default; None where it is left out and may be `inherited`, in words."""
     return click.option(
         "--space",
         metavar="NAME|FILE",
-        default=default,
+        default=None if inherited else default,
         shell_complete=completing.spaces,
-        show_default=True,
+        show_default=f"{inherited}, else {default}" if inherited else True,
         help="Search space: a name that `pcdarts-tune spaces` lists, or a YAML file.",
     )
 

@@ -22,6 +22,7 @@ from typing import Any
 from pcdarts_tune.cluster.processes import change_environment
 from pcdarts_tune.cluster.resources import Cluster, read_cluster
 from pcdarts_tune.errors import UserError
+from pcdarts_tune.machine import WAITING, waiting_settings
 from pcdarts_tune.say import say
 
 QUIET = {
@@ -126,7 +127,8 @@ def short_folder() -> Path | None:
 def _start(address: str | None, data_bytes: int) -> None:
     import ray
 
-    threads = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}  # until the trial says how many it may use
+    # one thread until the trial says how many it may use; one that waits leaves its core to the other trials
+    threads = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", **waiting_settings()}
     quiet: dict[str, Any] = {
         "include_dashboard": False,
         "log_to_driver": False,
@@ -255,7 +257,7 @@ def _quiet_environment() -> Iterator[None]:
     """Ray with `QUIET`, and without what slows down the start of Python processes or leads workers astray."""
     removed = dict.fromkeys(("PYTHONDONTWRITEBYTECODE", "MLFLOW_RUN_ID"))
     # set inside the block, by `_start` and by Ray Tune
-    changed = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "TUNE_MAX_PENDING_TRIALS_PG")
+    changed = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", *WAITING, "TUNE_MAX_PENDING_TRIALS_PG")
     tune_log = logging.getLogger("ray.tune")
     level = tune_log.level
     tune_log.setLevel(logging.CRITICAL)

@@ -134,7 +134,7 @@ class Architect:
         with differentiate_only(weights, arch):
             train_gradients = torch.autograd.grad(self._loss(train_images, train_labels)[0], weights)
         # the published code takes this pass on a copy
-        with _restore_values(weights), _restore_values(list(self.net.buffers())):
+        with restore_values(weights), restore_values(list(self.net.buffers())):
             _assign(weights, _momentum_step(weights, train_gradients, weight_optimizer))
             loss, logits = self._loss(valid_images, valid_labels)
             gradients = torch.autograd.grad(loss, [*arch, *weights])
@@ -155,7 +155,7 @@ class Architect:
             torch.stack([torch.linalg.vector_norm(v) for v in vector])
         )
         sides = []
-        with _restore_values(weights) as original:
+        with restore_values(weights) as original:
             for sign in (1, -1):
                 _assign(weights, [w + sign * radius * v for w, v in zip(original, vector, strict=True)])
                 sides.append(self.gradients(images, labels, "float32")[2])
@@ -197,7 +197,7 @@ def _assign(parameters: Sequence[Tensor], values: Sequence[Tensor]) -> None:
 
 
 @contextmanager
-def _restore_values(tensors: Sequence[Tensor]) -> Iterator[list[Tensor]]:
+def restore_values(tensors: Sequence[Tensor]) -> Iterator[list[Tensor]]:
     """Put the values, which are given as copies, back afterwards, whatever happens meanwhile."""
     saved = [tensor.detach().clone() for tensor in tensors]
     try:

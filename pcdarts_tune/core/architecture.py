@@ -61,9 +61,15 @@ class SearchedNetwork(nn.Module):
         names = architecture_names(self.family)
         return [value for name, value in self.named_parameters() if name not in names]
 
-    def genotype(self) -> AnyGenotype:
-        """The genotype that alphas and betas give now."""
-        return derive(self.family, self.alphas(), self.betas(), self.primitives)
+    def genotype(self, *, max_skip_connections: int | None = None) -> AnyGenotype:
+        """The genotype that alphas and betas give now, see `genotype.derive`."""
+        return derive(
+            self.family,
+            self.alphas(),
+            self.betas(),
+            self.primitives,
+            max_skip_connections=max_skip_connections,
+        )
 
     def softmaxed_betas(self) -> dict[str, Tensor | None]:
         """Softmax of the betas over each node's edges, by kind of cell."""

@@ -31,6 +31,7 @@ class SearchEpoch:
         learning_rate: of the weights in this epoch.
         seconds, images_per_second: images count once for each half they train.
         peak_memory_bytes: see `meter.Stopwatch`.
+        hessian_eigenvalue: see `hessian.architecture_eigenvalue`; None where it was not asked for.
         alphas: softmaxed, (E, O), by kind of cell.
         betas: softmaxed per node, (E,), or None, by kind of cell.
         alpha_entropy_normal, alpha_entropy_reduce, alpha_normal, alpha_reduce, beta_normal, beta_reduce: those of the
@@ -54,6 +55,7 @@ class SearchEpoch:
     peak_memory_bytes: int
     alphas: Mapping[str, Table] = field(repr=False)
     betas: Mapping[str, tuple[float, ...] | None] = field(repr=False)
+    hessian_eigenvalue: float | None = None
 
     @property
     def alpha_entropy_normal(self) -> float:
@@ -86,6 +88,7 @@ class SearchEpoch:
             "search/acc_arch": self.arch_accuracy,
             **{f"arch/alpha_entropy_{kind}": value for kind, value in self.alpha_entropies.items()},
             "arch/skip_connections": float(self.skip_connections),
+            "arch/hessian_eigenvalue": self.hessian_eigenvalue,
         }
         return _name_metrics("search", self, own)
 

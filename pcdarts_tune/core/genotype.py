@@ -17,9 +17,11 @@ from pcdarts_tune.core.cells.family import (
     derive,
     family_named,
     family_of_kinds,
+    limited_kind,
     random_genotype,
     read_genotype,
     register_family,
+    require_limited_kind,
 )
 from pcdarts_tune.core.cells.graph import (
     AnyGenotype,
@@ -52,11 +54,13 @@ __all__ = [
     "edge_places",
     "family_named",
     "family_of_kinds",
+    "limited_kind",
     "node_count",
     "node_slices",
     "random_genotype",
     "read_genotype",
     "register_family",
+    "require_limited_kind",
 ]
 
 
@@ -67,6 +71,7 @@ def derive_genotype(
     beta_reduce: Tensor | Sequence[float] | None = None,
     *,
     primitives: Sequence[str] = DARTS_PRIMITIVES,
+    max_skip_connections: int | None = None,
 ) -> Genotype:
     """Derive a genotype of the DARTS family from raw (before softmax) architecture parameters.
 
@@ -74,6 +79,7 @@ def derive_genotype(
         alpha_normal, alpha_reduce: (E, O), edges ordered by node, then predecessor; E = 14 for 4 nodes.
         beta_normal, beta_reduce: (E,), or None for DARTS without edge normalisation.
         primitives: the O names; `none` weakens an edge through the softmax and is never chosen.
+        max_skip_connections: of the normal cell (P-DARTS, arXiv 1904.12760, section 3.3); None: any number.
 
     Returns:
         For each node its 2 strongest edges, strongest first. Ties: lower predecessor, lower operation.
@@ -82,8 +88,9 @@ def derive_genotype(
         ValueError: when shapes do not fit each other, or a value is not finite.
     """
     alphas = {"normal": alpha_normal, "reduce": alpha_reduce}
+    betas = {"normal": beta_normal, "reduce": beta_reduce}
     found = derive(
-        FAMILIES["darts"], alphas, {"normal": beta_normal, "reduce": beta_reduce}, tuple(primitives)
+        FAMILIES["darts"], alphas, betas, tuple(primitives), max_skip_connections=max_skip_connections
     )
     assert isinstance(found, Genotype)
     return found

@@ -9,6 +9,7 @@ architecture is frozen for the first epochs.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from itertools import islice
 from typing import Any
@@ -18,7 +19,8 @@ from torch import Tensor, nn
 from pcdarts_tune.core import balance
 from pcdarts_tune.core.architect import Architect, differentiate_only
 from pcdarts_tune.core.epochs import SearchEpoch, as_numbers, entropy, softmax_rows
-from pcdarts_tune.core.genotype import AnyGenotype
+from pcdarts_tune.core.genotype import AnyGenotype, require_limited_kind
+from pcdarts_tune.core.hessian import architecture_eigenvalue
 from pcdarts_tune.core.images.data import Batches, require_batches, skip_single_images
 from pcdarts_tune.core.loop import Loop
 from pcdarts_tune.core.steps import optimizers
@@ -39,6 +41,9 @@ class Search:
         arch_learning_rate, arch_betas, arch_weight_decay, arch_grad_clip: of Adam on alphas and betas.
         arch_warmup_epochs: epochs before alphas and betas move.
         order, hessian: see `architect.Architect`.
+        max_skip_connections: of the normal cell of every genotype that is derived, see `genotype.derive`; None: any number.
+        log_hessian: epochs between two dominant eigenvalues of the loss's Hessian by the architecture, on one batch of the
+            alphas half, for the record only (`hessian.py`); None: none.
         class_weights: `none`, or `balanced` by the images of both halves, see `balance.balanced_weights`.
         seed: of the order and augmentation of the data, and of random mixing.
         validate: images on which the supernet is scored after every epoch, for the record only.
@@ -68,6 +73,8 @@ class Search:
         arch_warmup_epochs: int = 15,
         order: int = 1,
         hessian: str = "finite_difference",
+        max_skip_connections: int | None = None,
+        log_hessian: int | None = None,
         class_weights: str = "none",
         seed: int = 0,
         validate: Batches | None = None,
@@ -78,6 +85,9 @@ class Search:
         require_batches(batch_size, weights=weights, alphas=alphas)
         self.supernet, self.weights, self.alphas, self.validate = supernet, weights, alphas, validate
         self.epochs, self.batch_size, self.seed = epochs, batch_size, seed
+        self.max_skip_connections, self.log_hessian = max_skip_connections, log_hessian
+        if max_skip_connections is not None:
+            require_limited_kind(supernet.family)
         self.arch_warmup_epochs, self.grad_clip = arch_warmup_epochs, grad_clip
         self.device = next(supernet.parameters()).device
         self.optimizer = optimizers.sgd(
@@ -130,7 +140,7 @@ class Search:
 
     def genotype(self) -> AnyGenotype:
         """What would be derived now."""
-        return self.supernet.genotype()
+        return self.supernet.genotype(max_skip_connections=self.max_skip_connections)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the rest of the search depends on: randomness is keyed by seed and epoch."""
@@ -170,7 +180,8 @@ class Search:
             require_finite(arch_loss, "search's architecture loss", epoch, advice)
         seconds = watch.seconds()
         scored = loop.score(net, self.validate, self.batch_size)
-        genotype = net.genotype()
+        peak_memory = max(watch.peak_memory_bytes(), self.graphs.peak_memory_bytes)
+        genotype = self.genotype()
         return SearchEpoch(
             epoch=epoch,
             epochs=self.epochs,
@@ -186,10 +197,21 @@ class Search:
             learning_rate=loop.rate(epoch),
             seconds=seconds,
             images_per_second=(trained + searched) / seconds,
-            peak_memory_bytes=max(watch.peak_memory_bytes(), self.graphs.peak_memory_bytes),
+            peak_memory_bytes=peak_memory,
             alphas={kind: softmax_rows(alpha) for kind, alpha in net.alphas().items()},
             betas={kind: as_numbers(beta) for kind, beta in net.softmaxed_betas().items()},
+            hessian_eigenvalue=self._hessian_eigenvalue(),
         )
+
+    def _hessian_eigenvalue(self) -> float | None:
+        if self.log_hessian is None or (self.epoch + 1) % self.log_hessian:
+            return None
+        # the same images each time, so that only weights and architecture differ
+        seed = derive_seed(self.seed, "hessian")
+        batches = skip_single_images(self.alphas.epoch(self.batch_size, epoch=0, seed=seed))
+        images, labels = next(batches)
+        found = architecture_eigenvalue(self.supernet, images, labels, class_weights=self.class_weights)
+        return found if math.isfinite(found) else None
 
     def step_pair(self, images: Tensor, labels: Tensor, valid_images: Tensor, valid_labels: Tensor) -> None:
         """An architecture step on a batch of the alphas half, then a weight step; both go into the epoch's measures."""

@@ -7,7 +7,6 @@ str(compare(original, again))       # "equal bit for bit: 54 numbers of 8 epochs
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,12 +17,12 @@ import torch
 
 from pcdarts_tune.core.genotype import read_genotype
 from pcdarts_tune.errors import UserError
-from pcdarts_tune.home import Where, sweep_names
+from pcdarts_tune.home import Where
+from pcdarts_tune.lineage.inherited import recorded_images
 from pcdarts_tune.lineage.record import RunRecord
 from pcdarts_tune.machine import cores
 from pcdarts_tune.spaces.space import Space
 from pcdarts_tune.sweeps.find import Found
-from pcdarts_tune.sweeps.sweep import open_sweep
 from pcdarts_tune.sweeps.trials.repeats import plain_name, repeat_of
 from pcdarts_tune.tasks import Execution
 from pcdarts_tune.tracking.provenance import versions
@@ -102,20 +101,7 @@ class Original:
     @property
     def data_root(self) -> Path | None:
         """Where its images were: the sweep's `--data`, or the path that the run names as its data set's source."""
-        tags, inputs = self.record.tags, self.record.run.inputs
-        name = tags.get(Tag.SWEEP)
-        if name in sweep_names(self.where.home):
-            sweep = open_sweep(self.where, name)
-            if sweep.about["id"] == tags.get(Tag.SWEEP_ID):
-                return sweep.data_root
-        for data in inputs.dataset_inputs if inputs else ():
-            try:
-                source = Path(json.loads(data.dataset.source)["source"])
-            except (KeyError, TypeError, ValueError):
-                continue
-            if source.is_absolute() and source.exists():
-                return source
-        return None
+        return recorded_images(self.record, self.where)
 
     def warnings(self, device: torch.device) -> Iterator[str]:
         """What is different here, and may make the result different."""

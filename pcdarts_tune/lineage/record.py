@@ -24,12 +24,12 @@ from pcdarts_tune.tracking.lookup import RunReader
 from pcdarts_tune.tracking.tags import Tag
 
 SECTIONS = {
-    "trial": {"data", "supernet", "search", "evaluation"},
-    "search": {"data", "supernet", "search"},
+    "trial": {"data", "supernet", "search", "derive", "evaluation"},
+    "search": {"data", "supernet", "search", "derive"},
     "retraining": {"data", "retrain"},
     "finetuning": {"data", "retrain"},
     "promotion": {"data", "retrain"},
-    "sweep": {"data", "supernet", "search", "evaluation", "retrain"},
+    "sweep": {"data", "supernet", "search", "derive", "evaluation", "retrain"},
 }
 """Kind of a run -> the sections of a space that decide its result."""
 

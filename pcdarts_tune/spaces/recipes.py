@@ -92,6 +92,9 @@ class SearchConfig(Section):
     """Order of the architecture step; 2 goes through one step of the weights (DARTS sec. 2.3)."""
     hessian: Literal["finite_difference", "exact"] = "finite_difference"
     """How the second order takes its Hessian-vector product (finite_difference: DARTS)."""
+    log_hessian: Annotated[int | None, ADDED] = Field(default=None, ge=1, le=10_000)
+    """Epochs between two dominant eigenvalues of the architecture's Hessian, which are recorded and change nothing
+    (RobustDARTS, arXiv 1909.09656); null: never."""
     class_weights: Annotated[Balance, ADDED] = "none"
     """What an image counts in the losses (balanced: N / (K n_c) of N images, K classes, n_c of the image's class)."""
     sampling: Annotated[Sampling, ADDED] = "uniform"

@@ -8,7 +8,7 @@ from itertools import chain, islice
 
 from pydantic import BaseModel
 
-from pcdarts_tune.core.genotype import FAMILIES
+from pcdarts_tune.core.genotype import FAMILIES, limited_kind
 from pcdarts_tune.spaces.keys import lookup
 from pcdarts_tune.spaces.mistakes import Mistake, as_error
 from pcdarts_tune.spaces.ranges import Range
@@ -99,6 +99,21 @@ def _edges(skips: int | None, nodes: int, family: str) -> str | None:
     return f"skip_connections = {skips}: a cell of {nodes} nodes has {edges} edges"
 
 
+def _limited(most: int | None, family: str, primitives: tuple[str, ...], collapse: int | None) -> str | None:
+    if most is None:
+        return None
+    if limited_kind(FAMILIES[family]) is None:
+        return f"max_skip_connections = {most}: skip connections of family: {family} cannot be limited; leave it null"
+    if not set(primitives) - {"none", "skip_connect"}:
+        return f"max_skip_connections = {most}: no operation but skip_connect could take their place"
+    if collapse is not None and collapse > most:
+        return (
+            f"max_skip_connections = {most}: a cell never has the {collapse} of stopping.collapse.skip_connections, which "
+            "are counted after derivation; set one of them to null"
+        )
+    return None
+
+
 def _nodes(nodes: int, family: str) -> str | None:
     legal = FAMILIES[family].fixed_nodes
     return None if legal in (None, nodes) else f"nodes = {nodes}: a cell of family: {family} has {legal}"
@@ -160,6 +175,15 @@ RULES = (
     Rule(("retrain.stem", "retrain.channels"), _even),
     Rule(("stopping.halving.rungs", "evaluation.epochs"), _rungs),
     Rule(("stopping.collapse.skip_connections", "supernet.nodes", "supernet.family"), _edges, every=True),
+    Rule(
+        (
+            "derive.max_skip_connections",
+            "supernet.family",
+            "supernet.primitives",
+            "stopping.collapse.skip_connections",
+        ),
+        _limited,
+    ),
     Rule(("tune",), _one_family),
     Rule(("supernet.nodes", "supernet.family"), _nodes, every=True),
     Rule(("supernet.stem", "supernet.family"), _stem, every=True),

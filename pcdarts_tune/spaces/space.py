@@ -155,6 +155,14 @@ class SupernetConfig(Section):
         return primitives
 
 
+class DeriveConfig(Section):
+    """How a genotype is derived from alphas and betas."""
+
+    max_skip_connections: int | None = Field(default=None, ge=0, le=16)
+    """Most skip connections of the derived normal cell: the strongest stay, the others' weight is set to 0 and the cell
+    derived again (P-DARTS, arXiv 1904.12760, sec. 3.3, which takes 2); null: any number."""
+
+
 class ConstraintsConfig(Section):
     """Limits on the network that `retrain` builds from a genotype; a genotype beyond them is not evaluated."""
 
@@ -226,6 +234,8 @@ class Space(Section):
     """The network that is searched."""
     search: SearchConfig = SearchConfig()
     """How the supernet is searched."""
+    derive: Annotated[DeriveConfig, ADDED] = DeriveConfig()
+    """How a genotype is derived from what was searched."""
     evaluation: ShortRecipe = EvaluationConfig(**SHORT_SCHEDULE)
     """The short training that scores a trial's cell; fixed, so that trials stay comparable."""
     retrain: Recipe = TrainConfig()

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from pcdarts_tune.datasets import DataSet
 
-DECIDING = ("data", "supernet", "search", "evaluation", "stopping")
+DECIDING = ("data", "supernet", "search", "derive", "evaluation", "stopping")
 """The sections of a space that decide the result."""
 
 
@@ -58,7 +58,7 @@ class SeedsWork:
     def recipe(self) -> str:
         """16 hexadecimal digits: equal where a seed comes to the same result."""
         values = identity(self.space)
-        known = {key: values[key] for key in DECIDING} | self.execution.identity()
+        known = {key: values[key] for key in DECIDING if key in values} | self.execution.identity()
         first = {"evaluation_seed": self.evaluation_seed, "objective": self.space.objective}
         return digest({**known, **first, "images": self.images.digest})
 

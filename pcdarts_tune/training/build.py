@@ -42,6 +42,7 @@ def build_search(
         _part(images, splits.weights, config, device, augment=True),
         _part(images, splits.alphas, config, device, augment=True),
         **config.model_dump(exclude={"augment", "method", "sampling"}),
+        max_skip_connections=space.derive.max_skip_connections,
         seed=seed,
         validate=_part(images, splits.held_out, config, device) if len(splits.held_out) else None,
         **execution.arguments(),

@@ -31,10 +31,18 @@ _SIZES = ("channels", "layers", "stem")
 
 
 def finetuning_space(
-    space: Space, model: LoadedModel, settings: Sequence[str] = (), *, freeze: bool = False
+    space: Space,
+    model: LoadedModel,
+    settings: Sequence[str] = (),
+    *,
+    freeze: bool = False,
+    share: float = SHARE,
 ) -> Space:
-    """The space's retraining recipe as it goes on from a model: what the environment and `--set` say counts most. With
-    `freeze` the classifier alone trains: no drop path and no auxiliary head below it.
+    """The space's retraining recipe as it goes on from a model: what the environment and `--set` say counts most.
+
+    Args:
+        freeze: train the classifier alone: no drop path and no auxiliary head below it.
+        share: of the recipe's epochs, warm-up and learning rates; 1 where it is a fine-tuning's already.
 
     Raises:
         UserError: settings that are not legal, or that give the network other sizes than the model's.
@@ -43,10 +51,10 @@ def finetuning_space(
 
     recipe, network = space.retrain, model.description["network"]
     changes: dict[str, Any] = {
-        "epochs": max(1, round(SHARE * recipe.epochs)),
-        "lr_warmup_epochs": round(SHARE * recipe.lr_warmup_epochs),
-        "learning_rate": SHARE * recipe.learning_rate,
-        "learning_rate_min": SHARE * recipe.learning_rate_min,
+        "epochs": max(1, round(share * recipe.epochs)),
+        "lr_warmup_epochs": round(share * recipe.lr_warmup_epochs),
+        "learning_rate": share * recipe.learning_rate,
+        "learning_rate_min": share * recipe.learning_rate_min,
         **{name: network[name] for name in _SIZES},
     }
     if freeze:

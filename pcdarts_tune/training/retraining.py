@@ -179,6 +179,7 @@ def _train(
                 "recipe": work.recipe,
                 "setting": work.setting,
                 "space": work.space.name,
+                "settings": work.space.model_dump(mode="json"),
                 "seed": work.seed,
                 "data": {"name": work.images.name, "digest": work.images.digest},
                 "result": done.result(),

@@ -47,7 +47,7 @@ class Searching:
         values = identity(self.space)
         return digest(
             {"seed": self.seed, "images": self.images.digest}
-            | {key: values[key] for key in ("data", "supernet")}
+            | {key: values[key] for key in ("data", "supernet", "derive") if key in values}
             | {"search": identity(resolve_recipe(self.space.search, self.images.image_size))}
             | self.execution.identity()
         )

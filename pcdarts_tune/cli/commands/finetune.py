@@ -17,7 +17,7 @@ from pcdarts_tune.tracking.tags import Tag
 
 @click.command("finetune")
 @click.argument("model", shell_complete=completing.models)
-@options.space("cifar10")
+@options.space("cifar10", "that of MODEL")
 @options.data
 @options.settings
 @options.seed
@@ -31,7 +31,7 @@ from pcdarts_tune.tracking.tags import Tag
 @options.output
 def command(
     model: str,
-    space: str,
+    space: str | None,
     data: Path | None,
     settings: tuple[str, ...],
     seed: int | None,
@@ -49,8 +49,9 @@ def command(
 
     MODEL is a registered model (`name` is its champion; `name@alias` and `name/version` choose another), a folder that
     `retrain` or `finetune` wrote, an exported safetensors file, or the run id (or its first digits) of a training that was
-    registered. The recipe is the space's for retraining with a tenth of its epochs and learning rate;
-    --set retrain.epochs=… and the like say otherwise. Images are brought to the size that the model takes unless
+    registered. The recipe is that of the model's own training, or with --space that space's for retraining, with a tenth
+    of its epochs and learning rate (a model that was fine-tuned: the recipe that did it); --set retrain.epochs=… and the like
+    say otherwise. Images are brought to the size that the model takes unless
     data.image_size says otherwise, and normalised with the new data set's own constants. They must have as many channels.
 
     With --json, what `retrain --json` prints, and "finetuned_from".
@@ -60,9 +61,9 @@ def command(
       pcdarts-tune finetune flowers@champion --data my-flowers -o my-flowers-model --register my-flowers
       pcdarts-tune finetune my-model --space quickstart --freeze --set retrain.epochs=5 -o other
     """
+    from pcdarts_tune.cli.inheriting import finetuning_base
     from pcdarts_tune.cli.results import finish_training
     from pcdarts_tune.datasets.load import load_images
-    from pcdarts_tune.spaces.load import load_space
     from pcdarts_tune.sweeps.find import Finder
     from pcdarts_tune.tracking.run import Tracked
     from pcdarts_tune.training.finetuning import Initial, check_channels, finetuning_space, in_words
@@ -70,8 +71,10 @@ def command(
     from pcdarts_tune.training.work import Retraining
 
     options.require_tracking(register, track)
-    initial, loaded = Initial.read(*Finder(where).find(model, "model").model(), freeze=freeze)
-    resolved = finetuning_space(load_space(space), loaded, settings, freeze=freeze)
+    found = Finder(where).find(model, "model")
+    initial, loaded = Initial.read(*found.model(), freeze=freeze)
+    base, data, share = finetuning_base(space, found, data)
+    resolved = finetuning_space(base, loaded, settings, freeze=freeze, share=share)
     workers.check(resolved.retrain.batch_size)
     torch_device = choose_device(workers.device)
     quiet = verbosity() < 0

@@ -19,7 +19,7 @@ from pcdarts_tune.tracking.tags import Tag
 
 @click.command("retrain")
 @click.argument("genotype", shell_complete=completing.runs)
-@options.space("cifar10")
+@options.space("cifar10", "that of the sweep, trial, run or model that GENOTYPE names")
 @options.data
 @options.settings
 @options.seed
@@ -46,7 +46,7 @@ from pcdarts_tune.tracking.tags import Tag
 @options.output
 def command(
     genotype: str,
-    space: str,
+    space: str | None,
     data: Path | None,
     settings: tuple[str, ...],
     seed: int | None,
@@ -64,7 +64,8 @@ def command(
 
     GENOTYPE is a JSON file, a published name such as PC_DARTS_cifar, the string of a NAS-Bench-201 cell, SWEEP:TRIAL,
     a model (its name, model@alias, model/version, or its folder), a sweep (its best trial), or an MLflow run id or its
-    first digits.
+    first digits. What was made with a space is trained with it, on the images that it was made with, unless --space or
+    --data says otherwise.
 
     With --workers, Ray Train's processes share every batch (retrain.batch_size is all of it); a worker that is lost is
     replaced, and all go on from the checkpoint. The result is that of one process with --groups N, up to rounding.
@@ -83,14 +84,14 @@ def command(
       pcdarts-tune retrain PC_DARTS_cifar --space quickstart -o my-model
       pcdarts-tune predict my-model digit.png
       pcdarts-tune retrain PC_DARTS_cifar --workers 8 -o trained --register large
-      pcdarts-tune retrain first:3 --space quickstart --seeds 3 --baseline random:2 -o compared
+      pcdarts-tune retrain first:3 --seeds 3 --baseline random:2 -o compared
     """
+    from pcdarts_tune.cli.inheriting import retraining_space
     from pcdarts_tune.cli.results import finish_training, print_seeds
     from pcdarts_tune.datasets.load import load_images
     from pcdarts_tune.promotion.seeds import FolderPlaces, compare_seeds, read_baselines
     from pcdarts_tune.promotion.trainings import Trainings
-    from pcdarts_tune.spaces.load import read_space
-    from pcdarts_tune.sweeps.find import find_genotype
+    from pcdarts_tune.sweeps.find import Finder
     from pcdarts_tune.tracking.run import Tracked
     from pcdarts_tune.training.retraining import retrain
     from pcdarts_tune.training.work import Retraining
@@ -98,9 +99,10 @@ def command(
     if register is not None and (seeds > 1 or baselines):
         raise click.UsageError("--register takes one training; `promote` chooses among several and registers")
     options.require_tracking(register, track)
-    resolved = read_space(space, settings)
+    found = Finder(where).find(genotype, "genotype")
+    source = found.genotype()
+    resolved, data = retraining_space(space, found, data, settings)
     workers.check(resolved.retrain.batch_size)
-    source = find_genotype(genotype, where)
     wanted = read_baselines(baselines, where)
     torch_device, quiet = choose_device(workers.device), verbosity() < 0
     images = load_images(resolved, data, where.home, ("retrain",), quiet=quiet)

@@ -111,6 +111,7 @@ class DartsFamily:
     stems: tuple[str, ...] = ("cifar", "imagenet")
     auxiliary = True
     skips_in = "normal cell"
+    limited_kind = "normal"
 
     def kept_edges(self, nodes: int) -> int:
         return 2 * nodes

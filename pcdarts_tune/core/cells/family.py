@@ -2,6 +2,7 @@
 
     S = softmax(alpha) * softmax_per_node(beta)         from which each family chooses its edges and operations
 
+A family may let the skip connections of one of its kinds be limited (`restrict_skips`).
 PyTorch is imported only where a genotype is derived, so that commands which read one start fast.
 """
 
@@ -90,6 +91,8 @@ def derive(
     alphas: Mapping[str, Any],
     betas: Mapping[str, Any],
     primitives: Sequence[str] | None = None,
+    *,
+    max_skip_connections: int | None = None,
 ) -> AnyGenotype:
     """Derive a genotype from raw (before softmax) architecture parameters.
 
@@ -97,11 +100,14 @@ def derive(
         alphas: by kind of cell (E, O), edges ordered by node, then predecessor.
         betas: by kind of cell (E,), or None without edge normalisation.
         primitives: the O names; None for the family's own.
+        max_skip_connections: most skip connections of the family's `limited_kind`, see `restrict_skips`; None: any number.
 
     Raises:
-        ValueError: when shapes do not fit each other, or a value is not finite.
+        ValueError: when shapes do not fit each other, a value is not finite, or skip connections cannot be limited.
     """
     import torch
+
+    limited = None if max_skip_connections is None else require_limited_kind(family)
 
     names = family.primitives if primitives is None else tuple(primitives)
     inputs, nodes = len(family.inputs), 0
@@ -111,12 +117,61 @@ def derive(
         nodes = node_count(len(alpha_EO), inputs)
         strength_EO = torch.softmax(alpha_EO, dim=-1)
         if beta_E is not None:
-            shares = [torch.softmax(beta_E[rows], dim=0) for rows in node_slices(nodes, inputs)]
+            shares = [torch.softmax(beta_E[edges], dim=0) for edges in node_slices(nodes, inputs)]
             strength_EO = strength_EO * torch.cat(shares)[:, None]
         places = edge_places(nodes, inputs)
-        chosen = family.choose(strength_EO.tolist(), names)
+        rows = strength_EO.tolist()
+        if max_skip_connections is not None and kind == limited:
+            chosen = restrict_skips(family, rows, names, max_skip_connections)
+        else:
+            chosen = family.choose(rows, names)
         cells[kind] = [GraphEdge(names[o], *places[e]) for e, o in chosen]
     return family.assemble(cells, nodes)
+
+
+SKIP = "skip_connect"
+
+
+def limited_kind(family: Family) -> str | None:
+    """The kind of cell whose skip connections the family lets be limited; None where it has no rule for that."""
+    return getattr(family, "limited_kind", None)
+
+
+def require_limited_kind(family: Family) -> str:
+    """Raises ValueError: when the family has none."""
+    kind = limited_kind(family)
+    if kind is None:
+        having = ", ".join(name for name, one in FAMILIES.items() if limited_kind(one) is not None)
+        raise ValueError(
+            f"skip connections of the family {family.name!r} cannot be limited; those of {having} can"
+        )
+    return kind
+
+
+def restrict_skips(
+    family: Family, strength_EO: Sequence[Sequence[float]], primitives: Sequence[str], most: int
+) -> list[tuple[int, int]]:
+    """What `family.choose` keeps, with at most `most` skip connections (P-DARTS, arXiv 1904.12760, section 3.3).
+
+    While the cell has more, its `most` strongest skip connections stay, the skip connections of its other edges lose their
+    weight, and the cell is chosen again, which may bring in new ones. Of equals the first edge's stays.
+
+    Raises:
+        ValueError: when `most` is negative, or every edge can only be a skip connection.
+    """
+    if isinstance(most, bool) or not isinstance(most, int) or most < 0:
+        raise ValueError(f"max_skip_connections is a whole number of at least 0; got {most!r}")
+    if not set(primitives) - {"none", SKIP}:
+        raise ValueError("without operations other than none and skip_connect, skips cannot be limited")
+    rows = [list(row) for row in strength_EO]
+    while True:
+        chosen = family.choose(rows, primitives)
+        skips = sorted((edge for edge, o in chosen if primitives[o] == SKIP))
+        if len(skips) <= most:
+            return chosen
+        at = primitives.index(SKIP)
+        for edge in sorted(skips, key=lambda e: -rows[e][at])[most:]:
+            rows[edge][at] = -1.0  # below weights that a softmax rounded to 0
 
 
 def _check_shapes(

@@ -100,6 +100,8 @@ class Family(Protocol):
         primitives: the candidate operations, unless a space says others.
         stems, auxiliary: what a network of the cells may begin with, and whether it may have an auxiliary head.
         skips_in: the cell in which `skip_connections` are counted, in words.
+
+    A family may also have `limited_kind`, the kind of cell whose skip connections can be limited (`family.restrict_skips`).
     """
 
     name: str
