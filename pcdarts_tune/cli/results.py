@@ -26,7 +26,9 @@ def print_comparison(results: Sequence[CandidateResult], chosen: str) -> None:
         return "" if value is None else f"{value:.4f}" if isinstance(value, float) else str(value)
 
     rows = tabulate(results)
-    shown = [name for name in rows[0] if any(row[name] not in (None, 0) for row in rows)]
+    # a number that is 0 everywhere says something, a count of what went wrong does not
+    empty = {"diverged": (None, 0)}
+    shown = [name for name in rows[0] if any(row[name] not in empty.get(name, (None,)) for row in rows)]
     marks = ["*" if row["genotype"] == chosen else "" for row in rows]
     cells = [[mark, *(text(row[name]) for name in shown)] for mark, row in zip(marks, rows, strict=True)]
     print_table(["", *shown], cells, left=3)

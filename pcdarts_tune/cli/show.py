@@ -109,15 +109,17 @@ def _table(title: str, pairs: dict[str, Pair], *, difference: bool = False) -> N
     rows = []
     for key, (a, b) in pairs.items():
         by = "" if a is None or b is None else f"{b - a:+.4g}" if difference and b != a else "0"
-        rows.append([f"  {key}", _text(a), _text(b), *([by] if difference else [])])
+        rows.append([f"  {key}", _text(key, a), _text(key, b), *([by] if difference else [])])
     click.echo(f"\n{title}:")
     columns = ["", "A", "B", *(["B - A"] if difference else [])]
     print_table(columns, rows, left=1 if difference else 3, wrap=True)
 
 
-def _text(value: Any) -> str:
+def _text(key: str, value: Any) -> str:
     if value is None:
         return "-"
+    if "seed" in key:  # a name, which no command would take with commas
+        return str(value)
     if isinstance(value, int | float) and not isinstance(value, bool):
         return naming.format_number(value)
     return visible(str(value))

@@ -116,6 +116,26 @@ def read_cluster() -> Cluster:
     return Cluster(totals.get("CPU", 0.0), totals.get("GPU", 0.0), nodes)
 
 
+def lacking(share: Share) -> str | None:
+    """What a trial waits for, in words, where other work holds it; None where the Ray of this process could start one."""
+    import ray
+    from ray.util import placement_group_table
+
+    groups = placement_group_table() or {}  # type: ignore[no-untyped-call]
+    if not any(group["state"] == "PENDING" for group in groups.values()):
+        return None  # it has its place, and its process starts
+    all_of, free = ray.cluster_resources(), ray.available_resources()  # type: ignore[no-untyped-call]
+    short = [
+        f"{free.get(name, 0.0):g} of {all_of.get(name, 0.0):g} {name}s"
+        for name, needed in (("CPU", share.cpus), ("GPU", share.gpus))
+        if free.get(name, 0.0) < needed
+    ]
+    if not short:
+        return None
+    gpus = f" and {share.gpus:g} GPU" if share.gpus else ""
+    return f"a trial takes {share.cpus:g} CPU{gpus}, and {' and '.join(short)} are free: other work on the cluster has them"
+
+
 def this_machine() -> Cluster:
     """The resources that Ray will find on this machine, without starting it."""
     import torch

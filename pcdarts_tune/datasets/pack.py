@@ -142,7 +142,7 @@ def pack(
     def step() -> None:  # once for an image's header, once for its pixels
         nonlocal done
         done += 1
-        if progress is not None and (done % _EVERY == 0 or done == 2 * total):
+        if progress is not None and done % _EVERY == 0:
             progress(done // 2, total)
 
     for split in splits:
@@ -169,6 +169,8 @@ def pack(
         ]
     else:
         packed = [split.decode(size, conversion, step) for split in splits]
+    if progress is not None:  # where images are damaged or streamed, not every one has both steps
+        progress(total, total)
     notes += [
         f"{len(split.damaged)} unreadable {split.name} images are skipped: {split.list_damaged()}"
         for split in splits

@@ -192,7 +192,7 @@ def _describe_run(record: RunRecord) -> Subject:
         name = f"trial {tags.get(Tag.TRIAL)} of {tags.get(Tag.SWEEP)}"
     commands = []
     if kind == "search":
-        commands.append(f"pcdarts-tune retrain {run_id} --space {tags.get(Tag.SPACE, 'SPACE')} -o my-model")
+        commands.append(f"pcdarts-tune retrain {run_id} -o my-model")
     if kind in ("retraining", "finetuning") and Tag.MODEL in tags:
         commands.append(f"pcdarts-tune predict {tags[Tag.MODEL]} IMAGE...")
     if kind in ("trial", "retraining", "finetuning", "search"):

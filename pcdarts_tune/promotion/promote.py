@@ -166,7 +166,7 @@ def promote(
         "baselines": vars(compared),
     }
     others = ["default"] * compared.default + [f"{compared.random} random"] * (compared.random > 0)
-    named = ", ".join([_count(candidates, "candidate"), *others, _count(seeds, "seed")])
+    named = ", ".join([_count(len(chosen), "candidate"), *others, _count(seeds, "seed")])
     title = f"{sweep_name} promotion, {named}"
     run = PromotionRun.open(
         places.store, sweep, digest(what), name=title, space=space, images=images, seed=first
@@ -178,9 +178,12 @@ def promote(
         if not quiet:
             for each in chosen:
                 say(f"candidate: {_in_words(sweep, each)}")
-            say(
-                f"{len(together)} genotypes, {seeds} seeds each, {space.retrain.epochs} epochs, one after another"
+            cells = len({each.genotype.canonical_hash() for each in together})
+            named = "" if cells == len(together) else f" under {len(together)} names"
+            each_of = (
+                f"{_count(seeds, 'seed')} each, {_count(space.retrain.epochs, 'epoch')}, one after another"
             )
+            say(f"{_count(cells, 'genotype')}{named}, {each_of}")
         results = trainings.train(together)
         for done in (done for result in results for done in result.done):
             assert done.run_id is not None, "a promotion is always tracked"

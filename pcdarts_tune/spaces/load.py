@@ -52,9 +52,12 @@ def read_draft(name_or_path: str | Path) -> Draft:
     if given in plugged:
         return _read_plugin(plugged[given])
     names = [*shipped, *plugged]
+    files = [f"{given}{suffix}" for suffix in (".yaml", ".yml") if user_path(f"{given}{suffix}").is_file()]
     raise UserError(
         f"no search space is called {given!r}{nearest(given, names)}; there are {', '.join(names)}",
-        hint="A file of your own is given by its path, such as ./mine.yaml",
+        hint=f"{files[0]} for the file"
+        if files
+        else "A file of your own is given by its path, such as ./mine.yaml",
     )
 
 

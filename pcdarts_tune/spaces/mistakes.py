@@ -130,21 +130,28 @@ def _needs(details: list[ErrorDetails], field: FieldInfo | None) -> list[str]:
     if field is None:
         return needs
     bounds = " and ".join(
-        f"{word} {getattr(rule, name)}"
+        f"{word} {_plain(getattr(rule, name))}"
         for rule in field.metadata
         for name, word in _BOUNDS.items()
         if hasattr(rule, name)
     )
-    if bounds and not any(need in bounds for need in needs):
+    if bounds and needs[-1] in bounds:
+        needs[-1] = bounds
+    elif bounds and not any(need in bounds for need in needs):
         needs[-1] += f", {bounds}"
     return needs + ["null"] * (type(None) in get_args(field.annotation))
+
+
+def _plain(bound: object) -> object:
+    """0.0 as 0, as one would write it."""
+    return label(int(bound)) if isinstance(bound, float) and bound.is_integer() else bound
 
 
 def _need(detail: ErrorDetails) -> str:
     if detail["type"] == "literal_error":
         return "one of " + ", ".join(_expected(detail))
     if detail["type"] in _NEEDS:
-        return _NEEDS[detail["type"]].format(**detail.get("ctx", {}))
+        return _NEEDS[detail["type"]].format(**{k: _plain(v) for k, v in detail.get("ctx", {}).items()})
     return detail["msg"].removeprefix("Input should be ").removeprefix("Input should ")
 
 

@@ -90,7 +90,7 @@ def load_images(space: Space, data: Path | None, home: Path | None, *, keep: boo
     if space.data.split == "published":
         raise UserError(
             f"space {space.name!r} holds no images out (data.split: published), so trials could not be compared",
-            hint=f"pcdarts-tune search --space {space.name} for one search, or --set data.split=tuning",
+            hint="pcdarts-tune search with this --space for one search, or --set data.split=tuning",
         )
     return read_images(space, data, home, ("search", "evaluation", "retrain"), keep=keep)
 

@@ -1,7 +1,7 @@
 """What Ray Tune is given to run trials by: a searcher that asks the queue (a sweep's study), and a callback that tells it.
 
     searcher = StudySearcher(sweep.study, target=32, concurrent=4, task=make_task)
-    recorder = Recorder(work, tracker, view, searcher)
+    recorder = Recorder(work, tracker, view, searcher, share)
 
 Neither keeps anything of its own. Trials that an earlier driver left unfinished come first, under their own numbers; one that Ray
 gives up on is failed with its reason; one that is cut off because the sweep stops is left as it is, for `resume`.
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -22,6 +23,7 @@ from ray.tune.experiment import Trial
 from ray.tune.progress_reporter import TrialProgressCallback
 from ray.tune.search import Searcher
 
+from pcdarts_tune.cluster.resources import Share, lacking
 from pcdarts_tune.errors import is_disk_full
 from pcdarts_tune.sweeps.ending import Stop
 from pcdarts_tune.sweeps.study.objectives import rungs_in
@@ -32,12 +34,19 @@ from pcdarts_tune.sweeps.work import Queue, Tracker, Work
 from pcdarts_tune.tasks import Outcome, Proposal, TrialTask
 
 
+WAITS = 15.0
+"""Seconds without a trial after which the view says that the cluster is full, where it is."""
+
+
 class Recorder(Callback):
     """Passes on what happens to trials, to the queue first; `searcher` knows the proposal behind an id of Ray's."""
 
-    def __init__(self, work: Work, tracker: Tracker, view: View, searcher: StudySearcher) -> None:
-        self._work, self._study = work, work.queue
+    def __init__(
+        self, work: Work, tracker: Tracker, view: View, searcher: StudySearcher, share: Share
+    ) -> None:
+        self._work, self._study, self._share = work, work.queue, share
         self._tracker, self._view, self._searcher = tracker, view, searcher
+        self._asked = time.monotonic()
         self.ended: set[int] = set()
         """Trials that have ended in this run."""
         self.live: set[int] = set()
@@ -90,6 +99,12 @@ class Recorder(Callback):
 
     def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
         self._view.refresh(self._tracker.trouble)
+        if self.live or self.ended or not self._searcher.proposals:
+            self._asked = time.monotonic()
+        elif time.monotonic() - self._asked > WAITS:
+            self._asked = time.monotonic() + 4 * WAITS  # said again, but rarely
+            if shortage := lacking(self._share):
+                self._view.waiting(shortage)
 
     def lost(self, actors: frozenset[str]) -> set[int]:
         """The trials that ran in these actors; all that ran where none of them did."""

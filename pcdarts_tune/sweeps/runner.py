@@ -254,7 +254,7 @@ class _Run:
             task=partial(work.task, share=share),
             beside=work.asks_beside,
         )
-        recorder = Recorder(work, self.tracker, self.view, searcher)
+        recorder = Recorder(work, self.tracker, self.view, searcher, share)
         # else Tune starts one process after the other; the searcher knows how many there may be
         os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(share.concurrent)
         resources = {"cpu": share.cpus, **({"gpu": share.gpus} if share.gpus else {})}

@@ -200,6 +200,10 @@ class View:
         settings = naming.format_settings(proposal.hyperparameters)
         self._line(f"trial {proposal.number}: starts  {settings}", detail=True)
 
+    def waiting(self, what: str) -> None:
+        """No trial can start."""
+        self._line(f"waiting: {what}")
+
     def trial_restarted(self, number: int, reason: str) -> None:
         """A trial starts again."""
         self._line(f"trial {number}: starts again, {reason}")

@@ -16,25 +16,29 @@ if TYPE_CHECKING:
 
 @click.command("spaces")
 @click.argument("name", required=False, metavar="[NAME|FILE]", shell_complete=completing.spaces)
+@options.settings
 @options.home
 @options.output
-def command(name: str | None, where: Where, as_json: bool) -> None:
+def command(name: str | None, settings: tuple[str, ...], where: Where, as_json: bool) -> None:
     """List the search spaces with what is tuned in each; with NAME or a YAML FILE, print that space as YAML with every
-    value filled in. A file with mistakes is refused with all of them.
+    value filled in, and with what --set and PCDARTS_TUNE_SET change, as every other command reads it. A file with mistakes is
+    refused with all of them.
 
     \b
     Example: copy a space, change it, check it, use it.
       pcdarts-tune spaces quickstart > mine.yaml
-      pcdarts-tune spaces mine.yaml
+      pcdarts-tune spaces mine.yaml --set search.epochs=30
       pcdarts-tune sweep --space mine.yaml --trials 8
     """
-    from pcdarts_tune.spaces.load import list_spaces, load_space
+    from pcdarts_tune.spaces.load import list_spaces, read_space
     from pcdarts_tune.spaces.naming import to_yaml
 
     if name is not None:
-        space = load_space(name)
+        space = read_space(name, settings)
         click.echo(json.dumps(space.model_dump(mode="json"), indent=2) if as_json else to_yaml(space))
         return
+    if settings:
+        raise click.UsageError("--set changes one space: pcdarts-tune spaces NAME --set KEY=VALUE")
     spaces = list_spaces()
     if as_json:
         click.echo(json.dumps([_summary(space) for space in spaces], indent=2))
