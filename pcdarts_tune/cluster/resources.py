@@ -124,7 +124,8 @@ def lacking(share: Share) -> str | None:
     groups = placement_group_table() or {}  # type: ignore[no-untyped-call]
     if not any(group["state"] == "PENDING" for group in groups.values()):
         return None  # it has its place, and its process starts
-    all_of, free = ray.cluster_resources(), ray.available_resources()  # type: ignore[no-untyped-call]
+    all_of = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    free = ray.available_resources()  # type: ignore[no-untyped-call]
     short = [
         f"{free.get(name, 0.0):g} of {all_of.get(name, 0.0):g} {name}s"
         for name, needed in (("CPU", share.cpus), ("GPU", share.gpus))

@@ -33,7 +33,6 @@ from pcdarts_tune.sweeps.view import View
 from pcdarts_tune.sweeps.work import Queue, Tracker, Work
 from pcdarts_tune.tasks import Outcome, Proposal, TrialTask
 
-
 WAITS = 15.0
 """Seconds without a trial after which the view says that the cluster is full, where it is."""
 

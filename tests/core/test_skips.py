@@ -33,21 +33,22 @@ def top_two(table: Tensor) -> list[tuple[int, int]]:
     return found
 
 
-def p_darts(table: Tensor, most: int) -> tuple[tuple[str, int], ...]:
-    """arXiv 1904.12760, section 3.3, as its text has it."""
-    table = table.clone()
+def p_darts(table: Tensor, most: int) -> tuple[tuple[tuple[str, int], ...], int]:
+    """arXiv 1904.12760, section 3.3, as its text has it, and how often it took weights away."""
+    table, rounds = table.clone(), 0
     while len(skips := [e for e, o in top_two(table) if o == SKIP]) > most:
         keep = sorted(skips, key=lambda e: float(table[e, SKIP]))[len(skips) - most :]
         for edge in set(skips) - set(keep):
             table[edge, SKIP] = 0
+        rounds += 1
     firsts = {e: e - start for start, n in ((0, 2), (2, 3), (5, 4), (9, 5)) for e in range(start, start + n)}
-    return tuple((DARTS_PRIMITIVES[o], firsts[e]) for e, o in top_two(table))
+    return tuple((DARTS_PRIMITIVES[o], firsts[e]) for e, o in top_two(table)), rounds
 
 
 @pytest.mark.parametrize("most", [0, 1, 2, 3, 8])
 @pytest.mark.parametrize("with_betas", [True, False])
 def test_the_normal_cell_keeps_its_strongest_skips_as_p_darts_does(most: int, with_betas: bool) -> None:
-    brought_new = 0
+    most_rounds = 0
     for seed in range(60):
         generator = torch.Generator().manual_seed(seed)
         normal, reduce = (torch.randn(14, 8, generator=generator) for _ in range(2))
@@ -57,12 +58,14 @@ def test_the_normal_cell_keeps_its_strongest_skips_as_p_darts_does(most: int, wi
         found = derive_genotype(normal, reduce, *betas, max_skip_connections=most)
         free = derive_genotype(normal, reduce, *betas)
         assert found.skip_connections <= most
-        assert found.normal == p_darts(strengths(normal, betas[0]), most)
+        expected, rounds = p_darts(strengths(normal, betas[0]), most)
+        most_rounds = max(most_rounds, rounds)
+        assert found.normal == expected
         assert found.reduce == free.reduce  # any number there
         if free.skip_connections <= most:
             assert found == free
-        brought_new += bool({e for e in found.normal if e[0] == "skip_connect"} - set(free.normal))
-    assert not most or most == 8 or brought_new  # the rule had to be applied more than once
+    # edges that came in brought skip connections of their own
+    assert most_rounds == 0 if most == 8 else most_rounds > 1
 
 
 def test_a_cell_of_skips_alone_becomes_one_with_exactly_so_many() -> None:
