@@ -22,7 +22,7 @@ from pathlib import Path
 
 from pcdarts_tune.machine import WAITING, waiting_settings
 
-SIZES = {"k": 4, "channels": 16, "layers": 5, "batch": 16}
+SIZES = {"k": 4, "channels": 8, "layers": 3, "batch": 8}
 
 
 def train(threads: int, seconds: float) -> None:

@@ -8,6 +8,7 @@ else is a failure: a short message, and the traceback in a file (on stderr with 
 
 from __future__ import annotations
 
+import codecs
 import errno
 import importlib
 import io
@@ -158,14 +159,28 @@ def run(args: Sequence[str] | None = None) -> int:
 def _escape_what_cannot_be_shown() -> None:
     """Letters that the terminal's encoding lacks, as in names of classes on cp1252, are written as escapes."""
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
-            stream.reconfigure(errors="backslashreplace")
+        if isinstance(stream, io.TextIOWrapper):
+            # the locale C lets bytes of file names through, and fails on letters
+            handler = {"strict": "backslashreplace", "surrogateescape": "pcdarts_tune.show"}
+            stream.reconfigure(errors=handler.get(stream.errors or "strict", stream.errors))
+
+
+def _show_letters(error: UnicodeError) -> tuple[str | bytes, int]:
+    """Undecodable bytes of file names as they are, letters as escapes."""
+    try:
+        return codecs.lookup_error("surrogateescape")(error)
+    except UnicodeError:
+        return codecs.lookup_error("backslashreplace")(error)
+
+
+codecs.register_error("pcdarts_tune.show", _show_letters)
 
 
 def main() -> None:
     """The entry point `pcdarts-tune`."""
     # what completes a word in the shell asks through this variable; click answers it
     if "_PCDARTS_TUNE_COMPLETE" in os.environ:
+        _escape_what_cannot_be_shown()
         cli.main(prog_name="pcdarts-tune")
     sys.exit(run())
 

@@ -121,7 +121,7 @@ def lacking(share: Share) -> str | None:
     import ray
     from ray.util import placement_group_table
 
-    groups = placement_group_table() or {}  # type: ignore[no-untyped-call]
+    groups = placement_group_table() or {}
     if not any(group["state"] == "PENDING" for group in groups.values()):
         return None  # it has its place, and its process starts
     all_of = ray.cluster_resources()  # type: ignore[no-untyped-call]

@@ -5,6 +5,7 @@ run_name(5, {"supernet.k": 4, "search.learning_rate": 0.1243}, 0.9634)      # "t
 
 from __future__ import annotations
 
+import codecs
 import math
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -127,13 +128,17 @@ def describe(space: Space) -> str:
     return "\n".join([*lines, "tuned:" if tuned else "tuned: nothing", *tuned])
 
 
-def to_yaml(space: Space) -> str:
-    """The whole space as YAML that can be read again, under what is worth knowing of it as comments."""
+def to_yaml(space: Space, encoding: str = "utf-8") -> str:
+    """The whole space as YAML that can be read again, under what is worth knowing of it as comments; in ASCII where the
+    encoding that it will be written in is not the one that spaces are read in."""
     import yaml
 
     comments = [f"# {line}".rstrip() for line in describe(space).splitlines()]
     values = space.model_dump(mode="json")
-    readable = visible(space.description) == space.description
+    ascii_only = codecs.lookup(encoding).name not in ("utf-8", "ascii")
+    if ascii_only:
+        comments = [line.encode("ascii", "backslashreplace").decode("ascii") for line in comments]
+    readable = visible(space.description) == space.description and not ascii_only
     text = yaml.safe_dump(values, sort_keys=False, default_flow_style=None, width=110, allow_unicode=readable)
     return "\n".join([*comments, "", text.rstrip()])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -35,7 +36,11 @@ def command(name: str | None, settings: tuple[str, ...], where: Where, as_json: 
 
     if name is not None:
         space = read_space(name, settings)
-        click.echo(json.dumps(space.model_dump(mode="json"), indent=2) if as_json else to_yaml(space))
+        click.echo(
+            json.dumps(space.model_dump(mode="json"), indent=2)
+            if as_json
+            else to_yaml(space, sys.stdout.encoding)
+        )
         return
     if settings:
         raise click.UsageError("--set changes one space: pcdarts-tune spaces NAME --set KEY=VALUE")
