@@ -104,3 +104,26 @@ def test_every_genotype_of_a_search_keeps_to_it() -> None:
     # what is trained is the same: only the derivation differs
     assert [one.alphas for one in free] == [one.alphas for one in limited]
     assert all(isinstance(one.genotype, Genotype) for one in limited)
+
+
+def test_a_space_says_it_and_is_refused_where_it_cannot_hold() -> None:
+    from pcdarts_tune.errors import UserError
+    from pcdarts_tune.spaces.load import read_space
+
+    assert read_space("cifar10", ["derive.max_skip_connections=2"]).derive.max_skip_connections == 2
+    for name, settings, says in (
+        ("nasbench201", ["derive.max_skip_connections=1"], "of family: nasbench201 cannot be limited"),
+        (
+            "cifar10",
+            ["derive.max_skip_connections=1", "supernet.primitives=[none, skip_connect]"],
+            "no operation but skip_connect",
+        ),
+        (
+            "cifar10",
+            ["derive.max_skip_connections=2", "stopping.collapse.skip_connections=4"],
+            "a cell never has the 4 of stopping.collapse",
+        ),
+        ("cifar10", ["derive.max_skip_connections=-1"], "-1 is not legal; must be at least 0 and at most 16"),
+    ):
+        with pytest.raises(UserError, match=says):
+            read_space(name, settings)
