@@ -28,6 +28,7 @@ class SearchEpoch:
             not rank the derived cells: their own training does.
         alpha_entropies: mean entropy of softmax(alpha) over the edges, in nats, by kind of cell.
         skip_connections: of `genotype`.
+        unlimited_skip_connections: those that it would have without a limit; None where there is none.
         learning_rate: of the weights in this epoch.
         seconds, images_per_second: images count once for each half they train.
         peak_memory_bytes: see `meter.Stopwatch`.
@@ -56,6 +57,7 @@ class SearchEpoch:
     alphas: Mapping[str, Table] = field(repr=False)
     betas: Mapping[str, tuple[float, ...] | None] = field(repr=False)
     hessian_eigenvalue: float | None = None
+    unlimited_skip_connections: int | None = None
 
     @property
     def alpha_entropy_normal(self) -> float:
@@ -88,6 +90,7 @@ class SearchEpoch:
             "search/acc_arch": self.arch_accuracy,
             **{f"arch/alpha_entropy_{kind}": value for kind, value in self.alpha_entropies.items()},
             "arch/skip_connections": float(self.skip_connections),
+            "arch/skip_connections_unlimited": self.unlimited_skip_connections,
             "arch/hessian_eigenvalue": self.hessian_eigenvalue,
         }
         return _name_metrics("search", self, own)

@@ -201,6 +201,9 @@ class Search:
             alphas={kind: softmax_rows(alpha) for kind, alpha in net.alphas().items()},
             betas={kind: as_numbers(beta) for kind, beta in net.softmaxed_betas().items()},
             hessian_eigenvalue=self._hessian_eigenvalue(),
+            unlimited_skip_connections=(
+                None if self.max_skip_connections is None else net.genotype().skip_connections
+            ),
         )
 
     def _hessian_eigenvalue(self) -> float | None:

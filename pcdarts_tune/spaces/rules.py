@@ -99,18 +99,13 @@ def _edges(skips: int | None, nodes: int, family: str) -> str | None:
     return f"skip_connections = {skips}: a cell of {nodes} nodes has {edges} edges"
 
 
-def _limited(most: int | None, family: str, primitives: tuple[str, ...], collapse: int | None) -> str | None:
+def _limited(most: int | None, family: str, primitives: tuple[str, ...]) -> str | None:
     if most is None:
         return None
     if limited_kind(FAMILIES[family]) is None:
         return f"max_skip_connections = {most}: skip connections of family: {family} cannot be limited; leave it null"
     if not set(primitives) - {"none", "skip_connect"}:
         return f"max_skip_connections = {most}: no operation but skip_connect could take their place"
-    if collapse is not None and collapse > most:
-        return (
-            f"max_skip_connections = {most}: a cell never has the {collapse} of stopping.collapse.skip_connections, which "
-            "are counted after derivation; set one of them to null"
-        )
     return None
 
 
@@ -175,15 +170,7 @@ RULES = (
     Rule(("retrain.stem", "retrain.channels"), _even),
     Rule(("stopping.halving.rungs", "evaluation.epochs"), _rungs),
     Rule(("stopping.collapse.skip_connections", "supernet.nodes", "supernet.family"), _edges, every=True),
-    Rule(
-        (
-            "derive.max_skip_connections",
-            "supernet.family",
-            "supernet.primitives",
-            "stopping.collapse.skip_connections",
-        ),
-        _limited,
-    ),
+    Rule(("derive.max_skip_connections", "supernet.family", "supernet.primitives"), _limited),
     Rule(("tune",), _one_family),
     Rule(("supernet.nodes", "supernet.family"), _nodes, every=True),
     Rule(("supernet.stem", "supernet.family"), _stem, every=True),

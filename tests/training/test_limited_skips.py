@@ -18,6 +18,7 @@ from pcdarts_tune.spaces.keys import identity
 from pcdarts_tune.spaces.load import load_space, read_space
 from pcdarts_tune.spaces.space import Space
 from pcdarts_tune.sweeps.find import Finder
+from pcdarts_tune.sweeps.trials.measures import collapse_reason
 from pcdarts_tune.sweeps.trials.trial import run_or_fail, run_trial
 
 SETTINGS = (
@@ -72,3 +73,15 @@ def test_records_of_before_read_as_before() -> None:
     del old["derive"], old["search"]["log_hessian"]
     assert Space.model_validate(json.loads(json.dumps(old))) == plain
     assert "derive" in identity(read_space("cifar10", ["derive.max_skip_connections=2"]))
+
+
+def test_a_collapse_is_that_of_the_cell_without_the_limit() -> None:
+    space = read_space("cifar10", ["derive.max_skip_connections=2"])
+    assert space.stopping.collapse.skip_connections == 6
+
+    def history(**more: int) -> list[dict[str, Any]]:
+        return [{"stage": "search", "metrics": {"arch/skip_connections": 2, **more}}] * space.search.epochs
+
+    assert collapse_reason(space, history()) is None
+    reason = collapse_reason(space, history(**{"arch/skip_connections_unlimited": 7}))
+    assert reason is not None and "7 of the normal cell's 8 edges" in reason

@@ -131,9 +131,10 @@ def collapse_reason(space: Space, history: Sequence[dict[str, Any]]) -> str | No
     if rule.skip_connections is None:
         return None
     skips = [
-        int(record["metrics"]["arch/skip_connections"])
+        # a limit on the derived cell hides what the search came to, and does not mend it
+        int(metrics.get("arch/skip_connections_unlimited", metrics["arch/skip_connections"]))
         for record in history
-        if record.get("stage") == "search" and "arch/skip_connections" in record["metrics"]
+        if record.get("stage") == "search" and "arch/skip_connections" in (metrics := record["metrics"])
     ]
     first = max(search.arch_warmup_epochs, math.ceil(rule.after * search.epochs))
     at = collapse(skips, skip_connections=rule.skip_connections, first=first, epochs=rule.epochs)
