@@ -64,6 +64,22 @@ def spread(values: list[float]) -> dict[str, float]:
     return {"median": statistics.median(values), "min": min(values), "max": max(values), "n": len(values)}
 
 
+def write(file: Path, arguments: argparse.Namespace, rows: list[dict[str, object]]) -> None:
+    """What was measured so far."""
+    import torch
+
+    result = {
+        "threads": arguments.threads,
+        "sizes": SIZES,
+        "rows": rows,
+        "cores": os.cpu_count(),
+        "processor": platform.processor() or platform.machine(),
+        "torch": torch.__version__,
+        "sleeping": {"OMP_WAIT_POLICY": "PASSIVE"},
+    }
+    file.write_text(json.dumps(result, indent=2) + "\n")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--threads", type=int, default=2)
@@ -76,7 +92,7 @@ def main() -> None:
     if arguments.child:
         train(arguments.threads, arguments.seconds)
         return
-    rows = []
+    rows: list[dict[str, object]] = []
     for load in arguments.load:
         others = [multiprocessing.Process(target=burn, daemon=True) for _ in range(load)]
         for other in others:
@@ -89,31 +105,20 @@ def main() -> None:
         wall, used = (spread([one[at] / other[at] for one, other in pairs]) for at in (0, 1))
         row = {
             "load": load,
+            "load_average": os.getloadavg()[0],
             "seconds_per_step": [[one[0], other[0]] for one, other in pairs],
             "processor_seconds_per_step": [[one[1], other[1]] for one, other in pairs],
             "ratio": wall,
             "processor_ratio": used,
         }
         rows.append(row)
+        if arguments.json:
+            write(arguments.json, arguments, rows)
         for name, found in (("time", wall), ("processor time", used)):
             print(
                 f"load {load}: {name} {found['median']:.2f} ({found['min']:.2f} to {found['max']:.2f}, n={found['n']})",
                 flush=True,
             )
-    if arguments.json:
-        import torch
-
-        result = {
-            "threads": arguments.threads,
-            "sizes": SIZES,
-            "rows": rows,
-            "cores": os.cpu_count(),
-            "processor": platform.processor() or platform.machine(),
-            "load_of_others": os.getloadavg()[0],
-            "torch": torch.__version__,
-            "sleeping": waiting_settings(),
-        }
-        arguments.json.write_text(json.dumps(result, indent=2) + "\n")
 
 
 if __name__ == "__main__":

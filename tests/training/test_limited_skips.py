@@ -54,7 +54,18 @@ def test_a_search_is_recorded_with_it_and_reproduced_with_it(
 ) -> None:
     home = tmp_path / "home"
     settings = [word for setting in LIMITED for word in ("--set", setting)]
-    words = ["search", "--space", "quickstart", *settings, "--device", "cpu", "--home", str(home), "--json"]
+    words = [
+        "search",
+        "--space",
+        "quickstart",
+        *settings,
+        "--track",
+        "--device",
+        "cpu",
+        "--home",
+        str(home),
+        "--json",
+    ]
     assert run(words) == 0
     found = json.loads(capsys.readouterr().out)
     assert read_genotype(found["genotype"]).skip_connections == 0
