@@ -39,7 +39,7 @@ def command(name: str | None, settings: tuple[str, ...], where: Where, as_json: 
         click.echo(
             json.dumps(space.model_dump(mode="json"), indent=2)
             if as_json
-            else to_yaml(space, sys.stdout.encoding)
+            else to_yaml(space, sys.stdout.encoding or "utf-8")
         )
         return
     if settings:
