@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import socket
-import subprocess
-import sys
 import threading
 from pathlib import Path
 
 import pytest
+from support.fuzzing import run_command
+
+from pcdarts_tune.cluster import session
 
 
 @pytest.fixture
@@ -27,14 +27,14 @@ def closing_port() -> int:
 
 
 def test_a_cluster_that_refuses_leaves_no_sweep_and_is_told_in_two_lines(
-    closing_port: int, tmp_path: Path
+    closing_port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(session, "ENTERS_WITHIN", 15.0)
+    monkeypatch.setenv("RAY_gcs_rpc_server_connect_timeout_s", "1")
     words = ["sweep", "--space", "quickstart", "--trials", "1", "--name", "no", "--home", str(tmp_path)]
-    command = [sys.executable, "-m", "pcdarts_tune", *words, "--address", f"127.0.0.1:{closing_port}"]
-    environment = {**os.environ, "RAY_gcs_rpc_server_connect_timeout_s": "1"}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=150, check=False)
-    error, hint = done.stderr.strip().splitlines()
-    assert done.returncode == 2
+    done = run_command([*words, "--address", f"127.0.0.1:{closing_port}"])
+    error, hint = done.err.strip().splitlines()
+    assert done.code == 2
     assert error.startswith("Error: no Ray cluster could be joined at 127.0.0.1:")
     assert "RAY_AUTH_MODE=token" in hint
     assert not (tmp_path / "sweeps").exists()

@@ -20,7 +20,7 @@ from typing import Any
 
 from pcdarts_tune.home import Where
 from pcdarts_tune.spaces import naming
-from pcdarts_tune.sweeps.runs import cost_metrics, drawn_at
+from pcdarts_tune.sweeps.runs import cost_metrics, drawn_at, score_metrics
 from pcdarts_tune.sweeps.sweep import SweepHandle
 from pcdarts_tune.sweeps.trials.log import read_result
 from pcdarts_tune.tasks import Outcome, TrialRecord
@@ -86,7 +86,8 @@ def metrics_of(history: list[dict[str, Any]], outcome: Outcome) -> dict[str, dic
         elif record["kind"] == "epoch":
             step = record["epoch"]
             put({**record["metrics"], f"{record['stage']}/epoch": step}, step)
-    put({**cost_metrics(outcome), OBJECTIVE: outcome.objective, "trials/ended": 0}, 0)
+    ended = {OBJECTIVE: outcome.objective, "trials/ended": 0}
+    put({**cost_metrics(outcome), **score_metrics(outcome), **ended}, 0)
     if outcome.evaluation_from is not None:
         put({key: value for key, value in outcome.metrics.items() if key.startswith("evaluation/")}, 0)
     return wanted
