@@ -10,13 +10,12 @@ from __future__ import annotations
 import os
 import re
 import sqlite3
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from pcdarts_tune.addresses import masked, sqlite_file, without_secret
-from pcdarts_tune.errors import DISK_FULL, UserError, WorkFailed
+from pcdarts_tune.errors import DISK_FULL, UserError, WorkFailed, error_chain
 
 Kind = Literal["locked", "full", "rights", "folder", "disk", "damaged", "older", "newer", "foreign", "other"]
 
@@ -93,27 +92,19 @@ def find_trouble(error: BaseException | str, uri: str) -> Trouble:
 def is_database_error(error: BaseException) -> bool:
     """Whether a database raised it, or what a library made of that."""
     return any(
-        isinstance(each, sqlite3.Error) or type(each).__module__ == "sqlalchemy.exc" for each in _chain(error)
+        isinstance(each, sqlite3.Error) or type(each).__module__ == "sqlalchemy.exc"
+        for each in error_chain(error)
     ) or bool(re.search(r"\(sqlite3\.\w+Error\)|out-of-date database schema", str(error)))
 
 
 def _said(error: BaseException) -> str:
     """What the database itself said, without the statements and advice that libraries put around it."""
-    for each in _chain(error):
+    for each in error_chain(error):
         original: Any = each if isinstance(each, sqlite3.Error) else getattr(each, "orig", None)
         if original is not None:
             return str(original)
     match = re.search(r"\(sqlite3\.\w+Error\) ([^\n]+)", str(error))
     return match[1] if match else str(error)
-
-
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    seen: set[int] = set()
-    following: BaseException | None = error
-    while following is not None and id(following) not in seen:
-        seen.add(id(following))
-        yield following
-        following = following.__cause__ or following.__context__
 
 
 def _why_not_opened(file: Path) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import errno
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 
 class UserError(Exception):
@@ -58,6 +58,16 @@ def nearest(word: str, legal: Iterable[str]) -> str:
 def one_line(error: BaseException, length: int = 300) -> str:
     """The text of an error as one line of at most `length` characters, or the name of its class where it has none."""
     return " ".join(str(error).split())[:length] or type(error).__name__
+
+
+def error_chain(error: BaseException) -> Iterator[BaseException]:
+    """The error, then what it was raised from or while handling, each once."""
+    seen: set[int] = set()
+    following: BaseException | None = error
+    while following is not None and id(following) not in seen:
+        seen.add(id(following))
+        yield following
+        following = following.__cause__ or following.__context__
 
 
 LOOK_AT_THE_DISK = "look who may read it, and at its disk (dmesg): the file may be sound"

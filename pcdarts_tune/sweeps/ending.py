@@ -15,10 +15,11 @@ import re
 import signal
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal, Self
+
+from pcdarts_tune.errors import error_chain
 
 ReasonToStop = Literal["done", "interrupted", "time budget"]
 
@@ -94,7 +95,7 @@ def find_loss(error: Exception) -> Loss | None:
     actors = frozenset(re.findall(r"Actor\(([0-9a-f]{16,})\)", text.partition("Selected to kill")[2]))
     if LOW_ON_MEMORY in text:
         return Loss(_out_of_memory(text), actors)
-    if any(isinstance(each, RayError) for each in _chain(error)):
+    if any(isinstance(each, RayError) for each in error_chain(error)):
         return Loss(" ".join(text.split())[:300], actors)
     return None
 
@@ -102,17 +103,8 @@ def find_loss(error: Exception) -> Loss | None:
 def drop_frames(error: BaseException) -> None:
     """Drop the frames that an error holds: in them are handles of Ray's actors, and one that is freed when Ray has been
     shut down ends the process on the spot."""
-    for each in _chain(error):
+    for each in error_chain(error):
         each.__traceback__ = None
-
-
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    seen: set[int] = set()
-    following: BaseException | None = error
-    while following is not None and id(following) not in seen:
-        seen.add(id(following))
-        yield following
-        following = following.__cause__ or following.__context__
 
 
 def _out_of_memory(text: str) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
-from support.encode import as_uint8, png16, tiff
+from support.encode import TURN_BACK, as_uint8, png16, tiff
 
 from pcdarts_tune.core.images.conversion import Conversion, UnreadableImage
 from pcdarts_tune.core.images.decode import (
@@ -148,16 +148,7 @@ def test_orientation_in_every_format(kind: str, turn: int) -> None:
     pixels = np.zeros((16, 24, 3), np.uint8)
     pixels[:4], pixels[:, :4] = 250, 120  # a bright bar above, a grey one on the left
     upright = Image.fromarray(pixels)
-    back = {
-        2: Image.Transpose.FLIP_LEFT_RIGHT,
-        3: Image.Transpose.ROTATE_180,
-        4: Image.Transpose.FLIP_TOP_BOTTOM,
-        5: Image.Transpose.TRANSPOSE,
-        6: Image.Transpose.ROTATE_90,
-        7: Image.Transpose.TRANSVERSE,
-        8: Image.Transpose.ROTATE_270,
-    }
-    stored = upright.transpose(back[turn]) if turn > 1 else upright
+    stored = upright.transpose(TURN_BACK[turn]) if turn > 1 else upright
     exif = Image.Exif()
     exif[0x0112] = turn
     data = encoded(stored, kind, exif=exif, **({"lossless": True} if kind == "WEBP" else {"quality": 95}))

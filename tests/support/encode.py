@@ -1,4 +1,4 @@
-"""Image files that Pillow does not write: 16-bit colour, signed and floating-point samples, written by hand."""
+"""Image files that Pillow does not write (16-bit colour, signed and floating-point samples), and the turns of EXIF."""
 
 from __future__ import annotations
 
@@ -8,6 +8,18 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
+
+TURN_BACK = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_90,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_270,
+}
+"""EXIF orientation -> what turns an upright image into the pixels that are stored with it."""
 
 
 def png16(samples: NDArray[Any]) -> bytes:

@@ -21,20 +21,11 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from PIL import Image
 
-from support.encode import as_uint8, png16, tiff
+from support.encode import TURN_BACK, as_uint8, png16, tiff
 
 TOTAL, SIDE = 2000, 8
 Pixels = NDArray[np.uint8]
 """uint8 (H, W, C), what docs/data.md promises."""
-TURN_BACK = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_90,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_270,
-}
 
 
 @dataclass

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from PIL import Image
-from support.trial_tasks import task
+from support.trial_tasks import Killed, task
 
 from pcdarts_tune.cli.group import run as command_line
 from pcdarts_tune.cli.option_groups import goal_options
@@ -156,10 +156,6 @@ def test_the_images_that_count_are_those_of_the_split_that_was_made(images: Data
     assert outcome.held_out["images"] == n < 0.2 * len(images.train_labels)
     assert outcome.objective is not None
     assert outcome.standard_error == pytest.approx(math.sqrt(outcome.objective * (1 - outcome.objective) / n))
-
-
-class Killed(BaseException):
-    """Stands for a process that is gone: nothing catches it."""
 
 
 def test_an_evaluation_with_several_seeds_goes_on_where_it_stopped(images: DataSet, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from support.trial_tasks import task
+from support.trial_tasks import Killed, task
 
 from pcdarts_tune.core.cost import Latency, measure_latency
 from pcdarts_tune.core.genotype import PUBLISHED
@@ -46,10 +46,6 @@ def images(space: Space) -> DataSet:
 
 def epochs(records: list[dict[str, Any]]) -> list[tuple[Any, Any]]:
     return [(record.get("stage", record["kind"]), record.get("epoch")) for record in records]
-
-
-class Killed(BaseException):
-    """Stands for a process that is gone: nothing catches it."""
 
 
 def test_a_search_that_collapses_ends_with_its_genotype(

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 from support.made_sweeps import make_sweep
-from support.trial_tasks import task
+from support.trial_tasks import QUICK_TRIAL, Killed, killed_after, task, timeless
 
 from pcdarts_tune.cli.group import run as command_line
 from pcdarts_tune.core.genotype import random_genotype
@@ -28,16 +28,7 @@ from pcdarts_tune.sweeps.trials.trial import run_trial
 from pcdarts_tune.sweeps.view import Progress, View
 from pcdarts_tune.tasks import Outcome, Proposal
 
-SETTINGS = (
-    "data.test_fraction=0.7",  # fewer to train on
-    "supernet.channels=4",
-    "search.epochs=2",
-    "search.arch_warmup_epochs=1",
-    "search.batch_size=64",
-    "evaluation.epochs=2",
-    "evaluation.channels=4",
-    "repeats=3",
-)
+SETTINGS = (*QUICK_TRIAL, "search.batch_size=64", "repeats=3")
 
 
 @pytest.fixture(scope="module")
@@ -57,23 +48,6 @@ def undisturbed(
     records: list[dict[str, Any]] = []
     place = tmp_path_factory.mktemp("undisturbed")
     return run_trial(task(space, place), images, records.append), records
-
-
-class Killed(BaseException):
-    """Stands for a process that is gone: nothing catches it."""
-
-
-def timeless(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Records without what depends on the clock and the machine."""
-    timed = ("seconds", "images_per_second", "peak_memory_bytes")
-
-    def keep(name: str) -> bool:
-        return not name.startswith("system/") and not name.endswith(timed)
-
-    return [
-        {**each, "metrics": {name: value for name, value in each.get("metrics", {}).items() if keep(name)}}
-        for each in records
-    ]
 
 
 def test_the_objective_is_the_mean_of_single_trials(
@@ -110,16 +84,8 @@ def test_stopped_anywhere_it_ends_as_an_undisturbed_one(
     after: int,
 ) -> None:
     expected, all_records = undisturbed
-    count = 0
-
-    def report(record: dict[str, Any]) -> None:
-        nonlocal count
-        count += 1
-        if count > after:
-            raise Killed
-
     with pytest.raises(Killed):
-        run_trial(task(space, tmp_path), images, report)
+        run_trial(task(space, tmp_path), images, killed_after(after))
     resumed: list[dict[str, Any]] = []
     outcome = run_trial(task(space, tmp_path), images, resumed.append)
     assert resumed[0]["kind"] == "history"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.trial_tasks import task
+from support.trial_tasks import QUICK_TRIAL, task
 
 from pcdarts_tune.cli.group import run as command_line
 from pcdarts_tune.core.genotype import random_genotype
@@ -18,16 +18,8 @@ from pcdarts_tune.sweeps.study.samplers import derived_seed
 from pcdarts_tune.sweeps.trials.log import TrialLog
 from pcdarts_tune.sweeps.trials.trial import run_trial
 
-SETTINGS = (
-    "data.test_fraction=0.7",  # fewer to train on
-    "supernet.channels=4",
-    "search.epochs=2",
-    "search.arch_warmup_epochs=1",
-    "evaluation.epochs=2",
-    "evaluation.channels=4",
-)
 WORDS = ["search", "--space", "quickstart", "--seed", "11", "--device", "cpu", "--json"]
-WORDS += [word for setting in SETTINGS for word in ("--set", setting)]
+WORDS += [word for setting in QUICK_TRIAL for word in ("--set", setting)]
 
 
 def searched(capsys: pytest.CaptureFixture[str], home: Path, *words: str) -> dict[str, Any]:
@@ -41,7 +33,7 @@ def searched(capsys: pytest.CaptureFixture[str], home: Path, *words: str) -> dic
 def test_seeds_score_as_single_trials_and_go_on_after_an_interruption(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    space = read_space("quickstart", SETTINGS)
+    space = read_space("quickstart", QUICK_TRIAL)
     images = load_dataset(space.data)
     outcomes = []
     for seed in (11, 12):

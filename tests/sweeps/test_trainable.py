@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.trial_tasks import task
+from support.trial_tasks import QUICK_TRIAL, Killed, killed_after, task, timeless
 
 from pcdarts_tune.cluster.shipping import pack, unpack
 from pcdarts_tune.core.genotype import Genotype
@@ -23,15 +23,7 @@ from pcdarts_tune.sweeps.trials.measures import system_metrics
 from pcdarts_tune.sweeps.trials.trial import run_or_fail, run_trial
 from pcdarts_tune.tasks import Outcome, TrialTask
 
-SETTINGS = (
-    "data.test_fraction=0.7",  # fewer to train on
-    "supernet.channels=4",
-    "search.epochs=2",
-    "search.arch_warmup_epochs=1",
-    "search.batch_size=64",
-    "evaluation.epochs=2",
-    "evaluation.channels=4",
-)
+SETTINGS = (*QUICK_TRIAL, "search.batch_size=64")
 
 
 @pytest.fixture(scope="module")
@@ -42,37 +34,6 @@ def space() -> Space:
 @pytest.fixture(scope="module")
 def images(space: Space) -> DataSet:
     return load_dataset(space.data)
-
-
-class Killed(BaseException):
-    """Stands for a process that is gone: nothing catches it."""
-
-
-def killed_after(count: int) -> Any:
-    reported = 0
-
-    def report(record: dict[str, Any]) -> None:
-        nonlocal reported
-        reported += record["kind"] != "history"
-        if reported > count:
-            raise Killed
-
-    return report
-
-
-def same(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Records without what depends on the clock and the machine."""
-    timed = ("seconds", "images_per_second", "peak_memory_bytes")
-
-    def timeless(name: str) -> bool:
-        return not name.startswith("system/") and not name.endswith(timed)
-
-    return [
-        {**record, "metrics": {k: v for k, v in record["metrics"].items() if timeless(k)}}
-        if "metrics" in record
-        else record
-        for record in records
-    ]
 
 
 def test_a_trial_searches_derives_evaluates_and_leaves_its_result(
@@ -119,7 +80,7 @@ def test_a_trial_stopped_anywhere_ends_bit_for_bit_as_an_undisturbed_one(
     assert resumed[0]["kind"] == "history"
     # the record that was being reported is in the checkpoint already: none is lost between the two
     assert len(resumed[0]["records"]) >= after + 1
-    assert same(resumed[0]["records"] + resumed[1:]) == same(undisturbed)
+    assert timeless(resumed[0]["records"] + resumed[1:]) == timeless(undisturbed)
     assert (outcome.objective, outcome.genotype) == (expected.objective, expected.genotype)
 
 
