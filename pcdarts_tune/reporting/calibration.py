@@ -10,14 +10,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import plotly.graph_objects as go
-from plotly.offline import get_plotlyjs
 
 from pcdarts_tune.calibration.agreement import Estimate
 from pcdarts_tune.calibration.result import PREDICTORS, RULE, CalibrationResult, RecipeFigures, describe
 from pcdarts_tune.calibration.track import tabulate
 from pcdarts_tune.files import write_output
 from pcdarts_tune.reporting.figures import BEST, LOST, POINT, Figure
-from pcdarts_tune.reporting.report import make_environment
+from pcdarts_tune.reporting.page import render
 from pcdarts_tune.sweeps.leaderboard import short_hours
 
 COLOURS = (POINT, "#3fa39a", "#dba53a", "#9c6cb8", BEST, LOST)
@@ -43,26 +42,21 @@ def write_calibration(result: CalibrationResult, path: Path) -> None:
     if (found := result.comparison) is not None:
         text = f"{str(found)[0].upper()}{str(found)[1:]}. Rule: {RULE}."
         verdicts.insert(0, ("Comparison", text))
-    page = (
-        make_environment()
-        .get_template("calibration.html")
-        .render(
-            result=result,
-            written=time.strftime("%Y-%m-%d %H:%M"),
-            verdicts=verdicts,
-            titles=tuple(rows[0]) if rows else (),
-            rows=cells,
-            plots=[
-                ("recipes", "Recipes", plot_recipes(result)),
-                ("epochs", "Over the epochs", plot_epochs(result)),
-                (
-                    "cells",
-                    "Cells",
-                    [plot_cells(each, at) for at, each in enumerate(result.recipes[:MOST_SCATTERED])],
-                ),
-            ],
-            plotly=get_plotlyjs(),
-        )
+    scattered = [plot_cells(each, at) for at, each in enumerate(result.recipes[:MOST_SCATTERED])]
+    page = render(
+        "calibration.html",
+        command="calibrate",
+        title=f"Calibration {result.calibration.name}",
+        result=result,
+        written=time.strftime("%Y-%m-%d %H:%M"),
+        verdicts=verdicts,
+        titles=tuple(rows[0]) if rows else (),
+        rows=cells,
+        plots=[
+            ("recipes", "Recipes", plot_recipes(result)),
+            ("epochs", "Over the epochs", plot_epochs(result)),
+            ("cells", "Cells", scattered),
+        ],
     )
     write_output(path, page.encode())
 

@@ -10,11 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import plotly.graph_objects as go
-from plotly.offline import get_plotlyjs
 
 from pcdarts_tune.files import write_output
 from pcdarts_tune.reporting.figures import BEST, LOST, POINT, Figure
-from pcdarts_tune.reporting.report import make_environment
+from pcdarts_tune.reporting.page import render
 from pcdarts_tune.spaces.scores import score_title
 from pcdarts_tune.sweeps.comparison import Best, Comparison, Course
 from pcdarts_tune.sweeps.leaderboard import short_hours
@@ -29,21 +28,20 @@ def write_comparison(compared: Comparison, path: Path, known: Sequence[str] = ()
         UserError: the folder does not exist or cannot be written to.
     """
     columns = compared.columns(known)
-    page = (
-        make_environment()
-        .get_template("comparison.html")
-        .render(
-            names=[course.name for course in compared.courses],
-            written=time.strftime("%Y-%m-%d %H:%M"),
-            about=[(course.name, describe_course(course)) for course in compared.courses],
-            notes=compared.notes,
-            tables=compared.tables(),
-            plots=plot_courses(compared),
-            columns=columns,
-            rows=list(zip(*columns.values(), strict=True)),
-            score=score_title(compared.objective),
-            plotly=get_plotlyjs(),
-        )
+    names = [course.name for course in compared.courses]
+    page = render(
+        "comparison.html",
+        command="report",
+        title=f"Sweeps {', '.join(names)}",
+        names=names,
+        written=time.strftime("%Y-%m-%d %H:%M"),
+        about=[(course.name, describe_course(course)) for course in compared.courses],
+        notes=compared.notes,
+        tables=compared.tables(),
+        plots=plot_courses(compared),
+        columns=columns,
+        rows=list(zip(*columns.values(), strict=True)),
+        score=score_title(compared.objective),
     )
     write_output(path, page.encode())
 

@@ -2,8 +2,7 @@
 
 write_report(open_sweep(where, "first"), Path("first.html"))
 
-Facts, drawings and plots are filled into template.html by jinja2, which escapes all text. The page needs no network, and its
-content security policy allows none: plotly.js is in it once, each plot as JSON.
+Facts, drawings and plots are filled into template.html, see page.py.
 """
 
 from __future__ import annotations
@@ -17,24 +16,20 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from plotly.offline import get_plotlyjs
 
 from pcdarts_tune.addresses import without_secret
-from pcdarts_tune.core.genotype import read_genotype
-from pcdarts_tune.drawing.cells import cell_svg
 from pcdarts_tune.files import write_output
 from pcdarts_tune.reporting import figures
 from pcdarts_tune.reporting.alphas import plot_alphas
 from pcdarts_tune.reporting.facts import Facts, read_facts, read_profile
+from pcdarts_tune.reporting.page import render
 from pcdarts_tune.reporting.plot_study import EVALUATOR, FEWEST, pareto_front
-from pcdarts_tune.reporting.summary import group_failures, list_trials, summarize
+from pcdarts_tune.reporting.summary import group_failures, summarize
 from pcdarts_tune.spaces import naming
 from pcdarts_tune.spaces.scores import score_title, scored_on
 from pcdarts_tune.sweeps.benchmark import Benchmark
-from pcdarts_tune.sweeps.leaderboard import leaderboard_columns, short_hours
+from pcdarts_tune.sweeps.leaderboard import leaderboard_columns
 from pcdarts_tune.sweeps.sweep import SweepHandle
-from pcdarts_tune.training.scoring import describe_scores
 
 
 def write_report(
@@ -100,8 +95,10 @@ def render_page(facts: Facts) -> str:
             "costs": figures.plot_costs(facts),
         }
     genotypes = facts.best_of_each_genotype
-    template = make_environment().get_template("template.html")
-    return template.render(
+    return render(
+        "template.html",
+        command="report",
+        title=f"Sweep {facts.sweep.name}",
         facts=facts,
         sweep=facts.sweep,
         score=score_title(facts.score),
@@ -118,30 +115,7 @@ def render_page(facts: Facts) -> str:
         trial_of={trial.record.genotype_hash: trial.record.trial for trial in reversed(facts.complete)},
         failures=group_failures(facts),
         reproduce=describe_reproduction(facts),
-        plotly=get_plotlyjs(),
     )
-
-
-def make_environment() -> Environment:
-    """jinja2 with autoescape and the filters of the template."""
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "accuracy": lambda value: "" if value is None else f"{value:.4f}",
-        "doubt": describe_scores,
-        "list_trials": lambda trials: list_trials([trial.record.trial for trial in trials]),
-        "plot_json": lambda plot: plot.to_json(validate=False),  # escapes <, > and /
-        "short_hours": short_hours,
-        "short_name": naming.short_name,
-        "settings": lambda record: naming.format_settings(record.hyperparameters),
-        "svg": lambda genotype, title: cell_svg(read_genotype(genotype), title=title),
-    }
-    return environment
 
 
 @contextmanager
