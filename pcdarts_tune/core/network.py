@@ -97,6 +97,8 @@ class EvaluationNetwork(nn.Module):
             s0, s1 = s1, cell(s0, s1, keep)
             if index == self.auxiliary_position and self.auxiliary_head is not None and self.training:
                 auxiliary = self.auxiliary_head(s1)
+        if self.ending is not None:
+            s1 = self.ending(s1)
         return self.classifier(s1.mean(dim=(2, 3))), auxiliary
 
     def load_features(self, state: Mapping[str, Tensor]) -> None:

@@ -225,9 +225,28 @@ def test_evaluation_networks_train_and_give_feature_maps() -> None:
         logits, auxiliary = network(images)
         assert auxiliary is None
         F.cross_entropy(logits, labels).backward()
-        assert all(p.grad is not None for p in network.classifier.parameters())
+        assert all(
+            p.grad is not None for p in (*network.classifier.parameters(), *network.ending.parameters())
+        )
     features = FeatureMaps(network)(images)
     assert [tuple(x.shape[1:]) for x in features.values()] == [(8, 8, 8), (16, 4, 4), (32, 2, 2)]
+
+
+def test_the_last_cells_are_normalised_and_rectified_before_they_are_averaged() -> None:
+    """As the benchmark's network ends: BatchNorm, ReLU, global average, linear (arXiv 2001.00326, section 2.1)."""
+    images, _ = batch()
+    genotype = random_genotype(3, family="nasbench201")
+    network = EvaluationNetwork(genotype, 8, 5, num_classes=4, auxiliary=False).double().eval()
+    with torch.no_grad():
+        maps = dict(network.named_children())["stem"](images)
+        for cell in network.cells:
+            maps = cell(maps, maps, None)
+        norm = next(part for part in network.ending.modules() if isinstance(part, torch.nn.BatchNorm2d))
+        norm.running_mean.uniform_(-1, 1)
+        scale = (norm.running_var + norm.eps).sqrt()
+        x_NCHW = (maps - norm.running_mean[:, None, None]) / scale[:, None, None]
+        expected = F.linear(x_NCHW.relu().mean((2, 3)), network.classifier.weight, network.classifier.bias)
+        assert torch.allclose(network(images)[0], expected, rtol=0, atol=1e-12)
 
 
 def test_a_path_is_dropped_from_convolutions_and_pools_alone() -> None:
