@@ -45,6 +45,19 @@ def find_column(path: Path, schema: pa.Schema, names: tuple[str, ...], what: str
     )
 
 
+def read_column(
+    file: pq.ParquetFile, path: Path, column: str, what: str, *, field: str | None = None
+) -> pa.ChunkedArray:
+    """A column of all rows; of a column of structs one `field` alone, if it is named. Raises UserError: it is damaged."""
+    try:
+        return file.read(columns=[column if field is None else f"{column}.{field}"])[column]
+    except (pa.ArrowException, OSError) as error:
+        raise UserError(
+            f"cannot read the {what} in {path}: {str(error).splitlines()[0]}",
+            hint="fetch or write the file again",
+        ) from error
+
+
 def image_column(path: Path, schema: pa.Schema) -> tuple[str, bool]:
     """The name of the image column, and whether it is a struct that holds the bytes."""
     name = find_column(path, schema, IMAGE_COLUMNS, "images")

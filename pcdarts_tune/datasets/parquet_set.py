@@ -26,6 +26,7 @@ from pcdarts_tune.datasets.parquet import (
     find_column,
     image_column,
     open_parquet,
+    read_column,
 )
 from pcdarts_tune.errors import UserError
 
@@ -97,7 +98,7 @@ def _has_no_labels(files: list[Path]) -> bool:
             name = next((name for name in LABEL_COLUMNS if name in file.schema_arrow.names), None)
             if name is None:
                 continue
-            labels = file.read(columns=[name])[name]
+            labels = read_column(file, path, name, "labels")
             if labels.null_count == len(labels):
                 continue
             kind = labels.type
@@ -131,11 +132,11 @@ def _read_groups(
         with open_parquet(path) as file:
             schema = file.schema_arrow
             if group in schema.names:
-                values += file.read(columns=[group])[group].to_pylist()
+                values += read_column(file, path, group, "groups").to_pylist()
                 continue
             image, nested = image_column(path, schema)
             if nested and schema.field(image).type.get_field_index("path") >= 0:
-                listed = file.read(columns=[f"{image}.path"])[image].to_pylist()
+                listed = read_column(file, path, image, "paths of the images", field="path").to_pylist()
                 names += [str((value or {}).get("path") or "") for value in listed]
     if values and names:
         raise UserError(
@@ -187,13 +188,7 @@ def _read_labels(files: list[Path]) -> tuple[list[int] | list[str], tuple[str, .
             schema = file.schema_arrow
             image_column(path, schema)
             column = find_column(path, schema, LABEL_COLUMNS, "labels")
-            try:
-                labels = file.read(columns=[column])[column]
-            except (pa.ArrowException, OSError) as error:
-                raise UserError(
-                    f"cannot read the labels in {path}: {str(error).splitlines()[0]}",
-                    hint="fetch or write the file again",
-                ) from error
+            labels = read_column(file, path, column, "labels")
             kind = labels.type.value_type if pa.types.is_dictionary(labels.type) else labels.type
             if not (pa.types.is_integer(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind)):
                 raise UserError(

@@ -480,6 +480,33 @@ class TestParquet:
         path.write_bytes(content)
         refused("unreadable|cannot read", path)
 
+    @pytest.mark.parametrize(
+        ("column", "group", "damaged", "what"),
+        [
+            ("label", None, "test", "labels"),
+            ("label", None, "train", "labels"),
+            ("patient", "patient", "train", "groups"),
+            ("image.path", r"\d+", "test", "paths of the images"),
+        ],
+    )
+    def test_damaged_columns(
+        self, tmp_path: Path, column: str, group: str | None, damaged: str, what: str
+    ) -> None:
+        images = [{"bytes": png(picture(number)), "path": f"{number:03}.png"} for number in range(24)]
+        for name in ("train", "test"):
+            patient = [number // 2 for number in range(24)]
+            write_parquet(tmp_path / f"{name}.parquet", [0, 1] * 12, images=images, patient=patient)
+        path = tmp_path / f"{damaged}.parquet"
+        about = pq.read_metadata(path).row_group(0)
+        chunk = next(
+            each for each in map(about.column, range(about.num_columns)) if each.path_in_schema == column
+        )
+        start, content = chunk.dictionary_page_offset or chunk.data_page_offset, bytearray(path.read_bytes())
+        content[start : start + chunk.total_compressed_size] = b"\xff" * chunk.total_compressed_size
+        path.write_bytes(content)
+        data = OWN.model_copy(update={"group": group})
+        refused(f"cannot read the {what} in .*{damaged}.parquet", tmp_path, data)
+
     def test_train_and_test_that_disagree(self, tmp_path: Path) -> None:
         write_parquet(tmp_path / "train.parquet", [0, 1] * 4, names="a,b")
         write_parquet(tmp_path / "test.parquet", [0, 1], names="b,a")
