@@ -190,6 +190,14 @@ def masked(text: str) -> str:
     return _QUERY.sub(r"\1…", _USER_INFO.sub("…@", text))
 
 
+def masked_line(error: BaseException | str, length: int = 300) -> str:
+    """An error, or what one said, as one line of at most `length` characters without passwords; an error that says nothing
+    by the name of its class."""
+    # masked before it is cut: the first part of a password that crosses the end would not be found
+    text = masked(" ".join(str(error).split()))[:length]
+    return text if text or isinstance(error, str) else type(error).__name__
+
+
 def _split(uri: str) -> SplitResult | None:
     """The parts of an address; None where they cannot be told apart, so that any of them may hold a password."""
     try:

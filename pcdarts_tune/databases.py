@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pcdarts_tune.addresses import masked, sqlite_file, without_secret
+from pcdarts_tune.addresses import masked_line, sqlite_file, without_secret
 from pcdarts_tune.errors import DISK_FULL, UserError, WorkFailed, error_chain
 
 Kind = Literal["locked", "full", "rights", "folder", "disk", "damaged", "older", "newer", "foreign", "other"]
@@ -79,7 +79,7 @@ class Trouble:
 def find_trouble(error: BaseException | str, uri: str) -> Trouble:
     """What an error, or the text of one, says about the database at `uri`."""
     said = error if isinstance(error, str) else _said(error)
-    said = masked(" ".join(said.split())[:300]) or type(error).__name__
+    said = masked_line(said) or type(error).__name__
     text = said.lower()
     kind: Kind = next((kind for kind, signs in _SIGNS if re.search(signs, text)), "other")
     # MLflow calls every other version out of date

@@ -19,7 +19,8 @@ from threading import Thread
 from typing import Any, Protocol
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from pcdarts_tune.errors import UserError, nearest, one_line
+from pcdarts_tune.addresses import masked_line
+from pcdarts_tune.errors import UserError, nearest
 from pcdarts_tune.files import replace_when_written, user_path
 
 SCHEMES = ("s3", "gs", "gcs", "abfs", "abfss", "file")
@@ -122,7 +123,7 @@ def require_storage(address: str, seconds: float = 30.0) -> None:
         hint = "a folder that all nodes mount and may write to"
         if "://" in address:
             hint = "does the bucket exist, and do this machine and all nodes have credentials for it?"
-        raise UserError(f"--storage {address} cannot be used: {one_line(error)}", hint=hint) from None
+        raise UserError(f"--storage {address} cannot be used: {masked_line(error)}", hint=hint) from None
 
 
 def _credentials(scheme: str, url: str) -> bool:
@@ -206,5 +207,5 @@ def _file_system(url: str) -> tuple[Any, str]:
         file_system, root = fs.FileSystem.from_uri(url)
     except (ValueError, NotImplementedError) as error:  # pyarrow's own are kinds of these
         hint = "s3://BUCKET/FOLDER, gs://BUCKET/FOLDER, or a folder that every node mounts"
-        raise UserError(f"--storage {url} cannot be used: {one_line(error)}", hint=hint) from None
+        raise UserError(f"--storage {url} cannot be used: {masked_line(error)}", hint=hint) from None
     return file_system, root

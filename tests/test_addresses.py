@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import string
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -15,11 +16,15 @@ from pcdarts_tune.addresses import (
     has_secret,
     keep_secret,
     masked,
+    masked_line,
     same_database,
     without_secret,
 )
 from pcdarts_tune.cli.group import explain
+from pcdarts_tune.databases import find_trouble
+from pcdarts_tune.doctor.check import Check, run_check
 from pcdarts_tune.errors import UserError
+from pcdarts_tune.tracking.outbox import describe_error
 
 SECRET = "Zebra-9$!"
 
@@ -54,6 +59,36 @@ def test_what_may_be_seen_of_an_address(uri: str, shown: str, capsys: pytest.Cap
         assert explain(error, verbose=True) == 1
     assert explain(UserError("no", hint=uri)) == 2
     assert SECRET not in capsys.readouterr().err
+
+
+def raised(error: Exception) -> Check:
+    raise error
+
+
+@pytest.mark.parametrize(
+    "say",
+    [
+        masked_line,
+        lambda error: masked_line(str(error)),
+        describe_error,
+        lambda error: find_trouble(error, "").said,
+        lambda error: run_check("store", lambda: raised(error), lambda text: (text, "")).finding,
+    ],
+)
+@pytest.mark.parametrize("before", [285, 290, 295, 299])
+def test_a_password_across_the_end_of_a_line_does_not_keep_its_first_part(
+    say: Callable[[Exception], str], before: int
+) -> None:
+    keep_secret(f"postgresql://me:{SECRET}@db/x")
+    said = say(ValueError("x" * before + f"\n{SECRET} tail"))
+    assert SECRET[:4] not in said
+    assert len(said) <= 300
+    assert said.startswith("x" * before)
+
+
+def test_an_error_that_says_nothing_is_told_by_its_class() -> None:
+    assert masked_line(KeyboardInterrupt()) == "KeyboardInterrupt"
+    assert masked_line("") == ""
 
 
 SIGNS = string.ascii_letters + string.digits + "%/?#:!$&+,;= @[]"

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
-from pcdarts_tune.addresses import masked
-from pcdarts_tune.errors import UserError, one_line
+from pcdarts_tune.addresses import masked_line
+from pcdarts_tune.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -41,4 +41,4 @@ def run_check(name: str, check: Callable[[], Check], explain: Callable[[str], tu
     except UserError as error:
         return fail(name, str(error), error.hint or "")
     except Exception as error:  # databases, servers and Ray raise many kinds
-        return fail(name, *explain(masked(one_line(error))))
+        return fail(name, *explain(masked_line(error)))

@@ -17,7 +17,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from pcdarts_tune.addresses import masked
+from pcdarts_tune.addresses import masked_line
 from pcdarts_tune.tracking.scope import answering_at_once
 
 log = logging.getLogger(__name__)
@@ -176,7 +176,7 @@ def describe_error(error: Exception) -> str:
     text = " ".join(str(error).split())
     if (sign := _NO_ANSWER.search(text)) is not None:
         return f"no answer ({sign[0].lower()})"
-    return masked(text)[:300] or type(error).__name__
+    return masked_line(error)
 
 
 def is_defect(error: Exception) -> bool:

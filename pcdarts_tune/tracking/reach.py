@@ -10,7 +10,7 @@ import re
 import socket
 from urllib.parse import urlsplit
 
-from pcdarts_tune.addresses import engine_url, is_postgresql, keep_secret, masked, sqlite_file, without_secret
+from pcdarts_tune.addresses import engine_url, is_postgresql, keep_secret, masked_line, sqlite_file, without_secret
 from pcdarts_tune.databases import find_trouble, is_database_error
 from pcdarts_tune.errors import UserError
 from pcdarts_tune.tracking.outbox import describe_error
@@ -92,10 +92,10 @@ def _require_database(uri: str) -> None:
     try:
         engine.connect().close()
     except SQLAlchemyError as error:
-        said = " ".join(str(getattr(error, "orig", None) or error).split())[:300]
+        said = masked_line(getattr(error, "orig", None) or error)
         away = re.search("refused|timeout|timed out|could not translate|starting up", said.lower())
         raise (NoAnswer if away else UserError)(
-            f"MLflow's store {without_secret(uri)} cannot be opened: {masked(said)}",
+            f"MLflow's store {without_secret(uri)} cannot be opened: {said}",
             hint="the password goes into --tracking-uri or PCDARTS_TUNE_TRACKING_URI, or where libpq looks "
             "(PGPASSWORD, ~/.pgpass); it is never written down",
         ) from None

@@ -18,6 +18,7 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from pcdarts_tune.addresses import masked_line
 from pcdarts_tune.errors import UserError, WorkFailed
 from pcdarts_tune.home import Where
 from pcdarts_tune.say import say
@@ -113,8 +114,7 @@ class Run:
         interrupted = isinstance(error, KeyboardInterrupt | SystemExit)
         self.store.close_run(self.run_id, "KILLED" if interrupted else "FAILED")
         if not interrupted:
-            reason = " ".join(str(error).split())[:500] or type(error).__name__
-            self.store.set_tags(self.run_id, {Tag.REASON: reason})
+            self.store.set_tags(self.run_id, {Tag.REASON: masked_line(error, 500)})
 
 
 class EpochRun:

@@ -13,7 +13,7 @@ import pytest
 from mlflow import MlflowClient
 from support.compare import image_files
 
-from pcdarts_tune.addresses import check_uri, has_secret, without_secret
+from pcdarts_tune.addresses import check_uri, has_secret, keep_secret, without_secret
 from pcdarts_tune.core.genotype import PUBLISHED
 from pcdarts_tune.errors import UserError
 from pcdarts_tune.home import artifact_root, default_tracking_uri
@@ -23,6 +23,7 @@ from pcdarts_tune.sweeps.runs import SweepFacts
 from pcdarts_tune.sweeps.tracker import SweepTracker
 from pcdarts_tune.tasks import Outcome, Proposal
 from pcdarts_tune.tracking.reach import require_answer
+from pcdarts_tune.tracking.run import Run
 from pcdarts_tune.tracking.store import OBJECTIVE, MlflowStore
 
 GENOTYPE = PUBLISHED["PC_DARTS_cifar"]
@@ -219,6 +220,14 @@ def test_a_failed_trial_says_why(store: MlflowStore) -> None:
     assert run.info.run_name == "t05 failed K=4 lr=.124"
     assert run.data.tags["pcdarts.reason"] == "out of memory with K 4"
     assert OBJECTIVE not in run.data.metrics
+
+
+def test_the_reason_of_a_failure_is_one_line_without_passwords(store: MlflowStore) -> None:
+    keep_secret("postgresql://me:supersecretpw@db/x")
+    run_id, _ = store.open_run("toy", {"pcdarts.kind": "training"}, name="fails", tags={})
+    Run(store, run_id).fail(RuntimeError("x" * 490 + "\nsupersecretpw at https://you:hidden@host"))
+    reason = MlflowClient(store.uri).get_run(run_id).data.tags["pcdarts.reason"]
+    assert reason == "x" * 490 + " … at http"
 
 
 def test_a_store_that_refuses_ends_no_sweep(tmp_path: Path) -> None:
