@@ -19,6 +19,7 @@ from pcdarts_tune.errors import UserError, WorkFailed
 from pcdarts_tune.say import Progress
 from pcdarts_tune.spaces.keys import identity
 from pcdarts_tune.spaces.space import Space
+from pcdarts_tune.spaces.values import BENCHMARK
 from pcdarts_tune.spread import Spread
 from pcdarts_tune.sweeps.study.samplers import derived_seed
 from pcdarts_tune.sweeps.trials.trial import run_or_fail, run_trial
@@ -39,7 +40,7 @@ class SeedsWork:
     """What is searched, with the space's own values of what it would tune.
 
     Raises:
-        UserError: a space that holds no images out to score cells on.
+        UserError: a space that holds no images out to score cells on, or looks accuracies up.
     """
 
     space: Space
@@ -52,6 +53,11 @@ class SeedsWork:
             raise UserError(
                 f"space {self.space.name!r} holds no images out (data.split: published), so its cells cannot be scored",
                 hint="--set data.split=tuning, or search without --seeds",
+            )
+        if self.space.objective == BENCHMARK:
+            raise UserError(
+                f"space {self.space.name!r} looks accuracies up (objective: benchmark), so its cells are not trained to a score",
+                hint="--set objective=accuracy, or search without --seeds",
             )
 
     @property

@@ -99,6 +99,16 @@ def test_a_table_for_people_and_refusals(tmp_path: Path, capsys: pytest.CaptureF
     assert "sweep --trials 1 --repeats N" in capsys.readouterr().err
     assert command_line([*words, *random, "--set", "data.split=published", "--set", "tune={}"]) == 2
     assert "its cells cannot be scored" in capsys.readouterr().err
+    for setting, said in (
+        ("evaluation.augment.cutout=64", "evaluation.augment.cutout 64 is as large as the images"),
+        ("objective=benchmark", "looks accuracies up"),
+    ):
+        assert command_line([*words, *random, "--set", setting]) == 2
+        assert said in capsys.readouterr().err
+    assert command_line([*words, *random, "--set", "objective=train_loss"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "-training loss" in lines[0]
+    assert lines[-1].startswith("-training loss of the derived cells on training images: -")
     too_large = ["--set", "constraints.max_params=10"]
     assert command_line([*words, *random, *too_large]) == 1
     assert "no seed came to a score" in capsys.readouterr().err

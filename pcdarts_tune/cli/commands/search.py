@@ -60,8 +60,8 @@ def command(
 
     With --json, one object: {"genotype", "genotype_hash", "epochs", "seconds", "metrics"}, and "run_id" with --track.
 
-    With --seeds, a line for each seed, and mean, standard deviation and number of what the cells score on held-out images; the
-    genotype is the best one. With --json, one object: {"seeds", "score": {"mean", "std", "interval", "n", "values"},
+    With --seeds, a line for each seed, and mean, standard deviation and number of what the cells score; the genotype is the
+    best one. With --json, one object: {"seeds", "score": {"mean", "std", "interval", "n", "values"},
     "genotype", "genotype_hash", "runs": [{"seed", "state", "objective", "genotype", ...}]}. FILE.seeds stays, so that more
     --seeds add to them.
 
@@ -83,7 +83,8 @@ def command(
         raise click.UsageError(
             "--track records one search; `sweep --trials 1 --repeats N` records several with their evaluations"
         )
-    images = load_images(resolved, data, where.home, ("search",), quiet=verbosity() < 0)
+    stages = ("search",) if seeds is None else ("search", "evaluation")
+    images = load_images(resolved, data, where.home, stages, quiet=verbosity() < 0)
     if seeds is not None:
         from pcdarts_tune.sweeps.seeds import SeedsWork
 
@@ -118,6 +119,7 @@ def _search_seeds(
 ) -> None:
     from pcdarts_tune.files import write_json
     from pcdarts_tune.spaces import naming
+    from pcdarts_tune.spaces.scores import score_title, scored_on
     from pcdarts_tune.sweeps.seeds import search_seeds
 
     with TemporaryDirectory() as passing:
@@ -139,6 +141,6 @@ def _search_seeds(
         ]
         for seed, each in zip(found.seeds, found.outcomes, strict=True)
     ]
-    columns = ["", "seed", work.space.objective.replace("_", " "), "params", "MACs", "genotype", "outcome"]
-    print_table(columns, rows, left=1)
-    click.echo(f"{columns[2]} of the derived cells on held-out images: {found.score}")
+    score, images = score_title(work.space.objective), scored_on(work.space.objective)
+    print_table(["", "seed", score, "params", "MACs", "genotype", "outcome"], rows, left=1)
+    click.echo(f"{score} of the derived cells on {images}: {found.score}")
