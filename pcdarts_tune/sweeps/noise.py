@@ -71,14 +71,14 @@ class Noise:
 
 
 def read_noise(records: Sequence[TrialRecord], objective: str) -> Noise | None:
-    """The noise of a sweep's complete trials, each genotype counted once; None with fewer than two, or where a trial does not
-    say its standard error (those of older versions)."""
+    """The noise of complete trials, of one sweep or several, each genotype counted once; None with fewer than two, or where a
+    trial does not say its standard error (those of older versions)."""
     found: dict[str, TrialRecord] = {}
-    for record in records:
+    for at, record in enumerate(records):
         if record.objective is not None:
-            # a mean over searches belongs to no genotype
+            # a mean over searches belongs to no genotype, and trials of several sweeps share their numbers
             name = None if record.repeats else record.genotype_hash
-            found.setdefault(name or f"trial {record.trial}", record)
+            found.setdefault(name or f"record {at}", record)
     scores = [record.objective for record in found.values() if record.objective is not None]
     errors = [error for record in found.values() if (error := score_error(record)) is not None]
     if len(scores) < 2 or len(errors) < len(scores):

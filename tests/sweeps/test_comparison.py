@@ -200,6 +200,24 @@ def test_sweeps_that_score_differently_are_refused(home: Path, capsys: pytest.Ca
     assert "named twice" in capsys.readouterr().err
 
 
+def test_trials_of_several_searches_keep_their_scores_where_sweeps_share_numbers(tmp_path: Path) -> None:
+    settings = (*SMALL, "repeats=2")
+    for name, scores in (("high", (0.90, 0.91, 0.92)), ("low", (0.60, 0.61, 0.62))):
+        ended = [
+            Outcome(
+                "complete", score, genotype=DARTS, genotype_hash="a", params=4, macs=8, standard_error=0.02,
+                repeats=[{"seed": seed, "genotype_hash": "a", "objective": score} for seed in range(2)],
+            )
+            for score in scores
+        ]  # fmt: skip
+        make_sweep(tmp_path, name, ended, settings)
+    for order in (("high", "low"), ("low", "high")):
+        compared = compare_sweeps([open_sweep(Where(tmp_path), name) for name in order])
+        assert not any("within the noise" in note for note in compared.notes)
+    alone = compare_sweeps([open_sweep(Where(tmp_path), "high")])
+    assert any("the accuracy of 3 genotypes" in note for note in alone.notes)
+
+
 def test_a_sweep_that_has_not_begun_is_empty_not_wrong(home: Path) -> None:
     make_sweep(home, "begun", ())
     both = compare_sweeps([open_sweep(Where(home), name) for name in ("begun", "tuned")])
