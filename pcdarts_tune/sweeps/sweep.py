@@ -82,9 +82,8 @@ class SweepHandle:
             mistakes = mistakes_of(error, self.about["space"], Space)
             said = "; ".join(f"{mistake.key}: {mistake.text}" for mistake in mistakes)
             # only the operations, families and methods that this process knows differ from one process to another
-            named = [
-                name for mistake in mistakes for name in re.findall(r"'([^']*)' is no \w+", mistake.text)
-            ]
+            unknown = re.compile(r"'([^']*)' is no (?:operation|family|method)\b")
+            named = [name for mistake in mistakes for name in unknown.findall(mistake.text)]
             if named:
                 raise UserError(
                     f"sweep {self.name!r} was made with {', '.join(named)}, which this process does not know ({said[:300]})",

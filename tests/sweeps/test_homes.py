@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sqlite3
 import threading
@@ -335,6 +336,19 @@ def test_an_operation_that_this_process_lacks_is_named(
         assert "was made with mine, which this process does not know" in said
         assert "restore" not in said
         assert "the record is sound" in said
+
+
+def test_a_record_that_was_changed_is_not_taken_for_an_operation_that_is_lacking(tmp_path: Path) -> None:
+    data = {"name": "x", "digest": "x", "source": "x", "profile": ""}
+    sweep = create_sweep(tmp_path, "first", load_space("quickstart"), SweepSettings(), trials=1, data=data)
+    record = json.loads(sweep.folder.record_file.read_text())
+    record["space"]["data"]["group"] = "("
+    sweep.folder.record_file.write_text(json.dumps(record))
+    with pytest.raises(
+        UserError, match="is not what this version writes: .*'\\(' is no regular expression"
+    ) as raised:
+        _ = open_sweep(Where(tmp_path), "first").space
+    assert "install" not in (raised.value.hint or "")
 
 
 def test_a_study_that_is_missing_is_not_made_anew(tmp_path: Path) -> None:
