@@ -10,7 +10,14 @@ import re
 import socket
 from urllib.parse import urlsplit
 
-from pcdarts_tune.addresses import engine_url, is_postgresql, keep_secret, masked_line, sqlite_file, without_secret
+from pcdarts_tune.addresses import (
+    engine_url,
+    is_postgresql,
+    keep_secret,
+    masked_line,
+    sqlite_file,
+    without_secret,
+)
 from pcdarts_tune.databases import find_trouble, is_database_error
 from pcdarts_tune.errors import UserError
 from pcdarts_tune.tracking.outbox import describe_error
