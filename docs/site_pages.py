@@ -1,0 +1,49 @@
+"""The site's pages that are made of something else: of files outside docs/."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+# pages of the repository that the site shows too
+COPIED = {
+    "benchmarks/README.md": "benchmarks",
+    "CONTRIBUTING.md": "contributing",
+    "CHANGELOG.md": "changelog",
+}
+# where a link to a page leads that the site does not show
+INSTEAD = {"README.md": "docs/index.md"}
+LINK = re.compile(r"(\]\()([^)#:\s]+)((?:#[^)\s]*)?\))")
+
+
+def write(root: Path, folder: Path) -> None:
+    """Writes the pages into the folder, those that did not change not again."""
+    folder.mkdir(exist_ok=True)
+    for source, name in COPIED.items():
+        text = (root / source).read_text(encoding="utf-8")
+        _put(folder / f"{name}.md", _moved(text, root, source, folder.relative_to(root).as_posix()))
+
+
+def relink(root: Path, name: str, source: list[str]) -> None:
+    """Changes a page's links to copied pages in place (Sphinx's event source-read)."""
+    if not name.startswith("generated/"):
+        source[0] = _moved(source[0], root, f"docs/{name}.md", "docs")
+
+
+def _moved(text: str, root: Path, source: str, target: str) -> str:
+    """The text of the file `source` with the links that it needs in the folder `target`; both relative to the root."""
+
+    def link(match: re.Match[str]) -> str:
+        path = os.path.normpath(os.path.join(os.path.dirname(source), match[2]))
+        if path in COPIED:
+            path = f"docs/generated/{COPIED[path]}.md"
+        path = INSTEAD.get(path, path)
+        return match[1] + os.path.relpath(path, target).replace(os.sep, "/") + match[3]
+
+    return LINK.sub(link, text)
+
+
+def _put(path: Path, text: str) -> None:
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        path.write_text(text, encoding="utf-8")
