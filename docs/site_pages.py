@@ -6,6 +6,8 @@ import os
 import re
 from pathlib import Path
 
+import command_pages
+
 # pages of the repository that the site shows too
 COPIED = {
     "benchmarks/README.md": "benchmarks",
@@ -14,12 +16,15 @@ COPIED = {
 }
 # where a link to a page leads that the site does not show
 INSTEAD = {"README.md": "docs/index.md"}
+CORE = "The algorithm, for programs of your own: it needs torch and torchvision only. These names stay compatible."
 LINK = re.compile(r"(\]\()([^)#:\s]+)((?:#[^)\s]*)?\))")
 
 
 def write(root: Path, folder: Path) -> None:
     """Writes the pages into the folder, those that did not change not again."""
     folder.mkdir(exist_ok=True)
+    _put(folder / "commands.md", command_pages.commands_page())
+    _put(folder / "core.md", command_pages.api_page("pcdarts_tune.core", "pcdarts_tune.core", CORE))
     for source, name in COPIED.items():
         text = (root / source).read_text(encoding="utf-8")
         _put(folder / f"{name}.md", _moved(text, root, source, folder.relative_to(root).as_posix()))

@@ -1,12 +1,8 @@
-"""Small things that commands say: columns of a comparison, seeds, bounds, counts, hints; and the lines that README gives."""
+"""Small things that commands say: columns of a comparison, seeds, bounds, counts, hints."""
 
 from __future__ import annotations
 
-import ast
-import builtins
 import json
-import re
-import shlex
 from pathlib import Path
 
 import pytest
@@ -23,8 +19,6 @@ from pcdarts_tune.promotion.comparison import CandidateResult, TrainingResult
 from pcdarts_tune.spaces.load import load_space, read_space
 from pcdarts_tune.spaces.space import DataConfig
 from pcdarts_tune.training.work import Retrained, Retraining
-
-README = Path(__file__).parents[2] / "README.md"
 
 
 @pytest.mark.parametrize(
@@ -107,43 +101,3 @@ def test_progress_counts_every_image_once(limit: float, tmp_path: Path) -> None:
     assert said[-1] == (60, 60)
     assert {total for _, total in said} == {60}
     assert [done for done, _ in said] == sorted(done for done, _ in said)
-
-
-def _lines_of(fence: str) -> list[str]:
-    text = README.read_text(encoding="utf-8")
-    return re.findall(rf"```{fence}\n(.*?)```", text, re.DOTALL)
-
-
-def test_the_settings_of_readme_s_commands_are_legal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    checked = 0
-    for line in "".join(_lines_of("sh")).splitlines():
-        words = shlex.split(line, comments=True)
-        if "spaces" in words and ">" in words:
-            path, name = Path(words[-1]), words[words.index("spaces") + 1]
-            path.write_text(f"name: {path.stem}\n", encoding="utf-8")
-            monkeypatch.setattr("sys.stdout", path.open("w", encoding="utf-8"))
-            assert run(["spaces", name]) == 0
-            monkeypatch.undo()
-            monkeypatch.chdir(tmp_path)
-        if "--space" in words:
-            settings = [words[at + 1] for at, word in enumerate(words) if word == "--set"]
-            read_space(words[words.index("--space") + 1], settings)
-            checked += bool(settings)
-    assert checked >= 2
-    assert load_space("mine.yaml").name == "cifar10"
-
-
-def test_readme_s_python_defines_its_names_and_the_search_runs(capsys: pytest.CaptureFixture[str]) -> None:
-    snippets = _lines_of("python")
-    assert len(snippets) == 2
-    for text in snippets:
-        nodes = list(ast.walk(ast.parse(text)))
-        names = [node for node in nodes if isinstance(node, ast.Name)]
-        known = {node.id for node in names if isinstance(node.ctx, ast.Store)} | set(vars(builtins))
-        for node in nodes:
-            if isinstance(node, ast.Import | ast.ImportFrom):
-                known |= {(alias.asname or alias.name).partition(".")[0] for alias in node.names}
-        assert {node.id for node in names} <= known
-    exec(compile(snippets[1], "README.md", "exec"), {})
-    assert capsys.readouterr().out.count("Genotype(") == 2
