@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 
 import psutil
@@ -58,6 +58,20 @@ def end_leftover_processes(identity: str, timeout: float = 10.0) -> int:
         ended.update(own)
         time.sleep(0.02)
     return len(ended)
+
+
+def list_children() -> list[psutil.Process]:
+    """The processes that this one has started, and those that they have."""
+    return psutil.Process().children(recursive=True)
+
+
+def end_new_children(before: Sequence[psutil.Process]) -> None:
+    """Kill the children that were not among those, and wait until they are gone."""
+    new = [child for child in list_children() if child not in before]
+    for child in new:
+        with suppress(psutil.Error):
+            child.kill()
+    psutil.wait_procs(new, timeout=10)
 
 
 def _find_marked(identity: str) -> list[int]:

@@ -19,7 +19,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from pcdarts_tune.cluster.processes import change_environment
+from pcdarts_tune.cluster.processes import change_environment, end_new_children, list_children
 from pcdarts_tune.cluster.resources import Cluster, read_cluster
 from pcdarts_tune.errors import UserError
 from pcdarts_tune.machine import WAITING, waiting_settings
@@ -92,6 +92,8 @@ def look_up_cluster(address: str) -> Cluster:
             ray.shutdown()
 
 
+STARTS = 3
+"""How often Ray may try to start on this machine."""
 ENTERS_WITHIN = 120.0
 """Seconds that a cluster may take to let us in."""
 SOCKET_BYTES = 107
@@ -125,7 +127,6 @@ def short_folder() -> Path | None:
 
 
 def _start(address: str | None, data_bytes: int) -> None:
-    import ray
 
     # one thread until the trial says how many it may use; one that waits leaves its core to the other trials
     threads = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", **waiting_settings()}
@@ -142,12 +143,37 @@ def _start(address: str | None, data_bytes: int) -> None:
                 f"note: Ray keeps its files in {folder}/ray: the path of {temporary_folder()[0]} is too long for its sockets"
             )
             quiet["_temp_dir"] = str(folder / "ray")
-        ray.init(address="local", object_store_memory=store, **quiet)
+        _start_here(object_store_memory=store, **quiet)
         return
     environment: dict[str, Any] = {"env_vars": {**QUIET, **threads}}
     if (package := _checkout()) is not None:
         environment["py_modules"] = [str(package)]
     _join(address, environment)
+
+
+def _start_here(**options: Any) -> None:
+    """Start Ray on this machine, again where it gave up: it waits 30 s for itself, which is too short on a busy machine.
+
+    Raises:
+        UserError: it gave up each time.
+    """
+    import ray
+
+    for _ in range(STARTS):
+        before = list_children()
+        try:
+            ray.init(address="local", **options)
+            return
+        except Exception as error:  # Ray raises just this class
+            if "timed out during startup" not in str(error):
+                raise
+            ray.shutdown()
+            end_new_children(before)
+    load, cores = os.getloadavg()[0], os.cpu_count()
+    raise UserError(
+        f"Ray did not start within {STARTS} times 30 s (load {load:.0f} on {cores} cores)",
+        hint="wait until the machine is less busy, and give the same command again",
+    )
 
 
 def _join(address: str, environment: dict[str, Any]) -> None:

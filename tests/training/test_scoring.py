@@ -16,6 +16,7 @@ from pcdarts_tune.spaces.values import BENCHMARK
 from pcdarts_tune.spaces.values import Score as Name
 from pcdarts_tune.training.epochs import epoch_record
 from pcdarts_tune.training.scoring import (
+    binomial_error,
     describe_majority,
     describe_scores,
     name_classes,
@@ -120,3 +121,11 @@ def test_classes_are_named_with_their_recalls() -> None:
 def test_only_the_evaluation_has_seeds() -> None:
     assert EvaluationConfig(seeds=3, epochs=4).all_epochs == 12
     assert "seeds" not in TrainConfig.model_fields
+
+
+def test_an_accuracy_of_1_is_not_known_without_error() -> None:
+    assert binomial_error(0.9, 100) == pytest.approx(0.03)
+    share = 102 / 104
+    assert binomial_error(1.0, 100) == pytest.approx(math.sqrt(share * (1 - share) / 104))
+    assert binomial_error(0.0, 100) == pytest.approx(binomial_error(1.0, 100))
+    assert score_training("accuracy", [record(1, 1.0)]).standard_error == pytest.approx(0.013464, abs=1e-5)
