@@ -18,6 +18,18 @@ LEVEL = 0.95
 """The confidence level of intervals."""
 
 
+def wilson(hits: int, count: int) -> tuple[float, float] | None:
+    """The 95 % interval of a share of `hits` in `count` (E. B. Wilson, JASA 1927, 22:209); None of no count."""
+    if not count:
+        return None
+    from scipy.special import ndtri
+
+    z, share = float(ndtri((1 + LEVEL) / 2)), hits / count
+    middle, scale = share + z * z / (2 * count), 1 + z * z / count
+    half = z * math.sqrt(share * (1 - share) / count + (z / (2 * count)) ** 2)
+    return max(0.0, (middle - half) / scale), min(1.0, (middle + half) / scale)
+
+
 @dataclass(frozen=True)
 class Spread:
     """Accuracies in [0, 1], or other scores, of one genotype or setting, one a seed; those that diverged are left out."""

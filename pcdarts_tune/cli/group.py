@@ -45,6 +45,7 @@ COMMANDS: dict[str, dict[str, str]] = {
         "retrain": "Train a genotype from scratch.",
         "finetune": "Train a model further on another data set.",
         "predict": "Classify images with a model.",
+        "evaluate": "How good a model is on labelled images.",
         "export": "Write a model as ONNX, torch.export or safetensors.",
         "reproduce": "Run a trial, search or retraining again, and compare.",
     },
