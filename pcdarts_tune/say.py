@@ -130,3 +130,12 @@ def say(message: str, *, always: bool = False) -> None:
     """A line for the person on stderr; nothing with -q, unless it is to be said `always`, as errors are."""
     if always or verbosity() >= 0:
         click.echo(visible(message), err=True)
+
+
+def format_bytes(count: float) -> str:
+    """`812 B`, `34 kB`, `53 MB`, `1.2 GB`: powers of 1000."""
+    if abs(count) >= 1e9:
+        return f"{count / 1e9:.1f} GB"
+    if abs(count) >= 1e6:
+        return f"{count / 1e6:.0f} MB"
+    return f"{count / 1e3:.0f} kB" if abs(count) >= 1e3 else f"{count:.0f} B"

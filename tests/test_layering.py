@@ -21,7 +21,7 @@ LAYERS: list[set[str]] = [
     {"cluster"},
     {"training"},
     {"sweeps"},
-    {"calibration"},
+    {"calibration", "keeping"},
     {"promotion", "lineage", "planning", "reporting", "doctor"},
     {"cli"},
 ]

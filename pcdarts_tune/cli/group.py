@@ -50,6 +50,7 @@ COMMANDS: dict[str, dict[str, str]] = {
         "reproduce": "Run a trial, search or retraining again, and compare.",
     },
     "Look": {
+        "list": "The sweeps and models of the home.",
         "show": "What a run is, where it comes from, what came of it.",
         "diff": "Two runs side by side.",
         "draw": "Draw a genotype's cells as SVG, PNG or DOT.",

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from pcdarts_tune.say import format_seconds
+from pcdarts_tune.say import format_bytes, format_seconds
 from pcdarts_tune.spaces import naming
 from pcdarts_tune.spaces.values import label
 
@@ -129,9 +129,7 @@ def _format_fits(forecast: Mapping[str, Any]) -> str:
 
 
 def _format_size(count: float | None) -> str:
-    if count is None:
-        return UNKNOWN
-    return f"{count / 1e6:.0f} MB" if abs(count) < 1e9 else f"{count / 1e9:.1f} GB"
+    return UNKNOWN if count is None else format_bytes(count)
 
 
 def _format_value(value: Any) -> str:

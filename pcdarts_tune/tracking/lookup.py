@@ -9,11 +9,15 @@ from __future__ import annotations
 
 import re
 import sqlite3
+from collections.abc import Mapping
 from contextlib import closing
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pcdarts_tune.addresses import sqlite_address
+from pcdarts_tune.databases import find_trouble
 from pcdarts_tune.errors import UserError
 from pcdarts_tune.tracking.scope import pointed_at, quiet
 
@@ -117,19 +121,83 @@ class RunReader:
         return {key: {point.step: point.value for point in history(run.info.run_id, key)} for key in keys}
 
 
+_DELETED = "Deleted_Internal"
+"""The stage of a version that was deleted: MLflow keeps its row."""
+
+
+@dataclass(frozen=True)
+class VersionEntry:
+    """A version of a registered model, as a list shows it; `created` in milliseconds since 1970."""
+
+    model: str
+    version: int
+    aliases: tuple[str, ...]
+    created: int
+    run_id: str
+    source: str
+    tags: Mapping[str, str]
+
+
+def registered_versions(home: Path) -> list[VersionEntry]:
+    """All versions of the registered models in the home's own store, by model and number, from its SQLite file itself.
+    Empty where there is no such file.
+
+    Raises:
+        UserError: the file is not as MLflow writes it.
+    """
+    file = home / "mlflow.db"
+    if not file.is_file():
+        return []
+    try:
+        with closing(_read_only(file, timeout=2.0)) as database:
+            aliases: dict[tuple[str, int], list[str]] = {}
+            for name, version, alias in database.execute(
+                "SELECT name, version, alias FROM registered_model_aliases"
+            ):
+                aliases.setdefault((name, int(version)), []).append(alias)
+            tags: dict[tuple[str, int], dict[str, str]] = {}
+            for name, version, key, value in database.execute(
+                "SELECT name, version, key, value FROM model_version_tags"
+            ):
+                tags.setdefault((name, int(version)), {})[key] = value
+            rows = database.execute(
+                "SELECT name, version, creation_time, run_id, coalesce(storage_location, source) FROM model_versions "
+                "WHERE current_stage IS NOT ? ORDER BY name, version",
+                (_DELETED,),
+            ).fetchall()
+    except sqlite3.Error as error:
+        raise find_trouble(error, sqlite_address(file)).explain("MLflow's store") from None
+    return [
+        VersionEntry(
+            name,
+            int(version),
+            tuple(sorted(aliases.get((name, int(version)), ()))),
+            int(created or 0),
+            run_id or "",
+            source or "",
+            tags.get((name, int(version)), {}),
+        )
+        for name, version, created, run_id, source in rows
+    ]
+
+
+def _read_only(file: Path, timeout: float) -> sqlite3.Connection:
+    return sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True, timeout=timeout)
+
+
 def registered_models(home: Path) -> dict[str, list[str]]:
     """Name of a registered model -> its aliases and versions, `first@champion`, `first/2`; from the home's SQLite file
     itself, in milliseconds where MLflow takes seconds. Empty where the file is not there or not as expected."""
     try:
-        address = f"{(home / 'mlflow.db').absolute().as_uri()}?mode=ro"
-        with closing(sqlite3.connect(address, uri=True, timeout=0.2)) as database:
+        with closing(_read_only(home / "mlflow.db", timeout=0.2)) as database:
             found: dict[str, list[str]] = {
                 name: [] for (name,) in database.execute("SELECT name FROM registered_models ORDER BY name")
             }
             for name, alias in database.execute("SELECT name, alias FROM registered_model_aliases"):
                 found[name].append(f"{name}@{alias}")
             for name, version in database.execute(
-                "SELECT name, version FROM model_versions ORDER BY version"
+                "SELECT name, version FROM model_versions WHERE current_stage IS NOT ? ORDER BY version",
+                (_DELETED,),
             ):
                 found[name].append(f"{name}/{version}")
             return found
