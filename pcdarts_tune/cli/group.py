@@ -53,7 +53,7 @@ COMMANDS: dict[str, dict[str, str]] = {
         "list": "The sweeps and models of the home.",
         "show": "What a run is, where it comes from, what came of it.",
         "diff": "Two runs side by side.",
-        "draw": "Draw a genotype's cells as SVG, PNG or DOT.",
+        "draw": "Draw a genotype's cells as SVG, PNG, PDF or DOT.",
         "spaces": "List the search spaces, or show one.",
         "ui": "Open MLflow on what the sweeps recorded.",
         "doctor": "Check versions, GPU, Ray, stores, disk and data.",

@@ -1,6 +1,7 @@
 """Genotypes: what a search ends in, how one is read, drawn at random and derived, and the published ones.
 
     >>> PUBLISHED["PC_DARTS_cifar"].canonical_hash()
+    >>> to_text(PUBLISHED["DARTS_V2"])          # Genotype(normal=[('sep_conv_3x3', 0), ...
     >>> read_genotype("|nor_conv_3x3~0|+|none~0|skip_connect~1|+|none~0|none~1|nor_conv_1x1~2|").to_dict()
 
 `cells` has the families: `darts` and `nasbench201`. PyTorch is imported only where a genotype is derived.
@@ -22,6 +23,7 @@ from pcdarts_tune.core.cells.family import (
     read_genotype,
     register_family,
     require_limited_kind,
+    to_text,
 )
 from pcdarts_tune.core.cells.graph import (
     AnyGenotype,
@@ -61,6 +63,7 @@ __all__ = [
     "read_genotype",
     "register_family",
     "require_limited_kind",
+    "to_text",
 ]
 
 

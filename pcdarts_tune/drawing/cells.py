@@ -1,4 +1,4 @@
-"""Genotypes as pictures: their cells as SVG, PNG or DOT, without the graphviz program.
+"""Genotypes as pictures: their cells as SVG, PNG, PDF or DOT, without the graphviz program.
 
 Colour says the kind of an operation, in the palette of Okabe and Ito, which colour-blind readers tell apart.
 
@@ -28,11 +28,11 @@ from pcdarts_tune.drawing.picture import (
     moved,
     text_width,
 )
-from pcdarts_tune.drawing.render import render_png, render_svg
+from pcdarts_tune.drawing.render import render_pdf, render_png, render_svg
 from pcdarts_tune.errors import UserError, nearest
 from pcdarts_tune.files import write_output
 
-SUFFIXES = (".svg", ".png", ".dot")
+SUFFIXES = (".svg", ".png", ".pdf", ".dot")
 
 _DOT_INDEX, _DOT_NAME = re.compile(r"c_\{(.*)\}"), r"<<I>c</I><SUB>\1</SUB>>"
 _MARGIN, _HEADING, _LINE = 16.0, 34.0, 22.0
@@ -128,6 +128,8 @@ def draw_genotype(genotype: AnyGenotype, path: str | os.PathLike[str], *, which:
         content = render_svg(picture).encode()
     elif suffix == ".png":
         content = render_png(picture, 2.0)
+    elif suffix == ".pdf":
+        content = render_pdf(picture)
     elif suffix == ".dot":
         content = cell_dot(genotype, which=which).encode()
     else:

@@ -1,8 +1,8 @@
-"""Pictures as SVG, written by hand, and as PNG, drawn by matplotlib without a window.
+"""Pictures as SVG, written by hand, and as PNG and PDF, drawn by matplotlib without a window.
 
 Equal pictures give equal bytes: no dates, no generated names.
 
-    render_svg(picture), render_png(picture, scale=2.0)
+    render_svg(picture), render_png(picture, scale=2.0), render_pdf(picture)
 """
 
 from __future__ import annotations
@@ -51,23 +51,38 @@ def draw_png(draw: Callable[P, Figure]) -> Callable[P, bytes]:
 
     @functools.wraps(draw)
     def png(*args: P.args, **options: P.kwargs) -> bytes:
-        from matplotlib import style
-
-        target = io.BytesIO()
-        with style.context("default"), warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # drawn as a box instead
-            draw(*args, **options).savefig(target, format="png", metadata={"Software": None})
-        return target.getvalue()
+        return _save("png", {"Software": None}, draw, *args, **options)
 
     return png
+
+
+def _save(
+    kind: str, metadata: dict[str, None], draw: Callable[P, Figure], *args: P.args, **options: P.kwargs
+) -> bytes:
+    from matplotlib import rc_context, style
+
+    target = io.BytesIO()
+    # of a PDF the letters as outlines of TrueType, which can be searched, copied and edited
+    with style.context("default"), rc_context({"pdf.fonttype": 42}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # drawn as a box instead
+        draw(*args, **options).savefig(target, format=kind, metadata=metadata)
+    return target.getvalue()
 
 
 @draw_png
 def render_png(picture: Picture, scale: float) -> Figure:
     """A PNG with `scale` pixels for each of the picture's units; fewer when it would be larger than 12000 pixels."""
+    return _figure(picture, min(scale, _LARGEST / max(picture.width, picture.height)))
+
+
+def render_pdf(picture: Picture) -> bytes:
+    """A PDF of one page without margins, in vectors, for a paper; 100 of the picture's units are an inch."""
+    return _save("pdf", {"Creator": None, "Producer": None, "CreationDate": None}, _figure, picture, 1.0)
+
+
+def _figure(picture: Picture, scale: float) -> Figure:
     from matplotlib.figure import Figure
 
-    scale = min(scale, _LARGEST / max(picture.width, picture.height))
     figure = Figure((picture.width / 100, picture.height / 100), dpi=100 * scale, facecolor="#ffffff")
     axes = figure.add_axes((0, 0, 1, 1), xlim=(0, picture.width), ylim=(picture.height, 0))
     axes.set_axis_off()

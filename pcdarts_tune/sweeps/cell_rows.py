@@ -3,8 +3,8 @@
     for row in read_rows(Path("cells.csv.gz")):
         read_cell(row.values), row.values["accuracy"]
 
-The cell is a column `genotype` (genotype JSON, a published name, or a NAS-Bench-201 string), `arch` (a NAS-Bench-201 string), or
-`normal` and `reduce` (`operation:input` pairs, two a node).
+The cell is a column `genotype` (genotype JSON, a published name, `Genotype(…)`, or a NAS-Bench-201 string), `arch` (a
+NAS-Bench-201 string), or `normal` and `reduce` (`operation:input` pairs, two a node).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pcdarts_tune.core.genotype import PUBLISHED, AnyGenotype, read_genotype
+from pcdarts_tune.core.genotype import FAMILIES, PUBLISHED, AnyGenotype, read_genotype
 from pcdarts_tune.errors import UserError, nearest, one_line
 from pcdarts_tune.files import LARGEST, read_bytes
 
@@ -139,8 +139,8 @@ def read_cell(values: Mapping[str, Any]) -> AnyGenotype:
             return PUBLISHED[given]
         if given.lstrip()[:1] == "{":
             given = json.loads(given)
-        elif not given.startswith("|"):
-            legal = f"genotype JSON, a NAS-Bench-201 string |…|, {', '.join(PUBLISHED)}"
+        elif not any(family.recognizes(given) for family in FAMILIES.values()):
+            legal = f"genotype JSON, Genotype(…), a NAS-Bench-201 string |…|, {', '.join(PUBLISHED)}"
             raise ValueError(f"{given[:60]!r} is no genotype{nearest(given, PUBLISHED)}; legal: {legal}")
     return read_genotype(given)
 

@@ -6,6 +6,7 @@ r"""What a word on the command line names, the same in every command: a run, a t
 | word | what it names |
 | --- | --- |
 | `PC_DARTS_cifar` | a published genotype |
+| `Genotype(normal=[...], ...)` | the genotype of that text, as DARTS repositories print it |
 | `\|skip_connect~0\|+...` | the genotype that the string of a NAS-Bench-201 cell is |
 | `cells.json`, `my-model`, `my-model.safetensors` | a genotype's file, a model's folder, an exported model |
 | `first:3` | trial 3 of the sweep `first` (`first/3` where no model is called so) |
@@ -25,11 +26,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pcdarts_tune.core.genotype import FAMILIES, PUBLISHED, AnyGenotype, read_genotype
+from pcdarts_tune.core.genotype import PUBLISHED, AnyGenotype, read_genotype
 from pcdarts_tune.errors import UserError, nearest
-from pcdarts_tune.files import read_json, user_path
+from pcdarts_tune.files import user_path
 from pcdarts_tune.home import Where, sweep_names
 from pcdarts_tune.sweeps.sweep import SweepHandle, open_sweep
+from pcdarts_tune.sweeps.written_cells import is_written_out, parse_cells, read_cells, read_written
 from pcdarts_tune.tasks import TrialRecord
 from pcdarts_tune.tracking.lookup import SHORTEST, RunReader, registered_models
 from pcdarts_tune.tracking.registry import ModelName, fetch_model, find_version, store_uri
@@ -44,8 +46,8 @@ _RUN = f"an MLflow run id (or its first {SHORTEST} digits)"
 _MODEL = "a model's name, model@alias or model/version"
 LEGAL = {
     "run, sweep or model": f"{_RUN}, SWEEP:TRIAL, sweep:SWEEP, {_MODEL}",
-    "genotype": f"a JSON file, a published name ({', '.join(PUBLISHED)}), a NAS-Bench-201 string, SWEEP:TRIAL, "
-    f"a model's folder, {_MODEL}, {_RUN}",
+    "genotype": f"a JSON or text file, a published name ({', '.join(PUBLISHED)}), Genotype(...), a NAS-Bench-201 "
+    f"string, SWEEP:TRIAL, a model's folder, {_MODEL}, {_RUN}",
     "model": f"{_MODEL}, the folder of a model, an exported safetensors file, or {_RUN}",
 }
 """What is looked for -> the words that name one."""
@@ -103,11 +105,9 @@ class Found:
         if self.text in PUBLISHED:
             return GenotypeSource(PUBLISHED[self.text], self.text)
         if is_written_out(self.text):
-            text = " ".join(self.text.split())
-            where = text if len(text) <= 100 else f"{text[:97]}..."
-            return GenotypeSource(_parse_cells(self.text, where), self.text)
+            return GenotypeSource(*read_written(self.text))
         if self.path is not None:
-            return GenotypeSource(_read_cells(self.path), self.path.name)
+            return GenotypeSource(read_cells(self.path), self.path.name)
         if self.sweep is not None:
             return _cells_of_trial(self.sweep, self.trial or self.sweep.best())
         origin = f"run {self.run_id}" if self.version is None else _reference(self.version)
@@ -117,7 +117,7 @@ class Found:
                 f"{origin}{name} has no genotype.json",
                 hint=f"name a trial's run: pcdarts-tune leaderboard SWEEP --json{self.where.home_flag}",
             )
-        source = GenotypeSource(_parse_cells(cells, origin), origin, self.run_id)
+        source = GenotypeSource(parse_cells(cells, origin), origin, self.run_id)
         if self.version is not None and self.text in sweep_names(self.where.home):
             self._refuse_two(source, origin)
         return source
@@ -290,11 +290,6 @@ def find_genotype(text: str, where: Where) -> GenotypeSource:
     return Finder(where).find(text, "genotype").genotype()
 
 
-def is_written_out(text: str) -> bool:
-    """Whether the word is itself a genotype, as the string of a NAS-Bench-201 cell is."""
-    return any(family.recognizes(text) for family in FAMILIES.values())
-
-
 def _reference(version: ModelVersion) -> str:
     return f"{version.name}/{version.version}"
 
@@ -307,26 +302,3 @@ def _cells_of_trial(sweep: SweepHandle, record: TrialRecord) -> GenotypeSource:
             hint=sweep.command("leaderboard"),
         )
     return GenotypeSource(read_genotype(record.genotype), f"{sweep.name}:{record.trial}", record.run_id)
-
-
-def _read_cells(path: Path) -> AnyGenotype:
-    if path.suffix == ".safetensors":
-        from pcdarts_tune.models.model import load_model
-
-        return load_model(path).genotype
-    file = path / "genotype.json" if path.is_dir() else path
-    if path.is_dir() and not file.is_file():
-        raise UserError(f"the folder {path} holds no genotype.json", hint=LEGAL["genotype"])
-    return _parse_cells(read_json(file), str(file))
-
-
-def _parse_cells(value: object, where: str) -> AnyGenotype:
-    # what `search --json` and `leaderboard --json` print holds the genotype one level down
-    if isinstance(value, dict) and isinstance(value.get("genotype"), dict):
-        value = value["genotype"]
-    try:
-        return read_genotype(value)
-    except ValueError as error:
-        raise UserError(
-            f"{where}: {error}", hint="pcdarts-tune draw PC_DARTS_cifar -o cells.svg shows what a genotype is"
-        ) from None

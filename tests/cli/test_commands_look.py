@@ -104,7 +104,9 @@ def test_what_is_no_model_is_refused(
     assert not (tmp_path / "home").exists()
 
 
-@pytest.mark.parametrize(("suffix", "begins"), [("svg", b"<svg"), ("png", b"\x89PNG"), ("dot", b"digraph")])
+@pytest.mark.parametrize(
+    ("suffix", "begins"), [("svg", b"<svg"), ("png", b"\x89PNG"), ("pdf", b"%PDF"), ("dot", b"digraph")]
+)
 def test_draw(tmp_path: Path, capsys: pytest.CaptureFixture[str], suffix: str, begins: bytes) -> None:
     target, source = tmp_path / f"cells.{suffix}", tmp_path / "genotype.json"
     assert cli.run(["draw", "DARTS_V2", "-o", str(target)]) == 0

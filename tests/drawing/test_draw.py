@@ -265,20 +265,20 @@ def test_kinds_and_short_names() -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("suffix", [".svg", ".png", ".dot", ".SVG"])
+@pytest.mark.parametrize("suffix", [".svg", ".png", ".pdf", ".dot", ".SVG"])
 def test_draw_writes_by_suffix(tmp_path: Path, suffix: str) -> None:
     target = tmp_path / f"cells{suffix}"
     target.write_bytes(b"old")
     assert draw_genotype(PUBLISHED["DARTS_V2"], target, which="reduce") == target
     content = target.read_bytes()
-    assert content[:4] in (b"<svg", b"\x89PNG", b"digr")
+    assert content[:4] in (b"<svg", b"\x89PNG", b"%PDF", b"digr")
     assert b"Normal cell" not in content
     assert os.listdir(tmp_path) == [target.name]
 
 
 def test_draw_names_mistakes(tmp_path: Path) -> None:
     genotype = PUBLISHED["DARTS_V2"]
-    with pytest.raises(UserError, match=r"\.svg, \.png, \.dot.*did you mean '\.svg'"):
+    with pytest.raises(UserError, match=r"\.svg, \.png, \.pdf, \.dot.*did you mean '\.svg'"):
         draw_genotype(genotype, tmp_path / "cells.svgg")
     with pytest.raises(UserError, match=r"must end in \.svg"):
         draw_genotype(genotype, tmp_path / "cells")

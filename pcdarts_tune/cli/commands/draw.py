@@ -14,7 +14,7 @@ from pcdarts_tune.say import say
 
 @click.command("draw")
 @click.argument("genotype", shell_complete=completing.runs)
-@options.output_file("The picture; its suffix decides: .svg, .png or .dot.", required=True)
+@options.output_file("The picture; its suffix decides: .svg, .png, .pdf or .dot.", required=True)
 @click.option(
     "--cell",
     type=options.NearestChoice(["both", *(kind for family in FAMILIES.values() for kind in family.kinds)]),
@@ -27,9 +27,9 @@ from pcdarts_tune.say import say
 def command(genotype: str, output: Path, cell: str, where: Where) -> None:
     """Draw the cells of GENOTYPE.
 
-    GENOTYPE is a JSON file, a published name such as PC_DARTS_cifar, the string of a NAS-Bench-201 cell, SWEEP:TRIAL,
-    a model (its name, model@alias, model/version, or its folder), a sweep (its best trial), or an MLflow run id or its
-    first digits.
+    GENOTYPE is a JSON file, a published name such as PC_DARTS_cifar, a text such as Genotype(normal=[...], ...) or a file
+    with one, the string of a NAS-Bench-201 cell, SWEEP:TRIAL, a model (its name, model@alias, model/version, or its
+    folder), a sweep (its best trial), or an MLflow run id or its first digits.
 
     \b
     Example:

@@ -62,10 +62,10 @@ def command(
 ) -> None:
     """Train GENOTYPE with the retraining recipe of a space, evaluate it once on the test split, and write the model.
 
-    GENOTYPE is a JSON file, a published name such as PC_DARTS_cifar, the string of a NAS-Bench-201 cell, SWEEP:TRIAL,
-    a model (its name, model@alias, model/version, or its folder), a sweep (its best trial), or an MLflow run id or its
-    first digits. What was made with a space is trained with it, on the images that it was made with, unless --space or
-    --data says otherwise.
+    GENOTYPE is a JSON file, a published name such as PC_DARTS_cifar, a text such as Genotype(normal=[...], ...) or a file
+    with one, the string of a NAS-Bench-201 cell, SWEEP:TRIAL, a model (its name, model@alias, model/version, or its
+    folder), a sweep (its best trial), or an MLflow run id or its first digits. What was made with a space is trained with
+    it, on the images that it was made with, unless --space or --data says otherwise.
 
     With --workers, Ray Train's processes share every batch (retrain.batch_size is all of it); a worker that is lost is
     replaced, and all go on from the checkpoint. The result is that of one process with --groups N, up to rounding.

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from pcdarts_tune.core.cells.graph import CellGraph, GraphEdge, Table, node_count, node_slices
+from pcdarts_tune.core.cells.text import format_call, holds_call, parse_call
 
 Edge = tuple[str, int]
 """(operation, predecessor); predecessors 0 and 1 are the cell's inputs, node i is predecessor i + 2."""
@@ -74,6 +75,19 @@ class Genotype:
             "reduce_concat": list(self.reduce_concat),
         }
 
+    @classmethod
+    def from_text(cls, text: str) -> Genotype:
+        """Read `Genotype(normal=[('sep_conv_3x3', 1), ...], normal_concat=range(2, 6), ...)`, as DARTS repositories print it.
+
+        Raises:
+            ValueError: with line and column, or naming the field and the entry that is wrong.
+        """
+        return cls.from_dict(parse_call(text)[1])
+
+    def to_text(self) -> str:
+        """What `from_text` reads, on one line."""
+        return format_call(self.to_dict())
+
     def canonical_hash(self) -> str:
         """16 hexadecimal digits; equal for cells that differ only in the order of a node's two edges or of the concat."""
         canonical = [
@@ -117,10 +131,11 @@ class DartsFamily:
         return 2 * nodes
 
     def recognizes(self, value: object) -> bool:
-        return isinstance(value, Mapping)
+        return isinstance(value, Mapping) or (isinstance(value, str) and holds_call(value))
 
     def read(self, value: Any) -> Genotype:
-        return Genotype.from_dict(value)
+        written = isinstance(value, str) and self.recognizes(value)
+        return Genotype.from_text(value) if written else Genotype.from_dict(value)
 
     def random(self, seed: int, nodes: int, primitives: Sequence[str]) -> Genotype:
         """For each node one of all pairs of different predecessors, and on each of the two edges one of all operations

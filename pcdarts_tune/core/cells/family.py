@@ -59,7 +59,7 @@ def family_of_kinds(kinds: Sequence[str]) -> Family:
 
 
 def read_genotype(value: Any) -> AnyGenotype:
-    """Read the JSON form of any family's genotype, or a NAS-Bench-201 string.
+    """Read the JSON form of any family's genotype, a NAS-Bench-201 string, or a DARTS repository's `Genotype(normal=[...], ...)`.
 
     Raises:
         ValueError: naming the entry that is wrong, and what is legal.
@@ -69,6 +69,18 @@ def read_genotype(value: Any) -> AnyGenotype:
         if family.recognizes(value):
             return family.read(value)
     return FAMILIES["darts"].read(value)
+
+
+def to_text(genotype: AnyGenotype) -> str:
+    """The text that the family's published code prints, which `read_genotype` reads.
+
+    Raises:
+        ValueError: the family has none.
+    """
+    write = getattr(genotype, "to_text", None)
+    if write is None:
+        raise ValueError(f"cells of the family {genotype.family} have no text; their JSON form is `to_dict`")
+    return str(write())
 
 
 def random_genotype(

@@ -76,6 +76,10 @@ class NasBench201Genotype:
     def __str__(self) -> str:
         return self.arch
 
+    def to_text(self) -> str:
+        """The string of the published code."""
+        return self.arch
+
     def to_dict(self) -> dict[str, Any]:
         """`{"arch": "|...|"}`."""
         return {"arch": self.arch}
