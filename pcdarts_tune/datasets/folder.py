@@ -68,7 +68,7 @@ class _Reader:
             if name not in folders:
                 continue
             before = self.left_out.copy()
-            images = list(self._walk(folder / folders[name], f"{folder.name}/{name}"))
+            images = list(self.walk(folder / folders[name], f"{folder.name}/{name}"))
             if not images:
                 raise _without_images(folder / folders[name], self.left_out - before)
             files += images
@@ -83,7 +83,7 @@ class _Reader:
         names = tuple(stamp[0] for stamp in stamps)
         return EncodedSplit(FileSource(paths), torch.tensor(labels, dtype=torch.int64), stamps, key, names)
 
-    def _walk(
+    def walk(
         self, folder: Path, shown: str, above: tuple[tuple[int, int], ...] = ()
     ) -> Iterator[tuple[str, Stamp]]:
         """The images below a folder, in the order of their names, following links but not round in circles."""
@@ -93,7 +93,7 @@ class _Reader:
             raise UserError(f"the link {folder} leads back to a folder above it", hint="remove the link")
         for entry in _entries(folder):
             if _is_folder(entry):
-                yield from self._walk(Path(entry.path), f"{shown}/{entry.name}", (*above, here))
+                yield from self.walk(Path(entry.path), f"{shown}/{entry.name}", (*above, here))
                 continue
             try:
                 about = entry.stat()
@@ -116,6 +116,19 @@ class _Reader:
                 f"{sum(self.left_out.values())} files in class folders are not read: {tell_left_out(self.left_out)}"
             )
         return tuple(self.notes)
+
+
+def list_images(folder: Path) -> tuple[list[Path], str]:
+    """All images below a folder, in the order of their names, and what else there is, in words; nothing is decoded.
+
+    Raises:
+        UserError: a folder that cannot be read, or a link that leads round in a circle.
+    """
+    reader = _Reader(folder)
+    found = [Path(path) for path, _ in reader.walk(folder, folder.name)]
+    left_out = sum(reader.left_out.values())
+    told = f"{left_out} files in {folder} are not read: {tell_left_out(reader.left_out)}" if left_out else ""
+    return found, told
 
 
 def find_folder(root: Path) -> EncodedSet:

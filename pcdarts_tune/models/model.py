@@ -45,14 +45,22 @@ Level = Annotated[int, Field(ge=0, le=255)]
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a model says about one image."""
+    """What a model says about one image; `top` has the likeliest classes and their probabilities where they were asked for."""
 
     image: str
     class_name: str
     probability: float
+    top: tuple[tuple[str, float], ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        return {"image": self.image, "class": self.class_name, "probability": self.probability}
+        said: dict[str, Any] = {
+            "image": self.image,
+            "class": self.class_name,
+            "probability": self.probability,
+        }
+        if self.top:
+            said["top"] = [{"class": name, "probability": probability} for name, probability in self.top]
+        return said
 
 
 @dataclass(frozen=True)
@@ -75,16 +83,28 @@ class LoadedModel:
             ]
         return torch.cat(parts) if parts else torch.empty(0, len(self.classes))
 
-    def predict(self, paths: Sequence[Path]) -> list[Prediction]:
-        """The likeliest class of each image file. Raises UserError, naming the first file that is not a readable image."""
+    def predict(self, paths: Sequence[Path], *, top: int = 0) -> list[Prediction]:
+        """The likeliest class of each image file, and the `top` likeliest. Raises UserError, naming the first file that is not a
+        readable image."""
         from pcdarts_tune.datasets import read_image
 
         if not paths:
             return []
-        images_NCHW = torch.stack([read_image(path, self.preprocessing) for path in paths])
-        best = self.probabilities(images_NCHW).max(dim=1)
-        found = zip(paths, best.indices.tolist(), best.values.tolist(), strict=True)
-        return [Prediction(str(path), self.classes[index], probability) for path, index, probability in found]
+        return self.classify(
+            [read_image(path, self.preprocessing) for path in paths], list(map(str, paths)), top=top
+        )
+
+    def classify(
+        self, images_CHW: Sequence[Tensor], names: Sequence[str], *, top: int = 0
+    ) -> list[Prediction]:
+        """The same of images that `datasets.read_image` read, one at least, called by `names`."""
+        probabilities_NK = self.probabilities(torch.stack(list(images_CHW)))
+        values, places = probabilities_NK.topk(min(max(1, top), len(self.classes)), dim=1)
+        found = []
+        for name, likely, at in zip(names, values.tolist(), places.tolist(), strict=True):
+            listed = tuple((self.classes[place], share) for place, share in zip(at, likely, strict=True))
+            found.append(Prediction(name, *listed[0], listed if top else ()))
+        return found
 
     def predict_array(self, images_NHWC: NDArray[Any]) -> NDArray[np.float32]:
         """(N, K) float32 probabilities of images (N, H, W, C), see `prepare_array`. Raises ValueError: saying which shape and

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import os
 import signal
@@ -85,6 +87,51 @@ def test_unreadable_images_are_named_and_the_others_are_classified(
     for name in ("text.png", "missing.png", "cut.png"):
         assert name in captured.err
     assert "3 of 4 images" in captured.err
+
+
+def test_a_folder_is_classified_whole(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pcdarts_tune.cli.commands.predict.BATCH", 2)
+    root = tmp_path / "a, b"
+    (root / "deep" / "er").mkdir(parents=True)
+    names = ["deep/er/z", "deep/x.jpg", "photo.png", "y.png"]  # by content where the suffix does not say
+    for name in names:
+        picture(tmp_path / "one.png").rename(root / name) if name == "deep/er/z" else picture(root / name)
+    (root / "notes.txt").write_text("no image")
+    (root / "clip.mp4").write_bytes(b"no image")
+    (root / ".hidden.png").write_bytes(b"no image")
+    arguments = ["predict", str(model), str(root)]
+    assert cli.run([*arguments, "--json"]) == 0
+    captured = capsys.readouterr()
+    found = [json.loads(line) for line in captured.out.splitlines()]
+    assert [entry["image"] for entry in found] == [str(root / name) for name in names]
+    assert f"2 files in {root} are not read: 1 .mp4 (save them as PNG or JPEG), 1 .txt" in captured.err
+    # a damaged one ends nothing, and what was not given by its own name is no wrong usage
+    (root / "cut.png").write_bytes((root / "y.png").read_bytes()[:60])
+    assert cli.run([*arguments, "--top", "5", "--csv"]) == 1
+    captured = capsys.readouterr()
+    rows = list(csv.DictReader(io.StringIO(captured.out)))
+    assert [row["image"] for row in rows] == [str(root / name) for name in names]
+    for row, entry in zip(rows, found, strict=True):
+        assert (row["class"], float(row["probability"])) == (
+            entry["class"],
+            pytest.approx(entry["probability"], abs=1e-6),
+        )
+        assert {row["class"], row["class_2"]} == {"cat", "dog"}
+        assert float(row["probability"]) + float(row["probability_2"]) == pytest.approx(1)
+    assert f"{root / 'cut.png'} is no readable image" in captured.err
+    assert "1 of 5 images could not be read" in captured.err
+    assert cli.run([*arguments, str(root / "cut.png"), "--top", "2", "--json"]) == 2
+    top = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [set(entry) for entry in top] == [{"image", "class", "probability", "top"}] * 4
+    assert [len(entry["top"]) for entry in top] == [2] * 4
+    for entry in top:
+        assert entry["top"][0] == {"class": entry["class"], "probability": entry["probability"]}
+    (tmp_path / "empty").mkdir()
+    assert cli.run(["predict", str(model), str(tmp_path / "empty")]) == 2
+    assert "holds no images" in capsys.readouterr().err
+    assert cli.run([*arguments, "--csv", "--json"]) == 2
 
 
 @pytest.mark.parametrize(
