@@ -7,6 +7,7 @@ HOME/sweeps/NAME/trials/<number>/             checkpoint while it runs, result.j
 HOME/sweeps/NAME/evaluations/                 what evaluated genotypes scored
 HOME/sweeps/NAME/ray/                         Ray's own files: disposable
 HOME/sweeps/NAME/lock                         held by the process that runs the sweep
+HOME/plugins/<digest>.py                      plug-in files that were given with --plugin: they may run again
 HOME/calibrations/NAME/trials/<key>/          the trainings of a calibration, see calibration/work.py
 HOME/evaluations/                             what these came to, for all calibrations of the home
 """
@@ -38,6 +39,11 @@ def default_tracking_uri(home: Path) -> str:
 def artifact_root(home: Path) -> Path:
     """Where MLflow keeps files when its store is the one of this home."""
     return home.absolute() / "mlartifacts"
+
+
+def plugin_store(home: Path) -> Path:
+    """Where plug-in files are kept that may run, see `plugins.trust_store`."""
+    return home.absolute() / "plugins"
 
 
 @dataclass(frozen=True)

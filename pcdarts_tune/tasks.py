@@ -71,6 +71,7 @@ class TrialTask:
         folder: where it keeps its checkpoint and result. `evaluations`: where evaluated genotypes are kept.
         threads: CPU threads it may use. `gpus`: GPUs, 0.25 for a quarter of one, 0 for none.
         genotype: the one to evaluate, where the trial shall find none of its own (calibration/trial.py).
+        plugins: records of those that the space names, see `plugins.declare`.
     """
 
     proposal: Proposal
@@ -82,6 +83,7 @@ class TrialTask:
     gpus: float = 0.0
     execution: Execution = DEFAULTS
     genotype: dict[str, Any] | None = None
+    plugins: list[dict[str, Any]] = field(default_factory=list)
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))

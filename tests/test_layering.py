@@ -12,7 +12,7 @@ LAYERS: list[set[str]] = [
     {"core"},
     {"errors"},
     {"addresses", "files", "spread"},
-    {"databases", "machine", "places", "say", "tasks"},
+    {"databases", "machine", "places", "plugins", "say", "tasks"},
     {"home"},
     {"spaces"},
     {"datasets", "drawing"},

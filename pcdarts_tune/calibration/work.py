@@ -18,6 +18,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pcdarts_tune import plugins
 from pcdarts_tune.calibration.cells import Cell
 from pcdarts_tune.calibration.recipes import Recipe
 from pcdarts_tune.calibration.trial import Training, curve_of, from_cache, images_key, single_training
@@ -171,6 +172,7 @@ class Calibration:
                         below(root, "evaluations"),
                         execution=execution,
                         genotype=cell.genotype.to_dict(),
+                        plugins=plugins.records_of(cell.genotype.to_dict(), space.model_dump(mode="json")),
                     )
                     cache = EvaluationCache.of(task, space, cell.genotype, digest_of_images)
                     made.append(Item(cell, recipe, number, task, cache))

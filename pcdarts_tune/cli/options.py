@@ -17,7 +17,7 @@ import click
 from pcdarts_tune.cli import completing
 from pcdarts_tune.errors import nearest
 from pcdarts_tune.files import user_path
-from pcdarts_tune.home import Where
+from pcdarts_tune.home import Where, plugin_store
 from pcdarts_tune.say import VERBOSITY
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -94,13 +94,50 @@ _study_uri_again = click.option(
     metavar="URI",
     help=f"The study's PostgreSQL database once more, with its password; {STUDY_URI}, PGPASSWORD or ~/.pgpass do as well.",
 )
-home = option_group(Where, "where", _home)
-"""`--home`, handed over as `where`, a `Where`."""
-store = option_group(Where, "where", _home, _tracking_uri)
+
+
+def _give(ctx: click.Context, param: click.Parameter, value: tuple[Path, ...]) -> None:
+    if value and not ctx.resilient_parsing:
+        from pcdarts_tune import plugins
+
+        for path in value:
+            plugins.give(path)
+
+
+plugin = click.option(
+    "--plugin",
+    metavar="FILE.py",
+    type=GivenPath(exists=True, dir_okay=False, path_type=Path),
+    multiple=True,
+    envvar="PCDARTS_TUNE_PLUGINS",
+    show_envvar=True,
+    expose_value=False,
+    callback=_give,
+    help="Python file with operations, data sets, spaces or samplers of your own; may be given again.",
+)
+"""`--plugin`, which says what this process knows."""
+
+
+def _where(**values: Any) -> Where:
+    from pcdarts_tune import plugins
+
+    where = Where(**values)
+    plugins.trust_store(plugin_store(where.home))
+    return where
+
+
+def _stored(*more: Callable[[Any], Any]) -> Callable[[F], F]:
+    group = option_group(_where, "where", _home, *more)
+    return lambda command: plugin(group(command))
+
+
+home = _stored()
+"""`--home`, handed over as `where`, a `Where`; and `--plugin`, as in all of these."""
+store = _stored(_tracking_uri)
 """`--home` and `--tracking-uri`, handed over as `where`."""
-study = option_group(Where, "where", _home, _tracking_uri, _study_uri)
+study = _stored(_tracking_uri, _study_uri)
 """`--home`, `--tracking-uri` and `--study-uri`, handed over as `where`."""
-sweep_store = option_group(Where, "where", _home, _tracking_uri, _study_uri_again)
+sweep_store = _stored(_tracking_uri, _study_uri_again)
 """The same for a sweep that exists."""
 data = click.option(
     "--data",

@@ -5,6 +5,8 @@ published code, so that published weights load by name.
 
     >>> register_operation("my_op", lambda channels, stride, affine: MyOperation(channels, stride))
     >>> Supernet(primitives=["none", "skip_connect", "my_op"])
+
+One that is not registered is looked for in other packages when it is asked for, see finding.py.
 """
 
 from __future__ import annotations
@@ -14,6 +16,8 @@ from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor, nn
+
+from pcdarts_tune.core import finding
 
 OperationFactory = Callable[[int, int, bool], nn.Module]
 """(channels, stride, affine) -> module; stride is 1 or 2, affine says whether its BatchNorms learn scale and shift."""
@@ -133,20 +137,29 @@ def register_operation(name: str, factory: OperationFactory) -> None:
 
 
 def require_operation(name: object, where: str = "") -> None:
-    """Raise a ValueError, which begins with `where` and lists the legal names, unless this is a registered one."""
-    if not isinstance(name, str) or name not in OPERATIONS:
+    """Raise a ValueError, which begins with `where` and lists the legal names, unless this is a registered one or one that
+    can be found."""
+    if not isinstance(name, str) or not (name in OPERATIONS or finding.knows(name)):
+        if explained := finding.explain(str(name)):
+            raise ValueError(where + explained)
         near = difflib.get_close_matches(str(name), OPERATIONS, 1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise ValueError(f"{where}unknown operation {name!r}; legal: {', '.join(sorted(OPERATIONS))}{hint}")
 
 
 def build_operation(name: str, channels: int, stride: int, affine: bool) -> nn.Module:
-    """Build an operation.
+    """Build an operation, looking for one that is not registered.
 
     Raises:
-        ValueError: for a name that is not registered.
+        ValueError: for a name that nobody knows, and for what is found and makes no module.
     """
     require_operation(name)
+    if name not in OPERATIONS:
+        found = finding.find(name)
+        if not callable(found):
+            what = f"is {type(found).__name__}, not a function of (channels, stride, affine)"
+            raise ValueError(f"operation {name!r} {what}")
+        OPERATIONS.setdefault(name, found)
     return OPERATIONS[name](channels, stride, affine)
 
 

@@ -16,6 +16,7 @@ from typing import Any
 from mlflow.entities import Run
 from pydantic import ValidationError
 
+from pcdarts_tune import plugins
 from pcdarts_tune.core.genotype import AnyGenotype, read_genotype
 from pcdarts_tune.spaces.keys import flatten, identity
 from pcdarts_tune.spaces.settings import apply
@@ -91,7 +92,18 @@ class RunRecord:
     def genotype(self) -> AnyGenotype | None:
         """The cells that it found or trained."""
         cells = self.runs.json(self.run, "genotype.json")
-        return None if cells is None else read_genotype(cells)
+        if cells is None:
+            return None
+        try:
+            return read_genotype(cells)
+        except ValueError:
+            self.declare_plugins()
+            return read_genotype(cells)
+
+    def declare_plugins(self) -> None:
+        """Know the plug-ins that it was computed with, as far as they may run here."""
+        kept = self.runs.json(self.run, plugins.ARTIFACT)
+        plugins.declare(kept or (), trusted=False, origin=f"the MLflow run {self.run_id}")
 
     @cached_property
     def config(self) -> dict[str, Any]:
@@ -106,8 +118,12 @@ class RunRecord:
             return None
         try:
             space = Space.model_validate_json(json.dumps(kept))
-        except ValidationError:  # of another version of this package
-            return None
+        except ValidationError:
+            try:
+                self.declare_plugins()
+                space = Space.model_validate_json(json.dumps(kept))
+            except ValidationError:  # of another version of this package
+                return None
         return apply(space, self.config["hyperparameters"]) if self.config else space
 
     @property

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from pcdarts_tune.errors import UserError, WorkFailed
 from pcdarts_tune.files import replace_when_written
-from pcdarts_tune.models.model import LoadedModel, read_file
+from pcdarts_tune.models.model import PLUGINS, LoadedModel, read_file
 
 FORMATS = ("safetensors", "pt2", "onnx")
 TOLERANCE = 1e-4
@@ -89,7 +89,9 @@ def image_shape(model: LoadedModel) -> tuple[int, int, int]:
 
 def metadata(model: LoadedModel) -> dict[str, str]:
     """What travels in the file beside the weights."""
-    kept = {"genotype.json": model.genotype.to_dict(), "model.json": model.description}
+    kept: dict[str, Any] = {"genotype.json": model.genotype.to_dict(), "model.json": model.description}
+    if model.plugins:
+        kept[PLUGINS] = model.plugins
     return {name: json.dumps(value) for name, value in kept.items()}
 
 

@@ -3,6 +3,7 @@
 model.safetensors   weights and running statistics
 genotype.json       the cells, in the published form
 model.json          sizes of the network, class names, preprocessing, where it came from
+plugins.json        records of the plug-ins that its operations come from, where there are any
 
 >>> load_model(Path("my-model")).predict([Path("cat.png")])
 [Prediction(image=..., class_name='cat', probability=0.98)]
@@ -29,6 +30,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from pcdarts_tune import plugins
 from pcdarts_tune.core.genotype import AnyGenotype, read_genotype
 from pcdarts_tune.core.network import EvaluationNetwork
 from pcdarts_tune.errors import LOOK_AT_THE_DISK, UserError
@@ -38,6 +40,7 @@ FORMAT = 1
 """Of model.json; counts up when a reader must know."""
 
 WEIGHTS, GENOTYPE, DESCRIPTION = "model.safetensors", "genotype.json", "model.json"
+PLUGINS = plugins.ARTIFACT
 
 Side = Annotated[int, Field(ge=1, le=4096)]
 Level = Annotated[int, Field(ge=0, le=255)]
@@ -72,6 +75,7 @@ class LoadedModel:
     classes: tuple[str, ...]
     preprocessing: dict[str, Any]
     description: dict[str, Any]
+    plugins: tuple[dict[str, Any], ...] = ()
 
     def probabilities(self, images_NCHW: Tensor, batch_size: int = 256) -> Tensor:
         """(N, K) probabilities of preprocessed images (N, C, H, W)."""
@@ -194,7 +198,8 @@ def save_model(
             "preprocessing": dict(preprocessing),
             "origin": dict(origin or {}),
         }
-        for name, content in ((GENOTYPE, genotype.to_dict()), (DESCRIPTION, description)):
+        contents: dict[str, Any] = {GENOTYPE: genotype.to_dict(), DESCRIPTION: description}
+        for name, content in (contents | plugins.artifact_of(genotype.to_dict())).items():
             (part / name).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
         part.chmod(0o755)  # mkdtemp's is for its owner alone
         old = part.with_name(f"{part.name}.old")
@@ -207,11 +212,18 @@ def save_model(
     return folder
 
 
-def load_model(folder: Path, device: torch.device | str = "cpu") -> LoadedModel:
-    """Read a model folder, or the one file that `export` made of it; nothing in it is executed or unpickled.
-    Raises UserError: saying which file is missing or does not fit the others."""
+def load_model(folder: Path, device: torch.device | str = "cpu", *, run_plugins: bool = False) -> LoadedModel:
+    """Read a model folder, or the one file that `export` made of it; nothing in it is unpickled, and nothing executed but
+    plug-ins that this process knows.
+
+    Args:
+        run_plugins: run the plug-in files that come with the model, whoever wrote them.
+
+    Raises:
+        UserError: saying which file is missing or does not fit the others, or which plug-in is lacking.
+    """
     if folder.is_file():
-        return read_file(folder, device)
+        return read_file(folder, device, run_plugins=run_plugins)
     missing = [name for name in (WEIGHTS, GENOTYPE, DESCRIPTION) if not (folder / name).is_file()]
     if missing:
         raise UserError(
@@ -220,20 +232,28 @@ def load_model(folder: Path, device: torch.device | str = "cpu") -> LoadedModel:
         )
     with _name_in_errors(folder):
         description, genotype = read_json(folder / DESCRIPTION), read_json(folder / GENOTYPE)
-        return _build(load_file(folder / WEIGHTS), genotype, description, device)
+        named = read_json(folder / PLUGINS) if (folder / PLUGINS).is_file() else []
+        plugins.declare(named, trusted=run_plugins, origin=str(folder / PLUGINS))
+        return _build(load_file(folder / WEIGHTS), genotype, description, device, named)
 
 
-def read_file(path: Path, device: torch.device | str = "cpu") -> LoadedModel:
-    """The model of an exported safetensors file. Raises UserError when it is none."""
+def read_file(path: Path, device: torch.device | str = "cpu", *, run_plugins: bool = False) -> LoadedModel:
+    """The model of an exported safetensors file, see `load_model`. Raises UserError when it is none."""
     with _name_in_errors(path):
         with safetensors.safe_open(path, "pt") as file:
             kept = file.metadata() or {}
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
-        return _build(weights, json.loads(kept[GENOTYPE]), json.loads(kept[DESCRIPTION]), device)
+        named = json.loads(kept.get(PLUGINS, "[]"))
+        plugins.declare(named, trusted=run_plugins, origin=str(path))
+        return _build(weights, json.loads(kept[GENOTYPE]), json.loads(kept[DESCRIPTION]), device, named)
 
 
 def _build(
-    weights: dict[str, Tensor], genotype: Any, description: Any, device: torch.device | str
+    weights: dict[str, Tensor],
+    genotype: Any,
+    description: Any,
+    device: torch.device | str,
+    named: Sequence[dict[str, Any]],
 ) -> LoadedModel:
     written = description.get("format") if isinstance(description, dict) else None
     if isinstance(written, int) and written > FORMAT:
@@ -250,7 +270,8 @@ def _build(
     network = EvaluationNetwork(cells, **description["network"])
     network.load_state_dict(weights)
     classes, preprocessing = tuple(description["classes"]), dict(description["preprocessing"])
-    return LoadedModel(network.to(device).eval(), cells, classes, preprocessing, description)
+    network = network.to(device).eval()
+    return LoadedModel(network, cells, classes, preprocessing, description, tuple(named))
 
 
 class Network(BaseModel, strict=True, extra="forbid"):
@@ -338,6 +359,11 @@ def _name_in_errors(path: Path) -> Iterator[None]:
 def _advice(error: BaseException, reason: str) -> str:
     if isinstance(error, OSError | MemoryError):
         return LOOK_AT_THE_DISK
+    if plugins.LACKS in reason:
+        return (
+            "--plugin FILE.py where it comes from a file (read it first: it runs as your own code), or install the "
+            "package; the model is sound"
+        )
     if "unknown operation" in reason:
         return "install the package that registers the operation, or call register_operation before; the model is sound"
     return "copy it anew from where it was made, or make it again: pcdarts-tune retrain"

@@ -35,7 +35,8 @@ with warnings.catch_warnings(record=True):
                 # at the end of the path: an installed pcdarts-tune is never hidden by the copy
                 sys.path.append(context.artifacts["code"])
                 from pcdarts_tune.models import load_model
-            self.model = load_model(Path(context.artifacts["model"]))
+            # a model that MLflow loads brings code in any case: this file
+            self.model = load_model(Path(context.artifacts["model"]), run_plugins=True)
 
         def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]
             return self.model.predict_array(model_input)

@@ -2,13 +2,12 @@
 
     space = read_space("mine.yaml", ["search.epochs=3"])
 
-File < environment (PCDARTS_TUNE_SET) < --set < flags of the command. An entry point of other packages is a path to a YAML
-file, a `Space`, or a function that gives one of them.
+File < environment (PCDARTS_TUNE_SET) < --set < flags of the command. What a plug-in gives is a path to a YAML file, a `Space`,
+a dictionary of what such a file holds, or a function that gives one of them.
 """
 
 from __future__ import annotations
 
-import importlib.metadata
 import importlib.resources
 import logging
 import os
@@ -16,6 +15,7 @@ from collections.abc import Iterable
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
+from pcdarts_tune import plugins
 from pcdarts_tune.errors import UserError, nearest
 from pcdarts_tune.files import user_path
 from pcdarts_tune.spaces.settings import Draft, environment_settings, parse_settings
@@ -23,8 +23,8 @@ from pcdarts_tune.spaces.space import Space
 from pcdarts_tune.spaces.values import Setting
 from pcdarts_tune.spaces.yaml_lines import LARGEST, read_yaml
 
-GROUP = "pcdarts_tune.search_spaces"
-"""The entry points by which packages give spaces of their own."""
+KIND = "search_spaces"
+"""What plug-ins call spaces of their own."""
 log = logging.getLogger(__name__)
 
 
@@ -48,9 +48,9 @@ def read_draft(name_or_path: str | Path) -> Draft:
     shipped = _shipped()
     if given in shipped:
         return _read(shipped[given], f"{given}.yaml")
-    plugged = _plugged()
+    plugged = plugins.names(KIND)
     if given in plugged:
-        return _read_plugin(plugged[given])
+        return _read_plugin(given)
     names = [*shipped, *plugged]
     files = [f"{given}{suffix}" for suffix in (".yaml", ".yml") if user_path(f"{given}{suffix}").is_file()]
     raise UserError(
@@ -63,7 +63,7 @@ def read_draft(name_or_path: str | Path) -> Draft:
 
 def space_names() -> list[str]:
     """The names that `load_space` knows, shipped ones first; reads no file."""
-    return list(dict.fromkeys([*_shipped(), *_plugged()]))
+    return list(dict.fromkeys([*_shipped(), *plugins.names(KIND)]))
 
 
 def list_spaces() -> list[Space]:
@@ -93,27 +93,25 @@ def _shipped() -> dict[str, Traversable]:
     return dict(sorted(found.items(), key=lambda item: (item[0] != "quickstart", item[0])))
 
 
-def _plugged() -> dict[str, importlib.metadata.EntryPoint]:
-    found = sorted(importlib.metadata.entry_points(group=GROUP), key=lambda point: point.name)
-    return {point.name: point for point in found}
-
-
-def _read_plugin(point: importlib.metadata.EntryPoint) -> Draft:
+def _read_plugin(name: str) -> Draft:
+    found = plugins.find(KIND, name)
     try:
-        found = point.load()
         found = found() if callable(found) else found
     except Exception as error:  # another package's code: whatever it raises is its mistake, not ours
         raise UserError(
-            f"search space {point.name!r} of {point.value}: {type(error).__name__}: {error}",
-            hint=f"the package of {point.value} has to be corrected, or uninstalled",
+            f"search space {name!r} of {plugins.source_of(KIND, name)}: {type(error).__name__}: {error}",
+            hint=f"correct {plugins.source_of(KIND, name)}",
         ) from error
     if isinstance(found, Space):
-        return Draft(found.model_dump(), {(): (1, f"entry point {point.name}")})
+        found = found.model_dump()
+    if isinstance(found, dict):
+        return Draft({"name": name, **found}, {(): (1, f"search space {name} of a plug-in")})
     if isinstance(found, (str, Path)):
-        return _read(Path(found), f"{point.name} ({Path(found).name})")
+        return _read(Path(found), f"{name} ({Path(found).name})")
+    source = plugins.source_of(KIND, name)
     raise UserError(
-        f"search space {point.name!r} of {point.value} is a {type(found).__name__}, not a path or a Space",
-        hint=f"the package of {point.value} has to be corrected, or uninstalled",
+        f"search space {name!r} of {source} is a {type(found).__name__}, not a path, a dictionary or a Space",
+        hint=f"correct {source}",
     )
 
 

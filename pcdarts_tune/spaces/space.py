@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
+from pcdarts_tune import plugins
 from pcdarts_tune.core.genotype import DARTS_PRIMITIVES, FAMILIES
 from pcdarts_tune.errors import nearest
 from pcdarts_tune.spaces.keys import ADDED, Listed, Section
@@ -139,20 +140,29 @@ class SupernetConfig(Section):
     @field_validator("primitives")
     @classmethod
     def _check_operations(cls, primitives: tuple[str, ...]) -> tuple[str, ...]:
-        known: Collection[str] = [name for family in FAMILIES.values() for name in family.primitives]
-        if not set(primitives) <= set(known):
-            from pcdarts_tune.core.ops import OPERATIONS  # torch: only for operations other than the papers'
-
-            known = OPERATIONS
-        if wrong := [name for name in primitives if name not in known]:
-            texts = [f"{name!r} is no operation{nearest(name, known)}" for name in wrong]
-            raise ValueError(f"{'; '.join(texts)}; legal: {', '.join(dict.fromkeys(known))}")
+        known = {name for family in FAMILIES.values() for name in family.primitives}
+        others = [name for name in primitives if name not in known]
+        if not all(plugins.knows("operations", name) for name in others):
+            _refuse_unknown(others)
         twice = sorted({name for name in primitives if primitives.count(name) > 1})
         if twice:
             raise ValueError(f"{', '.join(twice)} listed more than once")
         if not set(primitives) - {"none"}:
             raise ValueError("a cell needs an operation other than 'none', which is never chosen")
         return primitives
+
+
+def _refuse_unknown(primitives: Collection[str]) -> None:
+    """Raises ValueError: an operation is not registered, and no plug-in has it."""
+    from pcdarts_tune.core.ops import OPERATIONS  # torch: only for operations other than the papers'
+
+    known = [*OPERATIONS, *plugins.names("operations")]
+    if wrong := [name for name in primitives if name not in known]:
+        texts = [
+            plugins.explain("operations", name) or f"{name!r} is no operation{nearest(name, known)}"
+            for name in wrong
+        ]
+        raise ValueError(f"{'; '.join(texts)}; legal: {', '.join(dict.fromkeys(known))}")
 
 
 class DeriveConfig(Section):

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from pcdarts_tune import plugins
 from pcdarts_tune.addresses import (
     check_study_uri,
     check_uri,
@@ -23,7 +24,7 @@ from pcdarts_tune.addresses import (
 )
 from pcdarts_tune.errors import UserError
 from pcdarts_tune.files import write_json
-from pcdarts_tune.home import SweepFolder, Where, sweep_lock
+from pcdarts_tune.home import SweepFolder, Where, plugin_store, sweep_lock
 from pcdarts_tune.places import below, place_at
 from pcdarts_tune.spaces.space import Space
 from pcdarts_tune.sweeps.benchmark import Benchmark
@@ -101,6 +102,9 @@ def create_sweep(
             "versions": versions(),
             "git": git_revision(),
         }
+        if needed := plugins.records_of(about["space"], settings.sampler):
+            about["plugins"] = needed
+            plugins.keep(plugin_store(home), needed)
         # last of all: a folder without it is no sweep, and its name is free
         write_json(folder.record_file, about)
     return SweepHandle(Where(home, uri, study_uri), folder)

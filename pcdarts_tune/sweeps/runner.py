@@ -200,6 +200,7 @@ class SweepWork:
             threads=share.threads,
             gpus=share.gpus,
             execution=self.sweep.settings.execution,
+            plugins=self.sweep.plugins,
         )
 
     def trial_address(self, number: int) -> str:

@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from pcdarts_tune import plugins
 from pcdarts_tune.spaces import naming
 from pcdarts_tune.spaces.space import Space
 from pcdarts_tune.sweeps.trials.repeats import metric_name
@@ -67,7 +68,7 @@ class TrialRun:
             settings = {"hyperparameters": proposal.hyperparameters, "seed": proposal.seed}
             return Content(
                 naming.run_parameters(facts.space.tune, proposal.hyperparameters),
-                {"config.json": {**settings, "space": constants}},
+                {"config.json": {**settings, "space": constants}, **plugins.artifact_of(constants)},
                 dataset=facts.data,
             )
 

@@ -18,6 +18,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from pcdarts_tune import plugins
 from pcdarts_tune.addresses import check_study_uri, check_uri
 from pcdarts_tune.errors import UserError, WorkFailed
 from pcdarts_tune.home import (
@@ -73,9 +74,15 @@ class SweepHandle:
         """A command about this sweep to copy, with `--home` where it needs it to find the sweep."""
         return " ".join(["pcdarts-tune", verb, self.name, *options]) + self.where.home_flag
 
+    @property
+    def plugins(self) -> list[dict[str, Any]]:
+        """Records of the plug-ins that its space names, see `plugins.declare`."""
+        return list(self.about.get("plugins", ()))
+
     @cached_property
     def space(self) -> Space:
         """The space, as resolved when the sweep was made."""
+        plugins.declare(self.plugins)
         try:
             return Space.model_validate(self.about["space"])
         except ValidationError as error:
@@ -84,6 +91,11 @@ class SweepHandle:
             # only the operations, families and methods that this process knows differ from one process to another
             unknown = re.compile(r"'([^']*)' is no (?:operation|family|method)\b")
             named = [name for mistake in mistakes for name in unknown.findall(mistake.text)]
+            if lacking := [mistake.text for mistake in mistakes if plugins.LACKS in mistake.text]:
+                raise UserError(
+                    f"sweep {self.name!r}: {lacking[0].partition(';')[0]}",
+                    hint="install the package in the environment that runs this; the record is sound",
+                ) from None
             if named:
                 raise UserError(
                     f"sweep {self.name!r} was made with {', '.join(named)}, which this process does not know ({said[:300]})",

@@ -36,7 +36,7 @@ _CODE = (
     "files.py",
     "models/__init__.py",
     "models/model.py",
-    "models/description.py",
+    "plugins/*.py",
     "core/**/*.py",
 )
 
@@ -85,6 +85,7 @@ def log_model(folder: Path, *, run_id: str, tracking_uri: str) -> tuple[str, str
     transparent = deep is None and model.preprocessing.get("transparent", False)
     inputs = TensorSpec(kind, (-1, -1, -1, -1 if transparent else channels), name=None)
     outputs = TensorSpec(np.dtype("float32"), (-1, len(model.classes)), name=None)
+    required = [*REQUIREMENTS, *(each["package"] for each in model.plugins if "package" in each)]
     # any size will do; the example is kept as text, and tried out
     example = np.zeros((1, 8, 8, channels), kind)
     with (
@@ -103,7 +104,7 @@ def log_model(folder: Path, *, run_id: str, tracking_uri: str) -> tuple[str, str
             },
             signature=ModelSignature(inputs=Schema([inputs]), outputs=Schema([outputs])),
             input_example=example,
-            pip_requirements=[f"{name}=={version(name).partition('+')[0]}" for name in REQUIREMENTS],
+            pip_requirements=[f"{name}=={version(name).partition('+')[0]}" for name in required],
             metadata={
                 "input": _describe_input(channels, deep, transparent=transparent),
                 "output": "float32 probabilities (N, classes)",

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from pcdarts_tune import plugins
 from pcdarts_tune.core.cost import Latency
 from pcdarts_tune.datasets.load import about_images
 from pcdarts_tune.drawing.cells import cell_svg, cells_png
@@ -41,6 +42,7 @@ def open_run(tracked: Tracked, work: Retraining, device: torch.device) -> EpochR
                 "genotype.json": work.genotype.to_dict(),
                 "space.json": work.space.model_dump(mode="json"),
                 "cells.svg": cell_svg(work.genotype),
+                **plugins.artifact_of(work.genotype.to_dict(), work.space.model_dump(mode="json")),
             },
             {"cells": cells_png(work.genotype)},
             about_images(work.images),

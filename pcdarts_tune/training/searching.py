@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 
+from pcdarts_tune import plugins
 from pcdarts_tune.core.genotype import FAMILIES, AnyGenotype
 from pcdarts_tune.datasets import DataSet
 from pcdarts_tune.datasets.load import about_images
@@ -50,6 +51,7 @@ class Searching:
             | {key: values[key] for key in ("data", "supernet", "derive") if key in values}
             | {"search": identity(resolve_recipe(self.space.search, self.images.image_size))}
             | self.execution.identity()
+            | plugins.identity_of(values["supernet"])
         )
 
 
@@ -125,7 +127,11 @@ def _open_run(tracked: Tracked, work: Searching, device: torch.device) -> EpochR
         values = work.space.model_dump(mode="json")
         parameters = {f"supernet.{key}": value for key, value in values["supernet"].items()}
         parameters |= {f"search.{key}": value for key, value in values["search"].items() if key != "augment"}
-        return Content(parameters, {"space.json": values}, dataset=about_images(work.images))
+        return Content(
+            parameters,
+            {"space.json": values, **plugins.artifact_of(values)},
+            dataset=about_images(work.images),
+        )
 
     tags = common_tags("search", work.space, work.images, work.seed)
     return EpochRun.open(tracked, {Tag.SEARCH: work.recipe}, tags, content, device)

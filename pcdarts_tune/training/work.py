@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pcdarts_tune import plugins
 from pcdarts_tune.spaces.keys import identity
 from pcdarts_tune.spaces.sizes import resolve_recipe
 from pcdarts_tune.tasks import DEFAULTS, Execution
@@ -63,6 +64,7 @@ class Retraining:
             **self.execution.identity(),
             **({"groups": self.groups} if self.groups > 1 else {}),
             **({} if self.initial is None else {"initial": self.initial.identity()}),
+            **plugins.identity_of(self.genotype.to_dict()),
         }
 
     def build(self, device: torch.device, team: Team | None = None) -> Training:

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import click
 
+from pcdarts_tune import plugins
 from pcdarts_tune.cli import completing, options
 from pcdarts_tune.cli.option_groups import execution_options, worker_options
-from pcdarts_tune.home import Where
+from pcdarts_tune.home import Where, plugin_store
 from pcdarts_tune.machine import choose_device
 from pcdarts_tune.say import say, verbosity
 from pcdarts_tune.tasks import Execution, Workers
@@ -78,6 +79,7 @@ def command(
     workers.check(resolved.retrain.batch_size)
     torch_device = choose_device(workers.device)
     quiet = verbosity() < 0
+    plugins.keep(plugin_store(where.home))
     images = load_images(resolved, data, where.home, ("retrain",), quiet=quiet)
     check_channels(loaded, images)
     say(in_words(loaded, resolved, images, freeze=freeze))

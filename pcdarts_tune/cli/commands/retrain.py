@@ -8,9 +8,10 @@ from typing import Any
 
 import click
 
+from pcdarts_tune import plugins
 from pcdarts_tune.cli import completing, options
 from pcdarts_tune.cli.option_groups import execution_options, worker_options
-from pcdarts_tune.home import Where
+from pcdarts_tune.home import Where, plugin_store
 from pcdarts_tune.machine import choose_device
 from pcdarts_tune.say import verbosity
 from pcdarts_tune.tasks import Execution, Workers
@@ -105,6 +106,7 @@ def command(
     workers.check(resolved.retrain.batch_size)
     wanted = read_baselines(baselines, where)
     torch_device, quiet = choose_device(workers.device), verbosity() < 0
+    plugins.keep(plugin_store(where.home))
     images = load_images(resolved, data, where.home, ("retrain",), quiet=quiet)
     seed = resolved.seed if seed is None else seed
     tracked = None

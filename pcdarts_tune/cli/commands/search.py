@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pcdarts_tune import plugins
 from pcdarts_tune.cli import options
 from pcdarts_tune.cli.option_groups import execution_options
-from pcdarts_tune.home import Where
+from pcdarts_tune.home import Where, plugin_store
 from pcdarts_tune.machine import choose_device
 from pcdarts_tune.say import print_table, say, verbosity
 from pcdarts_tune.tasks import Execution
@@ -84,6 +85,7 @@ def command(
             "--track records one search; `sweep --trials 1 --repeats N` records several with their evaluations"
         )
     stages = ("search",) if seeds is None else ("search", "evaluation")
+    plugins.keep(plugin_store(where.home))
     images = load_images(resolved, data, where.home, stages, quiet=verbosity() < 0)
     if seeds is not None:
         from pcdarts_tune.sweeps.seeds import SeedsWork

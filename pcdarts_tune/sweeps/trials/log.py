@@ -22,6 +22,7 @@ from typing import Any, Self
 
 from pydantic import FiniteFloat, TypeAdapter, ValidationError
 
+from pcdarts_tune import plugins
 from pcdarts_tune.core.genotype import AnyGenotype
 from pcdarts_tune.places import Place, place_at
 from pcdarts_tune.spaces.keys import identity
@@ -228,6 +229,7 @@ class EvaluationCache:
             "seed": task.evaluation_seed,
             **task.execution.identity(),
             **({} if space.objective == "accuracy" else {"objective": space.objective}),
+            **plugins.identity_of(genotype.to_dict()),
         }
         digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
         return cls(place_at(task.evaluations), f"{digest}.json")

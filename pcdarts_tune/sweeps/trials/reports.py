@@ -90,6 +90,7 @@ def ray_trial(config: dict[str, Any], function: TrialFunction | None = None, dat
     """The function that Ray Tune calls in a worker: `config["task"]` is a `TrialTask` as JSON."""
     from ray import tune
 
+    from pcdarts_tune import plugins
     from pcdarts_tune.cluster.shipping import unpack
 
     # one string: Ray flattens, copies and keeps nested results
@@ -103,6 +104,7 @@ def ray_trial(config: dict[str, Any], function: TrialFunction | None = None, dat
         return wait_for_decision(task.folder, reached[-1]["epochs"])
 
     task = TrialTask.from_json(config["task"])
+    plugins.declare(task.plugins)
     try:
         outcome = run_or_fail(function or run_trial, task, unpack(data), report)
         resources = {CPUS: float(task.threads), GPUS: float(task.gpus)}

@@ -16,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pcdarts_tune import plugins
 from pcdarts_tune.cluster.resources import Cluster, Share, read_cluster, share_resources
 from pcdarts_tune.errors import UserError, WorkFailed
 from pcdarts_tune.say import say
@@ -85,7 +86,9 @@ class EpochsByWorkers(Resumable):
             # the images travel by Ray's object store, once to each node
             initial = None if work.initial is None else work.initial.to_travel()
             bare: Any = replace(work, images=None, initial=initial)  # type: ignore[arg-type]
-            fit = _Fit(Task(bare, ray.put(packed), coordinator, share.threads), workers, share, storage)
+            named = plugins.records_of(work.genotype.to_dict(), work.space.model_dump(mode="json"))
+            task = Task(bare, ray.put(packed), coordinator, share.threads, named)
+            fit = _Fit(task, workers, share, storage)
             try:
                 yield from self._reported(fit, coordinator)
             finally:

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from pcdarts_tune import plugins
 from pcdarts_tune.training.epochs import Resumable
 from pcdarts_tune.training.journal import CheckpointStorage
 from pcdarts_tune.training.workers.coordinator import final_error
@@ -34,12 +35,14 @@ class Task:
         images: a reference to them, packed.
         coordinator: the actor, see coordinator.py.
         threads: of one worker.
+        plugins: records of those that the work names.
     """
 
     work: Retraining
     images: Any
     coordinator: Any
     threads: int
+    plugins: list[dict[str, Any]]
 
 
 def train_worker(config: dict[str, Task]) -> None:
@@ -70,6 +73,7 @@ def _train(task: Task) -> None:
     from pcdarts_tune.machine import set_threads
     from pcdarts_tune.tracking.provenance import machine
 
+    plugins.declare(task.plugins)
     set_threads(task.threads)
     device = get_device()
     if device.type == "cuda":
