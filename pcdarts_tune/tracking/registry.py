@@ -36,6 +36,7 @@ _CODE = (
     "files.py",
     "models/__init__.py",
     "models/model.py",
+    "models/description.py",
     "plugins/*.py",
     "core/**/*.py",
 )
