@@ -9,7 +9,9 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -120,8 +122,23 @@ VERBOSITY = "pcdarts_tune.verbosity"
 """Key in click's `ctx.meta`: 1 and more with -v, -1 and less with -q."""
 
 
+_hushed: ContextVar[bool] = ContextVar("hushed", default=False)
+
+
+@contextmanager
+def hushed(quiet: bool) -> Iterator[None]:
+    """Where `quiet`, `say` says nothing within the block, and `verbosity` is that of -q; of this thread alone."""
+    before = _hushed.set(quiet or _hushed.get())
+    try:
+        yield
+    finally:
+        _hushed.reset(before)
+
+
 def verbosity() -> int:
     """0, more with -v, less with -q."""
+    if _hushed.get():
+        return -1
     ctx = click.get_current_context(silent=True)
     return 0 if ctx is None else int(ctx.meta.get(VERBOSITY, 0))
 

@@ -23,6 +23,7 @@ LAYERS: list[set[str]] = [
     {"sweeps"},
     {"calibration", "keeping"},
     {"promotion", "lineage", "planning", "reporting", "doctor"},
+    {"api"},
     {"cli"},
 ]
 """What stands at the package's root, lowest first. A name imports only what stands in a layer below its own."""

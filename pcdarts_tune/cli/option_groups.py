@@ -7,17 +7,17 @@ def command(execution: Execution, workers: Workers) -> None: ...
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 import click
 
+from pcdarts_tune.api.options import goal_settings, parse_duration, parse_limit, run_settings
 from pcdarts_tune.cli import options
 from pcdarts_tune.cli.options import NearestChoice, option_group
 from pcdarts_tune.say import verbosity
 from pcdarts_tune.spaces.methods import METHODS
-from pcdarts_tune.spaces.values import AIMS, Sampler, Setting, Size, amount
+from pcdarts_tune.spaces.values import AIMS, Sampler, Setting, Size
 from pcdarts_tune.tasks import NAMES_OF_PRECISIONS, Execution, Workers
 
 if TYPE_CHECKING:
@@ -83,30 +83,14 @@ class Duration(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # gene
     name = "duration"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        if isinstance(value, int | float):
-            return float(value)
-        text = str(value).strip().lower()
-        if re.fullmatch(r"\d+(\.\d+)?", text):
-            text += "s"
-        if not re.fullmatch(r"(\d+(\.\d+)?[smhd])+", text):
-            self.fail(f"{value!r} is no duration; such as 90s, 45m, 2h, 1h30m or 1d.", param, ctx)
-        units = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-        seconds = sum(float(number) * units[unit] for number, unit in re.findall(r"([\d.]+)([smhd])", text))
-        if seconds <= 0:
-            self.fail(f"{value!r} is no time at all.", param, ctx)
-        return seconds
+        try:
+            return parse_duration(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
-def _run_settings(
-    cpus_per_trial: float | None = None,
-    gpus_per_trial: float | None = None,
-    max_concurrent: int | None = None,
-    **others: Any,
-) -> RunSettings:
-    from pcdarts_tune.sweeps.runner import RunSettings
-
-    quiet = verbosity() < 0
-    return RunSettings(cpus=cpus_per_trial, gpus=gpus_per_trial, most=max_concurrent, quiet=quiet, **others)
+def _run_settings(**given: Any) -> RunSettings:
+    return run_settings(**given, quiet=verbosity() < 0)
 
 
 run_options = option_group(
@@ -145,38 +129,14 @@ class Amount(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # generi
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
         try:
-            count = amount(value)
+            return parse_limit(value)
         except ValueError as error:
-            self.fail(f"{error}.", param, ctx)
-        if not count or count < 1:
-            self.fail(f"{value!r} leaves nothing that is legal.", param, ctx)
-        return int(count)
+            self.fail(str(error), param, ctx)
 
 
-def _goals(
-    method: str | None = None,
-    repeats: int | None = None,
-    sampler: str | None = None,
-    objectives: tuple[str, ...] = (),
-    max_params: int | None = None,
-    max_macs: int | None = None,
-) -> list[Setting]:
-    flags = " ".join(f"--objective {name}" for name in objectives)
-    scores = [name for name in objectives if name in AIMS]
-    if len(set(scores)) > 1:
-        raise click.UsageError(f"{flags}: one of {', '.join(scores)}, since a trial has one score")
-    # in the list `accuracy` stands for the score, whichever it is
-    listed = ["accuracy" if name in scores else name for name in objectives]
-    given = [
-        Setting("search.method", method, f"--method {method}"),
-        Setting("repeats", repeats, f"--repeats {repeats}"),
-        Setting("sampler", sampler, f"--sampler {sampler}"),
-        Setting("objective", scores[0] if scores else None, flags),
-        Setting("objectives", listed or None, flags),
-        Setting("constraints.max_params", max_params, f"--max-params {max_params}"),
-        Setting("constraints.max_macs", max_macs, f"--max-macs {max_macs}"),
-    ]
-    return [setting for setting in given if setting.value is not None]
+def _goals(**given: Any) -> list[Setting]:
+    with options.wrong_usage():
+        return goal_settings(**given)
 
 
 goal_options = option_group(

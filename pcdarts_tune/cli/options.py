@@ -7,15 +7,18 @@ def command(where: Where, as_json: bool) -> None: ...
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
+from pcdarts_tune.api import where as places
+from pcdarts_tune.api.options import DEVICES, check_model_name
 from pcdarts_tune.cli import completing
-from pcdarts_tune.errors import nearest
+from pcdarts_tune.errors import UserError, nearest
 from pcdarts_tune.files import user_path
 from pcdarts_tune.home import Where, plugin_store
 from pcdarts_tune.say import VERBOSITY
@@ -67,8 +70,8 @@ def option_group(kind: Callable[..., Any], name: str, *options: Callable[[Any], 
 _home = click.option(
     "--home",
     type=GivenPath(file_okay=False, path_type=Path),
-    envvar="PCDARTS_TUNE_HOME",
-    default=Path("pcdarts-home"),
+    envvar=places.HOME,
+    default=places.DEFAULT_HOME,
     show_default="./pcdarts-home",
     show_envvar=True,
     help="Folder that holds everything a sweep leaves.",
@@ -76,15 +79,14 @@ _home = click.option(
 _tracking_uri = click.option(
     "--tracking-uri",
     metavar="URI",
-    envvar="PCDARTS_TUNE_TRACKING_URI",
+    envvar=places.TRACKING_URI,
     show_envvar=True,
     help="MLflow server or store.  [default: SQLite in --home]",
 )
-STUDY_URI = "PCDARTS_TUNE_STUDY_URI"
 _study_uri = click.option(
     "--study-uri",
     metavar="URI",
-    envvar=STUDY_URI,
+    envvar=places.STUDY_URI,
     show_envvar=True,
     help="PostgreSQL database for Optuna's study.  [default: SQLite in --home]",
 )
@@ -92,7 +94,7 @@ _study_uri = click.option(
 _study_uri_again = click.option(
     "--study-uri",
     metavar="URI",
-    help=f"The study's PostgreSQL database once more, with its password; {STUDY_URI}, PGPASSWORD or ~/.pgpass do as well.",
+    help=f"The study's PostgreSQL database once more, with its password; {places.STUDY_URI}, PGPASSWORD or ~/.pgpass do as well.",
 )
 
 
@@ -147,7 +149,7 @@ data = click.option(
 )
 device = click.option(
     "--device",
-    type=NearestChoice(["auto", "cpu", "cuda"]),
+    type=NearestChoice(DEVICES),
     default="auto",
     show_default=True,
     help="Where to compute; auto takes a GPU when there is one.",
@@ -186,9 +188,10 @@ def benchmark(command: F) -> F:
 
 
 def _model(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
-    if value is not None and (not value.strip() or any(sign in value for sign in "/:@?")):
-        raise click.BadParameter(f"{value!r}: a model's name has none of / : @ ?")
-    return value
+    try:
+        return check_model_name(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
 
 
 model = click.option(
@@ -203,6 +206,15 @@ register = click.option(
     callback=_model,
     help="Register the model in MLflow under this name; it becomes `champion` unless the present one is better.",
 )
+
+
+@contextmanager
+def wrong_usage() -> Iterator[None]:
+    """Options that do not go together, as an error of usage."""
+    try:
+        yield
+    except UserError as error:
+        raise click.UsageError(str(error)) from None
 
 
 def output_file(help: str = "", *, required: bool = False) -> Callable[[F], F]:

@@ -33,7 +33,7 @@ def load_space(name_or_path: str | Path) -> Space:
     return read_draft(name_or_path).validate()
 
 
-def read_space(text: str, settings: Iterable[str] = (), flags: Iterable[Setting] = ()) -> Space:
+def read_space(text: str | Path, settings: Iterable[str] = (), flags: Iterable[Setting] = ()) -> Space:
     """The space that SPACE names, changed by the environment (PCDARTS_TUNE_SET), then by `--set`, then by
     flags. Raises UserError: with every mistake, each begun by its line or its setting."""
     changes = [*environment_settings(), *parse_settings(settings), *flags]

@@ -138,19 +138,24 @@ def method_remarks(space: Space) -> list[str]:
     ]
 
 
-def run_to_the_end(sweep: SweepHandle, run: RunSettings, images: DataSet, *, as_json: bool) -> int:
+def run(sweep: SweepHandle, settings: RunSettings, images: DataSet, to_go_on: str) -> Ended:
+    """Run a sweep, after what has to be said of its method and sampler; `to_go_on` is said where it is stopped at once."""
+    for remark in [*method_remarks(sweep.space), *remarks(sweep.settings.sampler, sweep.space.tune)]:
+        say(f"note: {remark}")
+    try:
+        return run_sweep(sweep, settings, data=images)
+    except KeyboardInterrupt:
+        say(f"stopped at once; {to_go_on}")
+        raise
+
+
+def run_to_the_end(sweep: SweepHandle, settings: RunSettings, images: DataSet, *, as_json: bool) -> int:
     """Run a sweep and print its leaderboard and what to do next; the exit code.
 
     Raises:
         WorkFailed: no trial was completed, or MLflow did not take all that there is to record.
     """
-    for remark in [*method_remarks(sweep.space), *remarks(sweep.settings.sampler, sweep.space.tune)]:
-        say(f"note: {remark}")
-    try:
-        ended = run_sweep(sweep, run, data=images)
-    except KeyboardInterrupt:
-        say(f"stopped at once; to go on: {sweep.command('resume')}")
-        raise
+    ended = run(sweep, settings, images, f"to go on: {sweep.command('resume')}")
     records = sweep.records()
     if as_json:
         click.echo(leaderboard_json(rank_trials(records)))
@@ -164,15 +169,15 @@ def run_to_the_end(sweep: SweepHandle, run: RunSettings, images: DataSet, *, as_
 
 def _say_what_next(sweep: SweepHandle, ended: Ended, records: list[TrialRecord]) -> int:
     """Say how the sweep ended and where to go on; the exit code."""
-    undelivered = _undelivered(sweep, ended) if ended.undelivered else None
+    lacking = undelivered(sweep, ended) if ended.undelivered else None
     if ended.reason != "done":
         say(f"stopped ({ended.reason}); to go on: {sweep.command('resume')}")
     if ended.reason == "interrupted":
-        if undelivered is not None:
-            say(f"Error: {undelivered}", always=True)
+        if lacking is not None:
+            say(f"Error: {lacking}", always=True)
         return 130
-    if undelivered is not None:
-        raise undelivered
+    if lacking is not None:
+        raise lacking
     if ended.reason != "done":
         return 0
     if not any(record.objective is not None for record in records):
@@ -183,7 +188,8 @@ def _say_what_next(sweep: SweepHandle, ended: Ended, records: list[TrialRecord])
     return 0
 
 
-def _undelivered(sweep: SweepHandle, ended: Ended) -> WorkFailed:
+def undelivered(sweep: SweepHandle, ended: Ended) -> WorkFailed:
+    """That MLflow did not take all records, and what delivers them."""
     return WorkFailed(
         f"MLflow did not take {ended.undelivered} records ({ended.trouble or 'no answer'}); they are kept",
         hint=f"{sweep.command('resume')} delivers them, with --tracking-uri URI to a store that answers",

@@ -11,7 +11,8 @@ from pcdarts_tune.spaces.load import load_space
 from pcdarts_tune.spaces.settings import override
 from pcdarts_tune.sweeps.create import create_sweep
 from pcdarts_tune.sweeps.record import SweepSettings
-from pcdarts_tune.sweeps.sweep import SweepHandle
+from pcdarts_tune.sweeps.study.study import SweepStudy
+from pcdarts_tune.sweeps.sweep import SweepHandle, study_settings
 from pcdarts_tune.sweeps.tracker import tracker_of
 from pcdarts_tune.tasks import Outcome
 
@@ -43,16 +44,21 @@ def make_sweep(
     images = load_dataset(space.data)
     about = {"name": images.name, "digest": images.digest, "source": images.source, "profile": ""}
     sweep = create_sweep(home, name, space, SweepSettings(), trials=len(outcomes), data=about)
+    # made in memory, and drawn at random, many trials are there soon
+    drawn = study_settings(space, SweepSettings(sampler="random"))
+    study = sweep.study if tracked else SweepStudy.unsaved(**drawn)
     tracker = tracker_of(sweep) if tracked else None
     if tracker is not None:
         tracker.open()
     for number, outcome in enumerate(outcomes):
-        proposal = sweep.study.ask(len(outcomes))
-        sweep.study.start(number)
+        proposal = study.ask(len(outcomes))
+        study.start(number)
         if tracker is not None:
             tracker.trial(proposal)
-        sweep.study.tell(number, outcome)
+        study.tell(number, outcome)
         if tracker is not None:
             tracker.ended(number, outcome)
+    if tracker is None:
+        sweep.study._study.add_trials(study._study.get_trials())
     assert tracker is None or tracker.close("FINISHED", "a summary") == 0
     return sweep

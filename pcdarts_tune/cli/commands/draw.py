@@ -37,8 +37,7 @@ def command(genotype: str, output: Path, cell: str, where: Where) -> None:
       pcdarts-tune draw first@champion -o champion.svg
       pcdarts-tune draw genotype.json --cell normal -o normal.png
     """
-    from pcdarts_tune.drawing.cells import draw_genotype
-    from pcdarts_tune.sweeps.find import find_genotype
+    from pcdarts_tune.api.cells import Drawing, find_cells
 
-    draw_genotype(find_genotype(genotype, where).genotype, output, which=cell)
+    Drawing(find_cells(genotype, where).genotype, cell).save(output)
     say(f"wrote {output}")

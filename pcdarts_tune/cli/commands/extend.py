@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pcdarts_tune.api.options import parse_more
 from pcdarts_tune.cli import completing, options
 from pcdarts_tune.cli.option_groups import run_options
 from pcdarts_tune.home import Where
@@ -23,10 +24,10 @@ class More(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # generic 
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[bool, int]:
-        text = str(value)
-        if not text.removeprefix("+").isdigit() or int(text) < 1:
-            self.fail(f"{text!r} is neither +N (so many more) nor N (so many in all).", param, ctx)
-        return text.startswith("+"), int(text)
+        try:
+            return parse_more(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
 @click.command("extend")
@@ -49,12 +50,10 @@ def command(
     Example:
       pcdarts-tune extend first --trials +16
     """
-    from pcdarts_tune.sweeps import launch
+    from pcdarts_tune.api.running import extend_sweep
+    from pcdarts_tune.sweeps.launch import run_to_the_end
     from pcdarts_tune.sweeps.sweep import open_sweep
 
     handle = open_sweep(where, sweep)
-    images = launch.load_images_of(handle, data)
-    launch.check_before(where.home, run, handle.store(), handle.experiment, storage=handle.settings.storage)
-    with handle.lock():  # nobody may be running it while its target changes
-        launch.extend(handle, *trials)
-    return launch.run_to_the_end(handle, run, images, as_json=as_json)
+    images = extend_sweep(handle, trials, run, data)
+    return run_to_the_end(handle, run, images, as_json=as_json)

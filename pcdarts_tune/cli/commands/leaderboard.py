@@ -57,21 +57,22 @@ def command(
       pcdarts-tune leaderboard tuned random
       pcdarts-tune leaderboard nb201 --benchmark nasbench201.csv.gz
     """
+    from pcdarts_tune.api.board import read_board
     from pcdarts_tune.sweeps.benchmark import read_benchmark
     from pcdarts_tune.sweeps.comparison import compare_sweeps
-    from pcdarts_tune.sweeps.leaderboard import add_known, leaderboard_json, print_leaderboard, rank_trials
+    from pcdarts_tune.sweeps.leaderboard import leaderboard_json, print_leaderboard
     from pcdarts_tune.sweeps.sweep import open_sweep
 
     handle, *others = [open_sweep(where, name) for name in sweeps]
-    table, known = read_benchmark(benchmark, truth)
     if others:
+        table, known = read_benchmark(benchmark, truth)
         compared = compare_sweeps([handle, *others], table)
         if as_json:
             click.echo(json.dumps(compared.to_dict()))
         else:
             _print_comparison(compared, known)
         return
-    board = add_known(rank_trials(handle.records()), table)
+    board, known = read_board(handle, benchmark, truth)
     if as_json:
         click.echo(leaderboard_json(board))
     else:

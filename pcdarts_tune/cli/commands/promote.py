@@ -10,7 +10,6 @@ import click
 from pcdarts_tune.cli import completing, options
 from pcdarts_tune.cli.option_groups import execution_options, worker_options
 from pcdarts_tune.home import Where
-from pcdarts_tune.machine import choose_device
 from pcdarts_tune.say import say, verbosity
 
 
@@ -79,19 +78,14 @@ def command(sweep: str, baselines: tuple[str, ...], where: Where, as_json: bool,
       pcdarts-tune promote first --workers 8
       pcdarts-tune predict first@champion cat.png
     """
+    from pcdarts_tune.api.promoting import check_selection, promote_sweep
     from pcdarts_tune.cli.results import accuracies, print_comparison
-    from pcdarts_tune.promotion.promote import promote
 
-    named = sum(wanted[option] is not None for option in ("trial", "run_id"))
-    if named > 1:
-        raise click.UsageError("--trial and --run both name a trial; give one of them")
-    if wanted["candidates"] > 1 and named:
-        refused = "--candidates takes the sweep's best, --trial and --run name one; give one of them"
-        raise click.UsageError(refused)
-    device, quiet = choose_device(wanted["workers"].device), verbosity() < 0
+    with options.wrong_usage():
+        check_selection(wanted["trial"], wanted["run_id"], wanted["candidates"])
     try:
         # the other options are called like the arguments of `promote`
-        promoted = promote(where, sweep, device=device, baselines=baselines, quiet=quiet, **wanted)
+        promoted = promote_sweep(where, sweep, baselines=baselines, quiet=verbosity() < 0, **wanted)
     except KeyboardInterrupt:
         again = f"pcdarts-tune promote {sweep}{where.home_flag}, with the same options"
         say(f"to go on where it stopped: {again}")

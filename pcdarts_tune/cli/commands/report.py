@@ -42,13 +42,13 @@ def command(
       pcdarts-tune report first -o first.html
       pcdarts-tune report tuned random -o rivals.html
     """
-    from pcdarts_tune.reporting.report import report_json, write_report
-    from pcdarts_tune.sweeps.benchmark import read_benchmark
+    from pcdarts_tune.api.reports import report_sweep
     from pcdarts_tune.sweeps.sweep import open_sweep
 
     handle, *others = [open_sweep(where, name) for name in sweeps]
     if others:
         from pcdarts_tune.reporting.comparison import write_comparison
+        from pcdarts_tune.sweeps.benchmark import read_benchmark
         from pcdarts_tune.sweeps.comparison import compare_sweeps
 
         table, known = read_benchmark(benchmark, truth)
@@ -60,9 +60,8 @@ def command(
         else:
             say(f"wrote {target}")
         return
-    target = output or Path(f"{handle.name}.html")
-    facts = write_report(handle, target, *read_benchmark(benchmark, truth))
+    report = report_sweep(handle, output, benchmark, truth)
     if as_json:
-        click.echo(json.dumps(report_json(facts, target)))
+        click.echo(json.dumps(report.to_dict()))
     else:
-        say(f"wrote {target}")
+        say(f"wrote {report.path}")

@@ -32,13 +32,10 @@ def command(sweep: str, data: Path | None, run: RunSettings, where: Where, as_js
       pcdarts-tune resume first
       pcdarts-tune resume first --time-budget 8h
     """
-    from pcdarts_tune.sweeps import launch
-    from pcdarts_tune.sweeps.runner import trials_left
+    from pcdarts_tune.api.running import prepare_resuming
+    from pcdarts_tune.sweeps.launch import run_to_the_end
     from pcdarts_tune.sweeps.sweep import open_sweep
 
     handle = open_sweep(where, sweep)
-    images = launch.load_images_of(handle, data)
-    left = trials_left(handle) > 0  # else there is nothing to do but to deliver
-    storage = handle.settings.storage
-    launch.check_before(where.home, run, handle.store(), handle.experiment, storage=storage, goes_on=left)
-    return launch.run_to_the_end(handle, run, images, as_json=as_json)
+    images = prepare_resuming(handle, run, data)
+    return run_to_the_end(handle, run, images, as_json=as_json)

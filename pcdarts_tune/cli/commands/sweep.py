@@ -74,28 +74,24 @@ def command(
       pcdarts-tune sweep --space my-space.yaml --data photos --set search.epochs=30 --plan
       pcdarts-tune sweep --space imagenet --data imagenet --objective accuracy --objective latency --max-macs 600M
     """
-    from pcdarts_tune.datasets.load import about_images
-    from pcdarts_tune.places import check_address
-    from pcdarts_tune.spaces.load import read_space
-    from pcdarts_tune.sweeps import launch
-    from pcdarts_tune.sweeps.benchmark import read_objective
-    from pcdarts_tune.sweeps.create import create_sweep
-    from pcdarts_tune.sweeps.record import SweepSettings
-    from pcdarts_tune.tracking.store import MlflowStore
+    from pcdarts_tune.api.running import prepare_sweep
+    from pcdarts_tune.api.space import resolve_space
+    from pcdarts_tune.sweeps.launch import run_to_the_end
 
-    resolved = read_space(space, settings, goals)
-    wanted = SweepSettings(
-        seed=resolved.seed if seed is None else seed,
-        sampler=resolved.sampler,
-        data_root=None if data is None else str(data),
-        tracking_uri=where.tracking_uri,
-        study_uri=where.study_uri,
-        storage=None if storage is None else check_address(storage),
+    resolved = resolve_space(space, settings, goals)
+    prepared = prepare_sweep(
+        resolved,
+        where,
+        trials=trials,
+        name=name,
+        data=data,
+        seed=seed,
+        execution=execution,
         max_failures=max_failures,
-        **execution.arguments(),
+        benchmark=benchmark,
+        truth=truth,
+        storage=storage,
     )
-    table = read_objective(resolved, benchmark, truth)
-    name = launch.choose_name(where.home, name, resolved)
     if plan:
         # PyTorch's profiler, which measures memory on a CPU, announces itself on stderr otherwise
         os.environ.setdefault("KINETO_LOG_LEVEL", "99")
@@ -107,15 +103,12 @@ def command(
         flags = trace_flags(click.get_current_context())
         origins = {goal.key: goal.origin.split()[0] for goal in goals}
         configuration = trace_values(resolved, space, settings) | origins
-        request = PlanRequest(name, resolved, wanted, trials, run, planned, configuration, flags, note)
+        request = PlanRequest(
+            prepared.name, resolved, prepared.settings, trials, run, planned, configuration, flags, note
+        )
         made = make_plan(request)
         click.echo(json.dumps(made) if as_json else format_plan(made))
         say("nothing was written; without --plan it runs")
         return 0
-    store = MlflowStore.of(where)
-    launch.check_before(where.home, run, store, resolved.name, storage=wanted.storage)
-    images = launch.load_images(resolved, data, where.home)
-    sweep = create_sweep(
-        where.home, name, resolved, wanted, trials=trials, data=about_images(images), benchmark=table
-    )
-    return launch.run_to_the_end(sweep, run, images, as_json=as_json)
+    sweep, images = prepared.create(run)
+    return run_to_the_end(sweep, run, images, as_json=as_json)
