@@ -30,4 +30,6 @@ def _block(block: list[str]) -> list[str]:
 
 def _text(line: str) -> str:
     parts = line.split("`")
-    return "`".join(part if at % 2 else re.sub(r"([*|])", r"\\\1", part) for at, part in enumerate(parts))
+    return "`".join(
+        part if at % 2 else re.sub(r"([*|]|_(?!\w))", r"\\\1", part) for at, part in enumerate(parts)
+    )

@@ -13,6 +13,7 @@ COPIED = {
     "benchmarks/README.md": "benchmarks",
     "CONTRIBUTING.md": "contributing",
     "CHANGELOG.md": "changelog",
+    "SECURITY.md": "security",
 }
 # where a link to a page leads that the site does not show
 INSTEAD = {"README.md": "docs/index.md"}

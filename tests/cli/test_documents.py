@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import builtins
 import re
+import tomllib
 from pathlib import Path
 
 import click
@@ -16,7 +17,7 @@ from pcdarts_tune.cli.group import NAMES, cli
 from pcdarts_tune.spaces.load import load_space, read_space
 from pcdarts_tune.spaces.settings import parse_settings
 
-MORE = ["CONTRIBUTING.md", "benchmarks/README.md", "CHANGELOG.md"]
+MORE = ["CONTRIBUTING.md", "SECURITY.md", "benchmarks/README.md", "CHANGELOG.md"]
 """Pages whose commands are checked and not run."""
 
 
@@ -118,8 +119,22 @@ def test_python_is_legal_and_defines_its_names(page: str) -> None:
 @pytest.mark.parametrize("page", pages())
 def test_spaces_are_legal(page: str, tmp_path: Path) -> None:
     for block in of_language(page, "yaml"):
-        found = yaml.safe_load(block.text)
+        found = yaml.safe_load(block.text) or {}
         if "tune" in found:
             path = tmp_path / "whole.yaml"
             path.write_text(block.text, encoding="utf-8")
             load_space(str(path))
+
+
+def test_what_github_reads_is_whole() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert {"cff-version", "message", "title", "authors"} <= set(citation)
+    assert (citation["version"], citation["license"]) == (project["version"], project["license"])
+    for name in ("bug", "question"):
+        path = ROOT / ".github" / "ISSUE_TEMPLATE" / f"{name}.yml"
+        form = yaml.safe_load(path.read_text(encoding="utf-8"))
+        assert {"name", "description", "body"} <= set(form)
+        assert {part["type"] for part in form["body"]} <= {"markdown", "textarea", "checkboxes"}
+        ids = [part["id"] for part in form["body"] if part["type"] != "markdown"]
+        assert len(set(ids)) == len(ids)

@@ -7,8 +7,10 @@ from pathlib import Path
 
 from pcdarts_tune.core.genotype import PUBLISHED
 from pcdarts_tune.datasets import load_dataset
+from pcdarts_tune.datasets.dataset import DataSet
 from pcdarts_tune.spaces.load import load_space
 from pcdarts_tune.spaces.settings import override
+from pcdarts_tune.spaces.space import Space
 from pcdarts_tune.sweeps.create import create_sweep
 from pcdarts_tune.sweeps.record import SweepSettings
 from pcdarts_tune.sweeps.study.study import SweepStudy
@@ -41,9 +43,22 @@ def make_sweep(
     """A sweep of the digits; its first trial ran with the space's own values, as always. Without `tracked` MLflow, which
     takes seconds to make its store, knows nothing of it."""
     space = override(load_space("quickstart"), settings)
-    images = load_dataset(space.data)
+    return record_sweep(home, name, outcomes, space, load_dataset(space.data), tracked=tracked)
+
+
+def record_sweep(
+    home: Path,
+    name: str,
+    outcomes: Sequence[Outcome],
+    space: Space,
+    images: DataSet,
+    settings: SweepSettings | None = None,
+    *,
+    tracked: bool = True,
+) -> SweepHandle:
+    """A sweep of any space over any images."""
     about = {"name": images.name, "digest": images.digest, "source": images.source, "profile": ""}
-    sweep = create_sweep(home, name, space, SweepSettings(), trials=len(outcomes), data=about)
+    sweep = create_sweep(home, name, space, settings or SweepSettings(), trials=len(outcomes), data=about)
     # made in memory, and drawn at random, many trials are there soon
     drawn = study_settings(space, SweepSettings(sampler="random"))
     study = sweep.study if tracked else SweepStudy.unsaved(**drawn)

@@ -78,9 +78,7 @@ def test_wheel_holds_every_module_and_space(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         inside = {name for name in archive.namelist() if ".dist-info/" not in name}
     modules = {str(path.relative_to(CHECKOUT)) for path in (CHECKOUT / "pcdarts_tune").rglob("*.py")}
-    spaces = {
-        f"pcdarts_tune/search_spaces/{path.name}" for path in (CHECKOUT / "search_spaces").glob("*.yaml")
-    }
+    spaces = {f"pcdarts_tune/search_spaces/{path.name}" for path in (CHECKOUT / "search_spaces").glob("*.*")}
     more = {
         "pcdarts_tune/search_spaces/__init__.py",
         "pcdarts_tune/py.typed",

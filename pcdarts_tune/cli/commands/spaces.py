@@ -18,12 +18,14 @@ if TYPE_CHECKING:
 @click.command("spaces")
 @click.argument("name", required=False, metavar="[NAME|FILE]", shell_complete=completing.spaces)
 @options.settings
+@click.option("--schema", is_flag=True, help="Print the JSON Schema of spaces, for editors.")
 @options.home
 @options.output
-def command(name: str | None, settings: tuple[str, ...], where: Where, as_json: bool) -> None:
+def command(name: str | None, settings: tuple[str, ...], schema: bool, where: Where, as_json: bool) -> None:
     """List the search spaces with what is tuned in each; with NAME or a YAML FILE, print that space as YAML with every
     value filled in, and with what --set and PCDARTS_TUNE_SET change, as every other command reads it. A file with mistakes is
-    refused with all of them.
+    refused with all of them. The first line that it prints leads editors that know YAML's language server to the JSON Schema
+    of spaces, so that they complete keys and mark mistakes.
 
     \b
     Example: copy a space, change it, check it, use it.
@@ -33,14 +35,19 @@ def command(name: str | None, settings: tuple[str, ...], where: Where, as_json: 
     """
     from pcdarts_tune.spaces.load import list_spaces, read_space
     from pcdarts_tune.spaces.naming import to_yaml
+    from pcdarts_tune.spaces.schema import editor_line, space_schema
 
+    if schema:
+        if name is not None or settings:
+            raise click.UsageError("--schema is that of all spaces: pcdarts-tune spaces --schema")
+        click.echo(json.dumps(space_schema(), indent=2))
+        return
     if name is not None:
         space = read_space(name, settings)
-        click.echo(
-            json.dumps(space.model_dump(mode="json"), indent=2)
-            if as_json
-            else to_yaml(space, sys.stdout.encoding or "utf-8")
-        )
+        if as_json:
+            click.echo(json.dumps(space.model_dump(mode="json"), indent=2))
+        else:
+            click.echo(f"{editor_line()}\n{to_yaml(space, sys.stdout.encoding or 'utf-8')}")
         return
     if settings:
         raise click.UsageError("--set changes one space: pcdarts-tune spaces NAME --set KEY=VALUE")
