@@ -3,6 +3,8 @@
 Together alphas and betas say how much an operation counts (PC-DARTS, sections 3.2 and 3.3):
 
     weight of operation o on edge e = softmax(alpha)[e, o] * softmax_per_node(beta)[e]
+
+Operations that an edge does not have are barred from its softmax.
 """
 
 from __future__ import annotations
@@ -12,7 +14,16 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from pcdarts_tune.core.genotype import AnyGenotype, Family, derive, family_named, node_count, node_slices
+from pcdarts_tune.core.cells.candidates import EdgePrimitives, excluded_operations
+from pcdarts_tune.core.genotype import (
+    AnyGenotype,
+    Family,
+    derive,
+    edge_places,
+    family_named,
+    node_count,
+    node_slices,
+)
 
 
 def architecture_names(family: Family) -> list[str]:
@@ -25,6 +36,9 @@ class SearchedNetwork(nn.Module):
 
     Those of the family `darts` are `alpha_normal`, `alpha_reduce`, `beta_normal` and `beta_reduce`, those of `nasbench201`
     `alpha_cell` and `beta_cell`; betas are None without edge normalisation.
+
+    Buffers `barred_<kind>` (E, O), added to the alphas, are -inf for the operations that an edge does not have; None where
+    all edges have all.
     """
 
     family: Family
@@ -34,14 +48,30 @@ class SearchedNetwork(nn.Module):
     beta_normal: nn.Parameter | None
     beta_reduce: nn.Parameter | None
 
-    def add_architecture(self, family: str, nodes: int, edge_normalization: bool) -> None:
+    def add_architecture(
+        self,
+        family: str,
+        nodes: int,
+        edge_normalization: bool,
+        edge_primitives: EdgePrimitives | None = None,
+    ) -> None:
         """Draw alpha_* (E, O) and beta_* (E,) from 1e-3 * N(0, 1); betas are None without edge normalisation."""
         self.family = family_named(family)
-        edges = node_slices(nodes - self.family.first_node, len(self.family.inputs))[-1].stop
+        edges = count_edges(self.family, nodes)
         for name in architecture_names(self.family):
             shape = (edges, len(self.primitives)) if name.startswith("alpha") else (edges,)
             left_out = name.startswith("beta") and not edge_normalization
             self.register_parameter(name, None if left_out else nn.Parameter(1e-3 * torch.randn(shape)))
+        for kind in self.family.kinds:
+            self._bar(kind, excluded_operations(edge_primitives, kind, self.primitives))
+
+    def _bar(self, kind: str, excluded_EO: list[list[bool]] | None) -> None:
+        barred = None
+        if excluded_EO is not None:
+            alpha_EO = self.alphas()[kind]
+            excluded = torch.tensor(excluded_EO, device=alpha_EO.device)
+            barred = torch.zeros_like(alpha_EO, requires_grad=False).masked_fill(excluded, -torch.inf)
+        self.register_buffer(f"barred_{kind}", barred, persistent=False)
 
     def alphas(self) -> dict[str, nn.Parameter]:
         """Alphas (E, O) by kind of cell."""
@@ -69,7 +99,21 @@ class SearchedNetwork(nn.Module):
             self.betas(),
             self.primitives,
             max_skip_connections=max_skip_connections,
+            excluded=self.excluded(),
         )
+
+    def excluded(self) -> dict[str, list[list[bool]]]:
+        """(E, O) by kind of cell: the operations that a genotype cannot take; kinds without any are left out."""
+        barred = {kind: getattr(self, f"barred_{kind}") for kind in self.family.kinds}
+        return {kind: (values < 0).tolist() for kind, values in barred.items() if values is not None}
+
+    def softmaxed_alphas(self) -> dict[str, Tensor]:
+        """Softmax of the alphas over each edge's operations, (E, O), by kind of cell."""
+        found = {}
+        for kind, alpha_EO in self.alphas().items():
+            barred = getattr(self, f"barred_{kind}")
+            found[kind] = torch.softmax(alpha_EO if barred is None else alpha_EO + barred, dim=-1)
+        return found
 
     def softmaxed_betas(self) -> dict[str, Tensor | None]:
         """Softmax of the betas over each node's edges, by kind of cell."""
@@ -80,20 +124,26 @@ class SearchedNetwork(nn.Module):
         }
 
 
+def count_edges(family: Family, nodes: int) -> int:
+    """The candidate edges of a cell of so many nodes, as the family counts them."""
+    return len(edge_places(nodes - family.first_node, len(family.inputs)))
+
+
 def softmax_per_node(beta_E: Tensor, inputs: int = 2) -> Tensor:
     """Softmax over each node's incoming edges: slices of `inputs`, `inputs` + 1, ... of `beta_E`."""
     slices = node_slices(node_count(len(beta_E), inputs), inputs)
     return torch.cat([torch.softmax(beta_E[rows], dim=0) for rows in slices])
 
 
-def mixing_weights(alpha_EO: Tensor, edges_E: Tensor | None) -> tuple[Tensor, Tensor]:
+def mixing_weights(operations_EO: Tensor, edges_E: Tensor | None) -> tuple[Tensor, Tensor]:
     """The weights of a cell kind: operations (E, O), those of the edges folded in, and bypassed channels (E,).
 
-    `edges_E`: softmaxed betas, or None without edge normalisation.
+    Args:
+        operations_EO: softmaxed alphas.
+        edges_E: softmaxed betas, or None without edge normalisation.
     """
-    operations_EO = torch.softmax(alpha_EO, dim=-1)
     if edges_E is None:
-        return operations_EO, operations_EO.new_ones(len(alpha_EO))
+        return operations_EO, operations_EO.new_ones(len(operations_EO))
     return operations_EO * edges_E[:, None], edges_E
 
 

@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import torch
 from torch import Tensor
 
 from pcdarts_tune.core.genotype import AnyGenotype
@@ -96,9 +95,9 @@ class SearchEpoch:
         return _name_metrics("search", self, own)
 
 
-def softmax_rows(alpha_EO: Tensor) -> Table:
-    """softmax(alpha), row by row."""
-    return tuple(tuple(row) for row in torch.softmax(alpha_EO.detach(), dim=-1).tolist())
+def as_rows(weights_EO: Tensor) -> Table:
+    """The numbers of an (E, O) tensor, row by row."""
+    return tuple(tuple(row) for row in weights_EO.tolist())
 
 
 def as_numbers(values: Tensor | None) -> tuple[float, ...] | None:
@@ -106,9 +105,8 @@ def as_numbers(values: Tensor | None) -> tuple[float, ...] | None:
     return None if values is None else tuple(values.tolist())
 
 
-def entropy(alpha_EO: Tensor) -> float:
-    """Mean entropy of softmax(alpha) over the edges, in nats."""
-    rows = softmax_rows(alpha_EO)
+def entropy(rows: Table) -> float:
+    """Mean entropy of the edges' softmaxed alphas, in nats."""
     return sum(-p * math.log(p) for row in rows for p in row if p > 0) / len(rows)
 
 

@@ -40,8 +40,18 @@ def sample_order(x: Tensor, training: bool) -> Tensor:
 class MixedOp(nn.Module):
     """All candidates on C/K channels, summed with weights; the rest bypasses, max-pooled where the stride is 2."""
 
-    def __init__(self, channels: int, stride: int, k: int, primitives: Sequence[str], mixing: str) -> None:
+    def __init__(
+        self,
+        channels: int,
+        stride: int,
+        k: int,
+        primitives: Sequence[str],
+        mixing: str,
+        columns: Sequence[int] | None = None,
+    ) -> None:
+        """`columns`: of the weights, those of these primitives; None for all."""
         super().__init__()
+        self.columns = None if columns is None else tuple(columns)
         self.k, self.mixing, self.stride = k, mixing, stride
         self.active = channels // k
         self._ops = nn.ModuleList(build_search_operation(name, self.active, stride) for name in primitives)
@@ -51,6 +61,8 @@ class MixedOp(nn.Module):
         if order is not None:
             x = x[:, order]
         active, bypassed = x[:, : self.active], x[:, self.active :]
+        if self.columns is not None:
+            weights_O = torch.stack([weights_O[column] for column in self.columns])
         mixed = sum(w * op(active) for w, op in zip(weights_O, self._ops, strict=True))
         assert isinstance(mixed, Tensor)
         if self.k == 1:

@@ -83,6 +83,17 @@ class Zero(nn.Module):
         return torch.zeros_like(x[:, :, :: self.stride, :: self.stride])
 
 
+class Noise(nn.Module):
+    """`noise`: Gaussian noise N(0, 1) whatever comes, of the size that the stride gives, anew in each pass (RobustDARTS, S4)."""
+
+    def __init__(self, stride: int) -> None:
+        super().__init__()
+        self.stride = stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.randn_like(x[:, :, :: self.stride, :: self.stride])
+
+
 def _conv_7x1_1x7(channels: int, stride: int, affine: bool) -> nn.Module:
     return nn.Sequential(
         nn.ReLU(),
@@ -108,6 +119,7 @@ def _convolution(kernel_size: int) -> OperationFactory:
 
 OPERATIONS: dict[str, OperationFactory] = {
     "none": lambda channels, stride, affine: Zero(stride),
+    "noise": lambda channels, stride, affine: Noise(stride),
     "max_pool_3x3": lambda channels, stride, affine: nn.MaxPool2d(3, stride, padding=1),
     "avg_pool_3x3": lambda channels, stride, affine: nn.AvgPool2d(
         3, stride, padding=1, count_include_pad=False

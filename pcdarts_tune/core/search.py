@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from pcdarts_tune.core import balance
 from pcdarts_tune.core.architect import Architect, differentiate_only
-from pcdarts_tune.core.epochs import SearchEpoch, as_numbers, entropy, softmax_rows
+from pcdarts_tune.core.epochs import SearchEpoch, as_numbers, as_rows, entropy
 from pcdarts_tune.core.genotype import AnyGenotype, require_limited_kind
 from pcdarts_tune.core.hessian import architecture_eigenvalue
 from pcdarts_tune.core.images.data import Batches, require_batches, skip_single_images
@@ -182,6 +182,7 @@ class Search:
         scored = loop.score(net, self.validate, self.batch_size)
         peak_memory = max(watch.peak_memory_bytes(), self.graphs.peak_memory_bytes)
         genotype = self.genotype()
+        alphas = {kind: as_rows(weights) for kind, weights in net.softmaxed_alphas().items()}
         return SearchEpoch(
             epoch=epoch,
             epochs=self.epochs,
@@ -192,13 +193,13 @@ class Search:
             arch_accuracy=arch_accuracy,
             valid_loss=None if scored is None else scored.loss,
             valid_accuracy=None if scored is None else scored.accuracy,
-            alpha_entropies={kind: entropy(alpha) for kind, alpha in net.alphas().items()},
+            alpha_entropies={kind: entropy(rows) for kind, rows in alphas.items()},
             skip_connections=genotype.skip_connections,
             learning_rate=loop.rate(epoch),
             seconds=seconds,
             images_per_second=(trained + searched) / seconds,
             peak_memory_bytes=peak_memory,
-            alphas={kind: softmax_rows(alpha) for kind, alpha in net.alphas().items()},
+            alphas=alphas,
             betas={kind: as_numbers(beta) for kind, beta in net.softmaxed_betas().items()},
             hessian_eigenvalue=self._hessian_eigenvalue(),
             unlimited_skip_connections=(

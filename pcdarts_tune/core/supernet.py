@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from pcdarts_tune.core import architecture
+from pcdarts_tune.core.cells.candidates import EdgePrimitives
 from pcdarts_tune.core.fast.cell import FastCell
 from pcdarts_tune.core.fast.wiring import RoundWeights
 from pcdarts_tune.core.skeletons.registry import skeleton_of
@@ -42,6 +43,8 @@ class Supernet(architecture.SearchedNetwork):
         family: of the cells: "darts", or "nasbench201", which has alphas and betas of one kind of cell, `alpha_cell` and
             `beta_cell`. With k=1 and without edge normalisation that is DARTS as NAS-Bench-201 runs it, but for the
             BatchNorm behind each pool.
+        edge_primitives: by kind of cell, the candidates of each edge, edges ordered by node, then predecessor, where they differ
+            (`candidates.py`); `primitives` are then all that occur.
 
     Raises:
         ValueError: before anything is built, naming the argument, its value and what is legal.
@@ -62,6 +65,7 @@ class Supernet(architecture.SearchedNetwork):
         primitives: Sequence[str] | None = None,
         mixing: str = "shuffle",
         family: str = "darts",
+        edge_primitives: EdgePrimitives | None = None,
     ) -> None:
         super().__init__()
         given = SupernetArguments(
@@ -76,6 +80,7 @@ class Supernet(architecture.SearchedNetwork):
             primitives,
             mixing,
             family,
+            edge_primitives,
         )
         self.arguments = asdict(given)
         plans, searched, skeleton = given.plan(), given.searched(), skeleton_of(family)
@@ -85,7 +90,7 @@ class Supernet(architecture.SearchedNetwork):
         self.kinds = [plan.kind for plan in plans]
         self.ending = skeleton.ending(plans[-1].c_out)
         self.classifier = nn.Linear(plans[-1].c_out, num_classes)
-        self.add_architecture(family, nodes, edge_normalization)
+        self.add_architecture(family, nodes, edge_normalization, edge_primitives)
         self.register_buffer("batches_tracked", torch.zeros((), dtype=torch.int64))
         self.to(memory_format=torch.channels_last)
 
@@ -121,7 +126,7 @@ class Supernet(architecture.SearchedNetwork):
         betas_E = self.softmaxed_betas()
         of_kind = {
             kind: architecture.mixing_weights(alpha_EO, betas_E[kind])
-            for kind, alpha_EO in self.alphas().items()
+            for kind, alpha_EO in self.softmaxed_alphas().items()
         }
         made: dict[tuple[str, int], list[RoundWeights]] = {}
         found = {}

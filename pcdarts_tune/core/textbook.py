@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from pcdarts_tune.core import architecture
+from pcdarts_tune.core.cells.candidates import EdgePrimitives, check_edge_primitives, join_primitives
 from pcdarts_tune.core.genotype import family_named
 from pcdarts_tune.core.mixing import MIXINGS
 from pcdarts_tune.core.ops import check_primitives
@@ -41,6 +41,7 @@ class SupernetArguments:
     primitives: Sequence[str] | None = None
     mixing: str = "shuffle"
     family: str = "darts"
+    edge_primitives: EdgePrimitives | None = None
 
     def __post_init__(self) -> None:
         k, channels, family = self.k, self.channels, family_named(self.family)
@@ -59,6 +60,15 @@ class SupernetArguments:
         if self.mixing not in MIXINGS:
             raise ValueError(f"mixing must be one of {', '.join(MIXINGS)}; got {self.mixing!r}")
         names = family.primitives if self.primitives is None else self.primitives
+        if self.edge_primitives is not None:
+            edges = architecture.count_edges(family, self.nodes)
+            check_edge_primitives(self.edge_primitives, tuple(family.kinds), edges)
+            joined = join_primitives(self.edge_primitives, names)
+            if self.primitives is not None and set(joined) != set(names):
+                raise ValueError(
+                    f"primitives must be those of the edges, {', '.join(joined)}; got {', '.join(names)}"
+                )
+            names = joined
         object.__setattr__(self, "primitives", check_primitives(names))
         self.plan()
 
@@ -70,7 +80,7 @@ class SupernetArguments:
     def searched(self) -> Searched:
         """What the cells have in common."""
         assert self.primitives is not None
-        return Searched(self.nodes, self.k, self.primitives, self.mixing)
+        return Searched(self.nodes, self.k, self.primitives, self.mixing, self.edge_primitives)
 
 
 class TextbookSupernet(architecture.SearchedNetwork):
@@ -86,12 +96,12 @@ class TextbookSupernet(architecture.SearchedNetwork):
         self.cells = nn.ModuleList(skeleton.textbook_layer(plan, searched) for plan in plans)
         self.ending = skeleton.ending(plans[-1].c_out)
         self.classifier = nn.Linear(plans[-1].c_out, given.num_classes)
-        self.add_architecture(given.family, given.nodes, given.edge_normalization)
+        self.add_architecture(given.family, given.nodes, given.edge_normalization, given.edge_primitives)
 
     def forward(self, images: Tensor) -> Tensor:
         """Images (N, in_channels, H, W) to logits (N, num_classes)."""
         s0, s1 = architecture.apply_stem(self, images)
-        alphas_EO = {kind: torch.softmax(alpha, dim=-1) for kind, alpha in self.alphas().items()}
+        alphas_EO = self.softmaxed_alphas()
         betas_E = self.softmaxed_betas()
         for kind, cell in zip(self.kinds, self.cells, strict=True):
             weights = (None, None) if kind is None else (alphas_EO[kind], betas_E[kind])

@@ -19,10 +19,12 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from pcdarts_tune.core.cells.candidates import EdgePrimitives
 from pcdarts_tune.core.genotype import Family, family_of_kinds, node_count, node_slices
 from pcdarts_tune.drawing.cells import name_edges, select_edges, short_name
 from pcdarts_tune.drawing.picture import INK, text_width
 from pcdarts_tune.drawing.render import draw_png
+from pcdarts_tune.drawing.shares import count_operations
 
 Alphas = Mapping[str, Any]
 """`alpha_<kind>`, (E, O), and with edge normalisation `beta_<kind>`, (E,), for each kind of a family's cells: `alpha_normal`,
@@ -38,17 +40,25 @@ _TITLE, _BAR = 0.4, 0.85  # height of the title, width of the colour scale
 
 
 @draw_png
-def alphas_png(alphas: Alphas, primitives: Sequence[str], *, title: str = "") -> Figure:
+def alphas_png(
+    alphas: Alphas,
+    primitives: Sequence[str],
+    *,
+    title: str = "",
+    edge_primitives: EdgePrimitives | None = None,
+) -> Figure:
     """The alphas and betas of one epoch, 1200 pixels wide; frames mark what the genotype would take.
 
     Args:
         primitives: the O names.
+        edge_primitives: those of each edge, where they differ: the others are left empty.
 
     Raises:
         ValueError: when the shapes do not fit each other.
     """
     family = _family_of(alphas)
     cells, names = _to_arrays([alphas], primitives, family), [short_name(name) for name in primitives]
+    own = count_operations(cells[0][0].shape[1:], primitives, family, edge_primitives)
     (_, edges, operations), betas = cells[0][0].shape, cells[0][1] is not None
     slanted = 0.72 * _longest(names, 10) + 0.2
     left, right = max(0.9, slanted - 0.2), _BAR + (1.1 if betas else 0.1)
@@ -60,10 +70,13 @@ def alphas_png(alphas: Alphas, primitives: Sequence[str], *, title: str = "") ->
         top = _TITLE + 0.4 + number * (height + slanted + 0.4)
         axes = _add_axes(figure, left, top, side - left - right, height)
         axes.set_title(heading, loc="left", size=13, weight="bold")
-        _draw_heat_map(axes, alpha_EO, operations)
+        counts_EO = own[number]
+        _draw_heat_map(axes, alpha_EO, counts_EO)
         axes.set_xticks(range(operations), names, size=10, rotation=45, ha="right", rotation_mode="anchor")
         axes.set_yticks(range(edges), name_edges(edges, family, _in_italics), size=11)
-        for (e, o), position in np.ndenumerate(colour_position(alpha_EO, operations)):
+        for (e, o), position in np.ndenumerate(colour_position(alpha_EO, counts_EO)):
+            if np.isnan(position):
+                continue
             ink = "#ffffff" if position > 0.78 else INK
             axes.text(o, e, _shorten(alpha_EO[e, o]), color=ink, size=9, ha="center", va="center")
         for rows in node_slices(node_count(edges, len(family.inputs)), len(family.inputs))[1:]:
@@ -79,17 +92,24 @@ def alphas_png(alphas: Alphas, primitives: Sequence[str], *, title: str = "") ->
             axes.set_axis_off()
             bars = axes.barh(range(edges), beta_E, 0.5, color="#56738f")
             axes.bar_label(bars, [_shorten(weight) for weight in beta_E], size=9, padding=3)
-    _draw_colour_bar(figure, side - _BAR + 0.1, _TITLE + 0.4, height, operations)
+    _draw_colour_bar(figure, side - _BAR + 0.1, _TITLE + 0.4, height, int(np.nanmax(own)))
     return figure
 
 
 @draw_png
-def alpha_history_png(epochs: Mapping[int, Alphas], primitives: Sequence[str], *, title: str = "") -> Figure:
+def alpha_history_png(
+    epochs: Mapping[int, Alphas],
+    primitives: Sequence[str],
+    *,
+    title: str = "",
+    edge_primitives: EdgePrimitives | None = None,
+) -> Figure:
     """For every edge a heat map of its operations over the epochs, for every node its betas as lines; one row a node,
     one column a predecessor, 1500 pixels on the longer side.
 
     Args:
         epochs: the alphas of each epoch, by its number.
+        primitives, edge_primitives: see `alphas_png`.
 
     Raises:
         ValueError: when the shapes do not fit each other, or there is no epoch.
@@ -101,6 +121,7 @@ def alpha_history_png(epochs: Mapping[int, Alphas], primitives: Sequence[str], *
     cells, inputs = _to_arrays([epochs[number] for number in numbers], primitives, family), len(family.inputs)
     names = [short_name(name) for name in primitives]
     _, edges, operations = cells[0][0].shape
+    own = count_operations((edges, operations), primitives, family, edge_primitives)
     nodes, labels = node_count(edges, inputs), name_edges(edges, family, _in_italics)
     span = [numbers[0], numbers[-1]] if len(numbers) > 1 else numbers
     width, height = 1.3, max(0.5, 0.115 * operations)
@@ -123,7 +144,8 @@ def alpha_history_png(epochs: Mapping[int, Alphas], primitives: Sequence[str], *
                 # with betas in the colour of this predecessor's line
                 colour = INK if beta_TE is None else _LINES[source % len(_LINES)]
                 axes.set_title(labels[rows.start + source], size=9.5, pad=3, color=colour)
-                _draw_heat_map(axes, alpha_TEO[:, rows.start + source].T, operations)
+                edge = rows.start + source
+                _draw_heat_map(axes, alpha_TEO[:, edge].T, own[number, edge][:, None])
                 shown = [] if source else names
                 axes.set_yticks(range(len(shown)), shown, size=8)
             if beta_TE is not None:
@@ -138,13 +160,14 @@ def alpha_history_png(epochs: Mapping[int, Alphas], primitives: Sequence[str], *
                 axes.set_xticks([])
                 if node == nodes - 1:
                     axes.set_xlabel(f"epoch {' to '.join(map(str, span))}", size=8)
-    _draw_colour_bar(figure, bar, _TITLE + 0.5, 2 * height + 0.34, operations)
+    _draw_colour_bar(figure, bar, _TITLE + 0.5, 2 * height + 0.34, int(np.nanmax(own)))
     return figure
 
 
-def colour_position(weights: Any, operations: int) -> Any:
+def colour_position(weights: Any, operations: Any) -> Any:
     """Where softmax weights over O operations stand on the colour scale: 0 for 1/O² and less, 0.5 for 1/O, 1 for 1."""
-    doublings = np.log2(np.maximum(np.asarray(weights) * operations, 1e-6)) / max(1.0, np.log2(operations))
+    scale = np.maximum(1.0, np.log2(operations))
+    doublings = np.log2(np.maximum(np.asarray(weights) * operations, 1e-6)) / scale
     return 0.5 + 0.5 * np.sign(doublings) * np.minimum(1.0, np.abs(doublings)) ** 0.5
 
 
@@ -205,7 +228,8 @@ def _add_axes(figure: Figure, left: float, top: float, width: float, height: flo
     return axes
 
 
-def _draw_heat_map(axes: Axes, weights: Any, operations: int) -> None:
+def _draw_heat_map(axes: Axes, weights: Any, operations: Any) -> None:
+    axes.set_facecolor("#d0d7de")  # of what an edge does not have
     positions = colour_position(weights, operations)
     axes.imshow(positions, cmap=COLOURS, vmin=0, vmax=1, aspect="auto", interpolation="nearest")
 

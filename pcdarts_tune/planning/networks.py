@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from pcdarts_tune.core.cost import count_macs, count_parameters
-from pcdarts_tune.core.genotype import PUBLISHED, AnyGenotype, random_genotype
+from pcdarts_tune.core.genotype import PUBLISHED, AnyGenotype
 from pcdarts_tune.core.network import EvaluationNetwork
 from pcdarts_tune.core.retrain import Training
 from pcdarts_tune.core.search import Search
@@ -81,10 +81,9 @@ def choose_genotype(space: Space) -> tuple[str, AnyGenotype]:
     cells = published.graphs()
     operations = {edge.operation for cell in cells for edge in cell.edges}
     alike = sizes.family == published.family and sizes.nodes == len(cells[0].nodes)
-    if alike and operations <= set(sizes.primitives):
+    if alike and sizes.edge_primitives is None and operations <= set(sizes.primitives):
         return EXAMPLE, published
-    drawn = random_genotype(0, nodes=sizes.nodes, primitives=sizes.primitives, family=sizes.family)
-    return "a random genotype", drawn
+    return "a random genotype", sizes.draw_genotype(0)
 
 
 def affects_steps(key: str) -> bool:

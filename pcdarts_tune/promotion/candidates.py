@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from pcdarts_tune.core.genotype import AnyGenotype, random_genotype, read_genotype
+from pcdarts_tune.core.genotype import AnyGenotype, read_genotype
 from pcdarts_tune.errors import UserError, nearest
 from pcdarts_tune.say import say
 from pcdarts_tune.spaces.keys import lookup
@@ -161,11 +161,10 @@ def find_default_trial(sweep: SweepHandle) -> TrialRecord | None:
 
 def draw_candidates(space: Space, seed: int, count: int) -> list[Candidate]:
     """Random genotypes of a space, the same ones for a seed."""
-    sizes, found = space.supernet, []
+    found = []
     for number in range(count):
         drawn = derived_seed(seed, "random genotype", number)
-        genotype = random_genotype(drawn, nodes=sizes.nodes, primitives=sizes.primitives, family=sizes.family)
-        found.append(Candidate(f"random {number}", "random", genotype))
+        found.append(Candidate(f"random {number}", "random", space.supernet.draw_genotype(drawn)))
     return found
 
 

@@ -13,8 +13,10 @@ from typing import Any
 import numpy as np
 import plotly.express as px
 
+from pcdarts_tune.core.cells.candidates import EdgePrimitives
 from pcdarts_tune.core.genotype import Family, family_of_kinds, node_count, node_slices
 from pcdarts_tune.drawing.cells import name_edges, select_edges, short_name
+from pcdarts_tune.drawing.shares import count_operations
 from pcdarts_tune.reporting.figures import Figure
 
 COLOURS = ["#f6cf9c", "#fbe6cb", "#ffffff", "#8c7cb8", "#2d0b55"]
@@ -23,12 +25,17 @@ REACH = 3.0
 """The number of doublings at which the colours end."""
 
 
-def plot_alphas(epochs: Mapping[int, Mapping[str, Any]], primitives: Sequence[str]) -> list[Figure]:
+def plot_alphas(
+    epochs: Mapping[int, Mapping[str, Any]],
+    primitives: Sequence[str],
+    edge_primitives: EdgePrimitives | None = None,
+) -> list[Figure]:
     """Both plots; none for records of another version or form.
 
     Args:
         epochs: epoch from 0 -> for each kind of the family's cells, `alpha_<kind>` (E, O) and `beta_<kind>` (E,) or None.
         primitives: the O names.
+        edge_primitives: those of each edge, where they differ: the others are left empty.
     """
     names, shown = [short_name(name) for name in primitives], sorted(epochs)
     try:
@@ -36,13 +43,14 @@ def plot_alphas(epochs: Mapping[int, Mapping[str, Any]], primitives: Sequence[st
         family = family_of_kinds(alphas)
         weights = np.array([[epochs[t][f"alpha_{cell}"] for t in shown] for cell in family.kinds], float)
         betas = [[epochs[t].get(f"beta_{cell}") for t in shown] for cell in family.kinds]
-        shares = np.full((weights.shape[2], len(names)), 1 / len(names))
-        first = len(family.inputs)
-        inputs = [nodes.stop - nodes.start for nodes in node_slices(node_count(len(shares), first), first)]
+        shares = 1 / count_operations(weights.shape[2:], primitives, family, edge_primitives)[:, None]
+        first, edges = len(family.inputs), weights.shape[2]
+        inputs = [nodes.stop - nodes.start for nodes in node_slices(node_count(edges, first), first)]
         if betas[0][0] is not None:
             names.append("β")
             weights = np.concatenate([weights, np.array(betas, float)[..., None]], axis=3)
-            shares = np.column_stack([shares, np.repeat(1 / np.array(inputs), inputs)])
+            equal = np.broadcast_to(np.repeat(1 / np.array(inputs), inputs)[:, None], (*shares.shape[:3], 1))
+            shares = np.concatenate([shares, equal], axis=3)
         doublings = np.log2(np.maximum(weights / shares, 1e-6)) / REACH  # (kinds, T, E, O or O + 1)
     except (ValueError, KeyError, TypeError, IndexError):
         return []
@@ -68,6 +76,8 @@ def _plot_epochs(
         frame.name = str(number)
         for heat_map, weights_EO in zip(frame.data, weights_CEO, strict=True):
             text = [[f"{weight:.3f}" for weight in row] for row in weights_EO.tolist()]
+            for e, o in np.argwhere(np.isnan(heat_map.z.astype(float))):
+                text[e][o] = ""
             for e, o in select_edges(weights_EO, primitives, family):
                 text[e][o] = f"<b>[{text[e][o]}]</b>"
             hover = "%{y}, %{x}: %{text}<extra></extra>"

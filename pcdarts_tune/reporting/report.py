@@ -85,13 +85,14 @@ MOST_UNFOLDED = 30
 
 def render_page(facts: Facts) -> str:
     """The report as HTML."""
+    sizes = facts.sweep.space.supernet
     with hide_warnings():
         plots = {
             "history": figures.plot_history(facts),
             "importances": figures.plot_importances(facts),
             "settings": figures.plot_settings(facts),
             "sizes": figures.plot_sizes(facts),
-            "alphas": plot_alphas(facts.alphas, facts.sweep.space.supernet.primitives),
+            "alphas": plot_alphas(facts.alphas, sizes.primitives, sizes.edge_primitives),
             "costs": figures.plot_costs(facts),
         }
     genotypes = facts.best_of_each_genotype

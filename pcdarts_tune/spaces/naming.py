@@ -122,7 +122,7 @@ def describe(space: Space) -> str:
     published = flatten(Space(name="published").model_dump(exclude={"tune"}))
     own = flatten(space.model_dump(exclude={"tune", "name", "description"}))
     title = visible(f"{space.name}: {space.description}".rstrip(": "))
-    changed = [f"  {key} = {_text(value)}" for key, value in own.items() if published[key] != value]
+    changed = [f"  {key} = {_text(value, 120)}" for key, value in own.items() if published.get(key) != value]
     tuned = [f"  {key}: {item}; starts at {_text(lookup(space, key))}" for key, item in space.tune.items()]
     lines = [title, "", "set (the rest as published for CIFAR-10):", *(changed or ["  nothing"]), ""]
     return "\n".join([*lines, "tuned:" if tuned else "tuned: nothing", *tuned])
@@ -143,5 +143,9 @@ def to_yaml(space: Space, encoding: str = "utf-8") -> str:
     return "\n".join([*comments, "", text.rstrip()])
 
 
-def _text(value: Any) -> str:
-    return f"[{', '.join(map(label, value))}]" if isinstance(value, tuple) else label(value)
+def _text(value: Any, most: int = 1000) -> str:
+    def text(part: Any) -> str:
+        return f"[{', '.join(map(text, part))}]" if isinstance(part, tuple) else label(part)
+
+    found = text(value)
+    return found if len(found) <= most else f"{found[: most - 1]}…"

@@ -8,7 +8,8 @@ from itertools import chain, islice
 
 from pydantic import BaseModel
 
-from pcdarts_tune.core.genotype import FAMILIES, limited_kind
+from pcdarts_tune.core.cells.candidates import EdgePrimitives, check_edge_primitives
+from pcdarts_tune.core.genotype import FAMILIES, edge_places, limited_kind
 from pcdarts_tune.spaces.keys import lookup
 from pcdarts_tune.spaces.mistakes import Mistake, as_error
 from pcdarts_tune.spaces.ranges import Range
@@ -99,13 +100,28 @@ def _edges(skips: int | None, nodes: int, family: str) -> str | None:
     return f"skip_connections = {skips}: a cell of {nodes} nodes has {edges} edges"
 
 
-def _limited(most: int | None, family: str, primitives: tuple[str, ...]) -> str | None:
+def _limited(
+    most: int | None, family: str, primitives: tuple[str, ...], lists: EdgePrimitives | None
+) -> str | None:
     if most is None:
         return None
-    if limited_kind(FAMILIES[family]) is None:
+    kind = limited_kind(FAMILIES[family])
+    if kind is None:
         return f"max_skip_connections = {most}: skip connections of family: {family} cannot be limited; leave it null"
-    if not set(primitives) - {"none", "skip_connect"}:
+    edges = [primitives] if lists is None else lists.get(kind, ())
+    if not all(set(names) - {"none", "skip_connect"} for names in edges):
         return f"max_skip_connections = {most}: no operation but skip_connect could take their place"
+    return None
+
+
+def _edge_primitives(lists: EdgePrimitives | None, nodes: int, family: str) -> str | None:
+    of_family = FAMILIES[family]
+    edges = len(edge_places(nodes - of_family.first_node, len(of_family.inputs)))
+    try:
+        if lists is not None:
+            check_edge_primitives(lists, tuple(of_family.kinds), edges)
+    except ValueError as error:
+        return str(error)
     return None
 
 
@@ -170,7 +186,11 @@ RULES = (
     Rule(("retrain.stem", "retrain.channels"), _even),
     Rule(("stopping.halving.rungs", "evaluation.epochs"), _rungs),
     Rule(("stopping.collapse.skip_connections", "supernet.nodes", "supernet.family"), _edges, every=True),
-    Rule(("derive.max_skip_connections", "supernet.family", "supernet.primitives"), _limited),
+    Rule(
+        ("derive.max_skip_connections", "supernet.family", "supernet.primitives", "supernet.edge_primitives"),
+        _limited,
+    ),
+    Rule(("supernet.edge_primitives", "supernet.nodes", "supernet.family"), _edge_primitives, every=True),
     Rule(("tune",), _one_family),
     Rule(("supernet.nodes", "supernet.family"), _nodes, every=True),
     Rule(("supernet.stem", "supernet.family"), _stem, every=True),

@@ -14,7 +14,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
 from pcdarts_tune import plugins
-from pcdarts_tune.core.genotype import DARTS_PRIMITIVES, FAMILIES
+from pcdarts_tune.core.cells.candidates import join_primitives
+from pcdarts_tune.core.genotype import DARTS_PRIMITIVES, FAMILIES, AnyGenotype, random_genotype
 from pcdarts_tune.errors import nearest
 from pcdarts_tune.spaces.keys import ADDED, Listed, Section
 from pcdarts_tune.spaces.ranges import Range
@@ -30,6 +31,7 @@ from pcdarts_tune.spaces.rules import check
 from pcdarts_tune.spaces.values import Aim, Objective, Sampler, amount
 
 Names = Annotated[tuple[str, ...], Listed, Field(max_length=64)]
+EdgeNames = Annotated[tuple[Names, ...], Listed, Field(max_length=64)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
 Amount = Annotated[int, Field(gt=0, le=10**18)]
@@ -128,14 +130,20 @@ class SupernetConfig(Section):
     """How the searched channels change from edge to edge (shuffle: the published code)."""
     primitives: Names = DARTS_PRIMITIVES
     """Candidate operations, in index order; those of the family unless others are given."""
+    edge_primitives: Annotated[dict[str, EdgeNames] | None, ADDED] = None
+    """Candidate operations of each edge, where they differ (S1 of RobustDARTS, arXiv 1909.09656): for each kind of cell a
+    list of lists, edges ordered by node, then predecessor; `primitives` are then all that occur. null: `primitives`."""
 
     @model_validator(mode="before")
     @classmethod
     def _fill_in_operations(cls, data: Any) -> Any:
         family = data.get("family") if isinstance(data, dict) else None
-        if isinstance(family, str) and family in FAMILIES and "primitives" not in data:
-            return {**data, "primitives": FAMILIES[family].primitives}
-        return data
+        if not isinstance(data, dict) or "primitives" in data:
+            return data
+        own = FAMILIES[family].primitives if isinstance(family, str) and family in FAMILIES else None
+        if _lists_operations(data.get("edge_primitives")):
+            return {**data, "primitives": join_primitives(data["edge_primitives"], own or DARTS_PRIMITIVES)}
+        return data if own is None else {**data, "primitives": own}
 
     @field_validator("primitives")
     @classmethod
@@ -150,6 +158,38 @@ class SupernetConfig(Section):
         if not set(primitives) - {"none"}:
             raise ValueError("a cell needs an operation other than 'none', which is never chosen")
         return primitives
+
+    @model_validator(mode="after")
+    def _check_edges(self) -> SupernetConfig:
+        if self.edge_primitives is not None:
+            joined = join_primitives(self.edge_primitives, self.primitives)
+            if set(joined) != set(self.primitives):
+                raise ValueError(
+                    f"primitives must be those of edge_primitives, {', '.join(joined)}; got {', '.join(self.primitives)}"
+                )
+        return self
+
+    def draw_genotype(self, seed: int) -> AnyGenotype:
+        """`random_genotype` of these cells."""
+        return random_genotype(
+            seed,
+            nodes=self.nodes,
+            primitives=self.primitives,
+            family=self.family,
+            edge_primitives=self.edge_primitives,
+        )
+
+
+def _lists_operations(value: Any) -> bool:
+    """Whether a value is of the form that `edge_primitives` has."""
+
+    def listed(value: Any) -> bool:
+        return isinstance(value, list | tuple)
+
+    return isinstance(value, dict) and all(
+        listed(lists) and all(listed(names) and all(isinstance(n, str) for n in names) for names in lists)
+        for lists in value.values()
+    )
 
 
 def _refuse_unknown(primitives: Collection[str]) -> None:

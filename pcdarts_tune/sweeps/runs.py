@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pcdarts_tune import plugins
+from pcdarts_tune.core.cells.candidates import EdgePrimitives
 from pcdarts_tune.spaces import naming
 from pcdarts_tune.spaces.space import Space
 from pcdarts_tune.sweeps.trials.repeats import metric_name
@@ -84,7 +85,8 @@ class TrialRun:
             content=content,
             at=at,
         )
-        pictures = TrialPictures(store, run_id, number, facts.space.supernet.primitives)
+        sizes = facts.space.supernet
+        pictures = TrialPictures(store, run_id, number, sizes.primitives, sizes.edge_primitives)
         return cls(Run(store, run_id, fresh=fresh), proposal, pictures, facts.space.objective)
 
     def record(self, record: dict[str, Any], at: int) -> None:
@@ -217,13 +219,15 @@ def drawn_at(epoch: int, epochs: int) -> bool:
 
 @dataclass(frozen=True)
 class TrialPictures:
-    """Draws cells and alphas for one run, each under a key and a step; `primitives` are the operations that alphas are about.
+    """Draws cells and alphas for one run, each under a key and a step; `primitives` are the operations that alphas are about,
+    `edge_primitives` those of each edge, where they differ.
     Every trial is drawn at the same epochs, so that a slider over the steps plays the cells of several runs side by side."""
 
     store: MlflowStore
     run_id: str
     number: int
     primitives: Sequence[str]
+    edge_primitives: EdgePrimitives | None = None
 
     def cells(self, genotype: dict[str, Any], epoch: int) -> None:
         """What would be derived after `epoch` (from 0)."""
@@ -237,7 +241,8 @@ class TrialPictures:
         """Alphas and betas, softmaxed, after `epoch`."""
         from pcdarts_tune.drawing.alphas import alphas_png
 
-        png = alphas_png(alphas, self.primitives, title=self._title(epoch))
+        lists = self.edge_primitives
+        png = alphas_png(alphas, self.primitives, title=self._title(epoch), edge_primitives=lists)
         self.store.log_png(self.run_id, png, key="alphas", step=epoch)
 
     def history(self, alphas: dict[int, dict[str, Any]]) -> None:
@@ -245,7 +250,8 @@ class TrialPictures:
         from pcdarts_tune.drawing.alphas import alpha_history_png
 
         numbered = {epoch + 1: alphas[epoch] for epoch in alphas}
-        png = alpha_history_png(numbered, self.primitives, title=f"trial {self.number}")
+        title, lists = f"trial {self.number}", self.edge_primitives
+        png = alpha_history_png(numbered, self.primitives, title=title, edge_primitives=lists)
         self.store.log_png(self.run_id, png, key="alphas_over_epochs", step=max(alphas))
 
     def _title(self, epoch: int) -> str:

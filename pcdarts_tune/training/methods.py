@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from pcdarts_tune.core.genotype import AnyGenotype, random_genotype
+from pcdarts_tune.core.genotype import AnyGenotype
 from pcdarts_tune.tasks import DEFAULTS, Execution
 from pcdarts_tune.training.build import build_search
 
@@ -69,9 +69,7 @@ def draw_genotype(
     space: Space, images: DataSet, /, *, device: torch.device, seed: int, execution: Execution
 ) -> Drawn:
     """Random search (Li & Talwalkar 2019, arXiv 1902.07638): `random_genotype` with the seed of the search."""
-    sizes = space.supernet
-    genotype = random_genotype(seed, nodes=sizes.nodes, primitives=sizes.primitives, family=sizes.family)
-    return Drawn(genotype)
+    return Drawn(space.supernet.draw_genotype(seed))
 
 
 BUILDERS: dict[str, Builder] = {"pc-darts": build_search, "random": draw_genotype}

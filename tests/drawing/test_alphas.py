@@ -89,3 +89,16 @@ def test_heat_maps_refuse_shapes_that_do_not_fit() -> None:
         )
     with pytest.raises(ValueError, match="epoch"):
         alpha_history_png({}, DARTS_PRIMITIVES)
+
+
+def test_operations_that_an_edge_does_not_have_are_left_empty_and_an_equal_share_is_white() -> None:
+    lists = {kind: [["skip_connect", "sep_conv_3x3"], ["skip_connect"]] for kind in ("normal", "reduce")}
+    names = ("skip_connect", "sep_conv_3x3", "noise")
+    plain = {f"alpha_{kind}": [[0.5, 0.5, 0.0], [1.0, 0.0, 0.0]] for kind in lists}
+    figure = alphas_png.__wrapped__(plain, names, edge_primitives=lists)  # type: ignore[attr-defined]
+    (shown,) = (axes for axes in figure.axes if axes.get_title(loc="left") == "Normal cell")
+    assert sorted(text.get_text() for text in shown.texts) == [".500", ".500", "1.000"]
+    values = np.ma.filled(shown.images[0].get_array().astype(float), np.nan)
+    np.testing.assert_array_equal(values, [[0.5, 0.5, np.nan], [0.5, np.nan, np.nan]])
+    over = alpha_history_png({1: plain, 2: plain}, names, edge_primitives=lists)
+    assert over.startswith(b"\x89PNG") and over != alpha_history_png({1: plain, 2: plain}, names)

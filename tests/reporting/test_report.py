@@ -13,6 +13,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from support.recorded import REASONS, recorded_sweep
 
@@ -212,7 +213,6 @@ def traces(plot: Any, name: str) -> list[Any]:
 
 def values_of(numbers: Any) -> list[float]:
     """Numbers of a plot, which plotly may write as base64."""
-    import numpy as np
 
     if isinstance(numbers, dict):
         return [float(n) for n in np.frombuffer(base64.b64decode(numbers["bdata"]), numbers["dtype"])]
@@ -270,7 +270,6 @@ def test_alphas_have_a_slider_over_the_epochs(recorded: SweepHandle) -> None:
 
 
 def test_marked_edges_are_those_that_the_genotype_takes() -> None:
-    import numpy as np
 
     from pcdarts_tune.core.genotype import DARTS_PRIMITIVES, derive_genotype, node_slices
 
@@ -305,6 +304,23 @@ def test_alphas_of_other_forms_are_left_out() -> None:
     assert plot_alphas({0: {**plain, "alpha_reduce": flat[:4]}}, names) == []
     assert plot_alphas({0: {"alpha_normal": flat}}, names) == []
     assert plot_alphas({}, names) == []
+
+
+def test_operations_that_an_edge_does_not_have_are_left_empty() -> None:
+    lists = {kind: [["skip_connect", "sep_conv_3x3"], ["skip_connect"]] for kind in ("normal", "reduce")}
+    names = ("skip_connect", "sep_conv_3x3", "noise")
+    plain = {f"alpha_{kind}": [[0.5, 0.5, 0.0], [1.0, 0.0, 0.0]] for kind in lists}
+    plain |= {f"beta_{kind}": [0.5, 0.5] for kind in lists}
+    slider, course = plot_alphas({0: plain, 1: plain}, names, lists)
+    cell = slider.plot.data[0]
+    assert [list(row) for row in cell.text] == [
+        ["<b>[0.500]</b>", "0.500", "", "0.500"],
+        ["<b>[1.000]</b>", "", "", "0.500"],
+    ]
+    colours = np.array(cell.z, float)
+    assert np.isnan(colours).tolist() == [[False, False, True, False], [False, True, True, False]]
+    assert not np.nan_to_num(colours).any(), "equal shares have no colour"
+    assert np.isnan(np.array(course.plot.data[0].z, float)).sum() == 6
 
 
 def test_colours_follow_the_scheme_of_the_page(recorded: SweepHandle) -> None:

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ SHIPPED = [
     "imagenet",
     "nasbench201",
     "nasbench201_cpu",
+    *(f"robustdarts_s{number}" for number in range(1, 5)),
 ]
 
 
@@ -596,3 +598,73 @@ def test_a_checkout_that_is_not_installed_finds_the_folder_beside_the_package() 
         [sys.executable, "-c", blocked], cwd=root, capture_output=True, text=True, check=True
     )
     assert done.stdout.split() == SHIPPED
+
+
+def test_the_spaces_of_robustdarts_have_its_operations() -> None:
+    s1 = load_space("robustdarts_s1").supernet
+    assert s1.primitives == (
+        "max_pool_3x3",
+        "avg_pool_3x3",
+        "skip_connect",
+        "sep_conv_3x3",
+        "dil_conv_3x3",
+        "dil_conv_5x5",
+    )
+    assert s1.edge_primitives is not None
+    assert {(kind, len(lists)) for kind, lists in s1.edge_primitives.items()} == {
+        ("normal", 14),
+        ("reduce", 14),
+    }
+    assert all(len(set(names)) == 2 for lists in s1.edge_primitives.values() for names in lists)
+    normal, reduce = s1.edge_primitives["normal"], s1.edge_primitives["reduce"]
+    # how often each pair occurs, and single edges of the list that is cited in the file
+    assert Counter(map("+".join, normal)) == {
+        "skip_connect+dil_conv_3x3": 4,
+        "skip_connect+dil_conv_5x5": 2,
+        "skip_connect+sep_conv_3x3": 4,
+        "max_pool_3x3+skip_connect": 2,
+        "dil_conv_3x3+dil_conv_5x5": 2,
+    }
+    assert Counter(map("+".join, reduce)) == {
+        "max_pool_3x3+avg_pool_3x3": 6,
+        "max_pool_3x3+dil_conv_3x3": 1,
+        "skip_connect+dil_conv_5x5": 5,
+        "max_pool_3x3+sep_conv_3x3": 1,
+        "skip_connect+dil_conv_3x3": 1,
+    }
+    assert (normal[5], normal[12]) == (("max_pool_3x3", "skip_connect"), ("dil_conv_3x3", "dil_conv_5x5"))
+    assert (reduce[1], reduce[7]) == (("max_pool_3x3", "dil_conv_3x3"), ("skip_connect", "dil_conv_3x3"))
+    others = [load_space(f"robustdarts_s{number}").supernet.primitives for number in (2, 3, 4)]
+    assert others == [
+        ("skip_connect", "sep_conv_3x3"),
+        ("none", "skip_connect", "sep_conv_3x3"),
+        ("noise", "sep_conv_3x3"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("supernet", "said"),
+    [
+        ("edge_primitives: {normal: [[skip_connect]]}", "for the cells normal, reduce; got normal"),
+        (
+            "nodes: 2, edge_primitives: {normal: [[skip_connect]], reduce: []}",
+            "one list for each of 5 edges; got 1",
+        ),
+        ("edge_primitives: {normal: [[skip_conect]], reduce: []}", "'skip_conect' is no operation"),
+        ("edge_primitives: {normal: skip_connect}", "edge_primitives"),
+        ("primitives: [skip_connect], edge_primitives: {normal: [[noise]]}", "those of edge_primitives"),
+    ],
+)
+def test_operations_of_edges_that_fit_no_cell_are_refused(supernet: str, said: str, write: Any) -> None:
+    assert any(said in line for line in complaints(write(f"name: mine\nsupernet: {{{supernet}}}\n")))
+
+
+def test_random_genotypes_of_s1_take_what_their_edges_have() -> None:
+    sizes = load_space("robustdarts_s1").supernet
+    assert sizes.edge_primitives is not None
+    for seed in range(20):
+        drawn = sizes.draw_genotype(seed).to_dict()
+        for kind, lists in sizes.edge_primitives.items():
+            for at, (name, source) in enumerate(drawn[kind]):
+                node = at // 2
+                assert name in lists[node * (node + 3) // 2 + source]

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from pcdarts_tune.core.cells.candidates import EdgePrimitives
 from pcdarts_tune.core.cells.graph import CellGraph, GraphEdge, Table, node_count, node_slices
 from pcdarts_tune.core.cells.text import format_call, holds_call, parse_call
 
@@ -137,23 +138,37 @@ class DartsFamily:
         written = isinstance(value, str) and self.recognizes(value)
         return Genotype.from_text(value) if written else Genotype.from_dict(value)
 
-    def random(self, seed: int, nodes: int, primitives: Sequence[str]) -> Genotype:
+    def random(
+        self,
+        seed: int,
+        nodes: int,
+        primitives: Sequence[str],
+        *,
+        edge_primitives: EdgePrimitives | None = None,
+    ) -> Genotype:
         """For each node one of all pairs of different predecessors, and on each of the two edges one of all operations
         but `none`, as the random-search baselines in this space do (Li & Talwalkar 2019, arXiv 1902.07638)."""
-        operations = [name for name in primitives if name != "none"]
-        if not operations:
-            raise ValueError("a genotype needs at least one operation other than 'none'")
         generator = random.Random(seed)
 
-        def cell() -> tuple[Edge, ...]:
+        def operations(kind: str, edge: int) -> list[str]:
+            names = primitives if edge_primitives is None else edge_primitives[kind][edge]
+            found = [name for name in names if name != "none"]
+            if not found:
+                raise ValueError("a genotype needs at least one operation other than 'none'")
+            return found
+
+        def cell(kind: str) -> tuple[Edge, ...]:
             edges: list[Edge] = []
-            for node in range(nodes):
+            for node, rows in enumerate(node_slices(nodes)):
                 predecessors = sorted(generator.sample(range(node + 2), 2))
-                edges += [(generator.choice(operations), predecessor) for predecessor in predecessors]
+                edges += [
+                    (generator.choice(operations(kind, rows.start + predecessor)), predecessor)
+                    for predecessor in predecessors
+                ]
             return tuple(edges)
 
         concat = tuple(range(2, nodes + 2))
-        return Genotype(cell(), concat, cell(), concat)
+        return Genotype(cell("normal"), concat, cell("reduce"), concat)
 
     def choose(self, strength_EO: Table, primitives: Sequence[str]) -> list[tuple[int, int]]:
         """The 2 strongest edges of each node, strongest first, never with `none`. Ties: lower predecessor, lower operation."""

@@ -12,6 +12,7 @@ import difflib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from pcdarts_tune.core.cells.candidates import EdgePrimitives, Excluded
 from pcdarts_tune.core.cells.darts import DartsFamily
 from pcdarts_tune.core.cells.graph import (
     AnyGenotype,
@@ -84,17 +85,27 @@ def to_text(genotype: AnyGenotype) -> str:
 
 
 def random_genotype(
-    seed: int, *, nodes: int = 4, primitives: Sequence[str] | None = None, family: str = "darts"
+    seed: int,
+    *,
+    nodes: int = 4,
+    primitives: Sequence[str] | None = None,
+    family: str = "darts",
+    edge_primitives: EdgePrimitives | None = None,
 ) -> AnyGenotype:
     """Draw a genotype uniformly, see the family's `random`. The same seed gives the same genotype on every machine.
 
     Args:
         primitives: the operations; None for the family's own.
+        edge_primitives: those of each edge instead, see `candidates.py`; the family's `random` must take them.
 
     Raises:
         ValueError: when no cell can be made of these operations.
     """
     drawn = family_named(family)
+    if edge_primitives is not None:
+        random: Any = drawn.random
+        found: AnyGenotype = random(seed, nodes, (), edge_primitives=edge_primitives)
+        return found
     return drawn.random(seed, nodes, drawn.primitives if primitives is None else primitives)
 
 
@@ -105,6 +116,7 @@ def derive(
     primitives: Sequence[str] | None = None,
     *,
     max_skip_connections: int | None = None,
+    excluded: Mapping[str, Excluded] | None = None,
 ) -> AnyGenotype:
     """Derive a genotype from raw (before softmax) architecture parameters.
 
@@ -113,6 +125,8 @@ def derive(
         betas: by kind of cell (E,), or None without edge normalisation.
         primitives: the O names; None for the family's own.
         max_skip_connections: most skip connections of the family's `limited_kind`, see `restrict_skips`; None: any number.
+        excluded: by kind of cell (E, O), the operations that an edge does not have: they are no part of its softmax and never
+            taken; an edge that has none is taken after all others.
 
     Raises:
         ValueError: when shapes do not fit each other, a value is not finite, or skip connections cannot be limited.
@@ -127,12 +141,15 @@ def derive(
     for kind in family.kinds:
         alpha_EO, beta_E = _check_shapes(kind, alphas[kind], betas.get(kind), names)
         nodes = node_count(len(alpha_EO), inputs)
-        strength_EO = torch.softmax(alpha_EO, dim=-1)
+        out_EO = torch.zeros_like(alpha_EO, dtype=torch.bool)
+        if excluded is not None and kind in excluded:
+            out_EO = torch.tensor(excluded[kind], dtype=torch.bool)
+        strength_EO = torch.softmax(alpha_EO.masked_fill(out_EO, -torch.inf), dim=-1)
         if beta_E is not None:
             shares = [torch.softmax(beta_E[edges], dim=0) for edges in node_slices(nodes, inputs)]
             strength_EO = strength_EO * torch.cat(shares)[:, None]
         places = edge_places(nodes, inputs)
-        rows = strength_EO.tolist()
+        rows = strength_EO.masked_fill(out_EO, _EXCLUDED).tolist()
         if max_skip_connections is not None and kind == limited:
             chosen = restrict_skips(family, rows, names, max_skip_connections)
         else:
@@ -142,6 +159,7 @@ def derive(
 
 
 SKIP = "skip_connect"
+_LIMITED, _EXCLUDED = -1.0, -2.0  # strengths below weights that a softmax rounded to 0
 
 
 def limited_kind(family: Family) -> str | None:
@@ -173,7 +191,8 @@ def restrict_skips(
     """
     if isinstance(most, bool) or not isinstance(most, int) or most < 0:
         raise ValueError(f"max_skip_connections is a whole number of at least 0; got {most!r}")
-    if not set(primitives) - {"none", SKIP}:
+    others = [o for o, name in enumerate(primitives) if name not in ("none", SKIP)]
+    if any(all(row[o] == _EXCLUDED for o in others) for row in strength_EO):
         raise ValueError("without operations other than none and skip_connect, skips cannot be limited")
     rows = [list(row) for row in strength_EO]
     while True:
@@ -183,7 +202,7 @@ def restrict_skips(
             return chosen
         at = primitives.index(SKIP)
         for edge in sorted(skips, key=lambda e: -rows[e][at])[most:]:
-            rows[edge][at] = -1.0  # below weights that a softmax rounded to 0
+            rows[edge][at] = _LIMITED
 
 
 def _check_shapes(

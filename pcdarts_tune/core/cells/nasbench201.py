@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from pcdarts_tune.core.cells.candidates import EdgePrimitives
 from pcdarts_tune.core.cells.graph import CellGraph, GraphEdge, Table, edge_places
 
 NASBENCH201_PRIMITIVES: tuple[str, ...] = (
@@ -126,10 +127,18 @@ class NasBench201Family:
             return NasBench201Genotype.from_arch(value)
         return NasBench201Genotype.from_dict(value)
 
-    def random(self, seed: int, nodes: int, primitives: Sequence[str]) -> NasBench201Genotype:
+    def random(
+        self,
+        seed: int,
+        nodes: int,
+        primitives: Sequence[str],
+        *,
+        edge_primitives: EdgePrimitives | None = None,
+    ) -> NasBench201Genotype:
         """On each edge one of all operations, `none` too, as random search draws in the benchmark (section 5)."""
         generator = random.Random(seed)
-        return NasBench201Genotype(tuple(generator.choice(list(primitives)) for _ in _PLACES))
+        edges = [primitives for _ in _PLACES] if edge_primitives is None else edge_primitives["cell"]
+        return NasBench201Genotype(tuple(generator.choice(list(names)) for names in edges))
 
     def choose(self, strength_EO: Table, primitives: Sequence[str]) -> list[tuple[int, int]]:
         """On every edge the strongest operation, `none` too, as the benchmark's DARTS takes it; ties: the lower one.

@@ -21,7 +21,7 @@ from torch.nn import functional as F
 from pcdarts_tune.core.fast import stacked, wiring
 from pcdarts_tune.core.fast.normalize import combine, folds, mix, pixels, unpixels
 from pcdarts_tune.core.fast.stacked import Kernels, StackedConv, StackedDense, StackedNorm, StackedReduce
-from pcdarts_tune.core.fast.wiring import Round, RoundWeights, Wires, round_weights
+from pcdarts_tune.core.fast.wiring import Places, Round, RoundWeights, Wires, place_operation, round_weights
 from pcdarts_tune.core.mixing import sample_order
 from pcdarts_tune.core.ops import FactorizedReduce, OpSequence, build_search_operation, require_even
 from pcdarts_tune.core.skeletons.plan import CellPlan, Searched
@@ -49,12 +49,13 @@ POOLS: dict[str, Callable[[Tensor, int], Tensor]] = {
 
 
 class Branch(NamedTuple):
-    """What an operation sends in a round: y (N, C, H', W'), and the BatchNorm it still needs.
+    """What an operation sends in a round: y (N, C, H', W'), the BatchNorm it still needs, and that one's rows of edges.
 
     C = S c where all edges of a source share it, else E c.
     """
 
     y: Tensor
+    rows: slice
     norm: StackedNorm | None = None
 
 
@@ -82,7 +83,9 @@ class FastCell(nn.Module):
         self.sampled = mixing == "random" and k > 1
         self.active = plan.channels // k
         self.primitives = tuple(primitives)
-        self.rounds = wiring.plan_rounds(nodes, self.inputs, join_inputs=not self.sampled)
+        # edges that share a source lie side by side; where each has its own operations, one source a round keeps it so
+        joined = not self.sampled and given.edge_primitives is None
+        self.rounds = wiring.plan_rounds(nodes, self.inputs, join_inputs=joined)
         # a list as index would be copied to the device in every step, for which a GPU waits
         order = [edge for r in self.rounds for edge in r.published]
         self.register_buffer("edge_order", torch.tensor(order), persistent=False)
@@ -92,11 +95,18 @@ class FastCell(nn.Module):
         for side, module in enumerate(preprocess):
             self.add_module(f"preprocess{side}", module)
         self._preprocess = list(preprocess)
-        edges = self.rounds[-1].rows.stop
+        self._names = [given.of_edge(plan.kind, edge) for edge in range(self.rounds[-1].rows.stop)]
+        self._places: dict[str, Places] = {
+            name: place_operation(self.rounds, lambda edge, name=name: name in self._names[edge])  # type: ignore[misc]
+            for name in self.primitives
+        }
         self._stages: dict[str, list[StackedConv | StackedDense]] = {}
         self._norms: dict[str, StackedNorm] = {}
         self._unfused: dict[str, list[nn.Module]] = {}
-        for name in self.primitives:
+        for name, places in self._places.items():
+            edges = places.edges
+            if not edges:
+                continue
             if name in CONVOLUTIONS:
                 self._stages[name] = [StackedConv(edges, self.active, *kind) for kind in CONVOLUTIONS[name]]
             elif name in DENSE:
@@ -104,14 +114,16 @@ class FastCell(nn.Module):
             elif name in POOLS:
                 self._norms[name] = StackedNorm(edges, self.active)
             elif name not in ("none", "skip_connect"):
-                strides = [self._stride(r) for r in self.rounds for _ in r.published]
+                pairs = zip(self.rounds, places.kept, strict=True)
+                strides = [self._stride(r) for r, kept in pairs for _ in kept]
                 self._unfused[name] = [build_search_operation(name, self.active, s) for s in strides]
         self.convolutions = nn.ModuleDict({name: nn.ModuleList(m) for name, m in self._stages.items()})
         self.pools = nn.ModuleDict(self._norms)
         self.unfused = nn.ModuleDict({name: nn.ModuleList(m) for name, m in self._unfused.items()})
-        inputs = sum(len(r.published) for r in self.rounds if r.sources[0] < self.inputs)
-        halves = self.reduction and "skip_connect" in primitives
-        self.reduce = StackedReduce(inputs, self.active) if halves else None
+        halving = [index for index, r in enumerate(self.rounds) if self._stride(r) == 2]
+        skips = self._places.get("skip_connect")
+        halved = 0 if skips is None else sum(len(skips.kept[index]) for index in halving)
+        self.reduce = StackedReduce(halved, self.active) if halved else None
 
     def _stride(self, r: Round) -> int:
         return 2 if self.reduction and r.sources[0] < self.inputs else 1
@@ -130,8 +142,10 @@ class FastCell(nn.Module):
         wires: list[Wires] = []
         # what each state sends past the operations: itself, halved where the cell halves
         passed: list[Tensor] = []
-        rows = [r.rows.stop - r.rows.start for r in self.rounds]
-        kernels = {name: [stage.kernels(rows) for stage in stages] for name, stages in self._stages.items()}
+        kernels = {}
+        for name, stages in self._stages.items():
+            counts = [len(kept) for kept in self._places[name].kept]
+            kernels[name] = [stage.kernels(counts) for stage in stages]
         # sums over the operations (P', nodes c), by group of sources with the same wires
         sent: list[Tensor] = []
         for index, (r, w) in enumerate(zip(self.rounds, weights, strict=True)):
@@ -141,7 +155,8 @@ class FastCell(nn.Module):
             halves = self._stride(r) == 2
             passed += [pixels(F.max_pool2d(source, 2, 2) if halves else source) for source in sources]
             active = self._select(sources, wires[r.sources[0] :])
-            mixed, shape = self._mix(r, w, active, of_round, sent[0] if sent and not self.sampled else None)
+            before = sent[0] if sent and not self.sampled else None
+            mixed, shape = self._mix(index, w, active, of_round, before)
             sent = [*sent, mixed] if self.sampled else [mixed]
             if r.into is not None:
                 states.append(unpixels(self._node(r.targets.start, w, wires, sent, passed), shape))
@@ -172,7 +187,7 @@ class FastCell(nn.Module):
         wires = self.wires()
         return round_weights(
             self.rounds,
-            self.primitives,
+            self._places,
             self.shares,
             wires,
             operations_EO[self.edge_order],
@@ -196,75 +211,81 @@ class FastCell(nn.Module):
 
     def _mix(
         self,
-        r: Round,
+        index: int,
         w: RoundWeights,
         x: Tensor,
         kernels: Mapping[str, list[Kernels]],
         before: Tensor | None,
     ) -> tuple[Tensor, torch.Size]:
         """`before` plus what the round's sources send: x (N, S c, H, W) to (P', nodes c); and (N, _, H', W')."""
-        branches = list(self._branches(r, x, kernels))
+        branches = list(self._branches(index, x, kernels))
         shape = branches[0].y.shape
         if not (self.training and folds(x)):
-            ys = [b.y if b.norm is None else b.norm(b.y, r.rows) for b in branches]
+            ys = [b.y if b.norm is None else b.norm(b.y, b.rows) for b in branches]
             return combine([pixels(y) for y in ys], w.operations, before), shape
-        norms, ys = [b.norm for b in branches], [pixels(b.y) for b in branches]
-        out, *statistics = mix(before, ys, w.operations, [norm is not None for norm in norms])
+        ys = [pixels(b.y) for b in branches]
+        out, *statistics = mix(before, ys, w.operations, [b.norm is not None for b in branches])
         parts = zip(*(values.split([y.shape[1] for y in ys]) for values in statistics), strict=True)
-        for norm, (mean, variance) in zip(norms, parts, strict=True):
-            if norm is not None:
-                norm.track(mean, variance, len(out), r.rows)
+        for b, (mean, variance) in zip(branches, parts, strict=True):
+            if b.norm is not None:
+                b.norm.track(mean, variance, len(out), b.rows)
         return out, shape
 
-    def _branches(self, r: Round, x: Tensor, kernels: Mapping[str, list[Kernels]]) -> Iterator[Branch]:
-        """What each operation but `none` sends, in the order of the primitives."""
-        stride, groups, edges = self._stride(r), len(r.sources), len(r.published)
+    def _branches(self, index: int, x: Tensor, kernels: Mapping[str, list[Kernels]]) -> Iterator[Branch]:
+        """What each operation but `none` sends in a round, in the order of the primitives."""
+        r = self.rounds[index]
+        stride, groups = self._stride(r), len(r.sources)
         rectified = torch.relu(x)
-        for name in self.primitives:
+        for name, places in self._places.items():
+            edges, rows = len(places.kept[index]), places.rows[index]
+            if not edges:
+                continue
             if name in self._stages:
                 first, *others = self._stages[name]
                 y, norm = first.convolve(rectified, kernels[name][0], groups, stride), first.norm
                 for stage, kernel in zip(others, kernels[name][1:], strict=True):
-                    y, norm = stage.convolve(norm(y, r.rows, relu=True), kernel, edges, 1), stage.norm
-                yield Branch(y, norm)
+                    y, norm = stage.convolve(norm(y, rows, relu=True), kernel, edges, 1), stage.norm
+                yield Branch(y, rows, norm)
             elif name in POOLS:
                 y = POOLS[name](x, stride)
                 if not self.shares(name, r):
                     y = stacked.repeat_groups(y, groups, edges // groups)
-                yield Branch(y, self._norms[name])
+                yield Branch(y, rows, self._norms[name])
             elif name == "skip_connect" and self.shares(name, r):
-                yield Branch(x)
+                yield Branch(x, rows)
             elif name == "skip_connect":
                 assert self.reduce is not None
-                yield Branch(self.reduce(rectified, r.rows, groups), self.reduce.norm)
+                yield Branch(self.reduce(rectified, rows, groups), rows, self.reduce.norm)
             elif name != "none":
-                inputs_E = [part for part in x.chunk(groups, dim=1) for _ in r.targets]
-                modules = self._unfused[name][r.rows]
+                inputs_E = [part for part in x.chunk(groups, dim=1) for _ in range(edges // groups)]
+                modules = self._unfused[name][rows]
                 outputs_E = [module(part) for module, part in zip(modules, inputs_E, strict=True)]
-                yield Branch(torch.cat(outputs_E, dim=1))
+                yield Branch(torch.cat(outputs_E, dim=1), rows)
 
     def published(self) -> Iterator[tuple[str, Tensor]]:
         """(name, view) of every weight and running statistic that this cell stores stacked, as published."""
-        for r in self.rounds:
-            for edge, position in zip(range(r.rows.start, r.rows.stop), r.published, strict=True):
-                for o, name in enumerate(self.primitives):
-                    for suffix, view in self._published_operation(name, edge, r):
-                        yield f"_ops.{position}._ops.{o}.{suffix}", view
+        for index, r in enumerate(self.rounds):
+            for number, edge in enumerate(r.published):
+                for o, name in enumerate(self._names[edge]):
+                    places = self._places[name]
+                    row = places.rows[index].start + places.kept[index].index(number)
+                    for suffix, view in self._published_operation(name, row, r):
+                        yield f"_ops.{edge}._ops.{o}.{suffix}", view
         for side, module in enumerate(self._preprocess):
             for suffix, value in module.state_dict(keep_vars=True).items():
                 yield f"preprocess{side}.{suffix}", value
 
-    def _published_operation(self, name: str, edge: int, r: Round) -> Iterator[tuple[str, Tensor]]:
+    def _published_operation(self, name: str, row: int, r: Round) -> Iterator[tuple[str, Tensor]]:
         if name in self._stages:
             for stage, first in zip(self._stages[name], (1, 5), strict=False):
-                yield from stage.published(edge, first)
+                yield from stage.published(row, first)
         elif name in POOLS:
-            yield from stacked.published_norm(self._norms[name], edge, "1")
+            yield from stacked.published_norm(self._norms[name], row, "1")
         elif name == "skip_connect" and not self.shares(name, r):
             assert self.reduce is not None
-            yield from self.reduce.published(edge)
+            yield from self.reduce.published(row)
         elif name in self._unfused:
-            yield from self._unfused[name][edge].state_dict(keep_vars=True).items()
+            yield from self._unfused[name][row].state_dict(keep_vars=True).items()
 
 
 def _after_relu(preprocess: nn.Module, x: Tensor) -> Tensor:

@@ -9,8 +9,9 @@ Legend: P pixels, C channels, c = C/K active ones, E edges, O operations, S sour
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import NamedTuple
 
 import torch
@@ -90,11 +91,33 @@ class Round:
 
 
 @dataclass(frozen=True)
+class Places:
+    """The edges that have an operation.
+
+    kept: of each round, their numbers among its edges. rows: their places among all edges that have the operation.
+    """
+
+    kept: tuple[tuple[int, ...], ...]
+    rows: tuple[slice, ...]
+
+    @property
+    def edges(self) -> int:
+        return sum(len(numbers) for numbers in self.kept)
+
+
+def place_operation(rounds: Sequence[Round], has: Callable[[int], bool]) -> Places:
+    """`has`: whether an edge, in the paper's order, has the operation."""
+    kept = [tuple(i for i, edge in enumerate(r.published) if has(edge)) for r in rounds]
+    ends = [0, *accumulate(len(numbers) for numbers in kept)]
+    return Places(tuple(kept), tuple(slice(*ends[i : i + 2]) for i in range(len(kept))))
+
+
+@dataclass(frozen=True)
 class RoundWeights:
     """The mixing weights of a round as matrices.
 
     operations: (X, nodes c), to all nodes of the cell; one block of rows an operation, in the order of the primitives
-    without `none`: (E c) rows by edge, or (S c) rows where all edges of a source share its output.
+    without `none`: (E c) rows by edge that has it, or (S c) rows where all edges of a source share its output.
     edges: the weights of the edges into the node that the round completes, None where it completes none.
     node: `wiring.node_matrix` of that node, where the channels are not sampled.
     """
@@ -125,7 +148,7 @@ def plan_rounds(nodes: int, inputs: int = 2, *, join_inputs: bool = True) -> tup
 
 def round_weights(
     rounds: Sequence[Round],
-    primitives: Sequence[str],
+    places: Mapping[str, Places],
     shared: Callable[[str, Round], bool],
     wires: Wires | None,
     operations_EO: Tensor,
@@ -135,6 +158,7 @@ def round_weights(
     """Lay the weights of a cell kind (`architecture.mixing_weights`) out for cells of `channels` active channels.
 
     Args:
+        places: of the operations, in the order of the columns.
         operations_EO: edges in the order of the rounds; `edges_E` in the paper's.
         shared: whether an operation gives one output for all edges of a source in a round.
         wires: of every state; None where each state's are sampled.
@@ -142,17 +166,22 @@ def round_weights(
     identity = torch.eye(channels, dtype=operations_EO.dtype, device=operations_EO.device)
     nodes = rounds[0].targets.stop
     result = []
-    for r in rounds:
+    for index, r in enumerate(rounds):
         s, t = len(r.sources), len(r.targets)
         # (O, S, T): then a block diagonal of c x c identities, zero where the edge feeds another node
         weights = operations_EO[r.rows].t().reshape(-1, s, t)
         by_edge = torch.diag_embed(weights)[:, :, :, None, :, None] * identity[:, None, :]
         by_source = weights[:, :, None, :, None] * identity[:, None, :]
-        rows = [
-            (by_source if shared(name, r) else by_edge)[o].reshape(-1, t * channels)
-            for o, name in enumerate(primitives)
-            if name != "none"
-        ]
+        rows = []
+        for o, (name, place) in enumerate(places.items()):
+            kept = place.kept[index]
+            if name == "none" or not kept:
+                continue
+            block = (by_source if shared(name, r) else by_edge)[o].reshape(-1, channels, t * channels)
+            if not shared(name, r) and len(kept) < s * t:
+                rows += [block[number] for number in kept]
+            else:
+                rows.append(block.flatten(0, 1))
         matrix = F.pad(torch.cat(rows), ((nodes - t) * channels, 0))
         node = r.targets.start
         edges = None if r.into is None else edges_E[r.into]

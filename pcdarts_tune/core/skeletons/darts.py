@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from pcdarts_tune.core.fast.cell import FastCell
-from pcdarts_tune.core.genotype import AnyGenotype, Edge, Genotype
+from pcdarts_tune.core.genotype import AnyGenotype, Edge, Genotype, edge_places
 from pcdarts_tune.core.mixing import MixedOp, sample_order
 from pcdarts_tune.core.ops import FactorizedReduce, OpSequence, build_operation, drop_path, require_even
 from pcdarts_tune.core.skeletons.plan import CellPlan, Searched, reduction_layers
@@ -102,11 +102,11 @@ class Cell(nn.Module):
                 plan.channels,
                 2 if plan.reduction and source < 2 else 1,
                 given.k,
-                given.primitives,
+                given.of_edge(plan.kind, edge),
                 given.mixing,
+                given.columns(plan.kind, edge),
             )
-            for node in range(given.nodes)
-            for source in range(node + 2)
+            for edge, (source, _) in enumerate(edge_places(given.nodes))
         )
 
     def forward(self, s0: Tensor, s1: Tensor, alphas_EO: Tensor, betas_E: Tensor | None) -> Tensor:

@@ -82,7 +82,15 @@ class Cell(nn.Module):
         self.sampled = given.mixing == "random" and given.k > 1
         self.places = edge_places(given.nodes - 1, 1)
         self._ops = nn.ModuleList(
-            MixedOp(plan.channels, 1, given.k, given.primitives, given.mixing) for _ in self.places
+            MixedOp(
+                plan.channels,
+                1,
+                given.k,
+                given.of_edge(plan.kind, edge),
+                given.mixing,
+                given.columns(plan.kind, edge),
+            )
+            for edge in range(len(self.places))
         )
 
     def forward(self, s0: Tensor, s1: Tensor, alphas_EO: Tensor, betas_E: Tensor | None) -> Tensor:

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from torch import nn
 
+from pcdarts_tune.core.cells.candidates import EdgePrimitives
 from pcdarts_tune.core.genotype import AnyGenotype
 
 
@@ -39,12 +40,28 @@ class CellPlan:
 
 @dataclass(frozen=True)
 class Searched:
-    """What the cells of a supernet have in common: nodes as the family counts them, K, operations, mixing of channels."""
+    """What the cells of a supernet have in common: nodes as the family counts them, K, operations, mixing of channels.
+
+    `primitives` are the columns of alpha; `edge_primitives` those of each edge, where they differ.
+    """
 
     nodes: int
     k: int
     primitives: Sequence[str]
     mixing: str
+    edge_primitives: EdgePrimitives | None = None
+
+    def of_edge(self, kind: str | None, edge: int) -> Sequence[str]:
+        """The operations of an edge of this kind of cell; edges in the paper's order."""
+        if self.edge_primitives is None or kind is None:
+            return self.primitives
+        return self.edge_primitives[kind][edge]
+
+    def columns(self, kind: str | None, edge: int) -> list[int] | None:
+        """Their columns of alpha; None for all."""
+        if self.edge_primitives is None:
+            return None
+        return [list(self.primitives).index(name) for name in self.of_edge(kind, edge)]
 
 
 class Skeleton(Protocol):
