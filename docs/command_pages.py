@@ -55,6 +55,19 @@ def _escaped(text: str) -> str:
     return "`".join(part if at % 2 else SPECIAL.sub(r"\\\1", part) for at, part in enumerate(parts))
 
 
+def names_page(title: str, package: str, intro: str) -> str:
+    """MyST that lets autodoc document the names that the package lists in `__all__`."""
+    found = importlib.import_module(package)
+    parts = [f"# {title}", "", intro, ""]
+    for name in sorted(found.__all__, key=str.lower):
+        kind = "class" if isinstance(getattr(found, name), type) else "function"
+        if isinstance(getattr(found, name), type) and issubclass(getattr(found, name), BaseException):
+            kind = "exception"
+        members = ["   :members:"] * (kind == "class")
+        parts += [f"## {name}", "", "```{eval-rst}", f".. auto{kind}:: {package}.{name}", *members, "```", ""]
+    return "\n".join(parts)
+
+
 def api_page(title: str, package: str, intro: str) -> str:
     """MyST that lets autodoc document every public module of the package."""
     parts = [f"# {title}", "", intro, ""]

@@ -10,13 +10,13 @@ import command_pages
 
 # pages of the repository that the site shows too
 COPIED = {
+    "README.md": "readme",
     "benchmarks/README.md": "benchmarks",
     "CONTRIBUTING.md": "contributing",
     "CHANGELOG.md": "changelog",
     "SECURITY.md": "security",
 }
-# where a link to a page leads that the site does not show
-INSTEAD = {"README.md": "docs/index.md"}
+API = "Every name of the Python API, from its docstring; [Python](../python.md) shows how they work together."
 CORE = "The algorithm, for programs of your own: it needs torch and torchvision only. These names stay compatible."
 LINK = re.compile(r"(\]\()([^)#:\s]+)((?:#[^)\s]*)?\))")
 
@@ -25,6 +25,7 @@ def write(root: Path, folder: Path) -> None:
     """Writes the pages into the folder, those that did not change not again."""
     folder.mkdir(exist_ok=True)
     _put(folder / "commands.md", command_pages.commands_page())
+    _put(folder / "api.md", command_pages.names_page("import pcdarts_tune as pt", "pcdarts_tune", API))
     _put(folder / "core.md", command_pages.api_page("pcdarts_tune.core", "pcdarts_tune.core", CORE))
     for source, name in COPIED.items():
         text = (root / source).read_text(encoding="utf-8")
@@ -44,7 +45,6 @@ def _moved(text: str, root: Path, source: str, target: str) -> str:
         path = os.path.normpath(os.path.join(os.path.dirname(source), match[2]))
         if path in COPIED:
             path = f"docs/generated/{COPIED[path]}.md"
-        path = INSTEAD.get(path, path)
         return match[1] + os.path.relpath(path, target).replace(os.sep, "/") + match[3]
 
     return LINK.sub(link, text)
