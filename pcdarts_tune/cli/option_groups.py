@@ -17,7 +17,7 @@ from pcdarts_tune.cli import options
 from pcdarts_tune.cli.options import NearestChoice, option_group
 from pcdarts_tune.say import verbosity
 from pcdarts_tune.spaces.methods import METHODS
-from pcdarts_tune.spaces.values import AIMS, Sampler, Setting, Size
+from pcdarts_tune.spaces.values import AIMS, SAMPLERS, Setting, Size, is_class_path
 from pcdarts_tune.tasks import NAMES_OF_PRECISIONS, Execution, Workers
 
 if TYPE_CHECKING:
@@ -122,6 +122,17 @@ run_options = option_group(
 """How much of which machines a sweep takes, and for how long, handed over as `run`, a `RunSettings`."""
 
 
+class SamplerName(NearestChoice):
+    """One of the samplers that come with this package, `module:Class`, or one of a plug-in."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        from pcdarts_tune import plugins
+
+        text = str(value)
+        known = text in SAMPLERS or is_class_path(text) or plugins.knows("samplers", text)
+        return text if known else super().convert(value, param, ctx)
+
+
 class Amount(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # generic in click 8.5
     """`600M`, `4.2M`, `150k`, or a whole number."""
 
@@ -157,8 +168,9 @@ goal_options = option_group(
     ),
     click.option(
         "--sampler",
-        type=NearestChoice(get_args(Sampler)),
-        help="How Optuna proposes hyperparameters.  [default: the space's, tpe unless it says otherwise]",
+        type=SamplerName(SAMPLERS),
+        help="How Optuna proposes hyperparameters; also a class of Optuna's or OptunaHub's, module:Class, or a plug-in's.  "
+        "[default: the space's, tpe unless it says otherwise]",
     ),
     click.option(
         "--objective",

@@ -114,6 +114,7 @@ plugin = click.option(
     envvar="PCDARTS_TUNE_PLUGINS",
     show_envvar=True,
     expose_value=False,
+    is_eager=True,  # what the other options name may be in it
     callback=_give,
     help="Python file with operations, data sets, spaces or samplers of your own; may be given again.",
 )

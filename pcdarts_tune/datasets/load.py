@@ -21,6 +21,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from pcdarts_tune import plugins
 from pcdarts_tune.core.images.conversion import Conversion
 from pcdarts_tune.core.images.decode import readable_formats
 from pcdarts_tune.core.images.stream import ImageSource, StreamImages
@@ -46,7 +47,7 @@ from pcdarts_tune.errors import UserError, nearest
 from pcdarts_tune.files import replace_when_written
 from pcdarts_tune.say import Progress, say
 from pcdarts_tune.spaces.sizes import check_sizes
-from pcdarts_tune.spaces.space import DataConfig, Space
+from pcdarts_tune.spaces.space import HUB, DataConfig, Space
 
 SourceOf = Callable[[str], ImageSource]
 """Gives where the images of `train` and of `test` come from, for sets that are streamed."""
@@ -88,6 +89,8 @@ def load_dataset(
         return replace(ds, max_unreadable=data.max_unreadable)
     if name in _LOADERS:
         return _LOADERS[name](data, root)
+    if (other := _load_other(data, root)) is not None:
+        return other
     if name in TORCHVISION:
         folder = root or default_root()
         files = [path for path in cifar_files(name, folder) if path.is_file()]
@@ -106,11 +109,21 @@ def load_dataset(
     raise UserError(wrong, hint="data.dataset: folder with --data DIR for images of your own")
 
 
+def _load_other(data: DataConfig, root: Path | None) -> DataSet | None:
+    """What a plug-in or Hugging Face's hub has under the name that the space gives; None where it names neither."""
+    from pcdarts_tune.datasets.hub import load_hub
+    from pcdarts_tune.datasets.plugged import load_plugged
+
+    if data.dataset.startswith(HUB):
+        return load_hub(data.dataset, data)
+    return load_plugged(data.dataset, data, root) if plugins.knows("datasets", data.dataset) else None
+
+
 def find_dataset(data: DataConfig, root: Path | None) -> EncodedSet | None:
     """What `load_dataset` would read from files in `root`, none of them decoded; None where it reads no such
     files. Raises UserError: as `load_dataset`."""
-    if root is None:
-        return None
+    if root is None or plugins.knows("datasets", data.dataset):
+        return None  # a plug-in is told where --data is, and reads it itself
     hint = "--data DIR must be a folder or a parquet file"
     try:
         if not root.exists():

@@ -145,7 +145,7 @@ def check_images(space: str | None, data: Path | None) -> Iterator[Check]:
     elif name == "folder":
         yield fail("data", f"space {resolved.name} reads your own images", "--data DIR")
     elif name not in TORCHVISION:
-        yield ok("data", f"{name} comes with a package")
+        yield ok("data", f"{name} comes {'from a hub' if name.startswith('hub:') else 'with a package'}")
     elif has_torchvision_files(name, root, unpacked=True):
         yield ok("data", f"{name} is in {root}")
     elif resolved.data.download:

@@ -28,7 +28,7 @@ from pcdarts_tune.spaces.recipes import (
     TrainConfig,
 )
 from pcdarts_tune.spaces.rules import check
-from pcdarts_tune.spaces.values import Aim, Objective, Sampler, amount
+from pcdarts_tune.spaces.values import SAMPLERS, Aim, Objective, amount, is_class_path
 
 Names = Annotated[tuple[str, ...], Listed, Field(max_length=64)]
 EdgeNames = Annotated[tuple[Names, ...], Listed, Field(max_length=64)]
@@ -43,11 +43,40 @@ Colour = Annotated[tuple[Level, Level, Level], Listed]
 Interval = Annotated[tuple[float, float], Listed]
 
 
+HUB = "hub:"
+"""Begins the names of data sets of Hugging Face's hub."""
+DATASETS = ("digits", "fashion_mnist", "cifar10", "cifar100", "folder")
+
+
+def _dataset(value: str) -> str:
+    if value in DATASETS or (value.startswith(HUB) and len(value) > len(HUB)):
+        return value
+    if not plugins.knows("datasets", value):
+        if explained := plugins.explain("datasets", value):
+            raise ValueError(explained)
+        known = [*DATASETS, *plugins.names("datasets")]
+        text = f"{value!r} is not legal{nearest(value, known)}; must be one of {', '.join(known)}"
+        raise ValueError(f"{text}, or hub:OWNER/NAME")
+    return value
+
+
+def check_sampler_name(value: str) -> str:
+    """A name that can be a sampler's. Raises ValueError: listing the legal ones."""
+    if value in SAMPLERS or is_class_path(value) or plugins.knows("samplers", value):
+        return value
+    if explained := plugins.explain("samplers", value):
+        raise ValueError(explained)
+    known = [*SAMPLERS, *plugins.names("samplers")]
+    near = nearest(value, known)
+    raise ValueError(f"{value!r} is not legal{near}; must be one of {', '.join(known)}, or module:Class")
+
+
 class DataConfig(Section):
     """Which images, and how the training images are split."""
 
-    dataset: Literal["digits", "fashion_mnist", "cifar10", "cifar100", "folder"] = "cifar10"
-    """Name of the data set (digits: scikit-learn's, embedded; folder: your own images, given with --data DIR)."""
+    dataset: Annotated[str, AfterValidator(_dataset)] = "cifar10"
+    """Name of the data set: digits (scikit-learn's, embedded), fashion_mnist, cifar10, cifar100, folder (your own images,
+    given with --data DIR), hub:OWNER/NAME (of Hugging Face's hub, with the extra hub), or that of a plug-in."""
     split: Literal["tuning", "published"] = "tuning"
     """How the training images are split: a held-out part scores the cells and the rest is halved into weights and alphas
     (tuning), or two halves of everything and nothing held out (published, PC-DARTS sec. 4.1)."""
@@ -272,8 +301,9 @@ class Space(Section):
     latency (of the retraining network), to be low."""
     constraints: ConstraintsConfig = ConstraintsConfig()
     """Limits that a genotype must keep to."""
-    sampler: Sampler = "tpe"
-    """How Optuna proposes hyperparameters."""
+    sampler: Annotated[str, AfterValidator(check_sampler_name)] = "tpe"
+    """How Optuna proposes hyperparameters: tpe, random, gp, nsga2, cmaes, qmc, a class of Optuna's or OptunaHub's as
+    module:Class (optuna.samplers:TPESampler, optunahub:samplers/auto_sampler:AutoSampler), or that of a plug-in."""
     repeats: Annotated[int, ADDED] = Field(default=1, ge=1, le=100)
     """Searches of a trial, each with a seed of its own and an evaluation; what counts is the mean of their scores."""
     seed: int = Field(default=0, ge=0, lt=2**32)

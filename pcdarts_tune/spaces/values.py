@@ -20,6 +20,9 @@ Size = Literal["params", "macs", "latency"]
 Objective = Literal["accuracy", "params", "macs", "latency"]
 """What a space may list as its objectives: `accuracy` is the score that it names, whichever that is; the others are sizes."""
 Sampler = Literal["tpe", "random", "gp", "nsga2", "cmaes", "qmc"]
+SAMPLERS: tuple[str, ...] = get_args(Sampler)
+"""The names of the samplers that come with this package."""
+OPTUNAHUB = "optunahub:"
 Scalar = bool | int | float | str | None
 KeyPath = tuple[str | int, ...]
 """The keys and list positions that lead to a value."""
@@ -56,6 +59,16 @@ def amount(value: Any) -> Any:
     if abs(exact - round(exact)) > 1e-6 * max(1.0, exact):
         raise ValueError(f"{value!r} is not a whole number")
     return round(exact)
+
+
+def is_class_path(value: str) -> bool:
+    """Whether a name is written as `module:Class`, or `optunahub:PACKAGE:Class`."""
+    package, sign, name = value.rpartition(":")
+    if package.startswith(OPTUNAHUB):
+        return (
+            bool(re.fullmatch(r"[\w.-]+(/[\w.-]+)*", package.removeprefix(OPTUNAHUB))) and name.isidentifier()
+        )
+    return bool(sign) and name.isidentifier() and all(part.isidentifier() for part in package.split("."))
 
 
 def label(value: object) -> str:

@@ -22,11 +22,12 @@ from pcdarts_tune.addresses import (
     sqlite_file,
     without_secret,
 )
-from pcdarts_tune.errors import UserError
+from pcdarts_tune.errors import UserError, one_line
 from pcdarts_tune.files import write_json
 from pcdarts_tune.home import SweepFolder, Where, plugin_store, sweep_lock
 from pcdarts_tune.places import below, place_at
 from pcdarts_tune.spaces.space import Space
+from pcdarts_tune.spaces.values import SAMPLERS
 from pcdarts_tune.sweeps.benchmark import Benchmark
 from pcdarts_tune.sweeps.record import FORMAT, SweepSettings
 from pcdarts_tune.sweeps.study.study import SweepStudy
@@ -56,6 +57,8 @@ def create_sweep(
     """
     folder = SweepFolder.of(home, name)
     check_free(home, name)
+    if settings.sampler not in SAMPLERS:
+        _try_sampler(space, settings)
     uri, study_uri = settings.tracking_uri, settings.study_uri
     settings = replace(
         settings, tracking_uri=_kept_uri(uri, home), study_uri=study_uri and without_secret(study_uri)
@@ -108,6 +111,21 @@ def create_sweep(
         # last of all: a folder without it is no sweep, and its name is free
         write_json(folder.record_file, about)
     return SweepHandle(Where(home, uri, study_uri), folder)
+
+
+def _try_sampler(space: Space, settings: SweepSettings) -> None:
+    """Let a sampler of others propose twice in a study that is thrown away. Raises UserError: it fails with these ranges."""
+    study = SweepStudy.unsaved(**study_settings(space, settings))
+    try:
+        for _ in range(2):
+            study.ask(3)
+    except UserError:
+        raise
+    except Exception as error:  # another's code
+        raise UserError(
+            f"sampler {settings.sampler!r} cannot draw from this space: {type(error).__name__}: {one_line(error)}",
+            hint="--sampler tpe, or another space",
+        ) from error
 
 
 @contextmanager

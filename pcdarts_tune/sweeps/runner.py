@@ -25,7 +25,7 @@ from pcdarts_tune.cluster.session import ray_running
 from pcdarts_tune.errors import UserError, WorkFailed, is_disk_full
 from pcdarts_tune.sweeps.ending import Loss, ReasonToStop, Stop, drop_frames, find_loss
 from pcdarts_tune.sweeps.study.objectives import Rung
-from pcdarts_tune.sweeps.study.samplers import SLOW, derived_seed
+from pcdarts_tune.sweeps.study.samplers import derived_seed, is_slow
 from pcdarts_tune.sweeps.study.study import SweepStudy
 from pcdarts_tune.sweeps.sweep import SweepHandle
 from pcdarts_tune.sweeps.tracker import deliver_late, summary, tracker_of
@@ -188,7 +188,7 @@ class SweepWork:
 
     @property
     def asks_beside(self) -> bool:
-        return self.sweep.settings.sampler in SLOW
+        return is_slow(self.sweep.settings.sampler)
 
     def task(self, proposal: Proposal, share: Share) -> TrialTask:
         return TrialTask(

@@ -9,23 +9,25 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
+from pcdarts_tune import plugins
 from pcdarts_tune.errors import UserError, nearest
 from pcdarts_tune.spaces.ranges import Range
-from pcdarts_tune.spaces.values import Sampler
+from pcdarts_tune.spaces.values import SAMPLERS, is_class_path
 
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
 
-SAMPLERS: tuple[str, ...] = get_args(Sampler)
-"""The names of all samplers."""
 STARTUP_TRIALS = 10
 """Trials that must have ended before a model proposes; until then proposals are random. Optuna's own default."""
 POPULATION = 16
 """Trials of a generation of NSGA-II; Optuna's 50 would be random search in most sweeps."""
-SLOW = ("gp",)
-"""Samplers that may take seconds: they work in a thread beside the driver's loop, see ray_tune.py."""
+
+
+def is_slow(name: str) -> bool:
+    """Whether a sampler may take seconds, as those of others: it works in a thread beside the driver's loop, see ray_tune.py."""
+    return name == "gp" or name not in SAMPLERS
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,10 @@ def sampler(name: str, occasion: Occasion) -> BaseSampler:
             return CmaEs(occasion.tune, seed=seed, sweep_seed=derived_seed(occasion.seed, "cmaes"))
         case "qmc":
             return Sobol(occasion.tune, derived_seed(occasion.seed, "qmc"))
+    if is_class_path(name) or plugins.knows("samplers", name):
+        from pcdarts_tune.sweeps.study.foreign import foreign_sampler
+
+        return foreign_sampler(name, seed)
     raise UserError(
         f"no sampler named {name!r}{nearest(name, SAMPLERS)}; there are {', '.join(SAMPLERS)}",
         hint="--sampler tpe",
