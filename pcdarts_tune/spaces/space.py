@@ -74,7 +74,7 @@ def check_sampler_name(value: str) -> str:
 class DataConfig(Section):
     """Which images, and how the training images are split."""
 
-    dataset: Annotated[str, AfterValidator(_dataset)] = "cifar10"
+    dataset: Annotated[str, AfterValidator(_dataset)] = Field(default="cifar10", examples=list(DATASETS))
     """Name of the data set: digits (scikit-learn's, embedded), fashion_mnist, cifar10, cifar100, folder (your own images,
     given with --data DIR), hub:OWNER/NAME (of Hugging Face's hub, with the extra hub), or that of a plug-in."""
     split: Literal["tuning", "published"] = "tuning"
@@ -301,7 +301,9 @@ class Space(Section):
     latency (of the retraining network), to be low."""
     constraints: ConstraintsConfig = ConstraintsConfig()
     """Limits that a genotype must keep to."""
-    sampler: Annotated[str, AfterValidator(check_sampler_name)] = "tpe"
+    sampler: Annotated[str, AfterValidator(check_sampler_name)] = Field(
+        default="tpe", examples=list(SAMPLERS)
+    )
     """How Optuna proposes hyperparameters: tpe, random, gp, nsga2, cmaes, qmc, a class of Optuna's or OptunaHub's as
     module:Class (optuna.samplers:TPESampler, optunahub:samplers/auto_sampler:AutoSampler), or that of a plug-in."""
     repeats: Annotated[int, ADDED] = Field(default=1, ge=1, le=100)
