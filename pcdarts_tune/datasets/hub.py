@@ -14,7 +14,8 @@ from typing import Any
 from pcdarts_tune.datasets.dataset import DataSet
 from pcdarts_tune.datasets.plugged import Raw, build
 from pcdarts_tune.errors import UserError, one_line
-from pcdarts_tune.spaces.space import HUB, DataConfig
+from pcdarts_tune.spaces.known import HUB
+from pcdarts_tune.spaces.space import DataConfig
 
 LABELS = ("label", "labels", "class", "fine_label", "target")
 """Columns that hold classes, where none has the type for it; the first of several that have it, too."""

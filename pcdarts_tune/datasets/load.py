@@ -46,8 +46,9 @@ from pcdarts_tune.datasets.suffixes import is_left_behind
 from pcdarts_tune.errors import UserError, nearest
 from pcdarts_tune.files import replace_when_written
 from pcdarts_tune.say import Progress, say
+from pcdarts_tune.spaces.known import HUB
 from pcdarts_tune.spaces.sizes import check_sizes
-from pcdarts_tune.spaces.space import HUB, DataConfig, Space
+from pcdarts_tune.spaces.space import DataConfig, Space
 
 SourceOf = Callable[[str], ImageSource]
 """Gives where the images of `train` and of `test` come from, for sets that are streamed."""

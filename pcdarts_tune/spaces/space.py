@@ -8,16 +8,15 @@ The core takes plain values, never these models. Defaults are the published CIFA
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
-from pcdarts_tune import plugins
 from pcdarts_tune.core.cells.candidates import join_primitives
 from pcdarts_tune.core.genotype import DARTS_PRIMITIVES, FAMILIES, AnyGenotype, random_genotype
 from pcdarts_tune.errors import nearest
 from pcdarts_tune.spaces.keys import ADDED, Listed, Section
+from pcdarts_tune.spaces.known import DATASETS, check_operations, dataset_name, sampler_name
 from pcdarts_tune.spaces.ranges import Range
 from pcdarts_tune.spaces.recipes import (
     SHORT_SCHEDULE,
@@ -28,7 +27,7 @@ from pcdarts_tune.spaces.recipes import (
     TrainConfig,
 )
 from pcdarts_tune.spaces.rules import check
-from pcdarts_tune.spaces.values import SAMPLERS, Aim, Objective, amount, is_class_path
+from pcdarts_tune.spaces.values import SAMPLERS, Aim, Objective, amount
 
 Names = Annotated[tuple[str, ...], Listed, Field(max_length=64)]
 EdgeNames = Annotated[tuple[Names, ...], Listed, Field(max_length=64)]
@@ -43,38 +42,10 @@ Colour = Annotated[tuple[Level, Level, Level], Listed]
 Interval = Annotated[tuple[float, float], Listed]
 
 
-HUB = "hub:"
-"""Begins the names of data sets of Hugging Face's hub."""
-DATASETS = ("digits", "fashion_mnist", "cifar10", "cifar100", "folder")
-
-
-def _dataset(value: str) -> str:
-    if value in DATASETS or (value.startswith(HUB) and len(value) > len(HUB)):
-        return value
-    if not plugins.knows("datasets", value):
-        if explained := plugins.explain("datasets", value):
-            raise ValueError(explained)
-        known = [*DATASETS, *plugins.names("datasets")]
-        text = f"{value!r} is not legal{nearest(value, known)}; must be one of {', '.join(known)}"
-        raise ValueError(f"{text}, or hub:OWNER/NAME")
-    return value
-
-
-def check_sampler_name(value: str) -> str:
-    """A name that can be a sampler's. Raises ValueError: listing the legal ones."""
-    if value in SAMPLERS or is_class_path(value) or plugins.knows("samplers", value):
-        return value
-    if explained := plugins.explain("samplers", value):
-        raise ValueError(explained)
-    known = [*SAMPLERS, *plugins.names("samplers")]
-    near = nearest(value, known)
-    raise ValueError(f"{value!r} is not legal{near}; must be one of {', '.join(known)}, or module:Class")
-
-
 class DataConfig(Section):
     """Which images, and how the training images are split."""
 
-    dataset: Annotated[str, AfterValidator(_dataset)] = Field(default="cifar10", examples=list(DATASETS))
+    dataset: Annotated[str, AfterValidator(dataset_name)] = Field(default="cifar10", examples=list(DATASETS))
     """Name of the data set: digits (scikit-learn's, embedded), fashion_mnist, cifar10, cifar100, folder (your own images,
     given with --data DIR), hub:OWNER/NAME (of Hugging Face's hub, with the extra hub), or that of a plug-in."""
     split: Literal["tuning", "published"] = "tuning"
@@ -177,10 +148,7 @@ class SupernetConfig(Section):
     @field_validator("primitives")
     @classmethod
     def _check_operations(cls, primitives: tuple[str, ...]) -> tuple[str, ...]:
-        known = {name for family in FAMILIES.values() for name in family.primitives}
-        others = [name for name in primitives if name not in known]
-        if not all(plugins.knows("operations", name) for name in others):
-            _refuse_unknown(others)
+        check_operations(primitives)
         twice = sorted({name for name in primitives if primitives.count(name) > 1})
         if twice:
             raise ValueError(f"{', '.join(twice)} listed more than once")
@@ -219,19 +187,6 @@ def _lists_operations(value: Any) -> bool:
         listed(lists) and all(listed(names) and all(isinstance(n, str) for n in names) for names in lists)
         for lists in value.values()
     )
-
-
-def _refuse_unknown(primitives: Collection[str]) -> None:
-    """Raises ValueError: an operation is not registered, and no plug-in has it."""
-    from pcdarts_tune.core.ops import OPERATIONS  # torch: only for operations other than the papers'
-
-    known = [*OPERATIONS, *plugins.names("operations")]
-    if wrong := [name for name in primitives if name not in known]:
-        texts = [
-            plugins.explain("operations", name) or f"{name!r} is no operation{nearest(name, known)}"
-            for name in wrong
-        ]
-        raise ValueError(f"{'; '.join(texts)}; legal: {', '.join(dict.fromkeys(known))}")
 
 
 class DeriveConfig(Section):
@@ -301,9 +256,7 @@ class Space(Section):
     latency (of the retraining network), to be low."""
     constraints: ConstraintsConfig = ConstraintsConfig()
     """Limits that a genotype must keep to."""
-    sampler: Annotated[str, AfterValidator(check_sampler_name)] = Field(
-        default="tpe", examples=list(SAMPLERS)
-    )
+    sampler: Annotated[str, AfterValidator(sampler_name)] = Field(default="tpe", examples=list(SAMPLERS))
     """How Optuna proposes hyperparameters: tpe, random, gp, nsga2, cmaes, qmc, a class of Optuna's or OptunaHub's as
     module:Class (optuna.samplers:TPESampler, optunahub:samplers/auto_sampler:AutoSampler), or that of a plug-in."""
     repeats: Annotated[int, ADDED] = Field(default=1, ge=1, le=100)
