@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pcdarts_tune.api.cells import draw
+    from pcdarts_tune.api.models import load_model
+    from pcdarts_tune.api.retraining import retrain
+    from pcdarts_tune.api.searching import search
     from pcdarts_tune.api.space import Space
     from pcdarts_tune.api.sweep import Sweep, open_sweep
     from pcdarts_tune.api.sweeping import sweep
@@ -25,11 +28,25 @@ _MODULES = {
     "UserError": "errors",
     "WorkFailed": "errors",
     "draw": "api.cells",
+    "load_model": "api.models",
     "open_sweep": "api.sweep",
+    "retrain": "api.retraining",
+    "search": "api.searching",
     "sweep": "api.sweeping",
 }
 """Name -> the module that has it."""
-__all__ = ["Space", "Sweep", "UserError", "WorkFailed", "draw", "open_sweep", "sweep"]
+__all__ = [
+    "Space",
+    "Sweep",
+    "UserError",
+    "WorkFailed",
+    "draw",
+    "load_model",
+    "open_sweep",
+    "retrain",
+    "search",
+    "sweep",
+]
 
 
 def __getattr__(name: str) -> Any:

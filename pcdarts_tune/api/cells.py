@@ -13,7 +13,7 @@ from typing import Any
 
 from pcdarts_tune.api.entering import public
 from pcdarts_tune.api.trial import Trial
-from pcdarts_tune.api.where import find_where
+from pcdarts_tune.api.where import Files, find_where
 from pcdarts_tune.core.genotype import AnyGenotype, read_genotype
 from pcdarts_tune.drawing.cells import cell_svg, draw_genotype
 from pcdarts_tune.errors import UserError
@@ -60,6 +60,7 @@ def draw(
     cell: str = "both",
     home: str | Path | None = None,
     tracking_uri: str | None = None,
+    plugin: Files = (),
 ) -> Drawing:
     """Draw the cells of a genotype.
 
@@ -71,7 +72,7 @@ def draw(
     Raises:
         UserError: no genotype of that name, no such cell.
     """
-    drawing = Drawing(find_cells(genotype, find_where(home, tracking_uri)).genotype, cell)
+    drawing = Drawing(find_cells(genotype, find_where(home, tracking_uri, plugin=plugin)).genotype, cell)
     if output is not None:
         drawing.save(output)
     else:

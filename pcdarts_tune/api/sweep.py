@@ -14,7 +14,7 @@ from pcdarts_tune.api.board import board_frame, read_board
 from pcdarts_tune.api.entering import public
 from pcdarts_tune.api.space import Settings, Space, setting_texts
 from pcdarts_tune.api.trial import Trial
-from pcdarts_tune.api.where import find_where, path_or_none
+from pcdarts_tune.api.where import Files, find_where, path_or_none
 from pcdarts_tune.sweeps.sweep import SweepHandle, counts
 from pcdarts_tune.sweeps.sweep import open_sweep as open_handle
 
@@ -261,14 +261,16 @@ def open_sweep(
     home: str | Path | None = None,
     tracking_uri: str | None = None,
     study_uri: str | None = None,
+    plugin: Files = (),
 ) -> Sweep:
     """The sweep of that name.
 
     Args:
         home: the folder that holds it; PCDARTS_TUNE_HOME, else ./pcdarts-home, when it is left out.
         tracking_uri, study_uri: its stores, where they have moved or need a password.
+        plugin: Python files with operations, data sets, spaces or samplers of your own.
 
     Raises:
         UserError: there is none, naming those there are.
     """
-    return Sweep(open_handle(find_where(home, tracking_uri, study_uri), name))
+    return Sweep(open_handle(find_where(home, tracking_uri, study_uri, plugin=plugin), name))

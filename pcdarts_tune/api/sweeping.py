@@ -16,7 +16,7 @@ from pcdarts_tune.api.entering import public
 from pcdarts_tune.api.running import alone, prepare_sweep, run_from_python
 from pcdarts_tune.api.space import Settings, resolve_space, setting_texts
 from pcdarts_tune.api.sweep import Sweep
-from pcdarts_tune.api.where import find_where, path_or_none
+from pcdarts_tune.api.where import Files, find_where, path_or_none
 from pcdarts_tune.spaces import space as models
 from pcdarts_tune.tasks import Execution
 
@@ -51,6 +51,7 @@ def sweep(
     home: str | Path | None = None,
     tracking_uri: str | None = None,
     study_uri: str | None = None,
+    plugin: Files = (),
     quiet: bool = False,
 ) -> Sweep:
     """Search with many hyperparameters, and return when all trials have ended. Each trial searches, derives a genotype and trains
@@ -70,7 +71,7 @@ def sweep(
         time_budget: seconds, or "2h"; then it stops, and `resume` goes on.
         benchmark, truth: known accuracies, for objective="benchmark".
         storage: where trials keep checkpoints when nodes do not share the home.
-        home, tracking_uri, study_uri: where everything is kept; see `open_sweep`.
+        home, tracking_uri, study_uri, plugin: where everything is kept, and what is plugged in; see `open_sweep`.
         quiet: no progress and no notes.
 
     Raises:
@@ -89,7 +90,7 @@ def sweep(
     with alone():
         prepared = prepare_sweep(
             resolve_space(space, setting_texts(set), goals),
-            find_where(home, tracking_uri, study_uri, of_new_sweep=True),
+            find_where(home, tracking_uri, study_uri, plugin=plugin, of_new_sweep=True),
             trials=trials,
             name=name,
             data=path_or_none(data),

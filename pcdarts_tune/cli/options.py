@@ -111,7 +111,7 @@ plugin = click.option(
     metavar="FILE.py",
     type=GivenPath(exists=True, dir_okay=False, path_type=Path),
     multiple=True,
-    envvar="PCDARTS_TUNE_PLUGINS",
+    envvar=places.PLUGINS,
     show_envvar=True,
     expose_value=False,
     is_eager=True,  # what the other options name may be in it
@@ -236,12 +236,6 @@ def count(
     """A whole number, `least` or more."""
     kind = click.IntRange(min=least)
     return click.option(flag, type=kind, default=default, show_default=True, metavar=metavar, help=help)
-
-
-def require_tracking(register: str | None, track: bool) -> None:
-    """Refuse --register without the MLflow run that a registered model belongs to."""
-    if register is not None and not track:
-        raise click.UsageError("--register needs the training's MLflow run; leave --no-track out")
 
 
 settings = click.option(

@@ -11,12 +11,11 @@ import click
 
 from pcdarts_tune.home import Where
 from pcdarts_tune.promotion.comparison import CandidateResult, tabulate
-from pcdarts_tune.promotion.register import register_model
+from pcdarts_tune.promotion.register import Registered
 from pcdarts_tune.promotion.seeds import SeedsResult
 from pcdarts_tune.say import print_table, say
-from pcdarts_tune.tracking.run import Tracked
 from pcdarts_tune.training.scoring import describe_scores
-from pcdarts_tune.training.work import Retrained, Retraining
+from pcdarts_tune.training.work import Retrained
 
 
 def print_comparison(results: Sequence[CandidateResult], chosen: str) -> None:
@@ -58,29 +57,23 @@ def print_seeds(compared: SeedsResult, output: Path) -> None:
     say(f"next: pcdarts-tune predict {output / f'seed-{own.best().seed}'} IMAGE...")
 
 
-def finish_training(
-    work: Retraining,
+def print_training(
     done: Retrained,
     output: Path,
-    *,
     where: Where,
-    register: str | None,
-    tracked: Tracked | None,
-    as_json: bool,
-    more: Mapping[str, Any] | None = None,
+    registered: Registered | None,
+    as_json: Mapping[str, Any] | None,
 ) -> None:
-    """Register a training under a name, and print it; `output` is the folder as it was given, `more` goes into the JSON."""
-    registered = None
-    if register is not None and tracked is not None:
-        registered = register_model(tracked.store, register, work, done)
-        if not registered.champion:
-            say(
-                f"{register} keeps its champion: {registered.why}. pcdarts-tune rollback {register} --to {registered.version}"
-                f"{where.home_flag} moves the alias all the same."
-            )
-    if as_json:
-        version = {} if registered is None else registered.to_dict()
-        click.echo(json.dumps({**done.to_dict(), "folder": str(output), **version, **(more or {})}))
+    """What came of a training, and the version that it became; `output` is the folder as it was given, `as_json` what is printed
+    instead."""
+    if registered is not None and not registered.champion:
+        model = registered.model
+        say(
+            f"{model} keeps its champion: {registered.why}. pcdarts-tune rollback {model} --to {registered.version}"
+            f"{where.home_flag} moves the alias all the same."
+        )
+    if as_json is not None:
+        click.echo(json.dumps(as_json))
         return
     click.echo(f"{output}: {accuracies(done)}")
     name = str(output)

@@ -9,8 +9,8 @@ import pytest
 from support.made_sweeps import FOUND, SMALL, make_sweep
 from test_finetune import shapes
 
+from pcdarts_tune.api.inheriting import finetuning_base, retraining_space
 from pcdarts_tune.cli import run
-from pcdarts_tune.cli.inheriting import finetuning_base, retraining_space
 from pcdarts_tune.home import Where
 from pcdarts_tune.lineage.inherited import inherit
 from pcdarts_tune.spaces.load import load_space

@@ -62,8 +62,9 @@ def command(
       pcdarts-tune finetune flowers@champion --data my-flowers -o my-flowers-model --register my-flowers
       pcdarts-tune finetune my-model --space quickstart --freeze --set retrain.epochs=5 -o other
     """
-    from pcdarts_tune.cli.inheriting import finetuning_base
-    from pcdarts_tune.cli.results import finish_training
+    from pcdarts_tune.api.inheriting import finetuning_base
+    from pcdarts_tune.api.retraining import Trained, check_registering, register_training
+    from pcdarts_tune.cli.results import print_training
     from pcdarts_tune.datasets.load import load_images
     from pcdarts_tune.sweeps.find import Finder
     from pcdarts_tune.tracking.run import Tracked
@@ -71,7 +72,8 @@ def command(
     from pcdarts_tune.training.retraining import retrain
     from pcdarts_tune.training.work import Retraining
 
-    options.require_tracking(register, track)
+    with options.wrong_usage():
+        check_registering(register, track)
     found = Finder(where).find(model, "model")
     initial, loaded = Initial.read(*found.model(), freeze=freeze)
     base, data, share = finetuning_base(space, found, data)
@@ -99,6 +101,6 @@ def command(
         quiet=quiet,
         workers=workers,
     )
-    finish_training(
-        work, done, output, where=where, register=register, tracked=tracked, as_json=as_json, more=origin
-    )
+    trained = Trained(output, done, register_training(register, tracked, work, done))
+    printed = {**trained.to_dict(), **origin} if as_json else None
+    print_training(done, output, where, trained.registered, printed)

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import click
 
-from pcdarts_tune import plugins
 from pcdarts_tune.cli import completing, options
 from pcdarts_tune.cli.option_groups import execution_options, worker_options
-from pcdarts_tune.home import Where, plugin_store
-from pcdarts_tune.machine import choose_device
+from pcdarts_tune.home import Where
 from pcdarts_tune.say import verbosity
 from pcdarts_tune.tasks import Execution, Workers
-from pcdarts_tune.tracking.tags import Tag
 
 
 @click.command("retrain")
@@ -87,54 +83,33 @@ def command(
       pcdarts-tune retrain PC_DARTS_cifar --workers 8 -o trained --register large
       pcdarts-tune retrain first:3 --seeds 3 --baseline random:2 -o compared
     """
-    from pcdarts_tune.cli.inheriting import retraining_space
-    from pcdarts_tune.cli.results import finish_training, print_seeds
-    from pcdarts_tune.datasets.load import load_images
-    from pcdarts_tune.promotion.seeds import FolderPlaces, compare_seeds, read_baselines
-    from pcdarts_tune.promotion.trainings import Trainings
+    from pcdarts_tune.api.retraining import check_registering, retrain_named
+    from pcdarts_tune.cli.results import print_seeds, print_training
     from pcdarts_tune.sweeps.find import Finder
-    from pcdarts_tune.tracking.run import Tracked
-    from pcdarts_tune.training.retraining import retrain
-    from pcdarts_tune.training.work import Retraining
 
-    if register is not None and (seeds > 1 or baselines):
-        raise click.UsageError("--register takes one training; `promote` chooses among several and registers")
-    options.require_tracking(register, track)
-    found = Finder(where).find(genotype, "genotype")
-    source = found.genotype()
-    resolved, data = retraining_space(space, found, data, settings)
-    workers.check(resolved.retrain.batch_size)
-    wanted = read_baselines(baselines, where)
-    torch_device, quiet = choose_device(workers.device), verbosity() < 0
-    plugins.keep(plugin_store(where.home))
-    images = load_images(resolved, data, where.home, ("retrain",), quiet=quiet)
-    seed = resolved.seed if seed is None else seed
-    tracked = None
-    if track:
-        tags = {Tag.GENOTYPE_ORIGIN: source.origin}
-        if source.run_id is not None:
-            tags[Tag.TRIAL_RUN] = source.run_id
-        tracked = Tracked.at(where, resolved.name, f"{source.origin} retraining", tags)
-    if seeds > 1 or baselines:
-        places, numbers = FolderPlaces(output.absolute(), tracked), tuple(range(seed, seed + seeds))
-        how: dict[str, Any] = {"execution": execution, "workers": workers, "quiet": quiet}
-        trainings = Trainings(resolved, images, numbers, torch_device, places, **how)
-        compared = compare_seeds(trainings, places, source, *wanted)
-        if as_json:
-            click.echo(json.dumps({"folder": str(output), **compared.to_dict()}))
-        else:
-            print_seeds(compared, output)
-        return
-    work = Retraining(resolved, source.genotype, images, seed, execution, groups=workers.parts)
-    done = retrain(
-        work,
-        output.absolute(),
-        device=torch_device,
-        tracked=tracked,
-        origin={"genotype": source.origin},
-        quiet=quiet,
+    with options.wrong_usage():
+        check_registering(register, track, several=seeds > 1 or bool(baselines))
+    trained = retrain_named(
+        Finder(where).find(genotype, "genotype"),
+        where,
+        output=output,
+        space=space,
+        data=data,
+        settings=settings,
+        seed=seed,
         workers=workers,
+        seeds=seeds,
+        baselines=baselines,
+        register=register,
+        track=track,
+        execution=execution,
+        quiet=verbosity() < 0,
     )
-    if tracked is not None and done.run_id is not None:
-        tracked.store.tag_related(source.run_id, {Tag.RETRAINING_RUN: done.run_id})
-    finish_training(work, done, output, where=where, register=register, tracked=tracked, as_json=as_json)
+    if trained.done is not None:
+        print_training(
+            trained.done, output, where, trained.registered, trained.to_dict() if as_json else None
+        )
+    elif as_json:
+        click.echo(json.dumps(trained.to_dict()))
+    elif trained.compared is not None:
+        print_seeds(trained.compared, output)

@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import click
 
-from pcdarts_tune import plugins
 from pcdarts_tune.cli import options
 from pcdarts_tune.cli.option_groups import execution_options
-from pcdarts_tune.home import Where, plugin_store
-from pcdarts_tune.machine import choose_device
+from pcdarts_tune.home import Where
 from pcdarts_tune.say import print_table, say, verbosity
 from pcdarts_tune.tasks import Execution
 
 if TYPE_CHECKING:
-    import torch
-
-    from pcdarts_tune.sweeps.seeds import SeedsWork
+    from pcdarts_tune.sweeps.seeds import SeedsFound
 
 
 @click.command("search")
@@ -72,68 +67,43 @@ def command(
       pcdarts-tune retrain genotype.json --space quickstart -o my-model
       pcdarts-tune search --space quickstart --seeds 5 -o best.json
     """
-    from pcdarts_tune.datasets.load import load_images
-    from pcdarts_tune.files import write_json
-    from pcdarts_tune.spaces.load import read_space
-    from pcdarts_tune.tracking.run import Tracked
-    from pcdarts_tune.training.searching import Searching, search
+    from pcdarts_tune.api.searching import check_tracking, search_space
+    from pcdarts_tune.api.space import resolve_space
 
-    resolved = read_space(space, settings)
-    torch_device = choose_device(device)
-    if seeds is not None and track:
-        raise click.UsageError(
-            "--track records one search; `sweep --trials 1 --repeats N` records several with their evaluations"
-        )
-    stages = ("search",) if seeds is None else ("search", "evaluation")
-    plugins.keep(plugin_store(where.home))
-    images = load_images(resolved, data, where.home, stages, quiet=verbosity() < 0)
-    if seeds is not None:
-        from pcdarts_tune.sweeps.seeds import SeedsWork
-
-        first = resolved.seed if seed is None else seed
-        several = SeedsWork(resolved, images, tuple(range(first, first + seeds)), execution)
-        _search_seeds(several, output, torch_device, space, as_json=as_json)
-        return
-    work = Searching(resolved, images, resolved.seed if seed is None else seed, execution)
-    checkpoint = None if output is None else output.with_name(f"{output.name}.checkpoint").absolute()
-    tracked = None
-    if track:
-        tracked = Tracked.at(where, resolved.name, f"{resolved.name} search, seed {work.seed}")
-    found = search(work, checkpoint=checkpoint, device=torch_device, tracked=tracked, quiet=verbosity() < 0)
-    if output is not None and checkpoint is not None:
-        write_json(output, found.genotype.to_dict())
-        if found.undelivered is None:
-            checkpoint.unlink(missing_ok=True)
+    resolved = resolve_space(space, settings)
+    with options.wrong_usage():
+        check_tracking(seeds, track)
+    found = search_space(
+        resolved,
+        where,
+        data=data,
+        seed=seed,
+        seeds=seeds,
+        output=output,
+        track=track,
+        device=device,
+        execution=execution,
+        quiet=verbosity() < 0,
+    )
+    if output is not None:
         say(f"wrote {output}; next: pcdarts-tune retrain {output} --space {space} -o my-model")
-    else:
+    elif seeds is None:
         say("next: save it with -o genotype.json, then pcdarts-tune retrain genotype.json -o my-model")
-    result = found.to_dict() | ({"run_id": found.run_id} if track else {})
-    click.echo(json.dumps(result if as_json else found.genotype.to_dict()))
-    if found.undelivered is not None:
-        if checkpoint is None:
-            hint = "the genotype is printed; with -o FILE the epochs would have been kept, too"
-            found.undelivered.hint = hint
-        raise found.undelivered
+    if found.seeds is not None and not as_json:
+        _print_seeds(found.seeds, resolved.objective)
+        return
+    click.echo(json.dumps(found.to_dict() if as_json else found.genotype.to_dict()))
+    if found.found is not None and (lacking := found.found.undelivered) is not None:
+        if output is None:
+            lacking.hint = "the genotype is printed; with -o FILE the epochs would have been kept, too"
+        raise lacking
 
 
-def _search_seeds(
-    work: SeedsWork, output: Path | None, device: torch.device, space: str, *, as_json: bool
-) -> None:
-    from pcdarts_tune.files import write_json
+def _print_seeds(found: SeedsFound, objective: str) -> None:
     from pcdarts_tune.spaces import naming
     from pcdarts_tune.spaces.scores import score_title, scored_on
-    from pcdarts_tune.sweeps.seeds import search_seeds
 
-    with TemporaryDirectory() as passing:
-        place = Path(passing) if output is None else output.with_name(f"{output.name}.seeds").absolute()
-        found = search_seeds(work, place, device=device, quiet=verbosity() < 0)
     best = found.best
-    if output is not None:
-        write_json(output, best.genotype)
-        say(f"wrote {output}; next: pcdarts-tune retrain {output} --space {space} -o my-model")
-    if as_json:
-        click.echo(json.dumps(found.to_dict()))
-        return
     rows = [
         [
             *("*" if each is best else "", str(seed)),
@@ -143,6 +113,6 @@ def _search_seeds(
         ]
         for seed, each in zip(found.seeds, found.outcomes, strict=True)
     ]
-    score, images = score_title(work.space.objective), scored_on(work.space.objective)
+    score, images = score_title(objective), scored_on(objective)
     print_table(["", "seed", score, "params", "MACs", "genotype", "outcome"], rows, left=1)
     click.echo(f"{score} of the derived cells on {images}: {found.score}")

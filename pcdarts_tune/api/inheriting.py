@@ -8,27 +8,32 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from pcdarts_tune.api.space import resolve_space
 from pcdarts_tune.lineage.inherited import inherit
 from pcdarts_tune.say import say
-from pcdarts_tune.spaces.load import load_space, read_space
+from pcdarts_tune.spaces.load import load_space
 from pcdarts_tune.spaces.settings import change, environment_settings, parse_settings
 from pcdarts_tune.spaces.space import Space
-from pcdarts_tune.sweeps.find import Found
+from pcdarts_tune.sweeps.find import Found, GenotypeSource
 from pcdarts_tune.training.finetuning import SHARE
 
 DEFAULT = "cifar10"
 
 
 def retraining_space(
-    named: str | None, found: Found, data: Path | None, settings: Sequence[str]
+    named: str | Path | Space | None,
+    found: Found | GenotypeSource,
+    data: Path | None,
+    settings: Sequence[str],
 ) -> tuple[Space, Path | None]:
     """The space that is named, or that of what was found, changed by environment and settings, and `--data`."""
-    inherited = inherit(found) if named is None else None
+    inherited = inherit(found) if named is None and isinstance(found, Found) else None
     if inherited is None:
-        space = read_space(named or DEFAULT, settings)
+        space = resolve_space(named or DEFAULT, settings)
         if named is None:
             recipe = f"space {space.name!r}, {space.retrain.epochs} epochs"
-            say(f"{found.text} says nothing of how to train it: {recipe}; --space takes another")
+            text = found.text if isinstance(found, Found) else f"genotype {found.origin}"
+            say(f"{text} says nothing of how to train it: {recipe}; --space takes another")
         return space, data
     space = change(inherited.space, [*environment_settings(), *parse_settings(settings)])
     say(inherited.in_words(space, images=data is None))
