@@ -9,17 +9,18 @@ Operations that an edge does not have are barred from its softmax.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
 
 from pcdarts_tune.core.cells.candidates import EdgePrimitives, excluded_operations
+from pcdarts_tune.core.cells.selecting import all_edges
 from pcdarts_tune.core.genotype import (
     AnyGenotype,
     Family,
     derive,
-    edge_places,
     family_named,
     node_count,
     node_slices,
@@ -38,7 +39,8 @@ class SearchedNetwork(nn.Module):
     `alpha_cell` and `beta_cell`; betas are None without edge normalisation.
 
     Buffers `barred_<kind>` (E, O), added to the alphas, are -inf for the operations that an edge does not have; None where
-    all edges have all.
+    all edges have all. Once a cell is selected by perturbation (`perturbation.py`), the weights of operations are multiplied by
+    `present_<kind>` (E, O) and those of edges by `counted_<kind>` (E,), ones or zeros.
     """
 
     family: Family
@@ -57,13 +59,17 @@ class SearchedNetwork(nn.Module):
     ) -> None:
         """Draw alpha_* (E, O) and beta_* (E,) from 1e-3 * N(0, 1); betas are None without edge normalisation."""
         self.family = family_named(family)
-        edges = count_edges(self.family, nodes)
+        edges = all_edges(self.family, nodes)
+        self._excluded: dict[str, list[list[bool]] | None] = {}
         for name in architecture_names(self.family):
             shape = (edges, len(self.primitives)) if name.startswith("alpha") else (edges,)
             left_out = name.startswith("beta") and not edge_normalization
             self.register_parameter(name, None if left_out else nn.Parameter(1e-3 * torch.randn(shape)))
         for kind in self.family.kinds:
-            self._bar(kind, excluded_operations(edge_primitives, kind, self.primitives))
+            self._excluded[kind] = excluded_operations(edge_primitives, kind, self.primitives)
+            self._bar(kind, self._excluded[kind])
+            for name in ("present", "counted"):
+                self.register_buffer(f"{name}_{kind}", None, persistent=False)
 
     def _bar(self, kind: str, excluded_EO: list[list[bool]] | None) -> None:
         barred = None
@@ -104,16 +110,61 @@ class SearchedNetwork(nn.Module):
 
     def excluded(self) -> dict[str, list[list[bool]]]:
         """(E, O) by kind of cell: the operations that a genotype cannot take; kinds without any are left out."""
-        barred = {kind: getattr(self, f"barred_{kind}") for kind in self.family.kinds}
-        return {kind: (values < 0).tolist() for kind, values in barred.items() if values is not None}
+        found = {}
+        for kind in self.family.kinds:
+            barred, counted = getattr(self, f"barred_{kind}"), getattr(self, f"counted_{kind}")
+            if barred is not None:
+                out = barred < 0 if counted is None else (barred < 0) | (counted[:, None] == 0)
+                found[kind] = out.tolist()
+        return found
 
     def softmaxed_alphas(self) -> dict[str, Tensor]:
         """Softmax of the alphas over each edge's operations, (E, O), by kind of cell."""
         found = {}
         for kind, alpha_EO in self.alphas().items():
-            barred = getattr(self, f"barred_{kind}")
-            found[kind] = torch.softmax(alpha_EO if barred is None else alpha_EO + barred, dim=-1)
+            barred, present = getattr(self, f"barred_{kind}"), getattr(self, f"present_{kind}")
+            weights_EO = torch.softmax(alpha_EO if barred is None else alpha_EO + barred, dim=-1)
+            found[kind] = weights_EO if present is None else weights_EO * present
         return found
+
+    def edge_weights(self) -> dict[str, Tensor | None]:
+        """What each edge's output is multiplied by, (E,), by kind of cell; None for nothing."""
+        found = self.softmaxed_betas()
+        for kind in found:
+            counted, beta_E = getattr(self, f"counted_{kind}"), found[kind]
+            if counted is not None:
+                found[kind] = counted if beta_E is None else beta_E * counted
+        return found
+
+    def open_selection(self) -> None:
+        """Let single operations and edges be left out from now on; none is yet."""
+        for kind, alpha_EO in self.alphas().items():
+            everywhere = [[False] * len(self.primitives)] * len(alpha_EO)
+            self._bar(kind, self._excluded[kind] or everywhere)
+            ones_EO = torch.ones_like(alpha_EO, requires_grad=False)
+            self.register_buffer(f"present_{kind}", ones_EO, persistent=False)
+            self.register_buffer(f"counted_{kind}", ones_EO[:, 0].clone(), persistent=False)
+
+    @contextmanager
+    def without_operation(self, kind: str, edge: int, operation: str) -> Iterator[None]:
+        """With an operation's weight set to 0 on an edge, the others' as they are."""
+        with _zero(getattr(self, f"present_{kind}")[edge], list(self.primitives).index(operation)):
+            yield
+
+    @contextmanager
+    def without_edge(self, kind: str, edge: int) -> Iterator[None]:
+        """Without an edge, its bypassed channels too."""
+        with _zero(getattr(self, f"counted_{kind}"), edge):
+            yield
+
+    def keep_operation(self, kind: str, edge: int, operation: str) -> None:
+        """Bar all operations but this one from an edge, so that it has weight 1."""
+        others = [o for o, name in enumerate(self.primitives) if name != operation]
+        getattr(self, f"barred_{kind}")[edge, others] = -torch.inf
+
+    def drop_edges(self, kind: str, edges: Sequence[int]) -> None:
+        """Leave edges out for good, with their bypassed channels."""
+        getattr(self, f"counted_{kind}")[list(edges)] = 0
 
     def softmaxed_betas(self) -> dict[str, Tensor | None]:
         """Softmax of the betas over each node's edges, by kind of cell."""
@@ -124,9 +175,14 @@ class SearchedNetwork(nn.Module):
         }
 
 
-def count_edges(family: Family, nodes: int) -> int:
-    """The candidate edges of a cell of so many nodes, as the family counts them."""
-    return len(edge_places(nodes - family.first_node, len(family.inputs)))
+@contextmanager
+def _zero(values: Tensor, place: int) -> Iterator[None]:
+    before = float(values[place])
+    values[place] = 0
+    try:
+        yield
+    finally:
+        values[place] = before
 
 
 def softmax_per_node(beta_E: Tensor, inputs: int = 2) -> Tensor:

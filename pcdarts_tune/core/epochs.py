@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 from pcdarts_tune.core.genotype import AnyGenotype
+from pcdarts_tune.core.perturbation import Decision
 from pcdarts_tune.core.steps.meter import Scored
 
 Table = tuple[tuple[float, ...], ...]
@@ -27,6 +28,7 @@ class SearchEpoch:
             not rank the derived cells: their own training does.
         alpha_entropies: mean entropy of softmax(alpha) over the edges, in nats, by kind of cell.
         skip_connections: of `genotype`.
+        decisions: made after this epoch, see `perturbation.Decision`.
         unlimited_skip_connections: those that it would have without a limit; None where there is none.
         learning_rate: of the weights in this epoch.
         seconds, images_per_second: images count once for each half they train.
@@ -57,6 +59,7 @@ class SearchEpoch:
     betas: Mapping[str, tuple[float, ...] | None] = field(repr=False)
     hessian_eigenvalue: float | None = None
     unlimited_skip_connections: int | None = None
+    decisions: tuple[Decision, ...] = ()
 
     @property
     def alpha_entropy_normal(self) -> float:

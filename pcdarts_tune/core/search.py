@@ -14,17 +14,25 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from pcdarts_tune.core import balance
-from pcdarts_tune.core.architect import Architect, differentiate_only
+from pcdarts_tune.core.architect import Architect, differentiate_only, restore_values
 from pcdarts_tune.core.epochs import SearchEpoch, as_numbers, as_rows, entropy
 from pcdarts_tune.core.genotype import AnyGenotype, require_limited_kind
 from pcdarts_tune.core.hessian import architecture_eigenvalue
 from pcdarts_tune.core.images.data import Batches, require_batches, skip_single_images
 from pcdarts_tune.core.loop import Loop
+from pcdarts_tune.core.perturbation import Decision, Selection
 from pcdarts_tune.core.steps import optimizers
-from pcdarts_tune.core.steps.execution import autocast, derive_seed, promote_logits
+from pcdarts_tune.core.steps.execution import (
+    autocast,
+    derive_seed,
+    promote_logits,
+    seed_generators,
+    use_precision,
+)
 from pcdarts_tune.core.steps.meter import Stopwatch, require_finite
 from pcdarts_tune.core.supernet import Supernet
 
@@ -42,6 +50,8 @@ class Search:
         arch_warmup_epochs: epochs before alphas and betas move.
         order, hessian: see `architect.Architect`.
         max_skip_connections: of the normal cell of every genotype that is derived, see `genotype.derive`; None: any number.
+        tune_epochs: epochs between two decisions of a selection by perturbation (`perturbation.py`), which then follows the
+            `epochs`, with weights and alphas trained on from a tenth of the learning rate; None: alphas decide.
         log_hessian: epochs between two dominant eigenvalues of the loss's Hessian by the architecture, on one batch of the
             alphas half, for the record only (`hessian.py`); None: none.
         class_weights: `none`, or `balanced` by the images of both halves, see `balance.balanced_weights`.
@@ -74,6 +84,7 @@ class Search:
         order: int = 1,
         hessian: str = "finite_difference",
         max_skip_connections: int | None = None,
+        tune_epochs: int | None = None,
         log_hessian: int | None = None,
         class_weights: str = "none",
         seed: int = 0,
@@ -88,6 +99,13 @@ class Search:
         self.max_skip_connections, self.log_hessian = max_skip_connections, log_hessian
         if max_skip_connections is not None:
             require_limited_kind(supernet.family)
+        self.tune_epochs = tune_epochs
+        self.selection: Selection | None = None
+        self.total_epochs = epochs
+        if tune_epochs is not None:
+            nodes = supernet.arguments["nodes"]
+            self.selection = Selection(supernet, nodes, self.measure_accuracy, seed)
+            self.total_epochs += tune_epochs * (self.selection.steps - 1)
         self.arch_warmup_epochs, self.grad_clip = arch_warmup_epochs, grad_clip
         self.device = next(supernet.parameters()).device
         self.optimizer = optimizers.sgd(
@@ -113,8 +131,8 @@ class Search:
         self.loop = Loop(
             [supernet],
             [self.optimizer, self.architect.optimizer],
-            lambda epoch: optimizers.learning_rate(
-                "cosine", epoch, epochs, learning_rate, minimum=learning_rate_min, warmup=lr_warmup_epochs
+            optimizers.search_rate(
+                epochs, self.total_epochs - epochs, learning_rate, learning_rate_min, lr_warmup_epochs
             ),
             precision=precision,
             compile=compile,
@@ -132,7 +150,9 @@ class Search:
         Raises:
             NonFiniteLoss: when a loss is NaN or infinite at the end of an epoch.
         """
-        while self.epoch < self.epochs:
+        if self.epoch == self.epochs:
+            self._select(self.epoch)  # of a supernet that was brought in, nothing is decided yet
+        while self.epoch < self.total_epochs:
             with self.loop.epoch(self.epoch, self.seed, "search") as watch:
                 record = self._run_epoch(watch)
             self.epoch += 1
@@ -150,6 +170,7 @@ class Search:
             "architect": optimizers.optimizer_state(self.architect.optimizer),
             "epoch": self.epoch,
             "alphas_position": [self._alphas_pass, self._alphas_batch],
+            **({} if self.selection is None else {"selection": self.selection.state_dict()}),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -157,6 +178,8 @@ class Search:
         self.supernet.load_state_dict(state["supernet"])
         optimizers.load_optimizer(self.optimizer, state["optimizer"])
         optimizers.load_optimizer(self.architect.optimizer, state["architect"])
+        if self.selection is not None:
+            self.selection.load_state_dict(state["selection"])
         self.graphs.clear()
         self.epoch = state["epoch"]
         self._alphas_pass, self._alphas_batch = state["alphas_position"]
@@ -181,11 +204,12 @@ class Search:
         seconds = watch.seconds()
         scored = loop.score(net, self.validate, self.batch_size)
         peak_memory = max(watch.peak_memory_bytes(), self.graphs.peak_memory_bytes)
+        decisions = self._select(epoch + 1)
         genotype = self.genotype()
         alphas = {kind: as_rows(weights) for kind, weights in net.softmaxed_alphas().items()}
         return SearchEpoch(
             epoch=epoch,
-            epochs=self.epochs,
+            epochs=self.total_epochs,
             genotype=genotype,
             train_loss=train_loss,
             train_accuracy=train_accuracy,
@@ -205,7 +229,41 @@ class Search:
             unlimited_skip_connections=(
                 None if self.max_skip_connections is None else net.genotype().skip_connections
             ),
+            decisions=tuple(decisions),
         )
+
+    def _select(self, done: int) -> list[Decision]:
+        """Make the decisions that are due after so many epochs."""
+        if self.selection is None or done < self.epochs:
+            return []
+        steps, tuned = self.selection.steps, done - self.epochs
+        due = min(steps, 1 + tuned // self.tune_epochs) if self.tune_epochs else steps
+        made: list[Decision] = []
+        while self.selection.done < due:
+            made += self.selection.step()
+        return made
+
+    @torch.no_grad()
+    def measure_accuracy(self) -> float:
+        """The supernet's accuracy on the alphas half, each time on the same batches, augmented alike, by the batches' own
+        statistics; running statistics and random generators are left as they were."""
+        net, seed = self.supernet, derive_seed(self.seed, "selection")
+        right = torch.zeros((), dtype=torch.int64, device=self.device)
+        count, training = 0, net.training
+        with (
+            seed_generators(self.device, seed),
+            use_precision(self.device, self.precision),
+            restore_values([value for value in net.buffers() if value is not None]),
+        ):
+            net.train()
+            batches = self.alphas.epoch(self.batch_size, epoch=0, seed=seed, shuffle=False)
+            for images, labels in skip_single_images(batches):
+                with autocast(self.device, self.precision):
+                    logits = net(images)
+                right += (logits.argmax(dim=1) == labels).sum()
+                count += len(labels)
+            net.train(training)
+        return int(right) / count
 
     def _hessian_eigenvalue(self) -> float | None:
         if self.log_hessian is None or (self.epoch + 1) % self.log_hessian:

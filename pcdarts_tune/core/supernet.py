@@ -123,7 +123,7 @@ class Supernet(architecture.SearchedNetwork):
 
     def _weights(self) -> dict[int, list[RoundWeights]]:
         """The mixing matrices of each cell, computed once for all cells of one kind and width."""
-        betas_E = self.softmaxed_betas()
+        betas_E = self.edge_weights()
         of_kind = {
             kind: architecture.mixing_weights(alpha_EO, betas_E[kind])
             for kind, alpha_EO in self.softmaxed_alphas().items()

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from pcdarts_tune.core import architecture
 from pcdarts_tune.core.cells.candidates import EdgePrimitives, check_edge_primitives, join_primitives
+from pcdarts_tune.core.cells.selecting import all_edges
 from pcdarts_tune.core.genotype import family_named
 from pcdarts_tune.core.mixing import MIXINGS
 from pcdarts_tune.core.ops import check_primitives
@@ -61,7 +62,7 @@ class SupernetArguments:
             raise ValueError(f"mixing must be one of {', '.join(MIXINGS)}; got {self.mixing!r}")
         names = family.primitives if self.primitives is None else self.primitives
         if self.edge_primitives is not None:
-            edges = architecture.count_edges(family, self.nodes)
+            edges = all_edges(family, self.nodes)
             check_edge_primitives(self.edge_primitives, tuple(family.kinds), edges)
             joined = join_primitives(self.edge_primitives, names)
             if self.primitives is not None and set(joined) != set(names):
@@ -102,7 +103,7 @@ class TextbookSupernet(architecture.SearchedNetwork):
         """Images (N, in_channels, H, W) to logits (N, num_classes)."""
         s0, s1 = architecture.apply_stem(self, images)
         alphas_EO = self.softmaxed_alphas()
-        betas_E = self.softmaxed_betas()
+        betas_E = self.edge_weights()
         for kind, cell in zip(self.kinds, self.cells, strict=True):
             weights = (None, None) if kind is None else (alphas_EO[kind], betas_E[kind])
             s0, s1 = s1, cell(s0, s1, *weights)

@@ -145,7 +145,7 @@ def _run_trial(job: _Job) -> Rerun:
     store, run_id = run.store, run.run_id
     series: dict[str, dict[int, float]] = {}
     epochs = {
-        "search": original.space.search.trained_epochs,
+        "search": original.space.search_epochs,
         "evaluation": original.space.evaluation.all_epochs,
     }
     ended_at = max(original.series.get("evaluation/epoch", {}), default=-1) + 1

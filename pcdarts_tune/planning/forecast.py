@@ -113,7 +113,7 @@ def forecast_trial(space: Space, search: Fit, evaluation: Fit, splits: Splits) -
     config, recipe = space.search, space.evaluation
     training = recipe.epoch_images or len(training_rows(space, splits, "evaluation"))
     batch = min(config.batch_size, weights, len(splits.alphas))
-    step, epochs = search.at(batch), config.trained_epochs
+    step, epochs = search.at(batch), space.search_epochs
     arch_epochs = max(0, epochs - config.arch_warmup_epochs)
     steps = weights / batch
     search_seconds = epochs * (steps * step.weights + held_out / batch * step.score)

@@ -9,8 +9,10 @@ from itertools import chain, islice
 from pydantic import BaseModel
 
 from pcdarts_tune.core.cells.candidates import EdgePrimitives, check_edge_primitives
-from pcdarts_tune.core.genotype import FAMILIES, edge_places, limited_kind
+from pcdarts_tune.core.cells.selecting import all_edges
+from pcdarts_tune.core.genotype import FAMILIES, limited_kind
 from pcdarts_tune.spaces.keys import lookup
+from pcdarts_tune.spaces.methods import METHODS
 from pcdarts_tune.spaces.mistakes import Mistake, as_error
 from pcdarts_tune.spaces.ranges import Range
 from pcdarts_tune.spaces.tuning import assignments, check_tune, numeric_keys
@@ -116,12 +118,21 @@ def _limited(
 
 def _edge_primitives(lists: EdgePrimitives | None, nodes: int, family: str) -> str | None:
     of_family = FAMILIES[family]
-    edges = len(edge_places(nodes - of_family.first_node, len(of_family.inputs)))
     try:
         if lists is not None:
-            check_edge_primitives(lists, tuple(of_family.kinds), edges)
+            check_edge_primitives(lists, tuple(of_family.kinds), all_edges(of_family, nodes))
     except ValueError as error:
         return str(error)
+    return None
+
+
+def _perturbed(derived: str, most: int | None, method: str) -> str | None:
+    if derived != "perturbation":
+        return None
+    if most is not None:
+        return f"max_skip_connections = {most} limits cells that alphas derive; leave it null with method: perturbation"
+    if not METHODS[method].searches:
+        return f"method: perturbation needs a trained supernet, and search.method: {method} trains none"
     return None
 
 
@@ -191,6 +202,7 @@ RULES = (
         _limited,
     ),
     Rule(("supernet.edge_primitives", "supernet.nodes", "supernet.family"), _edge_primitives, every=True),
+    Rule(("derive.method", "derive.max_skip_connections", "search.method"), _perturbed),
     Rule(("tune",), _one_family),
     Rule(("supernet.nodes", "supernet.family"), _nodes, every=True),
     Rule(("supernet.stem", "supernet.family"), _stem, every=True),

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
 from pcdarts_tune.core.cells.candidates import join_primitives
+from pcdarts_tune.core.cells.selecting import count_decisions
 from pcdarts_tune.core.genotype import DARTS_PRIMITIVES, FAMILIES, AnyGenotype, random_genotype
 from pcdarts_tune.errors import nearest
 from pcdarts_tune.spaces.keys import ADDED, Listed, Section
@@ -190,8 +191,13 @@ def _lists_operations(value: Any) -> bool:
 
 
 class DeriveConfig(Section):
-    """How a genotype is derived from alphas and betas."""
+    """How a genotype is derived from a supernet."""
 
+    method: Annotated[Literal["magnitude", "perturbation"], ADDED] = "magnitude"
+    """What an operation is worth: its softmaxed alpha times beta (magnitude: DARTS, PC-DARTS), or what the supernet loses without
+    it, decided edge by edge after the search (perturbation: DARTS-PT, arXiv 2108.04392)."""
+    tune_epochs: Annotated[int, ADDED] = Field(default=5, ge=0, le=1000)
+    """Epochs that the supernet trains between two decisions of a perturbation (5: DARTS-PT)."""
     max_skip_connections: int | None = Field(default=None, ge=0, le=16)
     """Most skip connections of the derived normal cell: the strongest stay, the others' weight is set to 0 and the cell
     derived again (P-DARTS, arXiv 1904.12760, sec. 3.3, which takes 2); null: any number."""
@@ -279,6 +285,15 @@ class Space(Section):
     """What ends a trial early."""
     tune: dict[str, Range] = {}
     """What Optuna draws: a dotted key of supernet or search, and its range."""
+
+    @property
+    def search_epochs(self) -> int:
+        """Epochs of a trial's search: `search.epochs`, and those between the decisions of a perturbation."""
+        epochs = self.search.trained_epochs
+        if epochs and self.derive.method == "perturbation":
+            decisions = count_decisions(FAMILIES[self.supernet.family], self.supernet.nodes)
+            epochs += self.derive.tune_epochs * (decisions - 1)
+        return epochs
 
     @field_validator("objectives")
     @classmethod

@@ -312,7 +312,7 @@ def _view(sweep: SweepHandle, share: Share, *, quiet: bool) -> View:
         about = f"sweep {sweep.name}: {sweep.target} trials, {share}; in {sweep.folder.path}"
         print(about, file=sys.stderr, flush=True)
     stages = {
-        "search": sweep.space.search.trained_epochs,
+        "search": sweep.space.search_epochs,
         "evaluation": sweep.space.evaluation.all_epochs,
     }
     aims, score = sweep.space.objectives, sweep.space.objective

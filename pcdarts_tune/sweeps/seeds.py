@@ -129,8 +129,8 @@ def search_seeds(work: SeedsWork, place: Path, *, device: torch.device, quiet: b
         gpus=1.0 if device.type == "cuda" else 0.0,
         execution=work.execution,
     )
-    before = {"search": 0, "evaluation": space.search.trained_epochs}
-    total = space.search.trained_epochs + space.evaluation.all_epochs
+    before = {"search": 0, "evaluation": space.search_epochs}
+    total = space.search_epochs + space.evaluation.all_epochs
     outcomes = []
     for number, seed in enumerate(work.seeds):
         folder = place / f"{work.recipe}-seed-{seed}"

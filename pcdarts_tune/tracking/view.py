@@ -100,9 +100,7 @@ def _charts(space: Space, keys: list[str]) -> list[dict[str, Any]]:
     return [
         _chart("PARALLEL", selectedParams=axes, selectedMetrics=[OBJECTIVE], showAllRuns=True),
         _chart("SCATTER", xaxis=size, yaxis={"key": OBJECTIVE, "type": "METRIC"}, runsCountToCompare=100),
-        _chart(
-            "IMAGE", imageKeys=["cells"], step=max(0, space.search.trained_epochs - 1), showRunParams=False
-        ),
+        _chart("IMAGE", imageKeys=["cells"], step=max(0, space.search_epochs - 1), showRunParams=False),
         _chart("BAR", metricKey=OBJECTIVE, runsCountToCompare=20),
         _chart("LINE", metricKey="evaluation/acc_held_out", **line),
         _chart("LINE", metricKey="arch/skip_connections", **line),

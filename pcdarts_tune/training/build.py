@@ -43,6 +43,7 @@ def build_search(
         _part(images, splits.alphas, config, device, augment=True),
         **config.model_dump(exclude={"augment", "method", "sampling"}),
         max_skip_connections=space.derive.max_skip_connections,
+        tune_epochs=space.derive.tune_epochs if space.derive.method == "perturbation" else None,
         seed=seed,
         validate=_part(images, splits.held_out, config, device) if len(splits.held_out) else None,
         **execution.arguments(),

@@ -31,9 +31,10 @@ def epoch_record(epoch: SearchEpoch | TrainEpoch, stage: str, execution: Mapping
         execution: `Search.execution()` or `Training.execution()`.
 
     Returns:
-        `kind` (`epoch`), `stage`, `epoch`, `epochs`, `metrics`, `execution`; of a search also `genotype`, and alphas and
-        betas, softmaxed, as `alphas`; of a training the `accuracy` on held-out images, or None, `trained_images`, and what
-        else is known of the held-out images as `held_out`, see `held_out_record`.
+        `kind` (`epoch`), `stage`, `epoch`, `epochs`, `metrics`, `execution`; of a search also `genotype`, alphas and
+        betas, softmaxed, as `alphas`, and where a perturbation made some, `decisions`; of a training the `accuracy` on
+        held-out images, or None, `trained_images`, and what else is known of the held-out images as `held_out`, see
+        `held_out_record`.
     """
     from pcdarts_tune.core.epochs import SearchEpoch
 
@@ -42,6 +43,8 @@ def epoch_record(epoch: SearchEpoch | TrainEpoch, stage: str, execution: Mapping
         alphas = {f"alpha_{kind}": _rounded(values) for kind, values in epoch.alphas.items()}
         alphas |= {f"beta_{kind}": _rounded(values) for kind, values in epoch.betas.items()}
         record |= {"metrics": epoch.metrics(), "genotype": epoch.genotype.to_dict(), "alphas": alphas}
+        if epoch.decisions:
+            record["decisions"] = [decision.to_dict() for decision in epoch.decisions]
     else:
         record |= {"metrics": epoch.metrics(stage), "accuracy": epoch.valid_accuracy}
         record["trained_images"] = epoch.trained_images

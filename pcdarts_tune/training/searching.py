@@ -61,6 +61,7 @@ class Found:
 
     Attributes:
         metrics: of the last epoch.
+        derived_by: how, see `derive.method` of a space.
         run_id: None when it was not tracked.
         undelivered: why MLflow lacks some of the run; None where it does not.
     """
@@ -69,6 +70,7 @@ class Found:
     epochs: int
     seconds: float
     metrics: dict[str, float]
+    derived_by: str = "magnitude"
     run_id: str | None = None
     undelivered: Undelivered | None = None
 
@@ -79,6 +81,7 @@ class Found:
             "epochs": self.epochs,
             "seconds": self.seconds,
             "metrics": self.metrics,
+            **({} if self.derived_by == "magnitude" else {"derived_by": self.derived_by}),
         }
 
 
@@ -101,12 +104,13 @@ def search(
     epochs = Resumable(job, storage, work.recipe, "search")
     run = None if tracked is None else _open_run(tracked, work, device)
     with run or nullcontext():
-        follow(epochs, run, "search", work.space.search.trained_epochs, _describe, quiet=quiet)
+        follow(epochs, run, "search", work.space.search_epochs, _describe, quiet=quiet)
     found = Found(
         job.genotype(),
         len(epochs.history),
         sum(record["metrics"]["search/seconds"] for record in epochs.history),
         epochs.history[-1]["metrics"] if epochs.history else {},
+        work.space.derive.method,
         None if run is None else run.run_id,
     )
     if run is not None:
@@ -143,6 +147,8 @@ def _end_run(run: Run, found: Found) -> None:
     store.log_file(run.run_id, cell_svg(genotype), "cells.svg")
     store.log_png(run.run_id, cells_png(genotype), key="cells", step=max(0, found.epochs - 1))
     how = f"One search, {found.epochs} epochs" if found.epochs else "Drawn, without a search"
+    if found.derived_by != "magnitude":
+        how += f", derived by {found.derived_by}"
     note = (
         f"{how}: genotype `{genotype.canonical_hash()}`, {genotype.skip_connections} skip "
         f"connections in the {FAMILIES[genotype.family].skips_in}.\n\nTo train it: `pcdarts-tune retrain {run.run_id} -o MODEL`"

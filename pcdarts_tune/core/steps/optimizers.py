@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Generic, TypeVar
 
 import torch
@@ -46,6 +46,18 @@ def learning_rate(
     if epochs - epoch > tail:
         return base * (epochs - tail - epoch) / (epochs - tail)
     return base * (epochs - epoch) / ((epochs - tail) * 5)
+
+
+def search_rate(epochs: int, tuning: int, base: float, minimum: float, warmup: int) -> Callable[[int], float]:
+    """The weights' rate in each epoch of a search: a cosine, and from a tenth of `base` another over `tuning` more epochs."""
+
+    def rate(epoch: int) -> float:
+        if epoch < epochs:
+            return learning_rate("cosine", epoch, epochs, base, minimum=minimum, warmup=warmup)
+        tenth = base / 10
+        return learning_rate("cosine", epoch - epochs, tuning, tenth, minimum=min(minimum, tenth))
+
+    return rate
 
 
 def drop_path_probability(epoch: int, epochs: int, final: float) -> float:

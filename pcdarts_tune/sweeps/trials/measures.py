@@ -135,7 +135,7 @@ def collapse_reason(space: Space, history: Sequence[dict[str, Any]]) -> str | No
         int(metrics.get("arch/skip_connections_unlimited", metrics["arch/skip_connections"]))
         for record in history
         if record.get("stage") == "search" and "arch/skip_connections" in (metrics := record["metrics"])
-    ]
+    ][: search.epochs]  # a perturbation decides after them
     first = max(search.arch_warmup_epochs, math.ceil(rule.after * search.epochs))
     at = collapse(skips, skip_connections=rule.skip_connections, first=first, epochs=rule.epochs)
     if at is None:

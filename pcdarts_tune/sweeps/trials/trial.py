@@ -224,6 +224,8 @@ class _Repeat:
             "params": params,
             "macs": macs,
         }
+        if space.derive.method != "magnitude":
+            found["derived_by"] = space.derive.method
         found |= check_derived(space, found, collapsed)
         if "latency" in space.objectives and "pruned" not in found:
             found["latency"] = retraining_latency(space, genotype, self.data, device)
