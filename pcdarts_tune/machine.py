@@ -42,15 +42,16 @@ def default_device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def choose_device(name: str) -> torch.device:
-    """The device that `--device` names: auto, cpu or cuda.
+def choose_device(name: str, threads: int | None = None) -> torch.device:
+    """The device that `--device` names: auto, cpu or cuda; and on the CPU so many threads, PyTorch's own number where that is
+    None.
 
     Raises:
         UserError: when CUDA is asked for and PyTorch finds none.
     """
     import torch
 
-    set_threads(torch.get_num_threads())
+    set_threads(threads or torch.get_num_threads())
     if name == "auto":
         return default_device()
     if name == "cuda" and not torch.cuda.is_available():
@@ -85,6 +86,11 @@ def let_threads_sleep() -> None:
 def cores() -> int:
     """Cores that this process may be scheduled on."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def usable_cores() -> float:
+    """Cores that this process can keep busy: those that it may be scheduled on, or fewer where a control group says so."""
+    return min(float(cores()), core_quota() or float(cores()))
 
 
 def core_quota(cgroup: Path = CGROUP) -> float | None:

@@ -278,6 +278,7 @@ class Workers:
         address: of a Ray cluster; None for this machine.
         device: `cpu`, `cuda` (a GPU for each process), or `auto` for GPUs where there are some.
         max_failures: how often the processes are started again after one was lost.
+        threads: CPU threads of each process; None for its share of the cores, in this process for PyTorch's own number.
     """
 
     count: int | None = None
@@ -285,6 +286,7 @@ class Workers:
     address: str | None = None
     device: str = "auto"
     max_failures: int = 3
+    threads: int | None = None
 
     @property
     def distributed(self) -> bool:

@@ -131,6 +131,7 @@ def run_settings(
     *,
     address: str | None = None,
     quiet: bool = False,
+    threads: int | None = None,
 ) -> RunSettings:
     """How much of which machines a sweep takes, and for how long.
 
@@ -140,11 +141,11 @@ def run_settings(
     from pcdarts_tune.sweeps.runner import RunSettings
 
     at_least(0, cpus_per_trial=cpus_per_trial or None, gpus_per_trial=gpus_per_trial)
-    at_least(1, max_concurrent=max_concurrent)
+    at_least(1, max_concurrent=max_concurrent, threads=threads)
     if cpus_per_trial == 0:
         raise UserError("cpus_per_trial: 0 is not legal; more than 0", hint="cpus_per_trial=0.5")
     seconds = parsed("time_budget", parse_duration, time_budget)
-    return RunSettings(address, cpus_per_trial, gpus_per_trial, max_concurrent, seconds, quiet)
+    return RunSettings(address, cpus_per_trial, gpus_per_trial, max_concurrent, seconds, quiet, threads)
 
 
 def execution_settings(
@@ -162,15 +163,20 @@ def execution_settings(
 
 
 def worker_settings(
-    device: str = "auto", workers: int | None = None, groups: int | None = None, address: str | None = None
+    device: str = "auto",
+    workers: int | None = None,
+    groups: int | None = None,
+    address: str | None = None,
+    *,
+    threads: int | None = None,
 ) -> Workers:
     """Who trains.
 
     Raises:
         UserError: an unknown device, or a number that is not legal.
     """
-    at_least(1, workers=workers, groups=groups)
-    return Workers(workers, groups, address, one_of("device", device, DEVICES))
+    at_least(1, workers=workers, groups=groups, threads=threads)
+    return Workers(workers, groups, address, one_of("device", device, DEVICES), threads=threads)
 
 
 def goal_settings(

@@ -43,6 +43,6 @@ def promote_sweep(
         UserError: see there, and `check_selection`.
     """
     check_selection(trial, run_id, candidates)
-    device = choose_device(workers.device)
+    device = choose_device(workers.device, workers.threads)
     which: dict[str, Any] = {"trial": trial, "run_id": run_id, "candidates": candidates}
     return promote(where, sweep, device=device, workers=workers, **which, **options)

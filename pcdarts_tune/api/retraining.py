@@ -119,7 +119,7 @@ def retrain_named(
     resolved, data = retraining_space(space, named, data, settings)
     workers.check(resolved.retrain.batch_size)
     wanted = read_baselines(baselines, where)
-    device = choose_device(workers.device)
+    device = choose_device(workers.device, workers.threads)
     plugins.keep(plugin_store(where.home))
     images = load_images(resolved, data, where.home, ("retrain",), quiet=quiet)
     seed = resolved.seed if seed is None else seed

@@ -82,6 +82,7 @@ def search_space(
     output: Path | None = None,
     track: bool = False,
     device: str = "auto",
+    threads: int | None = None,
     execution: Execution = DEFAULTS,
     quiet: bool = False,
 ) -> Searched:
@@ -97,7 +98,7 @@ def search_space(
         NonFiniteLoss: the search diverges.
     """
     check_tracking(seeds, track)
-    torch_device = choose_device(device)
+    torch_device = choose_device(device, threads)
     plugins.keep(plugin_store(where.home))
     stages = ("search",) if seeds is None else ("search", "evaluation")
     images = load_images(space, data, where.home, stages, quiet=quiet)

@@ -117,6 +117,7 @@ class Sweep:
         cpus_per_trial: float | None = None,
         gpus_per_trial: float | None = None,
         max_concurrent: int | None = None,
+        threads: int | None = None,
         time_budget: float | str | None = None,
         quiet: bool = False,
     ) -> Sweep:
@@ -133,7 +134,13 @@ class Sweep:
         from pcdarts_tune.api.running import alone, prepare_resuming, run_from_python
 
         run = run_settings(
-            cpus_per_trial, gpus_per_trial, max_concurrent, time_budget, address=address, quiet=quiet
+            cpus_per_trial,
+            gpus_per_trial,
+            max_concurrent,
+            time_budget,
+            address=address,
+            quiet=quiet,
+            threads=threads,
         )
         with alone():
             images = prepare_resuming(self.handle, run, path_or_none(data))
@@ -150,6 +157,7 @@ class Sweep:
         cpus_per_trial: float | None = None,
         gpus_per_trial: float | None = None,
         max_concurrent: int | None = None,
+        threads: int | None = None,
         time_budget: float | str | None = None,
         quiet: bool = False,
     ) -> Sweep:
@@ -167,7 +175,13 @@ class Sweep:
 
         wanted = parsed("trials", parse_more, trials)
         run = run_settings(
-            cpus_per_trial, gpus_per_trial, max_concurrent, time_budget, address=address, quiet=quiet
+            cpus_per_trial,
+            gpus_per_trial,
+            max_concurrent,
+            time_budget,
+            address=address,
+            quiet=quiet,
+            threads=threads,
         )
         with alone():
             images = extend_sweep(self.handle, wanted, run, path_or_none(data))

@@ -40,6 +40,7 @@ def sweep(
     cpus_per_trial: float | None = None,
     gpus_per_trial: float | None = None,
     max_concurrent: int | None = None,
+    threads: int | None = None,
     time_budget: float | str | None = None,
     precision: str | None = None,
     compile: bool | None = None,
@@ -67,7 +68,7 @@ def sweep(
         set: values of the space: "search.epochs=3", several of them, or {"search.epochs": 3}.
         method, repeats, sampler, objective, max_params, max_macs: the space's unless they are given.
         address: a Ray cluster; this machine when it is left out.
-        cpus_per_trial, gpus_per_trial, max_concurrent: shares of trials.
+        cpus_per_trial, gpus_per_trial, max_concurrent: shares of trials. threads: of each, kept with the sweep.
         time_budget: seconds, or "2h"; then it stops, and `resume` goes on.
         benchmark, truth: known accuracies, for objective="benchmark".
         storage: where trials keep checkpoints when nodes do not share the home.
@@ -85,7 +86,13 @@ def sweep(
         method, repeats, sampler, options.texts(objective), max_params=max_params, max_macs=max_macs
     )
     run = options.run_settings(
-        cpus_per_trial, gpus_per_trial, max_concurrent, time_budget, address=address, quiet=quiet
+        cpus_per_trial,
+        gpus_per_trial,
+        max_concurrent,
+        time_budget,
+        address=address,
+        quiet=quiet,
+        threads=threads,
     )
     with alone():
         prepared = prepare_sweep(

@@ -48,7 +48,7 @@ def run_calibration(calibration: Calibration, run: RunSettings) -> ReasonToStop:
 
     if not calibration.queue.left:
         return "done"
-    if run.cpus is None and run.address is None and not torch.cuda.device_count():
+    if run.cpus is None and run.threads is None and run.address is None and not torch.cuda.device_count():
         # trainings this small gain little by a second thread, and there are many of them
         run = replace(run, cpus=1.0)
     with calibration.lock(), Stop(run.time_budget, quiet=run.quiet) as stop:

@@ -73,8 +73,9 @@ worker_options = option_group(
         "this process.  [default: --workers]",
     ),
     options.address,
+    options.threads,
 )
-"""`--device`, `--workers`, `--groups` and `--address`, handed over as `workers`."""
+"""`--device`, `--workers`, `--groups`, `--address` and `--threads`, handed over as `workers`."""
 
 
 class Duration(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # generic in click 8.5
@@ -111,6 +112,13 @@ run_options = option_group(
     ),
     click.option(
         "--max-concurrent", type=click.IntRange(min=1), metavar="N", help="Trials at a time, at most."
+    ),
+    click.option(
+        "--threads",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="CPU threads of a trial, and without --cpus-per-trial as many cores; a sweep keeps the number.  "
+        "[default: as many as it has cores]",
     ),
     click.option(
         "--time-budget",

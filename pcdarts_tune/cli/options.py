@@ -21,7 +21,7 @@ from pcdarts_tune.cli import completing
 from pcdarts_tune.errors import UserError, nearest
 from pcdarts_tune.files import user_path
 from pcdarts_tune.home import Where, plugin_store
-from pcdarts_tune.say import VERBOSITY
+from pcdarts_tune.say import VERBOSITY, say
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -169,6 +169,26 @@ storage = click.option(
 )
 track = click.option(
     "--track/--no-track", default=True, show_default=True, help="Record the training in MLflow."
+)
+
+
+def _threads(ctx: click.Context, param: click.Parameter, value: int | None) -> int | None:
+    if value is not None:
+        from pcdarts_tune.machine import usable_cores
+
+        if value > (there := usable_cores()):
+            say(
+                f"note: --threads {value}, and {there:g} cores are there: more threads than cores wait for each other"
+            )
+    return value
+
+
+threads = click.option(
+    "--threads",
+    type=click.IntRange(min=1),
+    metavar="N",
+    callback=_threads,
+    help="CPU threads of the training.  [default: PyTorch's number, with --workers the cores of each]",
 )
 
 

@@ -25,24 +25,42 @@ class Cluster:
 
 @dataclass(frozen=True)
 class Share:
-    """CPUs and GPUs of each trial, and how many trials run at a time."""
+    """CPUs and GPUs of each trial, how many trials run at a time, and the threads of each where they were chosen."""
 
     cpus: float
     gpus: float
     concurrent: int
+    chosen_threads: int | None = None
 
     @property
     def threads(self) -> int:
         """CPU threads of a trial; more threads than cores would make it many times slower."""
-        return max(1, int(self.cpus))
+        return self.chosen_threads or max(1, int(self.cpus))
+
+    @property
+    def remark(self) -> str | None:
+        """What to say of the threads; None where a trial has a core for each."""
+        if self.threads <= max(1.0, self.cpus):
+            return None
+        return (
+            f"{self.threads} threads a process, and {self.cpus:g} CPU: they wait for each other, which can take many times "
+            f"as long; with --cpus-per-trial {self.threads} fewer run at a time"
+        )
 
     def __str__(self) -> str:
         gpus = f" and {self.gpus:g} GPU" if self.gpus else ""
-        return f"{self.concurrent} at a time, each with {self.cpus:g} CPU{gpus}"
+        chosen = "" if self.chosen_threads is None else f", {self.threads} thread{'s' * (self.threads != 1)}"
+        return f"{self.concurrent} at a time, each with {self.cpus:g} CPU{gpus}{chosen}"
 
 
 def share_resources(
-    cluster: Cluster, *, trials: int, cpus: float | None, gpus: float | None, most: int | None
+    cluster: Cluster,
+    *,
+    trials: int,
+    cpus: float | None,
+    gpus: float | None,
+    most: int | None,
+    threads: int | None = None,
 ) -> Share:
     """Divide a cluster between trials.
 
@@ -51,6 +69,8 @@ def share_resources(
         cpus: of each trial; None for as many as let no fewer trials run at a time.
         gpus: of each trial; None for one where there are some.
         most: how many may run at a time; None for no limit.
+        threads: of each trial; None for as many as it has cores. Without `cpus` a trial gets as many cores, where a node
+            has them.
 
     Raises:
         UserError: no node could ever run a trial, and Ray would wait for ever.
@@ -60,6 +80,8 @@ def share_resources(
     if gpus > 1 and gpus != int(gpus):
         wrong = f"--gpus-per-trial {gpus:g}: a share of one GPU, such as 0.25, or a whole number"
         raise UserError(wrong, hint=f"--gpus-per-trial {int(gpus)}")
+    if cpus is None and threads is not None:
+        cpus = min(float(threads), max((node.get("CPU", 0.0) for node in cluster.nodes), default=1.0))
     if cpus is None:
         cpus = _choose_cpus(cluster, gpus, min(trials, most or trials))
     concurrent = _count_trials(cluster, cpus, gpus)
@@ -70,7 +92,7 @@ def share_resources(
             f"a trial that takes {wanted} fits on no node: there {'is' if len(cluster.nodes) == 1 else 'are'} {have}",
             hint="lower --cpus-per-trial or --gpus-per-trial, or a cluster that has them with --address",
         )
-    return Share(cpus, gpus, max(1, min(concurrent, trials, most or concurrent)))
+    return Share(cpus, gpus, max(1, min(concurrent, trials, most or concurrent)), threads)
 
 
 def _choose_cpus(cluster: Cluster, gpus: float, wanted: int) -> float:

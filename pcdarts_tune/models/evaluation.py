@@ -233,7 +233,8 @@ def evaluate(
             raise UserError(str(error), hint=hint) from error
         evaluation.unreadable |= batches.unreadable
     if not evaluation.images:
-        raise UserError(f"{labelled.name}: no image of the split {labelled.split!r} can be evaluated")
+        wrong = f"{labelled.name}: no image of the split {labelled.split!r} can be evaluated"
+        raise UserError(wrong, hint="give images that can be read, with --data DIR, or another --split")
     return evaluation
 
 

@@ -154,7 +154,9 @@ def find_resources(request: PlanRequest) -> TrialResources:
     else:
         cluster = look_up_cluster(run.address)
         machines = f"the cluster at {run.address}, {len(cluster.nodes)} nodes"
-    share = share_resources(cluster, trials=request.trials, cpus=run.cpus, gpus=run.gpus, most=run.most)
+    share = share_resources(
+        cluster, trials=request.trials, cpus=run.cpus, gpus=run.gpus, most=run.most, threads=run.threads
+    )
     device = default_device() if share.gpus else torch.device("cpu")
     parts = (images.train_images, images.test_images)  # not tensors where they are streamed from disk
     decoded = sum(part.nbytes for part in parts if isinstance(part, torch.Tensor))

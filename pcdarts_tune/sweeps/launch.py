@@ -70,7 +70,7 @@ def check_before(
         )
     # joined for a moment: nothing is made before it is known that the cluster lets us in
     cluster = this_machine() if run.address is None else look_up_cluster(run.address)
-    share_resources(cluster, trials=1, cpus=run.cpus, gpus=run.gpus, most=run.most)
+    share_resources(cluster, trials=1, cpus=run.cpus, gpus=run.gpus, most=run.most, threads=run.threads)
     if storage is not None:
         require_storage(storage)
 

@@ -23,6 +23,7 @@ from pcdarts_tune.cluster.processes import end_leftover_processes, mark_processe
 from pcdarts_tune.cluster.resources import Share, read_cluster, share_resources
 from pcdarts_tune.cluster.session import ray_running
 from pcdarts_tune.errors import UserError, WorkFailed, is_disk_full
+from pcdarts_tune.say import say
 from pcdarts_tune.sweeps.ending import Loss, ReasonToStop, Stop, drop_frames, find_loss
 from pcdarts_tune.sweeps.study.objectives import Rung
 from pcdarts_tune.sweeps.study.samplers import derived_seed, is_slow
@@ -49,6 +50,7 @@ class RunSettings:
         address: of a Ray cluster; None for this machine.
         cpus, gpus: of one trial; None to choose.
         most: trials at a time, at most.
+        threads: CPU threads of a trial; None for as many as it has cores, or what the work began with.
         time_budget: seconds after which the sweep stops, to be resumed.
         quiet: no progress on stderr.
     """
@@ -59,6 +61,7 @@ class RunSettings:
     most: int | None = None
     time_budget: float | None = None
     quiet: bool = False
+    threads: int | None = None
 
 
 @dataclass(frozen=True)
@@ -145,7 +148,10 @@ def run_work(
         left = count_left(queue, work.target)
         # a trial's results on a CPU depend on its number of threads: what the work began with, it goes on with
         cpus = run.cpus if run.cpus is not None else queue.notes().get("cpus_per_trial")
-        divide = partial(share_resources, read_cluster(), trials=left, gpus=run.gpus, most=run.most)
+        threads = run.threads if run.threads is not None else queue.notes().get("threads_per_trial")
+        divide = partial(
+            share_resources, read_cluster(), trials=left, gpus=run.gpus, most=run.most, threads=threads
+        )
         try:
             share = divide(cpus=cpus)
         except UserError:
@@ -153,6 +159,10 @@ def run_work(
                 raise
             share = divide(cpus=None)
         queue.note("cpus_per_trial", share.cpus)
+        if threads is not None:
+            queue.note("threads_per_trial", threads)
+        if not run.quiet and share.remark is not None:
+            say(f"note: {share.remark}")
         view = work.view(share, quiet=run.quiet)
         try:
             _Run(work, share, stop, tracker, view, function, packed).to_the_end()

@@ -35,7 +35,7 @@ from pcdarts_tune.spaces.space import Space
 from pcdarts_tune.spaces.tuning import starting_point, varied_keys
 from pcdarts_tune.sweeps.record import SweepSettings, read_record
 from pcdarts_tune.sweeps.study.storage import StudyLock, is_locked
-from pcdarts_tune.sweeps.study.study import STUDY_NAME, SweepStudy
+from pcdarts_tune.sweeps.study.study import SweepStudy
 from pcdarts_tune.tasks import STATES, TrialRecord, ranked
 from pcdarts_tune.tracking.lookup import SHORTEST
 from pcdarts_tune.tracking.store import MlflowStore
@@ -269,7 +269,7 @@ def _absolute(path: str | None, home: Path) -> str | None:
 
 def study_name(settings: SweepSettings, sweep: str, identity: str) -> str:
     """What a sweep's study is called: a database that other sweeps share needs more than its name."""
-    return f"{sweep}-{identity[:12]}" if settings.study_uri else STUDY_NAME
+    return f"{sweep}-{identity[:12]}" if settings.study_uri else sweep
 
 
 def open_sweep(where: Where, name: str) -> SweepHandle:

@@ -54,17 +54,22 @@ def browse(where: Where, *, port: int, host: str = HOST, open_browser: bool) -> 
         return
     follow_home(uri)
     say("starting MLflow...")
-    if not _is_loopback(host):
-        say(
-            f"warning: --host {host}: everybody on the network who reaches this machine can read, change and delete all that "
-            "is recorded; there is no password",
-            always=True,
-        )
+    warn_of_others(host)
     with serving(uri, where.home, port, host) as (address, server):
         _announce(address, uri, open_browser)
         say("Ctrl-C ends it.")
         server.wait()
         raise WorkFailed("MLflow's server ended by itself", hint="-v shows what it said")
+
+
+def warn_of_others(host: str) -> None:
+    """Say who else can change what is recorded, where the address is not this machine's own."""
+    if not is_loopback(host):
+        say(
+            f"warning: --host {host}: everybody on the network who reaches this machine can read, change and delete all that "
+            "is recorded; there is no password",
+            always=True,
+        )
 
 
 @contextmanager
@@ -73,11 +78,10 @@ def serving(
 ) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """MLflow's server on a store, ready to answer: its address and the process that stands for it, which ends with the
     block, and with this process however that ends."""
-    port = _free_port(port, host)
+    port = free_port(port, host)
     arguments = ["--artifacts-destination", artifact_root(home).as_uri()]
     arguments += ["--host", host, "--port", str(port), "--workers", "1"]
-    seen = HOST if host in _EVERYWHERE else host
-    if not _is_loopback(host):
+    if not is_loopback(host):
         arguments += ["--allowed-hosts", ",".join(_host_headers(host))]
     environment = {
         **os.environ,
@@ -92,11 +96,17 @@ def serving(
         signals_end_the_block(),
         guarded(command, log=log, environment=environment) as server,
     ):
-        address = f"[{seen}]" if ":" in seen else seen
-        yield _wait(server, f"http://{address}:{port}", log), server
+        yield wait_for(server, f"http://{in_address(host)}:{port}", log), server
 
 
-def _is_loopback(host: str) -> bool:
+def in_address(host: str) -> str:
+    """A host to listen on as this machine's browsers write it."""
+    seen = HOST if host in _EVERYWHERE else host
+    return f"[{seen}]" if ":" in seen else seen
+
+
+def is_loopback(host: str) -> bool:
+    """Whether it is this machine's own."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -130,34 +140,55 @@ def _announce(address: str, uri: str, open_browser: bool) -> None:
         click.echo(f"Trials of {sweep}: {view_link(address, experiment, key, charts=False)}")
         click.echo(f"  as charts: {first}")
     click.echo(f"Models: {address}/#/models?workflowType=machine_learning")
-    # on a bare terminal, Python would start a text browser in the way
+    if open_browser:
+        open_in_browser(first)
+
+
+def open_in_browser(address: str) -> None:
+    """Open a page where there is a screen: on a bare terminal, Python would start a text browser in the way."""
     display = (
         sys.platform in ("darwin", "win32") or "DISPLAY" in os.environ or "WAYLAND_DISPLAY" in os.environ
     )
-    if open_browser and display:
-        webbrowser.open(first)
+    if display:
+        webbrowser.open(address)
 
 
-def _wait(server: subprocess.Popen[bytes], address: str, log: IO[bytes]) -> str:
-    """The address, once the server answers there."""
+def wait_for(
+    server: subprocess.Popen[bytes],
+    address: str,
+    log: IO[bytes],
+    *,
+    name: str = "MLflow's server",
+    page: str = "/health",
+) -> str:
+    """The address, once the server answers there.
+
+    Raises:
+        WorkFailed: it ends, or does not answer in time; with what it said.
+    """
     end = time.monotonic() + STARTS_WITHIN
     # loopback is never a proxy's business
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     while time.monotonic() < end and server.poll() is None:
         try:
-            with direct.open(f"{address}/health", timeout=5):
+            with direct.open(f"{address}{page}", timeout=5):
                 return address
         except OSError:
             time.sleep(0.2)
     log.seek(0)
     said = log.read()[-2000:].decode(errors="replace").strip()
     raise WorkFailed(
-        f"MLflow's server did not come up at {address}; it said:\n{masked(said)}",
+        f"{name} did not come up at {address}; it said:\n{masked(said)}",
         hint="another --port, or pcdarts-tune doctor, which looks at the store",
     )
 
 
-def _free_port(port: int, host: str) -> int:
+def free_port(port: int, host: str) -> int:
+    """The port, or for 0 one that is free now.
+
+    Raises:
+        UserError: it is taken, or the host is no address of this machine.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as probe:
         # a server that has just ended leaves its port in TIME_WAIT, which is free enough

@@ -28,6 +28,9 @@ from pcdarts_tune.core.network import EvaluationNetwork
 from pcdarts_tune.home import artifact_root, default_tracking_uri
 from pcdarts_tune.models.model import save_model
 from pcdarts_tune.spaces.load import list_spaces, load_space
+from pcdarts_tune.spaces.space import Space
+from pcdarts_tune.sweeps.create import create_sweep
+from pcdarts_tune.sweeps.record import SweepSettings
 from pcdarts_tune.tracking.server import trials_link
 from pcdarts_tune.tracking.store import MlflowStore
 
@@ -240,6 +243,42 @@ def test_ui_serves_the_home_s_store_until_it_is_ended(recorded: Path, sign: int,
     # the server and its workers went with it
     assert len(group) >= 3
     assert psutil.wait_procs(group, timeout=20)[1] == []
+
+
+def test_ui_serves_optuna_s_pages_on_a_sweep_s_study(tmp_path: Path) -> None:
+    data = {"name": "table", "digest": "00", "source": "{}", "profile": "{}"}
+    for name in ("first", "second"):
+        create_sweep(tmp_path, name, Space(name="table"), SweepSettings(), trials=1, data=data).study.ask(1)
+    command = [sys.executable, "-m", "pcdarts_tune", "ui", "--optuna", "first", "--home", str(tmp_path)]
+    with subprocess.Popen(
+        [*command, "--port", "0", "--no-browser"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert process.stdout is not None
+            page = process.stdout.readline().removeprefix("Optuna: ").strip()
+            address, _, number = page.partition("/dashboard/studies/")
+            with urllib.request.urlopen(f"{address}/api/studies", timeout=30) as answer:
+                (study,) = json.load(answer)["study_summaries"]
+            assert (study["study_name"], study["study_id"]) == ("first", int(number))
+            with urllib.request.urlopen(page, timeout=30) as answer:
+                assert b"<title>Optuna Dashboard</title>" in answer.read()
+            group = psutil.Process(process.pid).children(recursive=True)
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(timeout=60)
+    assert process.returncode == 143
+    assert len(group) >= 2
+    assert psutil.wait_procs(group, timeout=20)[1] == []
+
+
+def test_ui_says_what_optuna_s_pages_lack(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert cli.run(["ui", "--optuna", "--home", str(tmp_path)]) == 2
+    assert "holds no sweep" in capsys.readouterr().err
+    monkeypatch.setattr("pcdarts_tune.sweeps.dashboard.find_spec", lambda name: None)
+    assert cli.run(["ui", "--optuna", "--home", str(tmp_path)]) == 2
+    assert "uv sync --extra dashboard" in capsys.readouterr().err
 
 
 def test_ui_says_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

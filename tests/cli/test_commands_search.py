@@ -32,6 +32,26 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("home")
 
 
+def test_a_search_has_the_threads_that_it_is_given(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from pcdarts_tune.machine import cores
+
+    before, few = (
+        torch.get_num_threads(),
+        ("--set", "search.epochs=1", "--set", "search.arch_warmup_epochs=0"),
+    )
+    try:
+        for threads in (1, cores() + 1):
+            asked = ("--threads", str(threads), "--home", str(home), "-o", str(tmp_path / "found.json"))
+            assert cli.run([*SEARCH, *few, *asked]) == 0
+            assert torch.get_num_threads() == threads
+            said = f"note: --threads {threads}, and" in capsys.readouterr().err
+            assert said == (threads > cores())
+    finally:
+        torch.set_num_threads(before)
+
+
 def interrupt_after(epochs: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ctrl-C at the end of an epoch."""
     update = progress.Progress.update

@@ -71,6 +71,11 @@ def nodes(*each: tuple[float, float]) -> Cluster:
         (nodes((0, 0), (8, 2)), {}, Share(4, 1, 2)),
         (nodes((0, 1), (8, 2)), {}, Share(4, 1, 2)),
         (nodes((3, 0), (8, 0)), {}, Share(1, 0, 11)),
+        # threads that were chosen take as many cores, where there are so many and nothing else was said
+        (machine(16), {"threads": 4}, Share(4, 0, 4, 4)),
+        (machine(2), {"threads": 8}, Share(2, 0, 1, 8)),
+        (machine(16, 4), {"threads": 2}, Share(2, 1, 4, 2)),
+        (machine(4), {"threads": 3, "cpus": 1}, Share(1, 0, 4, 3)),
     ],
 )
 def test_cores_are_divided_where_trials_run(
@@ -78,6 +83,14 @@ def test_cores_are_divided_where_trials_run(
 ) -> None:
     wanted = {"trials": 100, "cpus": None, "gpus": None, "most": None, **asked}
     assert share_resources(cluster, **wanted) == expected  # type: ignore[arg-type]
+
+
+def test_more_threads_than_cores_are_remarked_on() -> None:
+    assert (Share(2, 0, 1).threads, Share(2, 0, 1, 8).threads, Share(0.5, 1, 1).threads) == (2, 8, 1)
+    for fits in (Share(2, 0, 1), Share(0.5, 1, 1), Share(4, 0, 1, 3)):
+        assert fits.remark is None
+    assert "8 threads a process, and 2 CPU" in str(Share(2, 0, 1, 8).remark)
+    assert str(Share(2, 0, 1, 1)) == "1 at a time, each with 2 CPU, 1 thread"
 
 
 @pytest.mark.parametrize(("cpus", "gpus"), [(3.0, None), (None, 1.0), (1.0, 8.0)])

@@ -17,7 +17,8 @@ from pcdarts_tune.cluster.session import ray_running
 from pcdarts_tune.core.genotype import PUBLISHED
 from pcdarts_tune.doctor.machine import check_ray
 from pcdarts_tune.files import read_json, write_json
-from pcdarts_tune.home import default_tracking_uri
+from pcdarts_tune.home import Where, default_tracking_uri
+from pcdarts_tune.sweeps.sweep import open_sweep
 
 TINY = {
     "data.test_fraction": 0.7,
@@ -52,7 +53,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
              "search.arch_warmup_epochs": 0, "evaluation.epochs": 1}  # fmt: skip
     shortened = {**TINY, **short}
     changes2 = [part for key, value in shortened.items() for part in ("--set", f"{key}={value}")]
-    wide = ["sweep", "--space", "quickstart", "--name", "wide", "--trials", "1", "--cpus-per-trial", "2"]
+    wide = ["sweep", "--space", "quickstart", "--name", "wide", "--trials", "1", "--threads", "2"]
     assert cli.run([*wide, *changes2, *common]) == 0
     assert cli.run(["promote", "first", "--device", "cpu", *common]) == 0
     return home
@@ -70,6 +71,11 @@ def printed(capsys: pytest.CaptureFixture[str], home: Path, *arguments: str) -> 
     captured = capsys.readouterr()
     assert code == 0, captured.err
     return json.loads(captured.out)
+
+
+def test_a_sweep_keeps_the_threads_that_it_was_given(home: Path) -> None:
+    notes = [open_sweep(Where(home), name).study.notes() for name in ("first", "wide")]
+    assert [(note["cpus_per_trial"], note.get("threads_per_trial")) for note in notes] == [(1, None), (2, 2)]
 
 
 def kinds(links: list[dict[str, Any]]) -> list[str]:

@@ -79,7 +79,7 @@ def command(
     base, data, share = finetuning_base(space, found, data)
     resolved = finetuning_space(base, loaded, settings, freeze=freeze, share=share)
     workers.check(resolved.retrain.batch_size)
-    torch_device = choose_device(workers.device)
+    torch_device = choose_device(workers.device, workers.threads)
     quiet = verbosity() < 0
     plugins.keep(plugin_store(where.home))
     images = load_images(resolved, data, where.home, ("retrain",), quiet=quiet)

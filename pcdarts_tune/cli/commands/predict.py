@@ -89,27 +89,31 @@ def command(
 
 
 def _find(images: Sequence[Path]) -> Iterator[tuple[Path, bool]]:
-    """Each image, those of folders too, and whether it was given by its own name. Raises UserError: a folder without any."""
+    """Each image, those of folders too, and whether it was given by its own name; a folder without any stands for itself."""
     from pcdarts_tune.datasets.folder import list_images
 
     for image in images:
         if not image.is_dir():
             yield image, True
             continue
-        found, left_out = list_images(image)
+        try:
+            found, left_out = list_images(image)
+        except UserError:  # said when it is read
+            found, left_out = [], ""
         if left_out:
             say(f"note: {left_out}")
         if not found:
-            raise UserError(
-                f"{image} holds no images", hint="give a folder with PNG or JPEG files, or the files"
-            )
+            yield image, True
         for each in found:
             yield each, False
 
 
 def _read(loaded: LoadedModel, image: Path) -> Tensor:
     from pcdarts_tune.datasets import read_image
+    from pcdarts_tune.datasets.folder import list_images
 
+    if image.is_dir() and not list_images(image)[0]:
+        raise UserError(f"{image} holds no images", hint="give a folder with PNG or JPEG files, or the files")
     return read_image(image, loaded.preprocessing)
 
 

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     "--track", is_flag=True, help="Record the search in MLflow, so that it can be shown and reproduced."
 )
 @options.device
+@options.threads
 @execution_options()
 @options.store
 @options.output
@@ -48,6 +49,7 @@ def command(
     output: Path | None,
     track: bool,
     device: str,
+    threads: int | None,
     execution: Execution,
     where: Where,
     as_json: bool,
@@ -82,6 +84,7 @@ def command(
         output=output,
         track=track,
         device=device,
+        threads=threads,
         execution=execution,
         quiet=verbosity() < 0,
     )

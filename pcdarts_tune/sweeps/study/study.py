@@ -87,7 +87,8 @@ class SweepStudy:
 
     @classmethod
     def open(cls, url: str, *, name: str = STUDY_NAME, **settings: Any) -> SweepStudy:
-        """The study in the store at `url`.
+        """The study in the store at `url`. In a file of its own it is the only one, whatever it is called: `sweep` where an
+        older version made it, or the name that the sweep's folder had before.
 
         Raises:
             UserError: when there is none.
@@ -103,11 +104,19 @@ class SweepStudy:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         try:
             with explain_open_errors(url):
-                study = optuna.load_study(study_name=name, storage=open_storage(url))
+                storage = open_storage(url)
+                if file is not None and len(found := optuna.get_all_study_names(storage)) == 1:
+                    name = found[0]
+                study = optuna.load_study(study_name=name, storage=storage)
         except KeyError:
             hint = "it was not fully made, or was put in the place of another: look whether trials/ beside it hold results"
             raise UserError(f"{without_secret(url)} holds no sweep", hint=hint) from None
         return cls(study, url=url, **settings)
+
+    @property
+    def number(self) -> int:
+        """By which its store knows the study."""
+        return self._study._study_id
 
     @retry_while_away
     def __len__(self) -> int:

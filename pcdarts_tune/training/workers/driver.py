@@ -82,6 +82,8 @@ class EpochsByWorkers(Resumable):
                 what = "worker" if workers.processes == 1 else "workers"
                 gpus = " and a GPU" if share.gpus else ""
                 say(f"{workers.processes} {what}, each with {share.cpus:g} CPU{gpus}")
+                if share.remark is not None:
+                    say(f"note: {share.remark.partition(';')[0]}")
             coordinator = start_coordinator(self.checkpoint)
             # the images travel by Ray's object store, once to each node
             initial = None if work.initial is None else work.initial.to_travel()
@@ -183,7 +185,7 @@ def worker_share(workers: Workers, found: Cluster) -> Share:
     if have >= workers.processes:
         share = share_resources(found, trials=workers.processes, cpus=None, gpus=float(gpus), most=None)
         if share.concurrent >= workers.processes:
-            return share
+            return replace(share, chosen_threads=workers.threads)
     there = f"there {'is' if have == 1 else 'are'} {have}"
     raise UserError(
         f"--workers {workers.processes} needs a {kind} for each, and {there}",
