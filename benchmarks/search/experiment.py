@@ -110,10 +110,10 @@ def command(*words: str) -> str:
 def trials_of(arm: Arm, args: argparse.Namespace) -> list[dict[str, Any]]:
     """The complete trials of an arm, best first, run as far as they are missing."""
     home = ("--home", str(args.home))
+    share = ("--cpus-per-trial", "1", "--max-concurrent", str(args.concurrent))
     if (args.home / "sweeps" / arm.name).exists():
-        command("resume", arm.name, *home, "-q")
+        command("resume", arm.name, *share, *home, "-q")
     else:
-        share = ("--cpus-per-trial", "1", "--max-concurrent", str(args.concurrent))
         begin = ("sweep", "--space", "nasbench201_cpu", "--data", str(args.data), "--name", arm.name)
         command(*begin, "--trials", str(arm.trials), *arm.options, *share, *home, "-q")
     benchmark = ("--benchmark", str(args.benchmark), "--truth", TRUTH)
