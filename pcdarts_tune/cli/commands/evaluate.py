@@ -67,7 +67,7 @@ def command(
     from pcdarts_tune.lineage.inherited import inherit
     from pcdarts_tune.models.evaluation import evaluate, recorded_data
     from pcdarts_tune.models.model import load_model
-    from pcdarts_tune.spaces.settings import override
+    from pcdarts_tune.spaces.settings import change, environment_settings, parse_settings
     from pcdarts_tune.spaces.space import DataConfig, Space
     from pcdarts_tune.sweeps.find import Finder
 
@@ -77,7 +77,10 @@ def command(
         raise UserError(f"{model} says nothing of its images", hint="--data DIR")
     space = Space(name="images", data=DataConfig(dataset="folder")) if inherited is None else inherited.space
     root = data or (None if inherited is None else inherited.data_root)
-    configured, quiet = override(space, settings).data, verbosity() < 0
+    configured, quiet = (
+        change(space, [*environment_settings(), *parse_settings(settings)]).data,
+        verbosity() < 0,
+    )
     trained_on = recorded_data(loaded)
     labelled = find_labelled(
         configured,
