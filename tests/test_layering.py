@@ -16,7 +16,7 @@ LAYERS: list[set[str]] = [
     {"home"},
     {"spaces"},
     {"datasets", "drawing"},
-    {"models"},
+    {"models", "testing"},
     {"tracking"},
     {"cluster"},
     {"training"},

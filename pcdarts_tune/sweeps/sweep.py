@@ -53,6 +53,7 @@ class SweepHandle:
     def __init__(self, where: Where, folder: SweepFolder) -> None:
         self.where = where
         self.about, self.settings = read_record(folder.record_file)
+        plugins.declare(self.plugins)
         # within the home: as seen from there
         self.settings = replace(
             self.settings,
@@ -82,7 +83,6 @@ class SweepHandle:
     @cached_property
     def space(self) -> Space:
         """The space, as resolved when the sweep was made."""
-        plugins.declare(self.plugins)
         try:
             return Space.model_validate(self.about["space"])
         except ValidationError as error:

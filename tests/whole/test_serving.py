@@ -2,17 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import os
-import signal
-import socket
-import subprocess
-import sys
-import time
 import urllib.error
-import urllib.request
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +11,7 @@ import mlflow
 import numpy as np
 import pytest
 import torch
+from support.serving import post, served
 
 from pcdarts_tune.core.genotype import PUBLISHED
 from pcdarts_tune.core.network import EvaluationNetwork
@@ -62,55 +54,8 @@ def model(place: Path) -> LoadedModel:
 @pytest.fixture(scope="module")
 def address(model: LoadedModel, place: Path) -> Iterator[str]:
     """The server, as the documentation starts it."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    arguments = ("models", "serve", "-m", "models:/insects@champion", "--env-manager", "local")
-    with open(place / "server.log", "wb") as log:
-        server = subprocess.Popen(
-            [sys.executable, "-m", "mlflow", *arguments, "-h", "127.0.0.1", "-p", str(port)],
-            # MLflow looks for uvicorn as an activated environment has it
-            env={
-                **os.environ,
-                "MLFLOW_TRACKING_URI": f"sqlite:///{place}/mlflow.db",
-                "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
-            },
-            cwd=place,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,  # its workers end with it
-        )
-    try:
-        url = f"http://127.0.0.1:{port}"
-        deadline = time.monotonic() + 90
-        while not answers(f"{url}/ping"):
-            assert server.poll() is None and time.monotonic() < deadline, (place / "server.log").read_text()
-            time.sleep(0.2)
+    with served("insects@champion", f"sqlite:///{place}/mlflow.db", place) as url:
         yield url
-    finally:
-        for number in (signal.SIGTERM, signal.SIGKILL):
-            with suppress(ProcessLookupError, subprocess.TimeoutExpired):
-                os.killpg(server.pid, number)
-                server.wait(20)
-
-
-def answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=5) as answer:
-            return int(answer.status) == 200
-    except (urllib.error.URLError, OSError):
-        return False
-
-
-def post(address: str, body: Any) -> Any:
-    request = urllib.request.Request(
-        f"{address}/invocations",
-        json.dumps(body).encode(),
-        {"Content-Type": "application/json"},
-        method="POST",
-    )
-    with urllib.request.urlopen(request, timeout=60) as answer:
-        return json.load(answer)
 
 
 def test_a_served_model_answers_with_the_models_probabilities(address: str, model: LoadedModel) -> None:
