@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from support.documents import blocks
 from support.plugged import CONV, forget_plugins
 
 from pcdarts_tune.core.ops import OPERATIONS
@@ -35,6 +36,12 @@ def test_the_example_passes() -> None:
     check_operation("se_conv_3x3", plugin=EXAMPLE)
     check_dataset("shapes", plugin=EXAMPLE)
     check_dataset("digits")
+
+
+def test_the_file_of_the_documentation_passes(tmp_path: Path) -> None:
+    first = next(block for block in blocks("docs/plugins.md") if block.language == "python")
+    (tmp_path / "my_ops.py").write_text(first.text)
+    check_operation("grouped_conv_3x3", plugin=tmp_path / "my_ops.py")
 
 
 WRONG = {
