@@ -22,7 +22,7 @@ from pcdarts_tune.tasks import Outcome
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("home")
-    make_sweep(home, "made", FOUND)
+    make_sweep(home, "made", FOUND, tracked=False)
     return home
 
 
