@@ -168,6 +168,7 @@ def retrain(
     workers: int | None = None,
     groups: int | None = None,
     address: str | None = None,
+    threads: int | None = None,
     seeds: int = 1,
     baseline: str | Iterable[str] = (),
     register: str | None = None,
@@ -191,7 +192,7 @@ def retrain(
             model for each.
         register: name in the model registry; the new version becomes `champion` unless the present one is better.
         track: record it in MLflow.
-        device, workers, groups, address: who trains, see docs/retraining.md.
+        device, workers, groups, address, threads: who trains, see docs/retraining.md.
 
     Raises:
         UserError: something that is asked for is wrong, or the folder holds something else.
@@ -208,7 +209,7 @@ def retrain(
         data=path_or_none(data),
         settings=setting_texts(set),
         seed=seed,
-        workers=options.worker_settings(device, workers, groups, address),
+        workers=options.worker_settings(device, workers, groups, address, threads=threads),
         seeds=seeds,
         baselines=options.texts(baseline),
         register=options.parsed("register", options.check_model_name, register),

@@ -140,6 +140,7 @@ def search(
     output: str | Path | None = None,
     track: bool = False,
     device: str = "auto",
+    threads: int | None = None,
     precision: str | None = None,
     compile: bool | None = None,
     graphs: bool | None = None,
@@ -157,13 +158,14 @@ def search(
         output: write the genotype here; what was interrupted goes on from files beside it.
         track: record the search in MLflow.
         device: "cpu", "cuda", or "auto" for a GPU where there is one.
+        threads: of the CPU; PyTorch's number when it is left out.
 
     Raises:
         UserError: something that is asked for is wrong.
         NonFiniteLoss: the search diverges.
     """
     options.at_least(0, seed=seed)
-    options.at_least(1, seeds=seeds)
+    options.at_least(1, seeds=seeds, threads=threads)
     where = find_where(home, tracking_uri, plugin=plugin)
     found = search_space(
         resolve_space(space, setting_texts(set)),
@@ -173,6 +175,7 @@ def search(
         seeds=seeds,
         output=None if output is None else Path(output),
         track=track,
+        threads=threads,
         device=options.one_of("device", device, options.DEVICES),
         execution=Execution(**options.execution_settings(precision, compile, graphs)),
         quiet=quiet,

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 def read_study(sweep: SweepHandle) -> Study:
     """The study, which follows the sweep while that runs."""
-    sweep.study  # noqa: B018 - where it is missing, opening it here would make an empty one
+    name = sweep.study.name  # where it is missing, opening it here would make an empty one
     with explain_open_errors(sweep.study_url):
-        return load_study(study_name=sweep.study_name, storage=ReadOnlyStorage(open_storage(sweep.study_url)))
+        return load_study(study_name=name, storage=ReadOnlyStorage(open_storage(sweep.study_url)))
 
 
 class ReadOnlyStorage(BaseStorage):

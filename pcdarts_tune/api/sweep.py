@@ -207,6 +207,7 @@ class Sweep:
         workers: int | None = None,
         groups: int | None = None,
         address: str | None = None,
+        threads: int | None = None,
         precision: str | None = None,
         compile: bool | None = None,
         graphs: bool | None = None,
@@ -253,7 +254,7 @@ class Sweep:
             data=path_or_none(data),
             settings=setting_texts(set),
             seed=seed,
-            workers=options.worker_settings(device, workers, groups, address),
+            workers=options.worker_settings(device, workers, groups, address, threads=threads),
             execution=options.execution_settings(precision, compile, graphs),
             quiet=quiet,
         )

@@ -56,12 +56,12 @@ def test_an_interrupted_sweep_goes_on_in_a_thread(tmp_path: Path) -> None:
         [sys.executable, "-c", SCRIPT], cwd=tmp_path, capture_output=True, text=True, timeout=500
     )
     assert done.returncode == 0, done.stderr
-    said = json.loads(done.stdout)
+    said = json.loads(done.stdout.splitlines()[-1])
     assert said["before"] and said["after"], "the handler of SIGINT is as it was"
     assert 1 <= said["interrupted"]["complete"] < 3
     assert said["refused"] == "another thread of this process runs a sweep"
     assert said["resumed"] == {"complete": 3}
     before, _, after = done.stderr.partition("stopping; Ctrl-C once more stops at once")
-    assert "trial 0: accuracy" in before
+    assert "trial 0: starts" in before
     assert "stopped (interrupted); to go on: pt.open_sweep('cut', home=" in after
     assert "trial 2" not in after, "it was to be quiet"

@@ -114,6 +114,11 @@ class SweepStudy:
         return cls(study, url=url, **settings)
 
     @property
+    def name(self) -> str:
+        """By which it is loaded from its store."""
+        return str(self._study.study_name)
+
+    @property
     def number(self) -> int:
         """By which its store knows the study."""
         return self._study._study_id
