@@ -17,6 +17,7 @@ COPIED = {
     "SECURITY.md": "security",
     "deploy/README.md": "deploying",
     "examples/README.md": "examples",
+    "examples/plugin/README.md": "example_plugin",
 }
 API = "Every name of the Python API, from its docstring; [Python](../python.md) shows how they work together."
 CORE = "The algorithm, for programs of your own: it needs torch and torchvision only. These names stay compatible."
