@@ -294,7 +294,7 @@ def _notes(sources: Sources, shown: Sequence[str], cells: Mapping[Any, Spread]) 
             groups.setdefault(_values(reading, shown), set()).add(str(_values(reading, (key,))[0]))
         if key not in shown and any(len(group) > 1 for group in groups.values()):
             pooled.append(key)
-    notes = [f"{', '.join(pooled)} differ within cells: their means are over these too"] if pooled else []
+    notes = [f"within cells differ {', '.join(pooled)}: the means are over these too"] if pooled else []
     counts = {spread.n for spread in cells.values()}
     if len(counts) > 1:
         notes.append(f"cells have {min(counts)} to {max(counts)} values")

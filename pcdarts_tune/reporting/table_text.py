@@ -133,7 +133,10 @@ def _head(table: Table, column: Key, value: str, plain: bool) -> str:
     labels = _labels(table.columns, column)
     if not plain:
         names = map(name_title, table.columns)
-        labels = [f"{name}={label}" for name, label in zip(names, labels, strict=True)]
+        labels = [
+            label if name in ("sweep", "genotype") else f"{name}={label}"
+            for name, label in zip(names, labels, strict=True)
+        ]
     title = f"{table.titles[value]}{_unit(value, table.titles[value])}"
     alone = bool(labels) and len(table.values) == 1
     return ", ".join(labels) if alone else " ".join(filter(None, (", ".join(labels), title)))

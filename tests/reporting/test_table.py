@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
-import re
 from pathlib import Path
 
 import pytest
+from support.latex import check_latex
 from support.made_sweeps import DARTS, PC_DARTS, make_sweep
 
 from pcdarts_tune.cli import group as cli
@@ -75,7 +75,7 @@ def test_what_is_pooled_unequal_or_left_out_is_said(home: Path) -> None:
     assert {key[0]: spread.n for key, spread in table.cells.items()} != {}
     said = "; ".join(table.notes)
     assert "single: trials without a score are left out (2 failed)" in said
-    assert "supernet.edge_normalization differ within cells" in said
+    assert "within cells differ supernet.edge_normalization" in said
     assert "cells have" in said
     assert tabulate(home, "ablation", rows="K", columns="EN trial").notes == ()
 
@@ -111,22 +111,6 @@ def test_a_name_means_the_setting_that_is_tuned() -> None:
     assert resolve_name("learning_rate", ["search.learning_rate"]) == "search.learning_rate"
     assert resolve_name("lr", []) == "search.learning_rate"
     assert resolve_name("genotype", []) == "genotype"
-
-
-def check_latex(text: str, fields: int) -> list[list[str]]:
-    """The rows between the rules; braces, environments and cells fit."""
-    plain = re.sub(r"\\[\\{}&%$#_]", "", "\n".join(line for line in text.splitlines() if line[0] != "%"))
-    assert plain.count("{") == plain.count("}")
-    assert plain.count("$") % 2 == 0
-    for name in ("table", "tabular"):
-        assert plain.count(f"\\begin{{{name}}}") == plain.count(f"\\end{{{name}}}") == 1
-    rules = [text.index(f"\\{name}rule\n") for name in ("top", "mid", "bottom")]
-    assert rules == sorted(rules)
-    body = text[rules[1] : rules[2]].splitlines()[1:-1]
-    rows = [re.split(r"(?<!\\) & ", line.strip().removesuffix(r" \\")) for line in body]
-    assert all(line.endswith(r" \\") for line in body)
-    assert {len(row) for row in rows} == {fields}
-    return rows
 
 
 def test_latex_is_whole_and_escaped(home: Path) -> None:
