@@ -19,6 +19,7 @@ from pcdarts_tune.sweeps.sweep import SweepHandle
 from pcdarts_tune.tasks import TrialRecord, hours
 
 OF_TRIALS = ("accuracy", "params", "macs", "cpu_hours", "gpu_hours")
+_OF_SEARCHES = ("supernet.", "search.", "evaluation.")
 OF_TRAININGS = ("test_accuracy", "held_out_accuracy", "params", "macs")
 
 
@@ -65,19 +66,14 @@ def _searches(sweep: SweepHandle, record: TrialRecord, recipe: str) -> list[Read
 
 
 def read_promotions(sweep: SweepHandle) -> list[Reading]:
-    """Of every training of the sweep's promotions; settings are those of the trial that found the genotype."""
-    records = {record.trial: record for record in sweep.records()}
-
-    def settings(trial: int | None) -> Callable[[str], Any]:
-        drawn = {} if trial is None or trial not in records else records[trial].hyperparameters
-        return lambda key: drawn[key] if key in drawn else _looked_up(sweep, key)
-
+    """Of every training of the sweep's promotions."""
+    drawn = {record.trial: record.hyperparameters for record in sweep.records()}
     found = []
     for origin, genotype in _models(sweep.folder.path / "promotions"):
         trial = origin.get("trial")
         name = genotype if trial is None else f"trial {trial}"
         names = {"sweep": sweep.name, "trial": trial, "genotype": name}
-        found.append(_training(names, settings(trial), origin))
+        found.append(_training(names, origin, None if trial is None else drawn.get(trial)))
     return found
 
 
@@ -85,20 +81,27 @@ def read_trainings(name: str, folder: Path) -> list[Reading]:
     """Of every model below a folder, such as `retrain --seeds` leaves; the folder may be a model itself."""
     found = []
     for origin, genotype in _models(folder):
-        of = origin.get("settings", {})
-
-        def setting(key: str, of: Mapping[str, Any] = of) -> Any:
-            value: Any = of
-            for part in key.split("."):
-                value = value[part]
-            return value
-
         names = {"sweep": name, "trial": origin.get("trial"), "genotype": origin.get("genotype", genotype)}
-        found.append(_training(names, setting, origin))
+        found.append(_training(names, origin, None))
     return found
 
 
-def _training(names: Mapping[str, Any], setting: Callable[[str], Any], origin: Mapping[str, Any]) -> Reading:
+def _training(
+    names: Mapping[str, Any], origin: Mapping[str, Any], drawn: Mapping[str, Any] | None
+) -> Reading:
+    """`drawn`: the hyperparameters of the trial that found the cell; None where no trial did, so that nothing is known of a
+    search."""
+
+    def setting(key: str) -> Any:
+        if drawn is not None and key in drawn:
+            return drawn[key]
+        value: Any = origin["settings"]
+        for part in key.split("."):
+            value = value[part]
+        if drawn is None and key.startswith(_OF_SEARCHES):
+            raise KeyError(key)
+        return value
+
     result, cost = origin["result"], origin.get("cost") or {}
     values = {
         "test_accuracy": result.get("test_accuracy"),

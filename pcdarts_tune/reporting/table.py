@@ -278,10 +278,13 @@ def _ordered(found: Sequence[Key], names: Sequence[str]) -> list[Key]:
 
 def _refuse(sources: Sources, one: str, other: str) -> None:
     why = sources.differences.get(frozenset((one, other)))
+    if why is None:
+        raise UserError(
+            "a cell would hold trainings with different recipes or images",
+            hint="put what differs into rows or columns, such as --columns retrain.epochs or --columns sweep",
+        )
     raise UserError(
-        f"a cell would hold scores that cannot be compared: {why}"
-        if why
-        else "a cell would hold trainings with different recipes or images",
+        f"a cell would hold scores that cannot be compared: {why}",
         hint="--rows sweep or --columns sweep keeps them apart, or make a table of each alone",
     )
 

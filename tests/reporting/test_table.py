@@ -210,7 +210,7 @@ def test_trainings_of_folders_and_promotions(home: Path, tmp_path: Path) -> None
     table = tabulate(home, "ablation", values="held_out_accuracy")
     assert table.row_values[0] == ("trial 0",)
     assert [spread.n for spread in table.cells.values()] == [2, 1]
-    assert tabulate(home, "ablation", rows="K", values="held_out_accuracy").row_values == [(4,)]
+    assert tabulate(home, "ablation", rows="K", values="held_out_accuracy").row_values == [(4,), (None,)]
     model(cells / "seed-3", PC_DARTS, genotype="PC_DARTS_cifar", setting="other", test=0.9)
     with pytest.raises(UserError, match="different recipes or images"):
         tabulate(home, str(cells))
