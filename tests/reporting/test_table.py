@@ -175,9 +175,9 @@ def test_the_command_writes_by_suffix_and_prints(
     assert cli.run(["table", "nothing", "--home", str(home)]) == 2
 
 
-def model(folder: Path, genotype: dict[str, object], **origin: object) -> None:
+def model(folder: Path, cells: dict[str, object], **origin: object) -> None:
     folder.mkdir(parents=True)
-    write_json(folder / "genotype.json", genotype)
+    write_json(folder / "genotype.json", cells)
     result = {"test_accuracy": origin.pop("test"), "validation_accuracy": origin.pop("held_out", None)}
     write_json(folder / "model.json", {"origin": {"result": result, "cost": {"params": 3e6}, **origin}})
 
@@ -194,7 +194,7 @@ def test_trainings_of_folders_and_promotions(home: Path, tmp_path: Path) -> None
     assert table.rows == ("genotype",)
     assert table.cells[("PC_DARTS_cifar",), (), "test_accuracy"].values == (0.97, 0.98)
     assert table.cells[("random-1",), (), "params"].mean == 3e6
-    assert tabulate(home, str(cells), rows="retrain.epochs genotype").row_values[0] == (600, "random-1")
+    assert tabulate(home, str(cells), rows="retrain.epochs genotype").row_values[0] == (600, "PC_DARTS_cifar")
     text = render_latex(table, "")
     assert r"PC\_DARTS\_cifar & $97.50 \pm 0.71$ (2) & $3 \pm 0$ (2) \\" in text
     promotions = home / "sweeps" / "ablation" / "promotions"
