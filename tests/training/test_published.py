@@ -150,4 +150,4 @@ def test_a_cell_is_derived_and_a_search_goes_on_from_them(
         (["--from", str(path), "--set", "supernet.k=4"], "fit another supernet"),
     ):
         assert run([*words, *more]) == 2
-        assert said in capsys.readouterr().err
+        assert said in " ".join(capsys.readouterr().err.split())
