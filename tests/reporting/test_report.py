@@ -594,8 +594,13 @@ def test_report_of_a_sweep_that_tunes_nothing(tmp_path: Path) -> None:
 def test_retrainings_and_their_spread(tmp_path: Path) -> None:
     sweep = made(tmp_path, [complete(0.9)])
     hash_ = GENOTYPE.canonical_hash()
-    for seed, held_out, test in ((0, 0.91, None), (1, 0.93, 0.92)):
-        folder = sweep.folder.path / "promotions" / f"{hash_}-{seed}" / "model"
+    baseline = "0123456789abcdef"  # a random cell, which no trial has
+    for name, seed, held_out, test in (
+        (baseline, 0, 0.5, None),
+        (hash_, 0, 0.91, None),
+        (hash_, 1, 0.93, 0.92),
+    ):
+        folder = sweep.folder.path / "promotions" / f"{name}-{seed}" / "model"
         folder.mkdir(parents=True)
         result = {"epochs": 600, "validation_accuracy": held_out, "test_accuracy": test}
         (folder / "model.json").write_text(json.dumps({"origin": {"seed": seed, "result": result}}))
@@ -605,6 +610,7 @@ def test_retrainings_and_their_spread(tmp_path: Path) -> None:
         f"{hash_[:8]} (best here) 0 1 600 0.9300 0.9200 {hash_[:8]} (best here) 0 0 600 0.9100" in page.text
     )
     assert f"Held-out accuracy of {hash_[:8]} over seeds: 0.9200 (std 0.0141" in page.text
+    assert "01234567 baseline 0 600 0.5000" in page.text
     assert "was retrained and tested" in page.text
 
 

@@ -214,3 +214,65 @@ def _read_concat(name: str, value: Any, nodes: int) -> tuple[int, ...]:
     if not legal or len(set(value)) != len(value):
         raise ValueError(f"{name} must list different states, each 0..{nodes + 1}; got {value!r}")
     return tuple(value)
+
+
+def _published(
+    normal: str,
+    reduce: str,
+    normal_concat: tuple[int, ...] = (2, 3, 4, 5),
+    reduce_concat: tuple[int, ...] = (2, 3, 4, 5),
+) -> Genotype:
+    """A genotype whose cells are written as `operation:predecessor`, edge by edge."""
+
+    def cell(text: str) -> tuple[Edge, ...]:
+        return tuple(
+            (name, int(source)) for name, _, source in (edge.partition(":") for edge in text.split())
+        )
+
+    return Genotype(cell(normal), normal_concat, cell(reduce), reduce_concat)
+
+
+PUBLISHED: dict[str, Genotype] = {
+    "NASNet": _published(
+        "sep_conv_5x5:1 sep_conv_3x3:0 sep_conv_5x5:0 sep_conv_3x3:0 avg_pool_3x3:1 skip_connect:0 "
+        "avg_pool_3x3:0 avg_pool_3x3:0 sep_conv_3x3:1 skip_connect:1",
+        "sep_conv_5x5:1 sep_conv_7x7:0 max_pool_3x3:1 sep_conv_7x7:0 avg_pool_3x3:1 sep_conv_5x5:0 "
+        "skip_connect:3 avg_pool_3x3:2 sep_conv_3x3:2 max_pool_3x3:1",
+        (2, 3, 4, 5, 6),
+        (4, 5, 6),
+    ),
+    "AmoebaNet": _published(
+        "avg_pool_3x3:0 max_pool_3x3:1 sep_conv_3x3:0 sep_conv_5x5:2 sep_conv_3x3:0 avg_pool_3x3:3 "
+        "sep_conv_3x3:1 skip_connect:1 skip_connect:0 avg_pool_3x3:1",
+        "avg_pool_3x3:0 sep_conv_3x3:1 max_pool_3x3:0 sep_conv_7x7:2 sep_conv_7x7:0 avg_pool_3x3:1 "
+        "max_pool_3x3:0 max_pool_3x3:1 conv_7x1_1x7:0 sep_conv_3x3:5",
+        (4, 5, 6),
+        (3, 4, 6),
+    ),
+    "DARTS_V1": _published(
+        "sep_conv_3x3:1 sep_conv_3x3:0 skip_connect:0 sep_conv_3x3:1 skip_connect:0 sep_conv_3x3:1 "
+        "sep_conv_3x3:0 skip_connect:2",
+        "max_pool_3x3:0 max_pool_3x3:1 skip_connect:2 max_pool_3x3:0 max_pool_3x3:0 skip_connect:2 "
+        "skip_connect:2 avg_pool_3x3:0",
+    ),
+    "DARTS_V2": _published(
+        "sep_conv_3x3:0 sep_conv_3x3:1 sep_conv_3x3:0 sep_conv_3x3:1 sep_conv_3x3:1 skip_connect:0 "
+        "skip_connect:0 dil_conv_3x3:2",
+        "max_pool_3x3:0 max_pool_3x3:1 skip_connect:2 max_pool_3x3:1 max_pool_3x3:0 skip_connect:2 "
+        "skip_connect:2 max_pool_3x3:1",
+    ),
+    "PC_DARTS_cifar": _published(
+        "sep_conv_3x3:1 skip_connect:0 sep_conv_3x3:0 dil_conv_3x3:1 sep_conv_5x5:0 sep_conv_3x3:1 "
+        "avg_pool_3x3:0 dil_conv_3x3:1",
+        "sep_conv_5x5:1 max_pool_3x3:0 sep_conv_5x5:1 sep_conv_5x5:2 sep_conv_3x3:0 sep_conv_3x3:3 "
+        "sep_conv_3x3:1 sep_conv_3x3:2",
+    ),
+    "PC_DARTS_image": _published(
+        "skip_connect:1 sep_conv_3x3:0 sep_conv_3x3:0 skip_connect:1 sep_conv_3x3:1 sep_conv_3x3:3 "
+        "sep_conv_3x3:1 dil_conv_5x5:4",
+        "sep_conv_3x3:0 skip_connect:1 dil_conv_5x5:2 max_pool_3x3:1 sep_conv_3x3:2 sep_conv_3x3:1 "
+        "sep_conv_5x5:0 sep_conv_3x3:3",
+    ),
+}
+"""The published cells, by the names of the code that published them: NASNet (Zoph et al. 2018), AmoebaNet (Real et al. 2018),
+DARTS (Liu et al. 2019), PC-DARTS (Xu et al. 2020)."""
