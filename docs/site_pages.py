@@ -27,6 +27,9 @@ LINK = re.compile(r"(\]\()([^)#:\s]+)((?:#[^)\s]*)?\))")
 def write(root: Path, folder: Path) -> None:
     """Writes the pages into the folder, those that did not change not again."""
     folder.mkdir(exist_ok=True)
+    for left in folder.glob("*.md"):
+        if left.stem not in {"commands", "api", "core", *COPIED.values()}:
+            left.unlink()  # of an earlier version
     _put(folder / "commands.md", command_pages.commands_page())
     _put(folder / "api.md", command_pages.names_page("import pcdarts_tune as pt", "pcdarts_tune", API))
     _put(folder / "core.md", command_pages.api_page("pcdarts_tune.core", "pcdarts_tune.core", CORE))
