@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import stat
 import time
@@ -161,3 +162,40 @@ def _sign(descriptor: int) -> None:
     with suppress(OSError):  # who holds it is a courtesy; a full disk takes no line
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()} since {now}\n".encode(), 0)
+
+
+def size_of(path: Path) -> int:
+    """Bytes of a file, or of all files below a folder; links are not followed, and what cannot be read or has gone meanwhile
+    counts nothing."""
+    try:
+        if path.is_symlink() or not path.is_dir():
+            return path.lstat().st_size
+    except OSError:
+        return 0
+    found, folders = 0, [str(path)]
+    while folders:
+        try:
+            with os.scandir(folders.pop()) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        folders.append(entry.path)
+                    else:
+                        found += entry.stat(follow_symlinks=False).st_size
+        except OSError:
+            continue
+    return found
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a folder with all that lies below it, a file, or a link (and not what it leads to); nothing where there is none.
+
+    Raises:
+        OSError: something cannot be removed.
+    """
+    if path.is_dir() and not path.is_symlink():
+        # what another process removes at the same time is no error
+        while path.is_dir():
+            with suppress(FileNotFoundError):
+                shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

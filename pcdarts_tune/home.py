@@ -10,6 +10,8 @@ HOME/sweeps/NAME/lock                         held by the process that runs the 
 HOME/plugins/<digest>.py                      plug-in files that were given with --plugin: they may run again
 HOME/calibrations/NAME/trials/<key>/          the trainings of a calibration, see calibration/work.py
 HOME/evaluations/                             what these came to, for all calibrations of the home
+HOME/cache/                                   decoded images: disposable
+HOME/deletions/                               deletions that have begun, see keeping/journal.py
 """
 
 from __future__ import annotations

@@ -161,3 +161,18 @@ def network_file_system(path: Path, mounts: Iterable[tuple[str, str]] | None = N
     around = [(len(Path(point).parts), kind) for point, kind in mounts if there.is_relative_to(point)]
     kind = max(reversed(around), key=lambda mount: mount[0], default=(0, ""))[1]
     return kind if kind.removeprefix("fuse.").startswith(NETWORK_FILE_SYSTEMS) else None
+
+
+def files_in_use(folder: Path) -> set[Path]:
+    """The files below a folder that some process on this machine has open or mapped, of those processes that this user may
+    look at; empty where the system does not say."""
+    start, found = f"{folder.resolve()}{os.sep}", set()
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            lines = (process / "maps").read_text(errors="surrogateescape").splitlines()
+            # address, rights, offset, device, inode, path
+            found |= {parts[5] for line in lines if len(parts := line.split(maxsplit=5)) == 6}
+            found |= {os.readlink(link) for link in (process / "fd").iterdir()}
+        except OSError:  # it has ended, or is another's
+            continue
+    return {Path(name) for name in found if name.startswith(start)}

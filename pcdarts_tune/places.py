@@ -21,7 +21,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from pcdarts_tune.addresses import masked_line
 from pcdarts_tune.errors import UserError, nearest
-from pcdarts_tune.files import replace_when_written, user_path
+from pcdarts_tune.files import remove_tree, replace_when_written, size_of, user_path
 
 SCHEMES = ("s3", "gs", "gcs", "abfs", "abfss", "file")
 """Kinds of URL that `--storage` takes; file:// is a folder."""
@@ -45,6 +45,12 @@ class Place(Protocol):
 
     def tidy(self) -> None:
         """Remove what writes that were cut off have left."""
+
+    def files(self) -> dict[str, int]:
+        """Path from here of every file in it and below -> bytes."""
+
+    def clear(self) -> None:
+        """Remove all that lies in it and below, and the folder itself."""
 
 
 def place_at(address: str | Path) -> Place:
@@ -160,6 +166,13 @@ class Folder:
         for leftover in self.path.glob(".*.tmp"):
             leftover.unlink(missing_ok=True)
 
+    def files(self) -> dict[str, int]:
+        found = (path for path in self.path.rglob("*") if path.is_file() and not path.is_symlink())
+        return {path.relative_to(self.path).as_posix(): size_of(path) for path in found}
+
+    def clear(self) -> None:
+        remove_tree(self.path)
+
 
 class Store:
     """A folder of an object store, through pyarrow: an object is seen when all of it has arrived."""
@@ -196,6 +209,18 @@ class Store:
 
     def tidy(self) -> None:
         """Nothing: an upload that was cut off leaves no object."""
+
+    def files(self) -> dict[str, int]:
+        from pyarrow import fs
+
+        everything = fs.FileSelector(self._path, allow_not_found=True, recursive=True)
+        found = self._files.get_file_info(everything)
+        start = len(self._path) + 1
+        return {entry.path[start:]: entry.size for entry in found if entry.type == fs.FileType.File}
+
+    def clear(self) -> None:
+        with suppress(FileNotFoundError):
+            self._files.delete_dir(self._path)
 
 
 @lru_cache(maxsize=8)

@@ -8,11 +8,11 @@ launch.run(sweep, RunSettings(), images)
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pcdarts_tune.datasets.load import about_images
 from pcdarts_tune.errors import UserError, WorkFailed
@@ -22,11 +22,14 @@ from pcdarts_tune.say import say
 from pcdarts_tune.spaces.space import Space
 from pcdarts_tune.sweeps import launch
 from pcdarts_tune.sweeps.benchmark import Benchmark, read_objective
+from pcdarts_tune.sweeps.comparison import Scoring
 from pcdarts_tune.sweeps.create import create_sweep
 from pcdarts_tune.sweeps.noise import candidate_options
+from pcdarts_tune.sweeps.queued import read_queue
 from pcdarts_tune.sweeps.record import SweepSettings
 from pcdarts_tune.sweeps.runner import Ended, RunSettings, trials_left
-from pcdarts_tune.sweeps.sweep import SweepHandle
+from pcdarts_tune.sweeps.sweep import SweepHandle, open_sweep
+from pcdarts_tune.sweeps.warm_start import learn_from
 from pcdarts_tune.tasks import DEFAULTS, Execution
 from pcdarts_tune.tracking.store import MlflowStore
 
@@ -45,6 +48,8 @@ class Prepared:
     trials: int
     data: Path | None
     table: tuple[Benchmark, str] | None
+    source: SweepHandle | None = None
+    queued: Sequence[Mapping[str, Any]] = ()
 
     def create(self, run: RunSettings) -> tuple[SweepHandle, DataSet]:
         """Make it, once machines, stores and images were looked at.
@@ -56,8 +61,22 @@ class Prepared:
         launch.check_before(home, run, store, self.space.name, storage=self.settings.storage)
         images = launch.load_images(self.space, self.data, home)
         about = about_images(images)
+        learned = None
+        if self.source is not None:
+            scoring = Scoring(self.name, self.space, images.digest, self.settings.precision)
+            learned = learn_from(self.source, self.space, scoring)
+            for line in learned.lines():
+                say(line)
         sweep = create_sweep(
-            home, self.name, self.space, self.settings, trials=self.trials, data=about, benchmark=self.table
+            home,
+            self.name,
+            self.space,
+            self.settings,
+            trials=self.trials,
+            data=about,
+            benchmark=self.table,
+            learned=learned,
+            queued=self.queued,
         )
         return sweep, images
 
@@ -75,8 +94,14 @@ def prepare_sweep(
     benchmark: Path | None = None,
     truth: str | None = None,
     storage: str | None = None,
+    warm_start: str | None = None,
+    enqueue: Path | None = None,
 ) -> Prepared:
     """See that a sweep can be made; writes nothing.
+
+    Args:
+        warm_start: a sweep whose trials the sampler shall know.
+        enqueue: a file with the settings of its first trials.
 
     Raises:
         UserError: its name is taken or no name, its storage or its benchmark is none.
@@ -93,7 +118,13 @@ def prepare_sweep(
     )
     table = read_objective(space, benchmark, truth)
     chosen = launch.choose_name(where.home, name, space)
-    return Prepared(where, chosen, space, settings, trials, data, table)
+    source = None if warm_start is None else open_sweep(replace(where, study_uri=None), warm_start)
+    queued = [] if enqueue is None else read_queue(enqueue, space)
+    if len(queued) > trials:
+        raise UserError(
+            f"{enqueue} has {len(queued)} settings, and --trials is {trials}", hint=f"--trials {len(queued)}"
+        )
+    return Prepared(where, chosen, space, settings, trials, data, table, source, queued)
 
 
 def prepare_resuming(sweep: SweepHandle, run: RunSettings, data: Path | None = None) -> DataSet:

@@ -48,6 +48,8 @@ def sweep(
     max_failures: int = 2,
     benchmark: str | Path | None = None,
     truth: str | None = None,
+    warm_start: str | None = None,
+    enqueue: str | Path | None = None,
     storage: str | None = None,
     home: str | Path | None = None,
     tracking_uri: str | None = None,
@@ -71,6 +73,7 @@ def sweep(
         cpus_per_trial, gpus_per_trial, max_concurrent: shares of trials. threads: of each, kept with the sweep.
         time_budget: seconds, or "2h"; then it stops, and `resume` goes on.
         benchmark, truth: known accuracies, for objective="benchmark".
+        warm_start: a sweep whose trials the sampler shall know. enqueue: a file with settings to try first.
         storage: where trials keep checkpoints when nodes do not share the home.
         home, tracking_uri, study_uri, plugin: where everything is kept, and what is plugged in; see `open_sweep`.
         quiet: no progress and no notes.
@@ -106,6 +109,8 @@ def sweep(
             max_failures=max_failures,
             benchmark=path_or_none(benchmark),
             truth=truth,
+            warm_start=warm_start,
+            enqueue=path_or_none(enqueue),
             storage=storage,
         )
         made, images = prepared.create(run)

@@ -35,6 +35,7 @@ COMMANDS: dict[str, dict[str, str]] = {
         "extend": "Give a sweep more trials.",
         "status": "How far a sweep is.",
         "leaderboard": "A sweep's trials, best first; several sweeps side by side.",
+        "compare": "Sweeps side by side: best so far, all trials in one order.",
         "report": "Write a sweep's report as one HTML page.",
         "calibrate": "How well a space's score ranks cells of known accuracy.",
         "promote": "Retrain the best genotype, test it once, register the model.",
@@ -49,8 +50,14 @@ COMMANDS: dict[str, dict[str, str]] = {
         "export": "Write a model as ONNX, torch.export or safetensors.",
         "reproduce": "Run a trial, search or retraining again, and compare.",
     },
-    "Look": {
+    "Keep order": {
         "list": "The sweeps and models of the home.",
+        "note": "Write a note on a run, trial, sweep or model.",
+        "tag": "Set tags on a run, trial, sweep or model.",
+        "delete": "Delete sweeps and versions of models for good.",
+        "clean": "Remove what the home does not need.",
+    },
+    "Look": {
         "show": "What a run is, where it comes from, what came of it.",
         "diff": "Two runs side by side.",
         "draw": "Draw a genotype's cells as SVG, PNG, PDF or DOT.",
@@ -61,9 +68,16 @@ COMMANDS: dict[str, dict[str, str]] = {
         "bench": "Time the fast form against the textbook form.",
     },
 }
-"""Section -> subcommand -> its line in the help. The module of a subcommand is `pcdarts_tune.cli.commands.<name>`."""
+"""Section -> subcommand -> its line in the help; `module_of` names its module."""
+HOLDINGS = ("list", "compare", "note", "tag", "delete", "clean")
+"""The subcommands whose modules are in `cli/holdings`; the others are in `cli/commands`."""
 
 NAMES: tuple[str, ...] = tuple(name for section in COMMANDS.values() for name in section)
+
+
+def module_of(name: str) -> str:
+    """The module of a subcommand."""
+    return f"pcdarts_tune.cli.{'holdings' if name in HOLDINGS else 'commands'}.{name}"
 
 
 class LazyGroup(click.Group):
@@ -75,8 +89,8 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in NAMES:
             return None
-        command = importlib.import_module(f"pcdarts_tune.cli.commands.{cmd_name}").command
-        assert isinstance(command, click.Command), f"commands/{cmd_name}.py has no `command`"
+        command = importlib.import_module(module_of(cmd_name)).command
+        assert isinstance(command, click.Command), f"{module_of(cmd_name)} has no `command`"
         return command
 
     def resolve_command(

@@ -258,6 +258,7 @@ def count(
     return click.option(flag, type=kind, default=default, show_default=True, metavar=metavar, help=help)
 
 
+yes = click.option("--yes", is_flag=True, help="Do it without asking.")
 settings = click.option(
     "--set",
     "settings",

@@ -28,6 +28,8 @@ def print_subject(subject: Subject, home_flag: str) -> None:
     click.echo(visible(f"{subject.name}{state}"))
     if subject.run_id is not None:
         click.echo(f"MLflow run {subject.run_id}")
+    _section("note", subject.note.splitlines())
+    _section("tags", [f"{key} = {value}" for key, value in subject.tags.items()])
     _section("result", [f"{key} = {naming.format_number(value)}" for key, value in subject.results.items()])
     keys = naming.ordered_keys(subject.hyperparameters)
     _section("hyperparameters", [f"{key} = {_value(subject.hyperparameters[key])}" for key in keys])

@@ -14,7 +14,10 @@ from pathlib import Path
 
 from pcdarts_tune.doctor.check import Check, fail, ok, run_check, warn
 from pcdarts_tune.errors import UserError
+from pcdarts_tune.files import size_of
+from pcdarts_tune.home import Where
 from pcdarts_tune.machine import CGROUP, available_memory, core_quota, cores, gpu_metrics, network_file_system
+from pcdarts_tune.say import format_bytes
 
 GIB = 2**30
 
@@ -29,6 +32,8 @@ def check_machine(home: Path) -> Iterator[Check]:
         finding = f"{name} is set: every process compiles all modules again, Ray starts 2 to 3 times slower"
         yield warn("bytecode", finding, f"unset {name}")
     yield from check_home(home)
+    if home.is_dir():
+        yield check_sizes(home)
 
 
 def check_gpus() -> Iterator[Check]:
@@ -128,6 +133,23 @@ def check_home(home: Path) -> Iterator[Check]:
         yield (fail if free < GIB else warn)("disk", finding, advice)
     else:
         yield ok("disk", finding)
+
+
+def check_sizes(home: Path) -> Check:
+    """What takes how much of the home, and what of it `clean` removes."""
+    parts = {name: size_of(home / name) for name in ("sweeps", "calibrations", "cache")}
+    parts["MLflow"] = size_of(home / "mlflow.db") + size_of(home / "mlartifacts")
+    shown = ", ".join(f"{name} {format_bytes(size)}" for name, size in parts.items() if size)
+    ray = sum(
+        size_of(folder) for kind in ("sweeps", "calibrations") for folder in (home / kind).glob("*/ray")
+    )
+    disposable = parts["cache"] + ray
+    finding = f"{format_bytes(sum(parts.values()))} in {home}" + (f": {shown}" if shown else "")
+    if disposable > GIB and disposable > shutil.disk_usage(home).free / 10:
+        flag = Where(home).home_flag
+        return warn("size", finding, f"pcdarts-tune clean{flag} removes up to {format_bytes(disposable)}")
+    note = f"; {format_bytes(disposable)} of it disposable (pcdarts-tune clean)" if disposable else ""
+    return ok("size", finding + note)
 
 
 def check_ray(*, address: str | None, start: bool) -> Iterator[Check]:

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from pcdarts_tune.errors import UserError
+from pcdarts_tune.files import size_of
 from pcdarts_tune.home import SweepFolder, Where, is_running, sweep_names
-from pcdarts_tune.keeping.sizes import size_of
 from pcdarts_tune.sweeps.record import SweepSettings, read_record
 from pcdarts_tune.sweeps.study.glance import Glance, glance_at
 from pcdarts_tune.sweeps.sweep import SweepHandle, counts
@@ -83,7 +83,7 @@ def _look_at(where: Where, folder: SweepFolder) -> SweepEntry:
         "created": str(about.get("created", "")),
     }
     try:
-        found = _glance(where, folder, settings)
+        found = glance(where, folder, settings)
     except UserError as error:
         return SweepEntry(folder.name, "damaged", taken, reason=str(error), **known)
     running = is_running(folder)
@@ -104,14 +104,20 @@ def _look_at(where: Where, folder: SweepFolder) -> SweepEntry:
     )
 
 
-def _glance(where: Where, folder: SweepFolder, settings: SweepSettings) -> Glance:
+def glance(where: Where, folder: SweepFolder, settings: SweepSettings) -> Glance:
+    """What the study of a sweep says, wherever it is.
+
+    Raises:
+        UserError, WorkFailed: it cannot be read.
+    """
     if settings.study_uri is None:
         return glance_at(folder.path / "study.db")
-    sweep = SweepHandle(Where(where.home, where.tracking_uri), folder)
+    sweep = SweepHandle(replace(where, study_uri=None), folder)
     records = sweep.study.records()
     best = records[0] if records and records[0].objective is not None else None
     scored = None if best is None or best.objective is None else (best.trial, best.objective)
-    return Glance(sweep.target, counts(records), scored)
+    left = frozenset(record.trial for record in records if record.state in ("running", "waiting"))
+    return Glance(sweep.target, counts(records), scored, left)
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ from pcdarts_tune.sweeps.find import Found
 from pcdarts_tune.sweeps.sweep import SweepHandle, counts
 from pcdarts_tune.tasks import TrialRecord
 from pcdarts_tune.tracking.champions import champion_history
+from pcdarts_tune.tracking.notes import own_tags
 from pcdarts_tune.tracking.tags import Tag
 
 
@@ -44,6 +45,7 @@ class Subject:
         hyperparameters: what was tuned; `settings`: every value that decided the result, both by dotted key.
         results: numbers, those that matter first.
         about: seed, data, versions, git revision, device.
+        note, tags: what a person wrote on it.
     """
 
     kind: str
@@ -60,6 +62,8 @@ class Subject:
     came_from: tuple[Link, ...] = ()
     became: tuple[Link, ...] = ()
     next: tuple[str, ...] = ()
+    note: str = ""
+    tags: dict[str, str] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         genotype = self.genotype
@@ -72,7 +76,17 @@ class Subject:
 
 
 def describe(found: Found) -> Subject:
-    """All that is known of what was named."""
+    """All that is known of what was named, and what a person wrote on it."""
+    subject = _describe(found)
+    if found.version is not None:
+        return replace(subject, note=found.version.description or "", tags=own_tags(found.version.tags))
+    if found.cells_alone or found.run is None:
+        return subject
+    tags = found.run.data.tags
+    return replace(subject, note=tags.get(Tag.NOTE, ""), tags=own_tags(tags))
+
+
+def _describe(found: Found) -> Subject:
     if found.cells_alone:
         cells, draw = found.genotype(), f"pcdarts-tune draw {shlex.quote(found.text)} -o cells.svg"
         return Subject("genotype", cells.origin, found.text, genotype=cells.genotype, next=(draw,))

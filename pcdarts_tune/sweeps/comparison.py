@@ -18,6 +18,7 @@ from typing import Any
 from pcdarts_tune.errors import UserError
 from pcdarts_tune.spaces.keys import flatten
 from pcdarts_tune.spaces.naming import ordered_keys
+from pcdarts_tune.spaces.space import Space
 from pcdarts_tune.spaces.values import label
 from pcdarts_tune.spread import Spread
 from pcdarts_tune.sweeps.benchmark import Benchmark
@@ -256,9 +257,29 @@ def compare_sweeps(sweeps: Sequence[SweepHandle], benchmark: Benchmark | None = 
 def differing_evaluations(a: SweepHandle, b: SweepHandle) -> list[str]:
     """What makes a cell score differently in two sweeps, `evaluation.epochs 5 in a, 3 in b` each; empty where it scores
     alike."""
-    pairs = {"images": (a.about["data"]["digest"], b.about["data"]["digest"])}
+    return differing_scorings(Scoring.of(a), Scoring.of(b))
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """What decides how a cell scores in a sweep, made or not: its space, the digest of its images, its precision."""
+
+    name: str
+    space: Space
+    digest: str
+    precision: str
+
+    @classmethod
+    def of(cls, sweep: SweepHandle) -> Scoring:
+        """Of a sweep that was made."""
+        return cls(sweep.name, sweep.space, sweep.about["data"]["digest"], sweep.settings.precision)
+
+
+def differing_scorings(a: Scoring, b: Scoring) -> list[str]:
+    """As `differing_evaluations`."""
+    pairs: dict[str, tuple[Any, Any]] = {"images": (a.digest, b.digest)}
     pairs["objective"] = (a.space.objective, b.space.objective)
-    pairs["precision"] = (a.settings.precision, b.settings.precision)
+    pairs["precision"] = (a.precision, b.precision)
     for section in ("data", "evaluation"):
         mine, its = (flatten(getattr(each.space, section).model_dump(mode="json")) for each in (a, b))
         keys = [key for key in (mine | its) if key not in NOT_DECIDING]

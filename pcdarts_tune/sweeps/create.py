@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 from pcdarts_tune import plugins
 from pcdarts_tune.addresses import (
@@ -32,6 +33,7 @@ from pcdarts_tune.sweeps.benchmark import Benchmark
 from pcdarts_tune.sweeps.record import FORMAT, SweepSettings
 from pcdarts_tune.sweeps.study.study import SweepStudy
 from pcdarts_tune.sweeps.sweep import SweepHandle, study_name, study_settings
+from pcdarts_tune.sweeps.warm_start import Learned
 from pcdarts_tune.tracking.provenance import git_revision, versions
 
 
@@ -44,6 +46,8 @@ def create_sweep(
     trials: int,
     data: dict[str, str],
     benchmark: tuple[Benchmark, str] | None = None,
+    learned: Learned | None = None,
+    queued: Sequence[Mapping[str, Any]] = (),
 ) -> SweepHandle:
     """A new sweep, not yet run.
 
@@ -51,6 +55,8 @@ def create_sweep(
         settings: their `storage` is the place in which the sweep gets one of its own.
         data: `name`, `digest`, `source`, `profile` of the data set, for the record.
         benchmark: where it is the objective: the table, which the sweep keeps, and its column.
+        learned: trials of another sweep that its sampler knows.
+        queued: settings of its first trials, as `queued.read_queue` gives them.
 
     Raises:
         UserError: when the name is taken or the folder cannot be written to.
@@ -90,9 +96,16 @@ def create_sweep(
         study = SweepStudy.create(
             study_uri or folder.study_url,
             name=study_name(settings, name, identity),
+            foreign=() if learned is None else learned.trials,
+            queued=queued,
             **study_settings(space, settings),
         )
         study.note("target", trials)
+        if learned is not None:
+            study.note(
+                "warm_start",
+                {"sweep": learned.source, "trials": len(learned.trials), "left_out": learned.left_out},
+            )
         about = {
             "format": FORMAT,
             "name": name,

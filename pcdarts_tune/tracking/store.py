@@ -29,6 +29,8 @@ from pcdarts_tune.databases import find_trouble, is_database_error
 from pcdarts_tune.errors import UserError
 from pcdarts_tune.home import Where, artifact_root
 from pcdarts_tune.tracking.moved import follow_home, place_of
+from pcdarts_tune.tracking.notes import CONTENT, above, below
+from pcdarts_tune.tracking.tags import Tag
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -269,11 +271,23 @@ class MlflowStore:
         self.client.log_batch(run_id, metrics=entries)
 
     def set_tags(self, run_id: str, tags: Mapping[str, str | None]) -> None:
-        """Tags; a value of None is left out."""
+        """Tags; a value of None is left out. A description goes below a note that a person wrote on the run."""
         from mlflow.entities import RunTag
 
+        if described := tags.get(CONTENT):
+            note = self.client.get_run(run_id).data.tags.get(Tag.NOTE, "")
+            tags = {**tags, CONTENT: above(note, described)}
         entries = [RunTag(key, value[:5000]) for key, value in tags.items() if value is not None]
         self.client.log_batch(run_id, tags=entries)
+
+    def write_note(self, run_id: str, text: str) -> None:
+        """A person's note on a run, in place of one that it has; empty for none."""
+        tags = self.client.get_run(run_id).data.tags
+        described = below(tags.get(Tag.NOTE, ""), tags.get(CONTENT, ""))
+        self.client.set_tag(run_id, Tag.NOTE, text)
+        self.client.set_tag(run_id, CONTENT, above(text, described)[:5000])
+        if not text:
+            self.client.delete_tag(run_id, Tag.NOTE)
 
     def set_experiment_tag(self, experiment: str, key: str, value: str) -> None:
         """A tag of the experiment called `experiment`."""

@@ -68,7 +68,7 @@ def test_subcommand_help_has_an_example_and_imports_nothing_heavy(name: str) -> 
 
 @pytest.mark.parametrize("name", cli.NAMES)
 def test_module_of_a_subcommand_is_what_the_table_says(name: str) -> None:
-    command = importlib.import_module(f"pcdarts_tune.cli.commands.{name}").command
+    command = importlib.import_module(cli.module_of(name)).command
     assert isinstance(command, click.Command)
     assert command.name == name
     legal = {option for parameter in command.params for option in parameter.opts}
@@ -76,9 +76,8 @@ def test_module_of_a_subcommand_is_what_the_table_says(name: str) -> None:
 
 
 def test_every_command_module_is_in_the_table() -> None:
-    modules = {path.stem for path in (CHECKOUT / "pcdarts_tune" / "cli" / "commands").glob("*.py")} - {
-        "__init__"
-    }
+    folders = (CHECKOUT / "pcdarts_tune" / "cli" / name for name in ("commands", "holdings"))
+    modules = {path.stem for folder in folders for path in folder.glob("*.py")} - {"__init__"}
     assert {name for name in modules if not name.startswith("_")} == set(cli.NAMES)
 
 

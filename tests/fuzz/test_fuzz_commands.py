@@ -54,7 +54,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def command(name: str) -> click.Command:
-    found = importlib.import_module(f"pcdarts_tune.cli.commands.{name}").command
+    found = importlib.import_module(cli.module_of(name)).command
     assert isinstance(found, click.Command)
     return found
 

@@ -116,17 +116,17 @@ def test_an_empty_home_says_what_to_do(tmp_path: Path, capsys: pytest.CaptureFix
     assert found == {"home": str(tmp_path / "none"), "sweeps": [], "models": []}
 
 
-@pytest.mark.parametrize(("count", "seconds"), [(20, 2.0), (200, 12.0)])
+@pytest.mark.parametrize(("count", "seconds"), [(20, 0.5), (200, 3.0)])
 def test_many_sweeps_are_listed_in_seconds(home: Path, tmp_path: Path, count: int, seconds: float) -> None:
     shutil.copytree(home / "sweeps" / "first", tmp_path / "sweeps" / "s000")
     for number in range(1, count):
         copy_sweep(tmp_path, "s000", f"s{number:03}")
-    begun = time.monotonic()
+    begun = time.process_time()  # others may keep the machine busy
     found = list_sweeps(Where(tmp_path))
-    took = time.monotonic() - begun
+    took = time.process_time() - begun
     assert [entry.name for entry in found] == sorted(entry.name for entry in found)
     assert {(entry.ended, entry.best) for entry in found} == {(3, 0.9)} and len(found) == count
-    assert took < seconds, "on a busy machine too; it takes a tenth of it where nothing else runs"
+    assert took < seconds
 
 
 def register(home: Path, name: str, tags: dict[str, str], folder: Path) -> Any:

@@ -159,6 +159,33 @@ def test_the_command_prints_tables_and_json(home: Path, capsys: pytest.CaptureFi
     assert "sweep" not in alone[0]
 
 
+def test_compare_draws_curves_and_says_the_same(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command_line(["leaderboard", "tuned", "random", "--home", str(home)]) == 0
+    board = capsys.readouterr().out
+    page = tmp_path / "rivals.html"
+    assert command_line(["compare", "tuned", "random", "-o", str(page), "--home", str(home)]) == 0
+    out = capsys.readouterr().out
+    curves, same = out[: out.index(board)], out[out.index(board) :]
+    assert same == board, "what `leaderboard` prints of both comes after the curves"
+    # best so far of tuned: .70 .70 .70 .74 .91 .91 .91 .91 .95 .95; of random: .70 .74 .74
+    lines = curves.splitlines()
+    assert lines[:3] == [
+        "best so far over 10 trials, 0.7000 to 0.9500:",
+        "  tuned   ▁▁▁▂▇▇▇▇██",
+        "  random  ▁▂▂",
+    ]
+    assert lines[4].startswith("best so far over 0.56 CPU-hours") and lines[5].endswith("█")
+    assert "<html" in page.read_text() and "tuned" in page.read_text()
+    assert command_line(["compare", "tuned", "random", "--json", "--home", str(home)]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert command_line(["leaderboard", "tuned", "random", "--json", "--home", str(home)]) == 0
+    assert found == json.loads(capsys.readouterr().out)
+    assert command_line(["compare", "tuned", "--home", str(home)]) == 2
+    assert "nothing to be compared with" in capsys.readouterr().err
+
+
 def test_the_report_draws_the_best_so_far(
     home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

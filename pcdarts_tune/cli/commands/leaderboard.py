@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from pcdarts_tune.cli import completing, options
 from pcdarts_tune.home import Where
-from pcdarts_tune.say import print_table, say
-
-if TYPE_CHECKING:
-    from pcdarts_tune.sweeps.comparison import Comparison
 
 
 @click.command("leaderboard")
@@ -58,6 +52,7 @@ def command(
       pcdarts-tune leaderboard nb201 --benchmark nasbench201.csv.gz
     """
     from pcdarts_tune.api.board import read_board
+    from pcdarts_tune.cli.comparing import print_comparison
     from pcdarts_tune.sweeps.benchmark import read_benchmark
     from pcdarts_tune.sweeps.comparison import compare_sweeps
     from pcdarts_tune.sweeps.leaderboard import leaderboard_json, print_leaderboard
@@ -70,22 +65,10 @@ def command(
         if as_json:
             click.echo(json.dumps(compared.to_dict()))
         else:
-            _print_comparison(compared, known)
+            print_comparison(compared, known)
         return
     board, known = read_board(handle, benchmark, truth)
     if as_json:
         click.echo(leaderboard_json(board))
     else:
         print_leaderboard(board, handle.keys, handle.space.objective, known)
-
-
-def _print_comparison(compared: Comparison, known: Sequence[str]) -> None:
-    from pcdarts_tune.sweeps.leaderboard import print_columns
-
-    names = [course.name for course in compared.courses]
-    for title, rows in compared.tables():
-        print_table([title, *names], rows, left=0)
-        click.echo()
-    print_columns(compared.columns(known))
-    for note in compared.notes:
-        say(f"note: {note}")

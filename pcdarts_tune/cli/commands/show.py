@@ -32,7 +32,7 @@ def command(run: str, where: Where, text: bool, as_json: bool) -> None:
     --text prints the genotype's text, which all commands read.
 
     With --json, one object: {"kind", "name", "reference", "run_id", "state", "reason", "hyperparameters", "results",
-    "genotype", "genotype_hash", "about", "settings", "came_from", "became", "next"}.
+    "genotype", "genotype_hash", "about", "settings", "came_from", "became", "next", "note", "tags"}.
 
     \b
     Example:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pcdarts_tune.cli import options
+from pcdarts_tune.cli import completing, options
 from pcdarts_tune.cli.option_groups import execution_options, goal_options, run_options
 from pcdarts_tune.home import Where
 from pcdarts_tune.say import say
@@ -34,6 +34,18 @@ if TYPE_CHECKING:
     "--max-failures", 2, "Start a trial whose process was lost again, from its checkpoint, so often.", least=0
 )
 @options.benchmark
+@click.option(
+    "--warm-start",
+    metavar="SWEEP",
+    shell_complete=completing.sweeps,
+    help="Let the sampler know the trials of another sweep, where the space allows their settings.",
+)
+@click.option(
+    "--enqueue",
+    type=options.GivenPath(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Try the settings in a file first: a list as JSON or YAML, or CSV with a column for each key.",
+)
 @options.storage
 @options.study
 @click.option("--plan", is_flag=True, help="Say what would be run, and write nothing.")
@@ -51,6 +63,8 @@ def command(
     max_failures: int,
     benchmark: Path | None,
     truth: str | None,
+    warm_start: str | None,
+    enqueue: Path | None,
     where: Where,
     storage: str | None,
     plan: bool,
@@ -64,6 +78,9 @@ def command(
 
     --objective benchmark aims at the known accuracies in the table of --benchmark, to study samplers: trials search, and
     train no derived network. The sweep keeps the table.
+
+    --warm-start says which trials the sampler knows, and which not and why; they are no trials of the sweep. A sweep whose
+    trials are scored otherwise is refused. Settings of --enqueue may leave keys out, which are drawn.
 
     With --json, at the end what `leaderboard --json` prints; with --plan, the plan.
 
@@ -91,6 +108,8 @@ def command(
         benchmark=benchmark,
         truth=truth,
         storage=storage,
+        warm_start=warm_start,
+        enqueue=enqueue,
     )
     if plan:
         # PyTorch's profiler, which measures memory on a CPU, announces itself on stderr otherwise

@@ -18,12 +18,11 @@ from typing import Any
 from pcdarts_tune.addresses import sqlite_address
 from pcdarts_tune.databases import find_trouble
 from pcdarts_tune.errors import UserError
+from pcdarts_tune.sweeps.study.foreign_trials import FOREIGN
 from pcdarts_tune.tasks import STATES, State
 
 _TRIALS = "SELECT trial_id, number, state FROM trials"
-_ATTRIBUTES = (
-    "SELECT trial_id, key, value_json FROM trial_user_attributes WHERE key IN ('started', 'outcome')"
-)
+_ATTRIBUTES = "SELECT trial_id, key, value_json FROM trial_user_attributes WHERE key IN ('started', 'outcome', 'foreign')"
 _TARGET = "SELECT value_json FROM study_user_attributes WHERE key = 'target'"
 
 
@@ -35,11 +34,13 @@ class Glance:
         target: how many trials the sweep shall have.
         states: how many trials are in each state, those states that occur.
         best: number and score of the best complete trial; None where there is none.
+        open: numbers of the trials that have not ended.
     """
 
     target: int
     states: Mapping[str, int]
     best: tuple[int, float] | None
+    open: frozenset[int] = frozenset()
 
     @property
     def ended(self) -> int:
@@ -66,7 +67,10 @@ def glance_at(file: Path) -> Glance:
         for trial, key, text in attributes:
             of_trial.setdefault(trial, {})[key] = json.loads(text)
         wanted = 0 if target is None else int(json.loads(target[0]))
-        return _count(wanted, [(number, state, of_trial.get(trial, {})) for trial, number, state in trials])
+        found = [(number, state, of_trial.get(trial, {})) for trial, number, state in trials]
+        others = sum(FOREIGN in known for *_, known in found)
+        own = [(number - others, state, known) for number, state, known in found if FOREIGN not in known]
+        return _count(wanted, own)
     except sqlite3.Error as error:
         raise find_trouble(error, sqlite_address(file)).explain("the Optuna study") from None
     except (ValueError, LookupError, TypeError, AttributeError):
@@ -77,13 +81,15 @@ def glance_at(file: Path) -> Glance:
 def _count(target: int, trials: list[tuple[int, str, dict[str, Any]]]) -> Glance:
     states: Counter[State] = Counter()
     best: tuple[int, float] | None = None
+    left = set()
     for number, state, known in sorted(trials, key=lambda trial: trial[0]):
         if state in ("RUNNING", "WAITING"):
             states["running" if "started" in known else "waiting"] += 1
+            left.add(number)
             continue
         outcome = known.get("outcome", {"state": "failed"})
         states[outcome["state"]] += 1
         score = outcome.get("objective")
         if outcome["state"] == "complete" and score is not None and (best is None or score > best[1]):
             best = (number, float(score))
-    return Glance(target, {state: states[state] for state in STATES if states[state]}, best)
+    return Glance(target, {state: states[state] for state in STATES if states[state]}, best, frozenset(left))

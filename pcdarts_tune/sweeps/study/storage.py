@@ -15,7 +15,7 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, Self, TypeVar
 
@@ -208,6 +208,19 @@ def explain_open_errors(url: str) -> Iterator[None]:
                 "PCDARTS_TUNE_STUDY_URI, or where libpq looks (PGPASSWORD, ~/.pgpass); it is never written down"
             )
         raise found from None
+
+
+def erase_study(url: str, name: str) -> None:
+    """Remove the study of that name from the store at `url`; nothing where there is none.
+
+    Raises:
+        UserError, WorkFailed: the store cannot be opened, or does not let it go.
+    """
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    with explain_open_errors(url), suppress(KeyError):
+        optuna.delete_study(study_name=name, storage=open_storage(url))
 
 
 def retry_while_away(method: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[S, P], T]:

@@ -22,6 +22,7 @@ from pcdarts_tune.errors import UserError
 from pcdarts_tune.spaces.ranges import Range
 from pcdarts_tune.spaces.tuning import encode, grid, propose
 from pcdarts_tune.spaces.values import label
+from pcdarts_tune.sweeps.study.foreign_trials import Foreign, add_foreign, count_foreign
 from pcdarts_tune.sweeps.study.objectives import (
     DIRECTIONS,
     Rung,
@@ -66,6 +67,8 @@ class SweepStudy:
         url: str = "",
     ) -> None:
         self._study = study
+        self._foreign = count_foreign(study)
+        """Trials of other sweeps, which Optuna counts before the first of this one."""
         self._tune, self._start = tune, start
         self._seed, self._sampler, self._objectives = seed, sampler, tuple(objectives)
         self.url = url
@@ -74,10 +77,27 @@ class SweepStudy:
         self._checking = threading.Lock()  # a slow sampler asks in a thread of its own
 
     @classmethod
-    def create(cls, url: str, *, name: str = STUDY_NAME, **settings: Any) -> SweepStudy:
-        """A new study in the store at `url`."""
+    def create(
+        cls,
+        url: str,
+        *,
+        name: str = STUDY_NAME,
+        foreign: Sequence[Foreign] = (),
+        queued: Sequence[Mapping[str, Any]] = (),
+        **settings: Any,
+    ) -> SweepStudy:
+        """A new study in the store at `url`.
+
+        Args:
+            foreign: trials of other sweeps that it learns from.
+            queued: settings of its first trials, by Optuna's names; what they leave out is drawn.
+        """
         with explain_open_errors(url):
             study = _new_study(settings.get("objectives"), storage=open_storage(url), study_name=name)
+            if foreign:
+                add_foreign(study, settings["tune"], foreign)
+            for values in queued:
+                study.enqueue_trial(dict(values))
         return cls(study, url=url, **settings)
 
     @classmethod
@@ -137,7 +157,7 @@ class SweepStudy:
         for trial in open_ones:
             if "hyperparameters" not in trial.user_attrs:
                 return self._complete(trial)  # an attempt that was cut off with the connection
-        number, finished = len(trials), len(trials) - len(open_ones)
+        number, finished = len(trials), self._foreign + len(trials) - len(open_ones)
         fixed = self._fixed(number, target)
         if fixed is not None:
             self._study.enqueue_trial(fixed)
@@ -167,7 +187,8 @@ class SweepStudy:
             if name not in trial.constraints:
                 trial.set_constraint(name, over)
         if outcome.state == "complete":
-            self._study.tell(number, list(objective_values(self._objectives, outcome).values()))
+            values = list(objective_values(self._objectives, outcome).values())
+            self._study.tell(self._foreign + number, values)
             return True
         # what was stopped at a rung ranks below all that is complete, and among its like by how far it came; Optuna takes no
         # such value where there are several objectives
@@ -176,7 +197,7 @@ class SweepStudy:
             for epochs, entry in _rungs(trial.user_attrs).items():
                 if int(epochs) not in reported:
                     trial.report(entry["values"]["accuracy"], int(epochs))
-        self._study.tell(number, state=TrialState.PRUNED)
+        self._study.tell(self._foreign + number, state=TrialState.PRUNED)
         return True
 
     @retry_while_away
@@ -190,7 +211,7 @@ class SweepStudy:
             others = [
                 trial.user_attrs[key]["values"]
                 for trial in trials
-                if trial.number != number and key in trial.user_attrs
+                if self._own(trial) != number and key in trial.user_attrs
             ]
             stop = reason_to_stop(self._objectives, dict(reached), others, rung)
             known = {"values": dict(reached), "stop": stop}
@@ -213,20 +234,30 @@ class SweepStudy:
     def records(self) -> list[TrialRecord]:
         """All trials, best first."""
         notes = self.notes()
-        records = [_record(trial, notes.get(f"run/{trial.number}")) for trial in self._trials()]
+        records = [
+            _record(number, trial, notes.get(f"run/{number}")) for number, trial in enumerate(self._trials())
+        ]
         return ranked(with_front(records, self._objectives))
 
     @retry_while_away
     def trial_times(self) -> dict[int, tuple[datetime | None, datetime | None]]:
         """Trial number -> when it was proposed and when it ended, in local time."""
-        return {trial.number: (trial.datetime_start, trial.datetime_complete) for trial in self._trials()}
+        return {
+            number: (trial.datetime_start, trial.datetime_complete)
+            for number, trial in enumerate(self._trials())
+        }
 
     def _check(self) -> None:
         with self._checking:
             self.guard()
 
     def _trials(self) -> list[optuna.trial.FrozenTrial]:
-        return self._study.get_trials(deepcopy=False)
+        """The sweep's own trials, by number."""
+        return self._study.get_trials(deepcopy=False)[self._foreign :]
+
+    def _own(self, trial: optuna.trial.FrozenTrial | optuna.Trial) -> int:
+        """The number of a trial in the sweep."""
+        return trial.number - self._foreign
 
     def _trial(self, number: int) -> optuna.Trial:
         import optuna
@@ -236,15 +267,18 @@ class SweepStudy:
     def _frozen(self, number: int) -> optuna.trial.FrozenTrial:
         """One trial, without reading the others."""
         storage, study = self._study._storage, self._study._study_id
-        return storage.get_trial(storage.get_trial_id_from_study_id_trial_number(study, number))
+        return storage.get_trial(
+            storage.get_trial_id_from_study_id_trial_number(study, self._foreign + number)
+        )
 
     def _complete(self, trial: optuna.trial.FrozenTrial) -> Proposal:
         if "hyperparameters" in trial.user_attrs:
-            return Proposal(trial.number, trial.user_attrs["seed"], trial.user_attrs["hyperparameters"])
+            return Proposal(self._own(trial), trial.user_attrs["seed"], trial.user_attrs["hyperparameters"])
         # the driver died between asking and writing down what it drew: draw what is missing, with the same seed
         waits = trial.state.name == "WAITING"
-        occasion = Occasion(self._seed, trial.number, trial.number, self._tune)
-        return self._draw(occasion, self._study.ask if waits else lambda: self._trial(trial.number))
+        number = self._own(trial)
+        occasion = Occasion(self._seed, number, self._foreign + number, self._tune)
+        return self._draw(occasion, self._study.ask if waits else lambda: self._trial(number))
 
     def _draw(self, occasion: Occasion, ask: Callable[[], optuna.Trial]) -> Proposal:
         """Draw what a trial does not have yet, and write it down."""
@@ -253,10 +287,11 @@ class SweepStudy:
             self._study.sampler = sampler(self._sampler, occasion)
             trial = ask()
             values = propose(self._tune, trial)
-        seed = derived_seed(self._seed, "trial", trial.number)
+        number = self._own(trial)
+        seed = derived_seed(self._seed, "trial", number)
         trial.set_user_attr("seed", seed)
         trial.set_user_attr("hyperparameters", values)
-        return Proposal(trial.number, seed, values)
+        return Proposal(number, seed, values)
 
     def _fixed(self, number: int, target: int) -> dict[str, Any] | None:
         if number == 0 and self._start is not None:
@@ -283,14 +318,14 @@ def _key(values: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     return tuple(sorted((key, label(value)) for key, value in values.items()))
 
 
-def _record(trial: optuna.trial.FrozenTrial, run_id: str | None) -> TrialRecord:
+def _record(number: int, trial: optuna.trial.FrozenTrial, run_id: str | None) -> TrialRecord:
     attributes = trial.user_attrs
     state: State = "running" if "started" in attributes else "waiting"
     known: dict[str, Any] = {"state": state}
     if trial.state.is_finished():
         known = attributes.get("outcome", {"state": "failed"})
     return TrialRecord(
-        trial=trial.number,
+        trial=number,
         seed=attributes.get("seed", 0),
         hyperparameters=attributes.get("hyperparameters", {}),
         run_id=run_id,

@@ -42,6 +42,7 @@ def command(where: Where, as_json: bool) -> None:
         models = list_models(where)
     except UserError as error:  # the sweeps are there all the same
         say(f"the registered models cannot be listed: {error}", always=True)
+    _say_interrupted(where)
     if as_json:
         entries = {
             "sweeps": [each.to_dict() for each in sweeps],
@@ -62,6 +63,17 @@ def command(where: Where, as_json: bool) -> None:
         first = f"pcdarts-tune sweep --space quickstart --trials 4{where.home_flag}"
         say(f"no sweep in {where.home} yet; to begin: {first}")
         say("or --home DIR (PCDARTS_TUNE_HOME) where the sweeps are")
+
+
+def _say_interrupted(where: Where) -> None:
+    from pcdarts_tune.keeping.journal import Journal
+
+    try:
+        for entry in Journal(where.home).pending():
+            finish = f"pcdarts-tune delete {entry.name}{where.home_flag}"
+            say(f"the deletion of {entry.name} was interrupted; to finish it: {finish}")
+    except UserError as error:
+        say(str(error))
 
 
 def _print_sweeps(sweeps: list[SweepEntry]) -> None:
