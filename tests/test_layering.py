@@ -89,7 +89,11 @@ def test_each_folder_says_what_it_holds_and_is_small() -> None:
     for name, path in MODULES.items():
         if path.name == "__init__.py" and name:
             assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))), f"{path} has no docstring"
-            assert len(list(path.parent.glob("*.py"))) <= 26, f"{path.parent} has more than 25 modules"
+            # a command has a module, and is found by its name: that folder is a list, and grows with the commands
+            most = 50 if name == "cli.commands" else 26
+            assert len(list(path.parent.glob("*.py"))) <= most, (
+                f"{path.parent} has more than {most - 1} modules"
+            )
         lines = len(path.read_text(encoding="utf-8").splitlines())
         assert lines <= 350, f"{path} has {lines} lines"
 

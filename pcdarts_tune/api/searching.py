@@ -28,6 +28,7 @@ from pcdarts_tune.spaces import space as models
 from pcdarts_tune.sweeps.seeds import SeedsFound, SeedsWork, search_seeds
 from pcdarts_tune.tasks import DEFAULTS, Execution
 from pcdarts_tune.tracking.run import Tracked
+from pcdarts_tune.training.published import PublishedWeights
 from pcdarts_tune.training.searching import Found, Searching
 from pcdarts_tune.training.searching import search as search_once
 
@@ -60,8 +61,10 @@ class Searched:
         return cell_svg(self.genotype)
 
 
-def check_tracking(seeds: int | None, track: bool) -> None:
-    """Refuse to record several searches as one.
+def check_tracking(
+    seeds: int | None, track: bool, weights: Path | None = None, derive_only: bool = False
+) -> None:
+    """Refuse to record several searches as one, and what does not go with weights that are brought in.
 
     Raises:
         UserError: that is what is asked for.
@@ -70,6 +73,11 @@ def check_tracking(seeds: int | None, track: bool) -> None:
         raise UserError(
             "--track records one search; `sweep --trials 1 --repeats N` records several with their evaluations"
         )
+    if weights is not None and (track or seeds is not None):
+        with_what = "--track records what the space and a seed give again" if track else "--seeds begins anew"
+        raise UserError(f"--from begins one search with weights from elsewhere, and {with_what}")
+    if derive_only and weights is None:
+        raise UserError("--derive-only derives the cell of weights that --from FILE brings in")
 
 
 def search_space(
@@ -81,6 +89,8 @@ def search_space(
     seeds: int | None = None,
     output: Path | None = None,
     track: bool = False,
+    weights: Path | None = None,
+    derive_only: bool = False,
     device: str = "auto",
     threads: int | None = None,
     execution: Execution = DEFAULTS,
@@ -91,18 +101,20 @@ def search_space(
     Args:
         seeds: search with so many seeds, from `seed` on, and evaluate each cell.
         output: the genotype's file. An interrupted search goes on from FILE.checkpoint, several from the folder FILE.seeds.
+        weights, derive_only: begin with these, see `training.published`, and derive their cell without searching.
 
     Raises:
         UserError: images that cannot be read, a checkpoint of something else, no such device.
         WorkFailed: of several seeds none came to a score.
         NonFiniteLoss: the search diverges.
     """
-    check_tracking(seeds, track)
+    check_tracking(seeds, track, weights, derive_only)
+    brought = None if weights is None else PublishedWeights.read(weights)
     torch_device = choose_device(device, threads)
     plugins.keep(plugin_store(where.home))
     stages = ("search",) if seeds is None else ("search", "evaluation")
     images = load_images(space, data, where.home, stages, quiet=quiet)
-    work = Searching(space, images, space.seed if seed is None else seed, execution)
+    work = Searching(space, images, space.seed if seed is None else seed, execution, brought, derive_only)
     if seeds is not None:
         return _search_seeds(work, seeds, output, torch_device, quiet=quiet)
     checkpoint = None if output is None else output.with_name(f"{output.name}.checkpoint").absolute()
@@ -139,6 +151,8 @@ def search(
     seeds: int | None = None,
     output: str | Path | None = None,
     track: bool = False,
+    weights: str | Path | None = None,
+    derive_only: bool = False,
     device: str = "auto",
     threads: int | None = None,
     precision: str | None = None,
@@ -157,6 +171,8 @@ def search(
         seeds: search with so many seeds, and evaluate each derived cell as a trial of a sweep is; the genotype is the best.
         output: write the genotype here; what was interrupted goes on from files beside it.
         track: record the search in MLflow.
+        weights: begin with a supernet's weights from this file, `--from` of the command; with `derive_only` derive their cell
+            without searching.
         device: "cpu", "cuda", or "auto" for a GPU where there is one.
         threads: of the CPU; PyTorch's number when it is left out.
 
@@ -176,6 +192,8 @@ def search(
         output=None if output is None else Path(output),
         track=track,
         threads=threads,
+        weights=path_or_none(weights),
+        derive_only=derive_only,
         device=options.one_of("device", device, options.DEVICES),
         execution=Execution(**options.execution_settings(precision, compile, graphs)),
         quiet=quiet,

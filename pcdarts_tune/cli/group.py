@@ -37,6 +37,7 @@ COMMANDS: dict[str, dict[str, str]] = {
         "leaderboard": "A sweep's trials, best first; several sweeps side by side.",
         "compare": "Sweeps side by side: best so far, all trials in one order.",
         "report": "Write a sweep's report as one HTML page.",
+        "table": "Mean, deviation and count by settings, as LaTeX, Markdown or CSV.",
         "calibrate": "How well a space's score ranks cells of known accuracy.",
         "promote": "Retrain the best genotype, test it once, register the model.",
         "rollback": "Give the alias `champion` back to the version before.",

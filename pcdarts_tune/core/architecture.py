@@ -14,6 +14,7 @@ from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from pcdarts_tune.core.cells.candidates import EdgePrimitives, excluded_operations
 from pcdarts_tune.core.cells.selecting import all_edges
@@ -40,11 +41,13 @@ class SearchedNetwork(nn.Module):
 
     Buffers `barred_<kind>` (E, O), added to the alphas, are -inf for the operations that an edge does not have; None where
     all edges have all. Once a cell is selected by perturbation (`perturbation.py`), the weights of operations are multiplied by
-    `present_<kind>` (E, O) and those of edges by `counted_<kind>` (E,), ones or zeros.
+    `present_<kind>` (E, O) and those of edges by `counted_<kind>` (E,), ones or zeros. With a `temperature` each pass samples one
+    operation an edge instead of mixing them (GDAS).
     """
 
     family: Family
     primitives: Sequence[str]
+    temperature: Tensor | None
     alpha_normal: nn.Parameter
     alpha_reduce: nn.Parameter
     beta_normal: nn.Parameter | None
@@ -61,6 +64,7 @@ class SearchedNetwork(nn.Module):
         self.family = family_named(family)
         edges = all_edges(self.family, nodes)
         self._excluded: dict[str, list[list[bool]] | None] = {}
+        self.register_buffer("temperature", None, persistent=False)
         for name in architecture_names(self.family):
             shape = (edges, len(self.primitives)) if name.startswith("alpha") else (edges,)
             left_out = name.startswith("beta") and not edge_normalization
@@ -125,6 +129,33 @@ class SearchedNetwork(nn.Module):
             barred, present = getattr(self, f"barred_{kind}"), getattr(self, f"present_{kind}")
             weights_EO = torch.softmax(alpha_EO if barred is None else alpha_EO + barred, dim=-1)
             found[kind] = weights_EO if present is None else weights_EO * present
+        return found
+
+    def sample_operations(self, temperature: float) -> None:
+        """From now on sample one operation an edge in each training pass, the same in all cells of a kind.
+
+        One-hot of argmax(alpha + g), g drawn from Gumbel(0, 1), with the gradient of softmax((alpha + g) / temperature) (GDAS,
+        Dong & Yang, CVPR 2019, section 3.2). In evaluation mode the likeliest is taken.
+        """
+        alpha_EO = next(iter(self.alphas().values()))
+        if self.temperature is None:
+            self.register_buffer("temperature", alpha_EO.new_zeros(()), persistent=False)
+        assert self.temperature is not None
+        self.temperature.fill_(temperature)  # in place, for steps that are replayed
+
+    def operation_weights(self) -> dict[str, Tensor]:
+        """What each operation's output is multiplied by, (E, O), by kind of cell."""
+        if self.temperature is None:
+            return self.softmaxed_alphas()
+        found = {}
+        for kind, alpha_EO in self.alphas().items():
+            barred = getattr(self, f"barred_{kind}")
+            logits_EO = alpha_EO if barred is None else alpha_EO + barred
+            if self.training:
+                # the function divides by it, so that a tensor does as well as a number
+                found[kind] = F.gumbel_softmax(logits_EO, self.temperature, hard=True)  # type: ignore[arg-type]
+            else:
+                found[kind] = F.one_hot(logits_EO.argmax(dim=-1), logits_EO.shape[1]).to(logits_EO.dtype)
         return found
 
     def edge_weights(self) -> dict[str, Tensor | None]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from pcdarts_tune.core.cells.darts import DARTS_PRIMITIVES, PUBLISHED, Edge, Genotype
+from pcdarts_tune.core.cells.darts import DARTS_PRIMITIVES, Edge, Genotype
 from pcdarts_tune.core.cells.family import (
     FAMILIES,
     derive,
@@ -35,6 +35,7 @@ from pcdarts_tune.core.cells.graph import (
     node_slices,
 )
 from pcdarts_tune.core.cells.nasbench201 import NASBENCH201_PRIMITIVES, NasBench201Genotype
+from pcdarts_tune.core.cells.published import PUBLISHED, SOURCES
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -44,6 +45,7 @@ __all__ = [
     "FAMILIES",
     "NASBENCH201_PRIMITIVES",
     "PUBLISHED",
+    "SOURCES",
     "AnyGenotype",
     "CellGraph",
     "Edge",

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from pcdarts_tune.core.architecture import SearchedNetwork
@@ -39,8 +39,14 @@ class Decision:
     accuracies: dict[str, float] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
-        return asdict(self)
+        """Plain values, as JSON has them."""
+        kept = self.kept if isinstance(self.kept, str) else list(self.kept)
+        return {
+            "kind": self.kind,
+            "edges": list(self.edges),
+            "kept": kept,
+            "accuracies": dict(self.accuracies),
+        }
 
 
 class Selection:

@@ -52,6 +52,8 @@ class Search:
         max_skip_connections: of the normal cell of every genotype that is derived, see `genotype.derive`; None: any number.
         tune_epochs: epochs between two decisions of a selection by perturbation (`perturbation.py`), which then follows the
             `epochs`, with weights and alphas trained on from a tenth of the learning rate; None: alphas decide.
+        temperatures: of GDAS (`SearchedNetwork.sample_operations`) in the first and the last epoch, linear between; None:
+            operations are mixed.
         log_hessian: epochs between two dominant eigenvalues of the loss's Hessian by the architecture, on one batch of the
             alphas half, for the record only (`hessian.py`); None: none.
         class_weights: `none`, or `balanced` by the images of both halves, see `balance.balanced_weights`.
@@ -85,6 +87,7 @@ class Search:
         hessian: str = "finite_difference",
         max_skip_connections: int | None = None,
         tune_epochs: int | None = None,
+        temperatures: tuple[float, float] | None = None,
         log_hessian: int | None = None,
         class_weights: str = "none",
         seed: int = 0,
@@ -99,7 +102,9 @@ class Search:
         self.max_skip_connections, self.log_hessian = max_skip_connections, log_hessian
         if max_skip_connections is not None:
             require_limited_kind(supernet.family)
-        self.tune_epochs = tune_epochs
+        if temperatures is not None and (order != 1 or tune_epochs is not None or log_hessian is not None):
+            raise ValueError("sampled operations go with order 1 alone, without tune_epochs and log_hessian")
+        self.tune_epochs, self.temperatures = tune_epochs, temperatures
         self.selection: Selection | None = None
         self.total_epochs = epochs
         if tune_epochs is not None:
@@ -187,6 +192,9 @@ class Search:
     def _run_epoch(self, watch: Stopwatch) -> SearchEpoch:
         loop, net, epoch = self.loop, self.supernet, self.epoch
         moving = epoch >= self.arch_warmup_epochs
+        if self.temperatures is not None:
+            first, last = self.temperatures
+            net.sample_operations(first + (last - first) * epoch / max(1, self.epochs - 1))
         net.train()
         alphas_batches = skip_single_images(self._alphas_batches()) if moving else None
         batches = self.weights.epoch(self.batch_size, epoch=epoch, seed=self.seed)

@@ -126,7 +126,7 @@ class Supernet(architecture.SearchedNetwork):
         betas_E = self.edge_weights()
         of_kind = {
             kind: architecture.mixing_weights(alpha_EO, betas_E[kind])
-            for kind, alpha_EO in self.softmaxed_alphas().items()
+            for kind, alpha_EO in self.operation_weights().items()
         }
         made: dict[tuple[str, int], list[RoundWeights]] = {}
         found = {}

@@ -102,7 +102,7 @@ class TextbookSupernet(architecture.SearchedNetwork):
     def forward(self, images: Tensor) -> Tensor:
         """Images (N, in_channels, H, W) to logits (N, num_classes)."""
         s0, s1 = architecture.apply_stem(self, images)
-        alphas_EO = self.softmaxed_alphas()
+        alphas_EO = self.operation_weights()
         betas_E = self.edge_weights()
         for kind, cell in zip(self.kinds, self.cells, strict=True):
             weights = (None, None) if kind is None else (alphas_EO[kind], betas_E[kind])

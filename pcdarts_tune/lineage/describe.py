@@ -15,7 +15,7 @@ from typing import Any
 
 from mlflow.entities.model_registry import ModelVersion
 
-from pcdarts_tune.core.genotype import AnyGenotype, read_genotype
+from pcdarts_tune.core.genotype import SOURCES, AnyGenotype, read_genotype
 from pcdarts_tune.lineage.record import (
     Link,
     RunRecord,
@@ -89,7 +89,10 @@ def describe(found: Found) -> Subject:
 def _describe(found: Found) -> Subject:
     if found.cells_alone:
         cells, draw = found.genotype(), f"pcdarts-tune draw {shlex.quote(found.text)} -o cells.svg"
-        return Subject("genotype", cells.origin, found.text, genotype=cells.genotype, next=(draw,))
+        about = {"source": SOURCES[found.text]} if found.text in SOURCES else {}
+        return Subject(
+            "genotype", cells.origin, found.text, genotype=cells.genotype, about=about, next=(draw,)
+        )
     record = None if found.run is None else RunRecord(found.runs, found.run)
     if found.version is not None:
         return _describe_model(found, found.version, record)

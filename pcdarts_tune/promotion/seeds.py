@@ -30,6 +30,7 @@ from pcdarts_tune.promotion.comparison import CandidateResult, Measure, describe
 from pcdarts_tune.promotion.trainings import Place, Trainings
 from pcdarts_tune.say import say
 from pcdarts_tune.sweeps.find import GenotypeSource, find_genotype
+from pcdarts_tune.sweeps.written_cells import is_written_out
 from pcdarts_tune.tracking.run import Tracked
 from pcdarts_tune.tracking.tags import Tag
 from pcdarts_tune.training.work import Retraining
@@ -106,7 +107,9 @@ def read_baselines(texts: Iterable[str], where: Where) -> tuple[Baselines, list[
             kinds.append(text)
         else:
             source = find_genotype(text, where)
-            named.append(Candidate(text, "genotype", source.genotype, run_id=source.run_id))
+            # a text is long, and its name becomes that of a folder
+            name = source.origin if is_written_out(text) else text
+            named.append(Candidate(name, "genotype", source.genotype, run_id=source.run_id))
     return parse_baselines(kinds), named
 
 

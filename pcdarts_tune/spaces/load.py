@@ -46,8 +46,8 @@ def read_draft(name_or_path: str | Path) -> Draft:
     if isinstance(name_or_path, Path) or given.endswith((".yaml", ".yml")) or os.sep in given:
         return _read(user_path(given), given)
     shipped = _shipped()
-    if given in shipped:
-        return _read(shipped[given], f"{given}.yaml")
+    if (name := given.replace("-", "_")) in shipped:
+        return _read(shipped[name], f"{name}.yaml")
     plugged = plugins.names(KIND)
     if given in plugged:
         return _read_plugin(given)

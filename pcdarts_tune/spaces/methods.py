@@ -30,6 +30,7 @@ class Method:
 
 METHODS: dict[str, Method] = {
     "pc-darts": Method("a PC-DARTS search"),
+    "gdas": Method("a GDAS search"),
     "random": Method(
         "a genotype drawn at random", searches=False, keys=("supernet.family", "supernet.nodes")
     ),

@@ -61,7 +61,8 @@ class SearchConfig(Section):
     """One search: how weights and architecture are trained (PC-DARTS sec. 4.2, DARTS sec. 3.1)."""
 
     method: Annotated[str, ADDED, AfterValidator(_method)] = "pc-darts"
-    """How a genotype is found: by a search over the supernet (pc-darts), or drawn at random without one (random)."""
+    """How a genotype is found: by a search over the supernet (pc-darts), by one that samples an operation an edge in each step
+    (gdas: Dong & Yang, CVPR 2019, arXiv 1910.04465), or drawn at random without one (random)."""
     epochs: int = Field(default=50, ge=1, le=10_000)
     """Passes over the images that train the weights."""
     batch_size: int = Field(default=256, ge=2, le=65_536)

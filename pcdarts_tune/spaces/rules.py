@@ -126,6 +126,12 @@ def _edge_primitives(lists: EdgePrimitives | None, nodes: int, family: str) -> s
     return None
 
 
+def _sampled(method: str, order: int, log_hessian: int | None, derived: str) -> str | None:
+    if method != "gdas" or (order == 1 and log_hessian is None and derived == "magnitude"):
+        return None
+    return "method: gdas samples operations, so it goes with order: 1, log_hessian: null and derive.method: magnitude alone"
+
+
 def _perturbed(derived: str, most: int | None, method: str) -> str | None:
     if derived != "perturbation":
         return None
@@ -202,6 +208,7 @@ RULES = (
         _limited,
     ),
     Rule(("supernet.edge_primitives", "supernet.nodes", "supernet.family"), _edge_primitives, every=True),
+    Rule(("search.method", "search.order", "search.log_hessian", "derive.method"), _sampled),
     Rule(("derive.method", "derive.max_skip_connections", "search.method"), _perturbed),
     Rule(("tune",), _one_family),
     Rule(("supernet.nodes", "supernet.family"), _nodes, every=True),

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from optuna.trial import BaseTrial
 
 METHOD = "search.method"
+USUAL_TRIALS = 32
 
 
 def dependency_order(tune: Mapping[str, Range]) -> list[str]:
@@ -114,6 +115,12 @@ def grid(tune: Mapping[str, Range], *, limit: int = MOST_VALUES) -> list[dict[st
         return None
     combinations = list(islice(assignments(tune, list(tune), every=True), limit + 1))
     return combinations if len(combinations) <= limit else None
+
+
+def usual_trials(tune: Mapping[str, Range]) -> int:
+    """How many trials a sweep has where nobody says: each combination of a small grid once, else 32."""
+    combinations = grid(tune, limit=USUAL_TRIALS) or []
+    return len(combinations) if len(combinations) > 1 else USUAL_TRIALS
 
 
 def varied_keys(tune: Mapping[str, Range]) -> tuple[str, ...]:

@@ -26,6 +26,9 @@ from pcdarts_tune.spaces.space import Space
 from pcdarts_tune.tasks import DEFAULTS, Execution
 from pcdarts_tune.training.finetuning import Initial
 
+GDAS_TEMPERATURES = (10.0, 0.1)
+"""In the first and the last epoch, linear between (GDAS, section 4.1)."""
+
 
 def build_search(
     space: Space, images: DataSet, *, device: torch.device, seed: int, execution: Execution = DEFAULTS
@@ -46,6 +49,7 @@ def build_search(
         tune_epochs=space.derive.tune_epochs if space.derive.method == "perturbation" else None,
         seed=seed,
         validate=_part(images, splits.held_out, config, device) if len(splits.held_out) else None,
+        temperatures=GDAS_TEMPERATURES if config.method == "gdas" else None,
         **execution.arguments(),
     )
 

@@ -4,7 +4,7 @@
     for epoch in search: ...        # no epoch where nothing is searched
     search.genotype()
 
-Another method (GDAS, DrNAS) is a function in `BUILDERS` that gives a `GenotypeSearch`, and a line in spaces/methods.py.
+Another method (DrNAS) is a function in `BUILDERS` that gives a `GenotypeSearch`, and a line in spaces/methods.py.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def draw_genotype(
     return Drawn(space.supernet.draw_genotype(seed))
 
 
-BUILDERS: dict[str, Builder] = {"pc-darts": build_search, "random": draw_genotype}
+BUILDERS: dict[str, Builder] = {"pc-darts": build_search, "gdas": build_search, "random": draw_genotype}
 """The builder of each of `spaces.methods.METHODS`."""
 
 

@@ -18,9 +18,11 @@ import torch
 
 from pcdarts_tune import plugins
 from pcdarts_tune.core.genotype import FAMILIES, AnyGenotype
+from pcdarts_tune.core.search import Search
 from pcdarts_tune.datasets import DataSet
 from pcdarts_tune.datasets.load import about_images
 from pcdarts_tune.drawing.cells import cell_svg, cells_png
+from pcdarts_tune.errors import UserError
 from pcdarts_tune.spaces.keys import identity
 from pcdarts_tune.spaces.sizes import resolve_recipe
 from pcdarts_tune.spaces.space import Space
@@ -30,17 +32,23 @@ from pcdarts_tune.tracking.store import Content
 from pcdarts_tune.tracking.tags import Tag
 from pcdarts_tune.training.epochs import Resumable, follow
 from pcdarts_tune.training.journal import CheckpointStorage, digest
-from pcdarts_tune.training.methods import build_method
+from pcdarts_tune.training.methods import GenotypeSearch, build_method
+from pcdarts_tune.training.published import PublishedWeights
 
 
 @dataclass(frozen=True)
 class Searching:
-    """What is searched, with the space's own values of what it would tune: everything that decides the result."""
+    """What is searched, with the space's own values of what it would tune: everything that decides the result.
+
+    It begins with `weights`, where there are some; `derive_only` leaves the epochs of the search away.
+    """
 
     space: Space
     images: DataSet
     seed: int
     execution: Execution = DEFAULTS
+    weights: PublishedWeights | None = None
+    derive_only: bool = False
 
     @property
     def recipe(self) -> str:
@@ -52,7 +60,36 @@ class Searching:
             | {"search": identity(resolve_recipe(self.space.search, self.images.image_size))}
             | self.execution.identity()
             | plugins.identity_of(values["supernet"])
+            | ({} if self.weights is None else {"weights": [self.weights.digest, self.derive_only]})
         )
+
+    @property
+    def epochs(self) -> int:
+        """How many there are, those between decisions of a perturbation too."""
+        return self.space.search_epochs - (self.space.search.trained_epochs if self.derive_only else 0)
+
+    def build(self, device: torch.device) -> GenotypeSearch:
+        """The search at its beginning.
+
+        Raises:
+            UserError: the weights fit another supernet, or do not say what they are asked for.
+        """
+        job = build_method(self.space, self.images, device=device, seed=self.seed, execution=self.execution)
+        if self.weights is None:
+            return job
+        if not isinstance(job, Search):
+            raise UserError(
+                f"search.method: {self.space.search.method} trains no supernet, so it takes no weights"
+            )
+        if self.derive_only and not self.weights.has_architecture and self.space.derive.method == "magnitude":
+            raise UserError(
+                f"{self.weights.name} holds no alphas, so no cell can be derived without a search",
+                hint="leave --derive-only away, and the search goes on from these weights; or set derive.method=perturbation",
+            )
+        self.weights.load_into(job.supernet)
+        if self.derive_only:
+            job.epoch = job.epochs
+        return job
 
 
 @dataclass(frozen=True)
@@ -96,15 +133,15 @@ def search(
     """Search, or go on from the checkpoint, which is the caller's to remove once the genotype is kept elsewhere.
 
     Raises:
-        UserError: when the checkpoint belongs to something else.
+        UserError: when the checkpoint belongs to something else, or the weights to another supernet.
         NonFiniteLoss: when the search diverges.
     """
-    job = build_method(work.space, work.images, device=device, seed=work.seed, execution=work.execution)
+    job = work.build(device)
     storage = None if checkpoint is None else CheckpointStorage.in_file(checkpoint)
     epochs = Resumable(job, storage, work.recipe, "search")
     run = None if tracked is None else _open_run(tracked, work, device)
     with run or nullcontext():
-        follow(epochs, run, "search", work.space.search_epochs, _describe, quiet=quiet)
+        follow(epochs, run, "search", work.epochs, _describe, quiet=quiet)
     found = Found(
         job.genotype(),
         len(epochs.history),

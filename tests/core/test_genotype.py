@@ -10,7 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.formula import load_reference
 
-from pcdarts_tune.core.genotype import DARTS_PRIMITIVES, PUBLISHED, Genotype, derive_genotype, node_count
+from pcdarts_tune.core.genotype import (
+    DARTS_PRIMITIVES,
+    PUBLISHED,
+    SOURCES,
+    Genotype,
+    derive_genotype,
+    node_count,
+)
+from pcdarts_tune.core.network import EvaluationNetwork
 
 FILES = ("genotypes_pcdarts.json", "genotypes_darts_nobeta.json", "genotypes_ties.json")
 
@@ -49,6 +57,30 @@ def test_the_published_cells_are_the_reference_ones() -> None:
     for name, cell in load_reference("eval_params_macs.json")["genotypes"].items():
         assert PUBLISHED[name].to_dict() == cell
         assert Genotype.from_dict(cell) == PUBLISHED[name]
+
+
+@pytest.mark.parametrize(
+    ("name", "millions"),
+    [  # as their repositories print them: without the auxiliary head, 36 channels and 20 cells, CIFAR-10
+        ("SGAS_Cri1", 3.80), ("SGAS_Cri2", 4.09), ("DARTS_PT_0", 2.85), ("DARTS_PT_1", 3.05), ("DARTS_PT_2", 2.66),
+        ("DARTS_PT_3", 3.33), ("DrNAS_cifar10", 4.1), ("GDAS_V1", 3.36), ("DARTS_V2", 3.3), ("PC_DARTS_cifar", 3.6),
+    ],
+)  # fmt: skip
+def test_published_cells_have_the_size_that_was_published(name: str, millions: float) -> None:
+    """A wrong operation, or a separable convolution of another size, would show here."""
+    with torch.device("meta"):
+        network = EvaluationNetwork(PUBLISHED[name], channels=36, layers=20, num_classes=10, auxiliary=False)
+    found = sum(parameter.numel() for parameter in network.parameters()) / 1e6
+    assert found == pytest.approx(millions, abs=0.06 if millions in (4.1, 3.3, 3.6) else 0.011)
+
+
+def test_every_published_cell_has_a_source_and_can_be_built() -> None:
+    assert PUBLISHED.keys() == SOURCES.keys()
+    for name, genotype in PUBLISHED.items():
+        assert Genotype.from_dict(genotype.to_dict()) == genotype, name
+        assert "arXiv " in SOURCES[name]
+        with torch.device("meta"):
+            EvaluationNetwork(genotype, channels=4, layers=3, num_classes=2)
 
 
 def test_canonical_hash_ignores_the_order_within_a_node_only() -> None:

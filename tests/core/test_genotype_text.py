@@ -134,6 +134,8 @@ def test_a_pasted_text_is_drawn_trained_exported_and_comes_back_equal(
 ) -> None:
     """Issue 13, "It must show" 4."""
     from pcdarts_tune.cli import group as cli
+    from pcdarts_tune.home import Where
+    from pcdarts_tune.promotion.seeds import read_baselines
 
     monkeypatch.chdir(tmp_path)
     Path("README.md").write_text(FORMS[-2], encoding="utf-8")
@@ -152,6 +154,8 @@ def test_a_pasted_text_is_drawn_trained_exported_and_comes_back_equal(
     for source in ("out", "m.safetensors", "README.md"):
         assert cli.run(["show", source, "--text", "--home", "home"]) == 0
         assert capsys.readouterr().out == CALL + "\n", source
+    (baseline,) = read_baselines([pasted], Where(Path("home")))[1]
+    assert (baseline.name, baseline.genotype) == (f"MINE {PC.canonical_hash()[:8]}", PC), "a folder's name"
     Path("log.txt").write_text("nothing here", encoding="utf-8")
     assert cli.run(["draw", "log.txt", "-o", "cells.svg", "--home", "home"]) == 2
     Path("log.txt").write_text("a\n" + pasted[:-30], encoding="utf-8")

@@ -25,7 +25,15 @@ from pcdarts_tune.spaces.ranges import (
 from pcdarts_tune.spaces.recipes import AugmentConfig, SearchConfig, TrainConfig
 from pcdarts_tune.spaces.sizes import resolve_recipe
 from pcdarts_tune.spaces.space import DataConfig, Space, SupernetConfig
-from pcdarts_tune.spaces.tuning import assignments, dependency_order, encode, grid, propose, varied_keys
+from pcdarts_tune.spaces.tuning import (
+    assignments,
+    dependency_order,
+    encode,
+    grid,
+    propose,
+    usual_trials,
+    varied_keys,
+)
 
 
 def one_of(*choices: Any) -> CategoricalRange:
@@ -328,6 +336,8 @@ def test_grid_and_what_varies() -> None:
     assert grid({"search.momentum": FloatRange(low=0.1, high=0.9)}) is None
     assert grid(tune, limit=9) is None
     assert grid({}) == [{}]
+    assert (usual_trials(tune), usual_trials({})) == (len(combinations), 32)
+    assert usual_trials({"search.momentum": FloatRange(low=0.1, high=0.9)}) == 32
 
 
 def test_assignments_list_what_others_depend_on_whole() -> None:

@@ -39,6 +39,7 @@ SHIPPED = [
     "imagenet",
     "nasbench201",
     "nasbench201_cpu",
+    "reproduce_paper",
     *(f"robustdarts_s{number}" for number in range(1, 5)),
 ]
 
@@ -105,6 +106,16 @@ def test_each_is_read_again_from_its_own_dump(name: str, write: Any) -> None:
 def test_each_file_opens_with_the_command_that_runs_it(name: str) -> None:
     first = (Path(__file__).parents[2] / "search_spaces" / f"{name}.yaml").read_text().splitlines()[0]
     assert re.match(rf"# pcdarts-tune (sweep|search) --space {name}\b", first)
+
+
+def test_reproduce_paper_searches_and_trains_as_published_and_holds_images_out() -> None:
+    paper, again = load_space("cifar10_paper"), load_space("reproduce-paper")
+    assert again == load_space("reproduce_paper")
+    assert (again.supernet, again.search, again.retrain) == (paper.supernet, paper.search, paper.retrain)
+    assert (again.data.split, again.data.held_out, again.tune) == ("tuning", 5000, {})
+    # of the full training the first part is another: its learning rate ends after 100 epochs
+    other = {key for key, value in again.evaluation if value != getattr(paper.retrain, key, None)}
+    assert other == {"epochs", "seeds", "images"}
 
 
 def test_cifar10_paper_is_the_published_search() -> None:

@@ -38,12 +38,13 @@ def make_sweep(
     outcomes: Sequence[Outcome],
     settings: Sequence[str] = SMALL,
     *,
+    space: str = "quickstart",
     tracked: bool = True,
 ) -> SweepHandle:
     """A sweep of the digits; its first trial ran with the space's own values, as always. Without `tracked` MLflow, which
     takes seconds to make its store, knows nothing of it."""
-    space = override(load_space("quickstart"), settings)
-    return record_sweep(home, name, outcomes, space, load_dataset(space.data), tracked=tracked)
+    resolved = override(load_space(space), settings)
+    return record_sweep(home, name, outcomes, resolved, load_dataset(resolved.data), tracked=tracked)
 
 
 def record_sweep(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any, get_args
 
@@ -150,6 +151,27 @@ def test_a_grid_that_fits_is_visited_once_before_any_repeat(url: str) -> None:
         study.tell(proposal.number, complete(0.5))
     assert len(set(seen)) == 8
     assert study.ask(9).number == 8, "a ninth trial repeats one"
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random", "nsga2"])
+def test_trials_beyond_a_grid_go_round_evenly(url: str, sampler: str) -> None:
+    """Also those that run at a time, of a study that is opened again, and of one that gets more trials."""
+    how = settings(load_space("cifar10_ablation"), sampler=sampler)
+    study, proposals, waiting = SweepStudy.create(url, **how), [], []
+    for target in (16, 16, 19, 24):
+        while len(proposals) < target - 2 * (len(proposals) < 10):
+            proposals.append(proposal := study.ask(target))
+            waiting.append(proposal.number)
+            if len(waiting) == 3:  # three at a time; all sorts of ends, the good ones of one combination
+                number = waiting.pop(1)
+                good = proposals[number].hyperparameters["supernet.k"] == 2
+                study.tell(number, complete(0.9) if good else Outcome("failed", reason="out of memory"))
+        study = SweepStudy.open(url, **how)  # as `resume` and `extend` do
+    keys = [tuple(sorted(proposal.hyperparameters.items())) for proposal in proposals]
+    for end in (8, 16, 24):
+        assert set(Counter(keys[:end]).values()) == {end // 8}
+    assert set(Counter(keys[:19]).values()) == {2, 3}
+    assert len({proposal.seed for proposal in proposals}) == 24, "each repetition has a seed of its own"
 
 
 def test_nothing_tuned_differs_by_the_seed_alone(url: str) -> None:

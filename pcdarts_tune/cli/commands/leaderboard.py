@@ -14,10 +14,18 @@ from pcdarts_tune.home import Where
 @click.command("leaderboard")
 @click.argument("sweeps", metavar="SWEEP...", nargs=-1, required=True, shell_complete=completing.sweeps)
 @options.benchmark
+@click.option(
+    "--csv", "as_csv", is_flag=True, help="Print CSV on stdout: a line a trial, a column a setting."
+)
 @options.home
 @options.output
 def command(
-    sweeps: tuple[str, ...], benchmark: Path | None, truth: str | None, where: Where, as_json: bool
+    sweeps: tuple[str, ...],
+    benchmark: Path | None,
+    truth: str | None,
+    as_csv: bool,
+    where: Where,
+    as_json: bool,
 ) -> None:
     """The trials of SWEEP, best first, those that failed with their reason.
 
@@ -37,6 +45,8 @@ def command(
 
     With --benchmark, what a table of known accuracies says of each cell stands beside the trials; nothing is chosen by it.
 
+    With --csv, all trials in one order, whatever the number of sweeps, the genotype as a text that every command reads.
+
     With --json, a list of {"trial", "state", "objective", "genotype", "genotype_hash", "params", "macs",
     "hyperparameters", "run_id", "reason", "standard_error", "held_out", ..., "rank", "skip_connections", "found_by",
     "spread", "gpu_hours", "cpu_hours"}, with --benchmark also "known", its columns or null; states: complete, pruned, failed,
@@ -49,6 +59,7 @@ def command(
       pcdarts-tune leaderboard first
       pcdarts-tune leaderboard first --json | python -m json.tool
       pcdarts-tune leaderboard tuned random
+      pcdarts-tune leaderboard first --csv > first.csv
       pcdarts-tune leaderboard nb201 --benchmark nasbench201.csv.gz
     """
     from pcdarts_tune.api.board import read_board
@@ -56,19 +67,27 @@ def command(
     from pcdarts_tune.sweeps.benchmark import read_benchmark
     from pcdarts_tune.sweeps.comparison import compare_sweeps
     from pcdarts_tune.sweeps.leaderboard import leaderboard_json, print_leaderboard
+    from pcdarts_tune.sweeps.leaderboard_csv import leaderboard_csv
     from pcdarts_tune.sweeps.sweep import open_sweep
 
+    if as_csv and as_json:
+        raise click.UsageError("--csv and --json are two forms; choose one")
     handle, *others = [open_sweep(where, name) for name in sweeps]
     if others:
         table, known = read_benchmark(benchmark, truth)
         compared = compare_sweeps([handle, *others], table)
-        if as_json:
+        if as_csv:
+            rows = [(course.name, trial) for course, trial in compared.pooled]
+            click.echo(leaderboard_csv(rows), nl=False)
+        elif as_json:
             click.echo(json.dumps(compared.to_dict()))
         else:
             print_comparison(compared, known)
         return
     board, known = read_board(handle, benchmark, truth)
-    if as_json:
+    if as_csv:
+        click.echo(leaderboard_csv([(handle.name, trial) for trial in board]), nl=False)
+    elif as_json:
         click.echo(leaderboard_json(board))
     else:
         print_leaderboard(board, handle.keys, handle.space.objective, known)

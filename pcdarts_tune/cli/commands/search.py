@@ -35,6 +35,16 @@ if TYPE_CHECKING:
 @click.option(
     "--track", is_flag=True, help="Record the search in MLflow, so that it can be shown and reproduced."
 )
+@click.option(
+    "--from",
+    "weights",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Begin with a supernet's weights by their published names, as torch.save writes them; no code in the file is run.",
+)
+@click.option(
+    "--derive-only", is_flag=True, help="With --from: derive the cell of these weights without searching."
+)
 @options.device
 @options.threads
 @execution_options()
@@ -48,6 +58,8 @@ def command(
     seeds: int | None,
     output: Path | None,
     track: bool,
+    weights: Path | None,
+    derive_only: bool,
     device: str,
     threads: int | None,
     execution: Execution,
@@ -68,13 +80,14 @@ def command(
       pcdarts-tune search --space quickstart --set search.epochs=3 -o genotype.json
       pcdarts-tune retrain genotype.json --space quickstart -o my-model
       pcdarts-tune search --space quickstart --seeds 5 -o best.json
+      pcdarts-tune search --from weights.pt --derive-only -o genotype.json
     """
     from pcdarts_tune.api.searching import check_tracking, search_space
     from pcdarts_tune.api.space import resolve_space
 
     resolved = resolve_space(space, settings)
     with options.wrong_usage():
-        check_tracking(seeds, track)
+        check_tracking(seeds, track, weights, derive_only)
     found = search_space(
         resolved,
         where,
@@ -83,6 +96,8 @@ def command(
         seeds=seeds,
         output=output,
         track=track,
+        weights=weights,
+        derive_only=derive_only,
         device=device,
         threads=threads,
         execution=execution,

@@ -8,6 +8,7 @@ import click
 
 from pcdarts_tune.cli import completing, options
 from pcdarts_tune.core.genotype import to_text
+from pcdarts_tune.errors import UserError
 from pcdarts_tune.home import Where, sweep_names
 from pcdarts_tune.say import say
 
@@ -50,7 +51,10 @@ def command(run: str, where: Where, text: bool, as_json: bool) -> None:
     if text:
         from pcdarts_tune.sweeps.find import find_genotype
 
-        click.echo(to_text(find_genotype(run, where).genotype))
+        try:
+            click.echo(to_text(find_genotype(run, where).genotype))
+        except ValueError as error:
+            raise UserError(str(error), hint="--json has the genotype as JSON") from None
         return
     subject = describe(Finder(where).find(run))
     if as_json:

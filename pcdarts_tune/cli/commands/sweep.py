@@ -21,7 +21,12 @@ if TYPE_CHECKING:
 
 
 @click.command("sweep")
-@options.count("--trials", 32, "How many trials.")
+@click.option(
+    "--trials",
+    type=click.IntRange(min=1),
+    show_default="32, or each combination once of a space with fewer",
+    help="How many trials; a grid's combinations get equally many.",
+)
 @options.space("cifar10")
 @click.option("--name", help="The sweep's name.  [default: the space's name and a number]")
 @options.data
@@ -51,7 +56,7 @@ if TYPE_CHECKING:
 @click.option("--plan", is_flag=True, help="Say what would be run, and write nothing.")
 @options.output
 def command(
-    trials: int,
+    trials: int | None,
     space: str,
     name: str | None,
     data: Path | None,
@@ -93,9 +98,11 @@ def command(
     """
     from pcdarts_tune.api.running import prepare_sweep
     from pcdarts_tune.api.space import resolve_space
+    from pcdarts_tune.spaces.tuning import usual_trials
     from pcdarts_tune.sweeps.launch import run_to_the_end
 
     resolved = resolve_space(space, settings, goals)
+    trials = usual_trials(resolved.tune) if trials is None else trials
     prepared = prepare_sweep(
         resolved,
         where,

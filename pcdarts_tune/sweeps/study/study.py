@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import threading
 import warnings
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -149,8 +150,9 @@ class SweepStudy:
 
     @retry_while_away
     def ask(self, target: int) -> Proposal:
-        """Propose the next trial of a sweep of `target` trials: the space's own values first, a whole grid before any
-        repeat where the grid fits into the target, else what the sampler draws, seeded by (seed, number)."""
+        """Propose the next trial of a sweep of `target` trials: the space's own values first; of a grid that fits into the
+        target a combination that has fewest trials, so that all have equally many; else what the sampler draws, seeded by
+        (seed, number)."""
         self._check()
         trials = self._trials()
         open_ones = [trial for trial in trials if trial.state.name in _OPEN]
@@ -299,10 +301,9 @@ class SweepStudy:
         combinations = grid(self._tune, limit=target) if self._tune else None
         if not combinations:
             return None
-        tried = {_key(trial.user_attrs.get("hyperparameters", {})) for trial in self._trials()}
-        return next(
-            (encode(self._tune, values) for values in combinations if _key(values) not in tried), None
-        )
+        # those that run, failed or were pruned count too: a combination that always fails must not take the others' trials
+        tried = Counter(_key(trial.user_attrs.get("hyperparameters", {})) for trial in self._trials())
+        return encode(self._tune, min(combinations, key=lambda values: tried[_key(values)]))
 
 
 def _new_study(objectives: Sequence[str] | None, **settings: Any) -> optuna.Study:
