@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--from",
+    "--weights",
     "weights",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     metavar="FILE",
