@@ -4,7 +4,7 @@
     for epoch in search: ...        # no epoch where nothing is searched
     search.genotype()
 
-Another method (DrNAS) is a function in `BUILDERS` that gives a `GenotypeSearch`, and a line in spaces/methods.py.
+Another method (DrNAS) is a function that gives a `GenotypeSearch`, added by `register_method`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pcdarts_tune.core.genotype import AnyGenotype
+from pcdarts_tune.spaces.methods import METHODS, Method
 from pcdarts_tune.tasks import DEFAULTS, Execution
 from pcdarts_tune.training.build import build_search
 
@@ -74,6 +75,17 @@ def draw_genotype(
 
 BUILDERS: dict[str, Builder] = {"pc-darts": build_search, "gdas": build_search, "random": draw_genotype}
 """The builder of each of `spaces.methods.METHODS`."""
+
+
+def register_method(name: str, method: Method, builder: Builder) -> None:
+    """Add a method to those that `search.method` can name in this process.
+
+    Raises:
+        ValueError: when the name is taken.
+    """
+    if name in METHODS:
+        raise ValueError(f"the method {name!r} is registered already; choose another name")
+    METHODS[name], BUILDERS[name] = method, builder
 
 
 def build_method(
