@@ -141,7 +141,13 @@ def _providers(kind: str, name: str) -> list[PluginFile]:
 
 def knows(kind: str, name: str) -> bool:
     """Whether a plug-in has it."""
-    return name in entry_points(group_of(kind)) or bool(_providers(kind, name))
+    return name in entry_points(group_of(kind)) or _in_files(kind, name)
+
+
+def _in_files(kind: str, name: str) -> bool:
+    """Whether a file has it; what a record says is believed, so that a file that was given does not run for it."""
+    declared = any(name in each.provides.get(kind, ()) for each in _DECLARED.values())
+    return declared or bool(_providers(kind, name))
 
 
 def names(kind: str) -> list[str]:
@@ -164,13 +170,26 @@ def find(kind: str, name: str) -> Any:
                 f"{KINDS[kind]} {name!r} of {point.value}: {type(error).__name__}: {error}",
                 hint=f"the package of {point.value} has to be corrected, or uninstalled",
             ) from error
+    files = _one_provider(kind, name)
+    return files[0].offers()[kind][name] if files else None
+
+
+def check(records: Iterable[Record]) -> None:
+    """Refuse to go on with what records name where another version was given. Raises UserError: naming both."""
+    for record in records:
+        for kind, found in _provides(record).items():
+            for name in found:
+                _one_provider(kind, name)
+
+
+def _one_provider(kind: str, name: str) -> list[PluginFile]:
     files = _providers(kind, name)
     if len(files) > 1:
         raise UserError(
             f"{KINDS[kind]} {name!r} is in two plug-ins: {' and '.join(map(str, files))}",
             hint="leave --plugin away to go on with the one that was kept; give the other one another name",
         )
-    return files[0].offers()[kind][name] if files else None
+    return files
 
 
 def source_of(kind: str, name: str) -> str:
@@ -240,7 +259,7 @@ class _Operations:
     """What the core asks for operations that are not registered."""
 
     def knows(self, name: str) -> bool:
-        return bool(_providers("operations", name))
+        return _in_files("operations", name)
 
     def find(self, name: str) -> Any:
         return find("operations", name)

@@ -19,6 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pcdarts_tune import plugins
 from pcdarts_tune.cluster.processes import end_leftover_processes, mark_processes
 from pcdarts_tune.cluster.resources import Share, read_cluster, share_resources
 from pcdarts_tune.cluster.session import ray_running
@@ -86,6 +87,7 @@ def run_sweep(
         UserError: when another process runs it, or its resources can never be had.
         WorkFailed: when Ray does not run trials at all.
     """
+    plugins.check(sweep.plugins)
     with sweep.lock(), Stop(run.time_budget, quiet=run.quiet) as stop:
         end_leftover_processes(sweep.about["id"])
         tracker = tracker_of(sweep)

@@ -93,7 +93,7 @@ class SweepHandle:
             named = [name for mistake in mistakes for name in unknown.findall(mistake.text)]
             if lacking := [mistake.text for mistake in mistakes if plugins.LACKS in mistake.text]:
                 raise UserError(
-                    f"sweep {self.name!r}: {lacking[0].partition(';')[0]}",
+                    f"sweep {self.name!r}: {'; '.join(text.partition('; legal')[0] for text in lacking)}",
                     hint="install the package in the environment that runs this; the record is sound",
                 ) from None
             if named:

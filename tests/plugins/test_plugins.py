@@ -19,13 +19,16 @@ from pcdarts_tune.core.network import EvaluationNetwork
 from pcdarts_tune.core.ops import build_operation
 from pcdarts_tune.core.supernet import Supernet
 from pcdarts_tune.errors import UserError
+from pcdarts_tune.home import Where
 from pcdarts_tune.models.export import export_model
 from pcdarts_tune.models.model import load_model, save_model
 from pcdarts_tune.spaces.load import load_space, read_space
 from pcdarts_tune.spaces.settings import override
 from pcdarts_tune.sweeps.create import create_sweep
 from pcdarts_tune.sweeps.record import SweepSettings
+from pcdarts_tune.sweeps.runner import RunSettings, run_sweep
 from pcdarts_tune.sweeps.study.samplers import derived_seed
+from pcdarts_tune.sweeps.sweep import open_sweep
 from pcdarts_tune.training.work import Retraining
 
 DATA = {"name": "x", "digest": "x", "source": "x", "profile": ""}
@@ -157,6 +160,22 @@ def test_a_sweep_keeps_the_file_and_any_process_knows_it(file: Path, tmp_path: P
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_a_sweep_goes_on_with_the_text_that_it_keeps(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plugins.give(file)
+    space = override(load_space("quickstart"), ["supernet.primitives=[none,skip_connect,own_conv]"])
+    create_sweep(tmp_path / "home", "own", space, SweepSettings(), trials=1, data=DATA)
+    forget_plugins(monkeypatch)
+    file.write_text(CONV + "# faster")
+    arguments = ["own", "--home", str(tmp_path / "home"), "--plugin", str(file)]
+    assert run(["leaderboard", *arguments]) == 0
+    sweep = open_sweep(Where(tmp_path / "home"), "own")
+    with pytest.raises(UserError, match="'own_conv' is in two plug-ins") as raised:
+        run_sweep(sweep, RunSettings())
+    assert "leave --plugin away" in (raised.value.hint or "")
 
 
 def test_a_package_that_is_lacking_is_named(

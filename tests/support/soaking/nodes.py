@@ -32,6 +32,7 @@ ENVIRONMENT = {
     "RAY_enable_metrics_collection": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
     "OMP_NUM_THREADS": "1",
+    "RAY_raylet_start_wait_time_s": "180",  # on a busy machine nodes take their time
 }
 """Of nodes and of the drivers that join them: an address given as HOST:PORT does not say that there is a token."""
 
