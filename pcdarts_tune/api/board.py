@@ -29,9 +29,10 @@ LAST = (
     "run_id",
     "reason",
 )
+"""Columns that a frame always has, before and after those of the hyperparameters; then follows what else is known of some
+trial."""
 WHOLE = ("rank", "params", "macs", "skip_connections")
 REAL = ("objective", "standard_error", "gpu_hours", "cpu_hours", "seconds")
-"""Columns that a frame always has, before and after those of the hyperparameters; then follows what else is known."""
 
 
 def read_board(
@@ -76,6 +77,6 @@ def _row(standing: RankedTrial) -> dict[str, Any]:
             row[key] = None if value is None else read_genotype(value)
         elif isinstance(value, Mapping):
             row |= {f"{key}.{name}": entry for name, entry in value.items()}
-        else:
+        elif value is not None:
             row[key] = value
     return row

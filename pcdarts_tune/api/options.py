@@ -103,19 +103,25 @@ def one_of(option: str, value: str, legal: Sequence[str]) -> str:
     return value
 
 
-def at_least(least: float, **values: float | None) -> None:
-    """Refuse a number below the least.
+def at_least(least: int, **values: int | None) -> None:
+    """Refuse what is no whole number, or one below the least.
 
     Raises:
         UserError: naming the option.
     """
     for option, value in values.items():
-        if value is not None and (
-            isinstance(value, bool) or not isinstance(value, int | float) or value < least
-        ):
-            raise UserError(
-                f"{option}: {value!r} is not legal; {least:g} or more", hint=f"{option}={least or 1:g}"
-            )
+        if value is not None and (type(value) is not int or value < least):
+            wrong = f"{option}: {value!r} is not legal; a whole number, {least} or more"
+            raise UserError(wrong, hint=f"{option}={max(1, least)}")
+
+
+def _share(option: str, value: float | None, *, none: bool) -> None:
+    """Refuse what is no number of cores or GPUs; `none` of them may be legal."""
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, int | float) or value < 0 or (not value and not none):
+        wrong = f"{option}: {value!r} is not legal; {'0 or more' if none else 'more than 0'}"
+        raise UserError(wrong, hint=f"{option}=0.5")
 
 
 def texts(value: str | Iterable[str]) -> tuple[str, ...]:
@@ -140,10 +146,9 @@ def run_settings(
     """
     from pcdarts_tune.sweeps.runner import RunSettings
 
-    at_least(0, cpus_per_trial=cpus_per_trial or None, gpus_per_trial=gpus_per_trial)
+    _share("cpus_per_trial", cpus_per_trial, none=False)
+    _share("gpus_per_trial", gpus_per_trial, none=True)
     at_least(1, max_concurrent=max_concurrent, threads=threads)
-    if cpus_per_trial == 0:
-        raise UserError("cpus_per_trial: 0 is not legal; more than 0", hint="cpus_per_trial=0.5")
     seconds = parsed("time_budget", parse_duration, time_budget)
     return RunSettings(address, cpus_per_trial, gpus_per_trial, max_concurrent, seconds, quiet, threads)
 

@@ -58,6 +58,7 @@ def test_the_leaderboard_is_a_frame(sweep: pt.Sweep) -> None:
     assert {"supernet.k", "search.learning_rate"} <= set(frame.columns)
     assert frame.genotype[0] == PUBLISHED["PC_DARTS_cifar"]
     assert frame.reason[2] == "out of memory"
+    assert not {"spread", "latency", "pareto"} & set(frame.columns), "nobody has any"
 
 
 def test_a_sweep_without_trials_has_an_empty_leaderboard(tmp_path: Path) -> None:
@@ -187,7 +188,9 @@ def test_mistakes_name_the_nearest_and_carry_their_hint(sweep: pt.Sweep, home: P
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"trials": 0}, "trials: 0 is not legal; 1 or more"),
+        ({"trials": 0}, "trials: 0 is not legal; a whole number, 1 or more"),
+        ({"trials": 2.5}, "trials: 2.5 is not legal"),
+        ({"gpus_per_trial": -1}, "gpus_per_trial: -1 is not legal; 0 or more"),
         ({"precision": "bf61"}, "did you mean 'bf16'"),
         ({"time_budget": "2 weeks"}, "time_budget: '2 weeks' is no duration"),
         ({"cpus_per_trial": 0}, "cpus_per_trial: 0 is not legal"),
