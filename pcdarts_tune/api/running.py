@@ -20,6 +20,7 @@ from pcdarts_tune.home import Where
 from pcdarts_tune.places import check_address
 from pcdarts_tune.say import say
 from pcdarts_tune.spaces.space import Space
+from pcdarts_tune.spaces.tuning import usual_trials
 from pcdarts_tune.sweeps import launch
 from pcdarts_tune.sweeps.benchmark import Benchmark, read_objective
 from pcdarts_tune.sweeps.comparison import Scoring
@@ -85,7 +86,7 @@ def prepare_sweep(
     space: Space,
     where: Where,
     *,
-    trials: int,
+    trials: int | None = None,
     name: str | None = None,
     data: Path | None = None,
     seed: int | None = None,
@@ -100,6 +101,7 @@ def prepare_sweep(
     """See that a sweep can be made; writes nothing.
 
     Args:
+        trials: None for the usual number of its space.
         warm_start: a sweep whose trials the sampler shall know.
         enqueue: a file with the settings of its first trials.
 
@@ -118,13 +120,14 @@ def prepare_sweep(
     )
     table = read_objective(space, benchmark, truth)
     chosen = launch.choose_name(where.home, name, space)
+    wanted = usual_trials(space.tune) if trials is None else trials
     source = None if warm_start is None else open_sweep(replace(where, study_uri=None), warm_start)
     queued = [] if enqueue is None else read_queue(enqueue, space)
-    if len(queued) > trials:
+    if len(queued) > wanted:
         raise UserError(
-            f"{enqueue} has {len(queued)} settings, and --trials is {trials}", hint=f"--trials {len(queued)}"
+            f"{enqueue} has {len(queued)} settings, and --trials is {wanted}", hint=f"--trials {len(queued)}"
         )
-    return Prepared(where, chosen, space, settings, trials, data, table, source, queued)
+    return Prepared(where, chosen, space, settings, wanted, data, table, source, queued)
 
 
 def prepare_resuming(sweep: SweepHandle, run: RunSettings, data: Path | None = None) -> DataSet:

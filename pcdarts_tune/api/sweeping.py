@@ -26,7 +26,7 @@ def sweep(
     space: str | Path | models.Space = "cifar10",
     *,
     data: str | Path | None = None,
-    trials: int = 32,
+    trials: int | None = None,
     name: str | None = None,
     set: Settings = (),
     seed: int | None = None,
@@ -66,6 +66,7 @@ def sweep(
     Args:
         space: a name, a YAML file, or a `Space`.
         data: the images, as `--data`.
+        trials: 32 when it is left out, or each combination once of a space with fewer.
         name: of the sweep; the space's name and a number when it is left out.
         set: values of the space: "search.epochs=3", several of them, or {"search.epochs": 3}.
         method, repeats, sampler, objective, max_params, max_macs: the space's unless they are given.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import keyword
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 
 import pcdarts_tune as pt
 
-PRINTING = {"json", "verbose", "quiet", "plan"}
+PRINTING = {"csv", "json", "verbose", "quiet", "plan"}
 """Flags for what a command prints."""
 HOME = {"home", "tracking_uri", "study_uri", "plugin"}
 """What a handle has been opened with."""
@@ -46,7 +47,9 @@ def test_flags_are_options(command: str, function: Callable[..., Any], beside: s
 
 
 def _name(param: click.Option) -> str:
-    return max(param.opts, key=len).lstrip("-").replace("-", "_")
+    name = max(param.opts, key=len).lstrip("-").replace("-", "_")
+    # Python cannot call an argument `from`
+    return str(param.name) if keyword.iskeyword(name) else name
 
 
 def _plain(value: Any) -> Any:

@@ -130,7 +130,15 @@ def command(
         origins = {goal.key: goal.origin.split()[0] for goal in goals}
         configuration = trace_values(resolved, space, settings) | origins
         request = PlanRequest(
-            prepared.name, resolved, prepared.settings, trials, run, planned, configuration, flags, note
+            prepared.name,
+            resolved,
+            prepared.settings,
+            prepared.trials,
+            run,
+            planned,
+            configuration,
+            flags,
+            note,
         )
         made = make_plan(request)
         click.echo(json.dumps(made) if as_json else format_plan(made))
