@@ -98,11 +98,9 @@ def command(
     """
     from pcdarts_tune.api.running import prepare_sweep
     from pcdarts_tune.api.space import resolve_space
-    from pcdarts_tune.spaces.tuning import usual_trials
     from pcdarts_tune.sweeps.launch import run_to_the_end
 
     resolved = resolve_space(space, settings, goals)
-    trials = usual_trials(resolved.tune) if trials is None else trials
     prepared = prepare_sweep(
         resolved,
         where,
