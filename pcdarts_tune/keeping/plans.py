@@ -42,7 +42,8 @@ class Plan:
 
     def lines(self) -> list[str]:
         """For a person: the title, then a line for each."""
-        items = [f"  {item.count:,} {item.what}, {format_bytes(item.bytes)}" for item in self.items]
+        sizes = (f", {format_bytes(item.bytes)}" if item.bytes else "" for item in self.items)
+        items = [f"  {item.count:,} {item.what}{size}" for item, size in zip(self.items, sizes, strict=True)]
         total = [f"  in all {format_bytes(self.bytes)}"] if len(items) > 1 else []
         return [
             self.title,

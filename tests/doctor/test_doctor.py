@@ -142,6 +142,21 @@ def test_where_the_home_lies_is_looked_at(tmp_path: Path) -> None:
     assert only(machine.check_home(file / "home")).status == "fail"
 
 
+def test_sizes_of_the_home_are_told(tmp_path: Path) -> None:
+    for name, size in {
+        "sweeps/first/ray/log": 3000,
+        "sweeps/first/study.db": 2000,
+        "cache/a": 40_000,
+    }.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"x" * size)
+    check = machine.check_sizes(tmp_path)
+    assert check.status == "ok"
+    assert check.finding == (
+        f"45 kB in {tmp_path}: sweeps 5 kB, cache 40 kB; 43 kB of it disposable (pcdarts-tune clean)"
+    )
+
+
 def test_a_home_on_a_network_disk_is_warned_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "network_file_system", lambda path: "fuse.glusterfs")
     home, _ = machine.check_home(tmp_path)
