@@ -7,6 +7,8 @@ huggingface = {"info": {"features": {"label": {"names": [...], "_type": "ClassLa
 from __future__ import annotations
 
 import json
+import re
+import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
@@ -27,7 +29,7 @@ def names_in(
     for about in (field or {}, metadata or {}):
         for key in _KEYS:
             if about.get(key):
-                names = _parse(about[key].decode("utf-8", "replace"), key.decode())
+                names = _parse(_text(about[key], key.decode()), key.decode())
                 check_distinct(names, f"{key.decode()} in the file's metadata")
                 return names
     try:
@@ -38,6 +40,18 @@ def names_in(
     names = _listed(listed, "huggingface")
     check_distinct(names, "the ClassLabel in the file's metadata")
     return names
+
+
+def _text(value: bytes, key: str) -> str:
+    """The metadata as text. Raises UserError: it is something else, such as a pickle, which is never opened."""
+    text = value.decode("utf-8", "replace")
+    if re.match(r"\(?[ld]p?\d*\n", text) or any(
+        unicodedata.category(letter) in ("Cc", "Co") or letter == "\ufffd"
+        for letter in text
+        if letter not in "\t\r\n"
+    ):
+        raise _unknown(key, ascii(text))
+    return text
 
 
 def _parse(text: str, key: str) -> tuple[str, ...]:

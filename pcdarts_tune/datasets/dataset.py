@@ -137,6 +137,13 @@ def make_dataset(
             rows, rest = stratified_part(train.labels, data.test_fraction, generator, leave=3)
         else:
             rows, rest = grouped_part(train.labels, train.groups, data.test_fraction, generator)
+            if not len(rows):
+                sizes = torch.bincount(train.groups)
+                raise UserError(
+                    f"{source} brings no test split, and data.group leaves no whole group to set aside as one: the "
+                    f"{int((sizes > 0).sum())} groups have up to {int(sizes.max())} of {len(train.labels)} images",
+                    hint="let data.group name smaller groups, or bring a test split (test/CLASS/…)",
+                )
             check_counts(
                 classes, train.labels[rest], data, what=f"{source}, less a test split", has_test=True
             )

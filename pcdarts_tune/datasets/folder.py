@@ -21,14 +21,16 @@ from pcdarts_tune.datasets.encoded import (
     fingerprint,
     role_of,
     stamp_of,
+    words_of,
 )
-from pcdarts_tune.datasets.layout import Parts, check_classes, find_parts, says_nothing
+from pcdarts_tune.datasets.layout import Parts, check_classes, check_names, find_parts, says_nothing
 from pcdarts_tune.datasets.names import check_distinct, match, show_extra
 from pcdarts_tune.datasets.suffixes import (
     could_be_image,
     image_suffixes,
     is_image,
     is_left_behind,
+    kind_left_out,
     suffix_of,
     tell_left_out,
 )
@@ -105,7 +107,7 @@ class _Reader:
                 self.by_content += suffix_of(entry.name) not in image_suffixes()
                 yield entry.path, stamp_of(f"{shown}/{entry.name}", about)
             else:
-                self.left_out[suffix_of(entry.name)] += 1
+                self.left_out[kind_left_out(entry.path)] += 1
 
     def tell(self) -> tuple[str, ...]:
         if self.by_content:
@@ -138,24 +140,43 @@ def find_folder(root: Path) -> EncodedSet:
     parts = find_parts({name: _holds_images(path) for name, path in folders.items()}, root)
     if parts is None:
         classes = _class_names(root)
+        check_names(root, classes)
         _refuse_wrapper(root, classes)
         train = reader.read_split(root, classes, {name: name for name in classes})
         return EncodedSet(root.name, classes, train, None, what, reader.tell())
     _tell_unread(reader, parts, folders)
     folder = _innermost(folders[parts.train])
     classes = _class_names(folder)
+    check_names(folder, classes)
     train = reader.read_split(folder, classes, {name: name for name in classes})
     test = _read_test(reader, parts, folders, classes)
     return EncodedSet(root.name, classes, train, test, what, reader.tell())
 
 
 def _tell_unread(reader: _Reader, parts: Parts, folders: dict[str, Path]) -> None:
-    """Name the folders beside those of the splits."""
+    """Name the folders beside those of the splits. Raises UserError: `train` may as well be one class among them."""
     read = {parts.train, parts.test, parts.validation}
-    if unread := [f"{name}/" for name in folders if name not in read]:
+    unread = [f"{name}/" for name in folders if name not in read]
+    own = {entry.name for entry in _folders(folders[parts.train])}
+    if len(read - {None}) == 1:
+        alike = [name for name in unread if _holds_other_classes(folders[name[:-1]], own)]
+        if alike:
+            raise UserError(
+                f"{parts.train}/ in {reader.root} is the training split, or a class beside {list_some(alike)}, which hold "
+                "folders of images too",
+                hint=f"for a split, move the others elsewhere; for a class, rename {parts.train}/; read are {LAYOUT}",
+            )
+    if unread:
         reader.notes.append(f"not read: {list_some(unread)}, beside {parts.train}/")
     if loose := sum(is_image(entry.path) for entry in _files(reader.root)):
         reader.notes.append(f"{loose} images directly in {reader.root.name}/ are not read")
+
+
+def _holds_other_classes(folder: Path, classes: set[str]) -> bool:
+    inner = _folders(folder)
+    return not classes & {entry.name for entry in inner} and any(
+        _holds_images(Path(entry.path)) for entry in inner
+    )
 
 
 def _read_test(
@@ -165,7 +186,7 @@ def _read_test(
     for name, other in ((parts.test, parts.validation), (parts.validation, None)):
         if name is None:
             continue
-        folder = _innermost(folders[name])
+        folder = _innermost(folders[name], classes)
         found = [entry.name for entry in _folders(folder)]
         unlabelled = not found and _holds_images(folder)
         unlabelled |= len(found) == 1 and match(found[0], classes) is None and says_nothing(found[0])
@@ -192,15 +213,27 @@ def _read_test(
     return None
 
 
-def _innermost(folder: Path) -> Path:
-    """Where an archive repeats the name of a split, training_set/training_set/, the inner folder."""
+def _innermost(folder: Path, classes: tuple[str, ...] = ()) -> Path:
+    """Where the class folders of a split lie in one more folder, training_set/training_set/ or test/images/, that folder."""
     for _ in range(3):
         inner = [entry.name for entry in _folders(folder)]
-        again = len(inner) == 1 and (inner[0] == folder.name or role_of(inner[0]) == role_of(folder.name))
-        if not again or _holds_images(folder) or _holds_images(folder / inner[0]):
+        alone = len(inner) == 1 and (
+            role_of(inner[0]) == role_of(folder.name) or _is_wrapper(inner[0], classes)
+        )
+        if (
+            not alone
+            or not _folders(folder / inner[0])
+            or _holds_images(folder)
+            or _holds_images(folder / inner[0])
+        ):
             return folder
         folder = folder / inner[0]
     return folder
+
+
+def _is_wrapper(name: str, classes: tuple[str, ...]) -> bool:
+    """Whether a folder is called `images` or the like, and is no class of the training images."""
+    return bool(words_of(name)) and says_nothing(name) and match(name, classes) is None
 
 
 def _refuse_wrapper(root: Path, classes: tuple[str, ...]) -> None:

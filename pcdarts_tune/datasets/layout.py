@@ -76,6 +76,31 @@ def find_parts(folders: Mapping[str, bool], root: Path) -> Parts | None:
     return None
 
 
+def check_names(root: Path, classes: Sequence[str]) -> None:
+    """Refuse "classes" whose names say that they are classes of a split, train_cat/ and test_cat/, or fold1/ and fold2/.
+
+    Raises:
+        UserError: naming them.
+    """
+    roles: dict[str, dict[str, str]] = {}
+    for name in classes:
+        if (role := role_of(name)) is not None:
+            rest = " ".join(word for word in words_of(name) if word not in ROLES[role])
+            roles.setdefault(rest, {})[role] = name
+    for rest, found in roles.items():
+        if rest and "train" in found and len(found) > 1:
+            named = [f"{name}/" for name in found.values()]
+            raise UserError(
+                f"{' and '.join(named)} in {root} look like the class {rest!r} in several splits, not like classes",
+                hint=f"read are {LAYOUT}; move {found['train']}/ to train/{rest}/, and so on",
+            )
+    if len(classes) > 1 and all(set(words_of(name)) in ({"fold"}, {"split"}) for name in classes):
+        raise UserError(
+            f"{list_some([f'{name}/' for name in classes])} in {root} look like folds of one set, not like classes",
+            hint=f"read are {LAYOUT}; put the images into class folders",
+        )
+
+
 def _only_a_split(name: str) -> bool:
     return not set(words_of(name)) - _EXACT - _GENERIC
 
@@ -96,14 +121,16 @@ def check_classes(folder: Path, names: Sequence[str], classes: Sequence[str]) ->
         UserError: every class holds the same folders, or one holds train/ and test/.
     """
     below: dict[str, set[str]] = {name: set() for name in classes}
+    deeper: dict[str, set[str]] = {name: set() for name in classes}
     direct: set[str] = set()
     for name in names:
         _, label, *inner = name.split("/")
         if len(inner) > 1:
             below[label].add(inner[0])
+            deeper[label].update(inner[:-1])
         else:
             direct.add(label)
-    for label, inside in below.items():
+    for label, inside in deeper.items():
         roles = {role_of(each) for each in inside if _only_a_split(each)}
         if "train" in roles and roles & {"test", "validation"}:
             raise UserError(

@@ -9,6 +9,7 @@ trials on one machine share its pages. A damaged or missing file only means deco
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -23,7 +24,7 @@ from torch import Tensor
 
 from pcdarts_tune import plugins
 from pcdarts_tune.core.images.conversion import Conversion
-from pcdarts_tune.core.images.decode import readable_formats
+from pcdarts_tune.core.images.formats import readable_formats
 from pcdarts_tune.core.images.stream import ImageSource, StreamImages
 from pcdarts_tune.datasets.dataset import DataSet, check_counts, list_some, make_dataset, recognise
 from pcdarts_tune.datasets.duplicates import settle_duplicates
@@ -39,7 +40,7 @@ from pcdarts_tune.datasets.named import (
     load_digits,
 )
 from pcdarts_tune.datasets.pack import ReportProgress, make_streamable, pack
-from pcdarts_tune.datasets.parquet import parquet_files
+from pcdarts_tune.datasets.parquet import holds_images, parquet_files
 from pcdarts_tune.datasets.parquet_set import find_parquet
 from pcdarts_tune.datasets.splits import split_dataset
 from pcdarts_tune.datasets.suffixes import is_left_behind
@@ -137,13 +138,36 @@ def find_dataset(data: DataConfig, root: Path | None) -> EncodedSet | None:
         files = parquet_files(root)
     except OSError as error:  # a link to itself, a name too long
         raise UserError(f"cannot read {root}: {error.strerror}", hint=hint) from error
-    if files:
-        return add_groups(find_parquet(root, files, data.dataset, data.group), data.group)
+    if files and (any(map(holds_images, files)) or not looks_like_image_folder(root)):
+        found = find_parquet(root, files, data.dataset, data.group)
+        return add_groups(_tell_beside(found, root, files), data.group)
     if looks_like_image_folder(root) or (data.dataset not in TORCHVISION and data.dataset not in _LOADERS):
-        return add_groups(find_folder(root), data.group)
+        beside = f"parquet files without images are not read: {list_some([path.name for path in files])}"
+        return add_groups(_with_notes(find_folder(root), [beside] if files else []), data.group)
     if data.dataset in TORCHVISION:
         _refuse_to_download(data.dataset, root)
     return None
+
+
+def _tell_beside(found: EncodedSet, root: Path, files: list[Path]) -> EncodedSet:
+    """The set with a note of the folders of images beside the parquet files."""
+    holding = {path.relative_to(root).parts[0] for path in files} if root.is_dir() else set()
+    beside = [
+        f"{path.name}/"
+        for path in (sorted(root.iterdir()) if root.is_dir() else ())
+        if path.is_dir() and path.name not in holding and not is_left_behind(path.name)
+    ]
+    beside = [name for name in beside if looks_like_image_folder(root / name)]
+    told = f"{list_some(beside)} beside the parquet files: only images that these name are read from it"
+    return _with_notes(found, [told] if beside else [])
+
+
+def _with_notes(found: EncodedSet, notes: list[str]) -> EncodedSet:
+    names = Counter(name.casefold() for name in found.classes if len(name) > 1)
+    alike = [name for name in found.classes if names[name.casefold()] > 1]
+    if alike:
+        notes = [*notes, f"classes differ by capital letters alone: {list_some(alike)}"]
+    return replace(found, notes=(*found.notes, *notes))
 
 
 def _refuse_to_download(name: str, root: Path) -> None:
@@ -171,6 +195,9 @@ def _load_files(
         name = found.name
         known = recognise(name, found.classes, train.images.shape)
         train, test, twice = settle_duplicates(train, test, data, what=found.source, near=known is None)
+        if twice and data.duplicates == "drop":
+            what = f"{found.source}, without its duplicates,"
+            check_counts(found.classes, train.labels, data, what=what, has_test=test is not None)
         grouped = group_notes(train.groups, test.groups if test else None) if train.groups is not None else ()
         notes = (*found.notes, *noted, *twice, *grouped)
         if known == "cifar10":

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import torch
 from safetensors.torch import load_file, save_file
 
+from pcdarts_tune.core.images.conversion import UnreadableImage
 from pcdarts_tune.core.images.decode import LARGEST_FILE
 from pcdarts_tune.errors import LOOK_AT_THE_DISK, UserError
 from pcdarts_tune.files import read_bytes, replace_when_written
@@ -65,12 +66,21 @@ def image_column(path: Path, schema: pa.Schema) -> tuple[str, bool]:
     nested = pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0
     inner = kind.field("bytes").type if nested else kind
     beside = nested and pa.types.is_null(inner) and kind.get_field_index("path") >= 0
-    if not (beside or pa.types.is_binary(inner) or pa.types.is_large_binary(inner)):
+    if not (beside or str(inner) in ("binary", "large_binary", "binary_view")):
         raise UserError(
             f"column {name!r} of {path} holds {kind}, not encoded images",
             hint="it must hold the bytes of image files (JPEG, PNG), or a struct with a field 'bytes' of them",
         )
     return name, nested
+
+
+def holds_images(path: Path) -> bool:
+    """Whether a file has a column of the name of one of images; also one that is no readable parquet file, to be refused."""
+    try:
+        with open_parquet(path) as file:
+            return any(name in file.schema_arrow.names for name in IMAGE_COLUMNS)
+    except UserError:
+        return True
 
 
 class ParquetSource:
@@ -89,7 +99,7 @@ class ParquetSource:
                     self.groups.append((row, number, group))
                     row += file.metadata.row_group(group).num_rows
         self.count = row
-        self._held: tuple[int, list[bytes | None]] = (-1, [])  # a row group and its images
+        self._held: tuple[int, list[bytes | str | None]] = (-1, [])  # a row group; its images, or why not
 
     def __len__(self) -> int:
         return self.count
@@ -98,12 +108,16 @@ class ParquetSource:
         return bisect.bisect_right(self.groups, row, key=lambda group: group[0]) - 1
 
     def read(self, row: int) -> bytes:
+        """The encoded image of a row. Raises UnreadableImage: it names a file that is not there, or may not be read."""
         place = self._place(row)
         if self._held[0] != place:
             self._held = (place, self._read_group(*self.groups[place][1:]))
-        return self._held[1][row - self.groups[place][0]] or b""
+        held = self._held[1][row - self.groups[place][0]]
+        if isinstance(held, str):
+            raise UnreadableImage(held)
+        return held or b""
 
-    def _read_group(self, number: int, group: int) -> list[bytes | None]:
+    def _read_group(self, number: int, group: int) -> list[bytes | str | None]:
         path = self.files[number]
         try:
             with pq.ParquetFile(path) as file:
@@ -114,18 +128,20 @@ class ParquetSource:
         values: list[Any] = table[name].to_pylist()
         return [self._content(path, value) for value in values] if nested else values
 
-    def _content(self, file: Path, value: dict[str, Any] | None) -> bytes | None:
-        """The bytes in a cell, or those of the file that it names."""
+    def _content(self, file: Path, value: dict[str, Any] | None) -> bytes | str | None:
+        """The bytes in a cell, or those of the file that it names, or why that cannot be read."""
         if not value or value["bytes"] or not value.get("path"):
             content: bytes | None = value["bytes"] if value else None
             return content
         path = file.parent / str(value["path"])
         try:
             if not path.resolve().is_relative_to(self.root.resolve()):
-                return None
+                return f"{value['path']} is outside {self.root}, and is not read"
             return read_bytes(path, LARGEST_FILE)
-        except (OSError, UserError):
-            return None
+        except OSError as error:
+            return f"{path}: {error.strerror or error}"
+        except UserError as error:
+            return str(error)
 
     def name(self, row: int) -> str:
         number = self.groups[self._place(row)][1]
@@ -143,7 +159,7 @@ class BlobSource:
             lengths = [0]
             with replace_when_written(path) as part, open(part, "wb") as file:
                 for row in range(len(source)):
-                    lengths.append(file.write(source.read(row)))
+                    lengths.append(file.write(_read_or_nothing(source, row)))
             with replace_when_written(index) as part:
                 save_file({"ends": torch.tensor(lengths).cumsum(0)}, part)
         self.path, self.ends = path, load_file(index)["ends"]
@@ -159,6 +175,13 @@ class BlobSource:
 
     def name(self, row: int) -> str:
         return f"row {row}"
+
+
+def _read_or_nothing(source: ParquetSource, row: int) -> bytes:
+    try:
+        return source.read(row)
+    except UnreadableImage:  # named when the headers were read
+        return b""
 
 
 def parquet_files(root: Path) -> list[Path]:
@@ -189,7 +212,7 @@ def _look(folder: Path) -> tuple[list[Path], list[Path]]:
         for entry in entries:
             if entry.name.startswith("."):
                 continue
-            if entry.name.endswith(".parquet") and entry.is_file():
+            if entry.name.lower().endswith(".parquet") and entry.is_file():
                 files.append(Path(entry.path))
             elif _is_folder(entry):
                 folders.append(Path(entry.path))

@@ -53,7 +53,7 @@ def find_parquet(root: Path, files: list[Path], prefer: str, group: str | None =
         raise UserError(
             f"{root} holds no training images", hint="name the files train….parquet and test….parquet"
         )
-    notes: list[str] = []
+    notes = _absent_shards(files)
     test = _labelled_test(roles, notes)
     unread = sum(map(len, roles.values())) - len(train) - len(test) - sum(map(len, _unlabelled(roles, test)))
     if unread:
@@ -71,6 +71,20 @@ def find_parquet(root: Path, files: list[Path], prefer: str, group: str | None =
         splits.append(EncodedSplit(source, part, stamps, key, names, grouped))
     what = f"the parquet data {name!r}"
     return EncodedSet(name, classes, splits[0], splits[1] if test else None, what, tuple(notes))
+
+
+def _absent_shards(files: list[Path]) -> list[str]:
+    """Which numbered files of a split are not there, for the user."""
+    found: dict[tuple[str, int], set[int]] = {}
+    for path in files:
+        if shard := _SHARD.search(path.stem):
+            split = path.with_name(path.stem[: shard.start()]).as_posix()
+            found.setdefault((split, int(shard[2])), set()).add(int(shard[1]))
+    return [
+        f"{len(numbers)} of {count} files of {Path(split).name} are here: the images of the others are not read"
+        for (split, count), numbers in found.items()
+        if len(numbers) < count
+    ]
 
 
 def _labelled_test(roles: dict[str | None, list[Path]], notes: list[str]) -> list[Path]:
@@ -102,9 +116,20 @@ def _has_no_labels(files: list[Path]) -> bool:
             if labels.null_count == len(labels):
                 continue
             kind = labels.type
-            if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)) or pc.max(labels).as_py() >= 0:
+            if pa.types.is_integer(kind) or pa.types.is_floating(kind):
+                if pc.max(labels).as_py() >= 0:
+                    return False
+            elif not all(map(_is_missing, labels.to_pylist())):
                 return False
     return True
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return str(kind) in ("string", "large_string", "string_view")
+
+
+def _is_missing(label: Any) -> bool:
+    return label is None or (isinstance(label, str) and not label.strip())
 
 
 def _drop_absent(
@@ -132,7 +157,13 @@ def _read_groups(
         with open_parquet(path) as file:
             schema = file.schema_arrow
             if group in schema.names:
-                values += read_column(file, path, group, "groups").to_pylist()
+                listed = read_column(file, path, group, "groups").to_pylist()
+                if missing := sum(map(_is_missing, listed)):
+                    raise UserError(
+                        f"data.group: {missing} of {len(listed)} rows of {path} have nothing in the column {group!r}",
+                        hint="write what they belong to, or remove these rows",
+                    )
+                values += listed
                 continue
             image, nested = image_column(path, schema)
             if nested and schema.field(image).type.get_field_index("path") >= 0:
@@ -175,7 +206,7 @@ def _one_set(root: Path, files: list[Path], prefer: str) -> tuple[list[Path], st
     )
 
 
-_SHARD = re.compile(r"-\d{3,}-of-\d{3,}(-[0-9a-f]{8,})?$")
+_SHARD = re.compile(r"-(\d{3,})-of-(\d{3,})(-[0-9a-f]{8,})?$")
 """What Hugging Face appends to the name of a split: `train-00000-of-00002-0123456789abcdef`."""
 
 
@@ -190,14 +221,15 @@ def _read_labels(files: list[Path]) -> tuple[list[int] | list[str], tuple[str, .
             column = find_column(path, schema, LABEL_COLUMNS, "labels")
             labels = read_column(file, path, column, "labels")
             kind = labels.type.value_type if pa.types.is_dictionary(labels.type) else labels.type
-            if not (pa.types.is_integer(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+            if not (pa.types.is_integer(kind) or _is_text(kind)):
                 raise UserError(
                     f"column {column!r} of {path} holds {kind}",
                     hint="labels must be whole numbers from 0, or class names",
                 )
-            if labels.null_count:
-                raise UserError(f"{labels.null_count} labels in {path} are missing", hint="remove these rows")
-            values += labels.to_pylist()
+            listed = labels.to_pylist()
+            if missing := sum(map(_is_missing, listed)):
+                raise UserError(f"{missing} labels in {path} are missing or empty", hint="remove these rows")
+            values += listed
             found = names_in(schema.metadata, schema.field(column).metadata, column)
             if names and found and found != names:
                 raise UserError(
@@ -242,6 +274,7 @@ def _number_classes(
 ) -> tuple[tuple[str, ...], list[Tensor]]:
     """Class names in the order of their new labels, 0 on, and those labels of each part."""
     values, names = train
+    names = names or next((known for _, known in tests if known), ())
     if names and any(known not in ((), names) for _, known in tests):
         wrong = "the train and test files name their classes differently"
         raise UserError(wrong, hint="write both with the same class_names")

@@ -9,8 +9,9 @@ from torch import Tensor
 
 from pcdarts_tune.core.images.conversion import Conversion
 
-_FEW, _MOST = 32, 0.998
-"""So few of 256 levels, in which all pixels but 2 in 1,000 lie, say that a few samples stretch the range."""
+_FEW, _MOST = 32, (0.998, 0.98)
+"""So few of 256 levels, in which all pixels but 2 in 1,000 lie, or but 2 in 100 (a border, letters), say that a few samples
+stretch the range."""
 
 
 def channel_counts(images: Iterable[Tensor], channels: int) -> Tensor:
@@ -47,12 +48,15 @@ def pixel_notes(counts: Tensor, source: str, conversion: Conversion | None) -> t
         notes.append(f"the channel {' and '.join(constant)} has one level in all pixels of {source}")
     if conversion is not None and conversion.sample_range is not None:
         total = counts.sum(0).cumsum(0).double() / counts.sum()
-        low, high = (int(torch.searchsorted(total, quantile)) for quantile in (1 - _MOST, _MOST))
-        if high - low < _FEW:
-            least, most = conversion.sample_range
-            step = (most - least) / 255
+        least, most = conversion.sample_range
+        step = (most - least) / 255
+        for share in _MOST:
+            low, high = (int(torch.searchsorted(total, quantile)) for quantile in (1 - share, share))
+            if high - low >= _FEW:
+                continue
             notes.append(
-                f"{_MOST:.1%} of the pixels lie within {high - low + 1} of 256 levels, since a few samples are far from the "
+                f"{share:.1%} of the pixels lie within {high - low + 1} of 256 levels, since a few samples are far from the "
                 f"others: data.sample_range: [{least + low * step:.6g}, {least + high * step:.6g}] scales by the others"
             )
+            break
     return tuple(notes)

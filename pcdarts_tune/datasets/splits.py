@@ -73,7 +73,7 @@ def split_dataset(ds: DataSet, data: DataConfig) -> Splits:
     for part, rows in {"weights": weights, "alphas": alphas, "held_out": held_out}.items():
         counts = torch.bincount(labels[rows], minlength=ds.num_classes).tolist()
         lacking = [name for name, count in zip(ds.classes, counts, strict=True) if not count]
-        if lacking and (len(rows) or part != "held_out"):
+        if lacking and (len(rows) or part != "held_out" or data.split == "tuning"):
             raise UserError(
                 f"{ds.name}: no image of {list_some(lacking)} is left for the part {part!r}",
                 hint="add images, remove these classes, or change data.held_out"

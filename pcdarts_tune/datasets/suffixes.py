@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 from functools import cache
 
-from pcdarts_tune.core.images.decode import readable_formats
+from pcdarts_tune.core.images.formats import ADVICE, format_of, readable_formats
 
 _SUFFIXES = {
     "JPEG": ".jpg .jpeg .jpe .jfif .jif .mpo",
@@ -21,11 +21,6 @@ _SUFFIXES = {
     "JPEG2000": ".jp2 .j2k .jpx .jpf",
     "HEIF": ".heic .heif .hif",
 }
-_ADVICE = {
-    "AVIF": "a newer Pillow reads them",
-    "JPEG2000": "a Pillow built with OpenJPEG reads them",
-    "HEIF": "pip install pillow-heif",
-}
 _IMAGES_UNREAD = (
     ".svg .psd .xcf .ai .eps .pdf .ico .tga .exr .hdr .dds .dcm .nii .npy .npz .mat .h5 .hdf5 .pt .pkl .tfrecord .lmdb .fits "
     ".cr2 .cr3 .nef .arw .dng .orf .rw2 .raf .pef .raw .jxl .mp4 .avi .mov .mkv .webm .zip .tar .gz .7z .rar"
@@ -34,8 +29,11 @@ _UNREAD = frozenset(_IMAGES_UNREAD.split())
 """Images and arrays that are not read. Camera files begin like TIFF and hold a small preview."""
 _WRITTEN = ".txt .csv .tsv .json .jsonl .xml .md .html .htm .yaml .yml .toml .ini .cfg .log .py .ipynb .sh .rst .parquet"
 _TEXTS = frozenset(_WRITTEN.split())
-_NO_NAMES = {"thumbs.db", "desktop.ini", "pcdarts-home", "mlruns"}
-"""What systems, and commands that were run inside the data, leave behind; a home holds pictures of cells."""
+_NO_NAMES = {
+    *("thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "$recycle.bin", "system volume information"),
+    *("@eadir", "#recycle", "lost+found", "__pycache__", "pcdarts-home", "mlruns"),
+}
+"""What systems, and commands that were run inside the data, leave behind: previews, and pictures of cells in a home."""
 
 
 @cache
@@ -51,7 +49,7 @@ def image_suffixes() -> frozenset[str]:
 def _unreadable_suffixes() -> dict[str, str]:
     readable = readable_formats()
     return {
-        each: _ADVICE[kind]
+        each: ADVICE[kind]
         for kind, text in _SUFFIXES.items()
         if kind not in readable
         for each in text.split()
@@ -72,42 +70,36 @@ def is_image(path: str) -> bool:
     suffix = suffix_of(path)
     if suffix in image_suffixes():
         return True
-    if suffix in _UNREAD or suffix in _TEXTS or suffix in _unreadable_suffixes():
+    if suffix in _UNREAD or suffix in _TEXTS:
         return False
+    kind = format_of(_head(path))
+    return kind is not None and kind in readable_formats()
+
+
+def _head(path: str) -> bytes:
+    """What a file begins with; nothing where it cannot be looked into."""
     try:
         # a pipe would be waited for
         with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-            return _begins_as_image(file.read(64))
+            return file.read(64)
     except OSError:
-        return False
+        return b""
+
+
+def kind_left_out(path: str) -> str:
+    """The suffix under which a file that is not read is counted: that of its content, where it has none of its own and holds
+    an image of a format that this installation lacks."""
+    suffix = suffix_of(path)
+    if suffix in _UNREAD or suffix in _TEXTS or suffix in _unreadable_suffixes():
+        return suffix
+    kind = format_of(_head(path))
+    return suffix if kind is None else _SUFFIXES[kind].split()[0]
 
 
 def could_be_image(path: str) -> bool:
     """Whether the file is an image, read or not."""
     suffix = suffix_of(path)
     return suffix in _UNREAD or suffix in _unreadable_suffixes() or is_image(path)
-
-
-def _begins_as_image(head: bytes) -> bool:
-    if head[:2] == b"BM":  # and a size of the header that follows
-        return int.from_bytes(head[14:18], "little") in (12, 40, 52, 56, 64, 108, 124)
-    if head[4:8] == b"ftyp":
-        kind = "AVIF" if head[8:12] in (b"avif", b"avis") else "HEIF"
-        return kind in readable_formats() and head[8:11] in (b"avi", b"hei", b"hev", b"mif", b"msf")
-    if head[:1] == b"P" and head[2:3].isspace():
-        return head[1:2] in b"123456fF"
-    starts = (
-        b"\xff\xd8\xff",
-        b"\x89PNG\r\n\x1a\n",
-        b"GIF87a",
-        b"GIF89a",
-        b"II*\0",
-        b"MM\0*",
-        b"II+\0",
-        b"MM\0+",
-    )
-    more = (b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51")
-    return head.startswith((*starts, *more)) or (head[:4] == b"RIFF" and head[8:12] == b"WEBP")
 
 
 def tell_left_out(found: Mapping[str, int]) -> str:

@@ -17,9 +17,9 @@ from pcdarts_tune.core.images.decode import (
     decode_image,
     extreme_samples,
     read_header,
-    readable_formats,
     to_tensor,
 )
+from pcdarts_tune.core.images.formats import readable_formats
 
 RANDOM = np.random.default_rng(0)
 

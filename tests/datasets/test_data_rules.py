@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import shutil
 import socket
 from pathlib import Path
@@ -86,6 +87,50 @@ class TestSplitFolders:
         ds = load_dataset(OWN, folder(tmp_path, "freight_train", "steam_train", "test_tube"))
         assert ds.classes == ("freight_train", "steam_train", "test_tube")
 
+    @pytest.mark.parametrize(
+        ("classes", "why"),
+        [
+            (
+                ["train_cat", "train_dog", "test_cat", "test_dog"],
+                "train_cat/ and test_cat/ in .* in several splits",
+            ),
+            (["cat-val", "dog-val", "cat-training"], "cat-val/ and cat-training/ in"),
+            (["trainA", "trainB", "testA"], "trainA/ and testA/"),
+            (["fold1", "fold2", "Fold_3"], "Fold_3/, fold1/, fold2/ in .* look like folds"),
+        ],
+    )
+    def test_classes_of_a_split(self, tmp_path: Path, classes: list[str], why: str) -> None:
+        refused(why, folder(tmp_path, *classes))
+
+    def test_splits_deep_in_a_class(self, tmp_path: Path) -> None:
+        for name in ("cat", "dog"):
+            folder(tmp_path / name / "v1", "train", "test")
+        refused("cat holds the splits test, train", tmp_path)
+
+    @pytest.mark.parametrize("above", ["images", "data", "all"])
+    def test_a_folder_more_in_a_split(self, tmp_path: Path, above: str) -> None:
+        folder(tmp_path / "train" / above, "cat", "dog")
+        folder(tmp_path / "test" / above, "cat", "dog", count=3)
+        ds = load_dataset(OWN, tmp_path)
+        assert (ds.classes, len(ds.train_labels), len(ds.test_labels)) == (("cat", "dog"), 16, 6)
+
+    def test_a_class_that_is_called_like_such_a_folder(self, tmp_path: Path) -> None:
+        folder(tmp_path / "train", "all", "some")
+        folder(tmp_path / "test" / "all", "left", "right")
+        assert torch.bincount(load_dataset(OWN, tmp_path).test_labels).tolist() == [16]
+
+    def test_train_beside_other_classes(self, tmp_path: Path) -> None:
+        for name, inner in (("train", ("steam", "metro")), ("plane", ("jet", "prop"))):
+            folder(tmp_path / name, *inner)
+        error = refused("train/ in .* is the training split, or a class beside plane/", tmp_path)
+        assert "rename train/" in error.hint
+
+    def test_what_systems_leave_behind(self, tmp_path: Path) -> None:
+        folder(tmp_path, "cat", "dog", "@eaDir", "$RECYCLE.BIN", "lost+found", "System Volume Information")
+        write(tmp_path / "cat" / "@eaDir" / "0.png" / "SYNOPHOTO_THUMB_M.png")
+        ds = load_dataset(OWN, tmp_path)
+        assert (ds.classes, len(ds.train_labels) + len(ds.test_labels)) == (("cat", "dog"), 16)
+
     def test_several_folders_for_one_split(self, tmp_path: Path) -> None:
         folder(tmp_path / "train_1", "cat", "dog")
         folder(tmp_path / "train_2", "cat", "dog")
@@ -121,6 +166,9 @@ class TestNames:
         shutil.move(tmp_path / "test" / "cat ", tmp_path / "test" / "Dog")
         refused(r"'Dog' \(not 'dog'\)", tmp_path)
 
+    def test_capital_letters_alone(self, tmp_path: Path) -> None:
+        assert "capital letters alone: Cat, cat" in said(load_dataset(OWN, folder(tmp_path, "Cat", "cat")))
+
     def test_texts_as_labels(self, tmp_path: Path) -> None:
         table(tmp_path / "train.parquet", ["caf\u00e9", "tea"] * 8)
         table(tmp_path / "test.parquet", ["cafe\u0301", "tea"])
@@ -134,6 +182,22 @@ class TestWhatIsLeftOut:
         for number in range(3):
             write(tmp_path / "b" / f"{number}.nef", b"II*\0")
         refused(r"b holds no images that can be read, but 3 \.nef \(save them as PNG or JPEG\)", tmp_path)
+
+    def test_formats_by_content(self, tmp_path: Path) -> None:
+        root = folder(tmp_path, "a", "b", count=4)
+        for number in range(4):
+            write(root / "a" / f"{number}.HEIC", save(noise(), "JPEG"))
+        assert "4 files whose suffix does not say so are images" in said(load_dataset(OWN, root))
+        unread = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(40)
+        write(root / "b" / "IMG_1", unread)
+        write(root / "b" / "IMG_2.jpg", unread)
+        told = said(load_dataset(OWN, root))
+        assert "1 .heic (pip install pillow-heif)" in told
+        assert (
+            "IMG_2.jpg: a HEIF image, which this installation does not read: pip install pillow-heif" in told
+        )
+        write(root / "b" / "IMG_2.jpg", b"\x89PNG\r\n\x1a\n" + bytes(9))
+        assert "IMG_2.jpg: begins as PNG, but is damaged" in said(load_dataset(OWN, root))
 
     def test_doctor_names_them_too(self, tmp_path: Path) -> None:
         root = folder(tmp_path, "a", "b")
@@ -169,6 +233,13 @@ class TestSamples:
         assert "a few samples are far from the others: data.sample_range: [0, 4" in said(
             load_dataset(OWN, tmp_path)
         )
+
+    def test_a_border_that_stretches_the_range(self, tmp_path: Path) -> None:
+        for number in range(16):
+            samples = RANDOM.integers(0, 4096, (16, 16, 1)).astype("u2")
+            samples[0, :3] = 65535
+            write(tmp_path / "ab"[number % 2] / f"{number}.png", png16(samples))
+        assert "98.0% of the pixels lie within 16 of 256 levels" in said(load_dataset(OWN, tmp_path))
 
     def test_streamed_images_are_converted_alike(self, tmp_path: Path) -> None:
         for number in range(16):
@@ -293,7 +364,58 @@ class TestParquet:
         pq.write_table(
             pa.table({"image": pa.array(rows, kind), "label": [0, 1] * 8}), tmp_path / "set" / "train.parquet"
         )
-        refused("16 of the 16 training images .* unreadable", tmp_path / "set")
+        refused(r"16 of the 16 training images .* row 0: ../secret.png is outside", tmp_path / "set")
+
+    def test_a_path_to_nothing_is_named(self, tmp_path: Path) -> None:
+        rows = [{"bytes": None, "path": "images/7.png"}] * 16
+        kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+        pq.write_table(
+            pa.table({"image": pa.array(rows, kind), "label": [0, 1] * 8}), tmp_path / "train.parquet"
+        )
+        refused("images/7.png: No such file", tmp_path)
+
+    def test_pickled_names_are_neither_opened_nor_taken(self, tmp_path: Path) -> None:
+        for protocol in range(6):
+            for value in (["cat", "dog"], {"cat": 0, "dog": 1}, ("cat", "dog")):
+                path = table(tmp_path / "x.parquet", [0, 1] * 8)
+                metadata = {"class_names": pickle.dumps(value, protocol)}
+                pq.write_table(pq.read_table(path).replace_schema_metadata(metadata), path)
+                refused("lists no names", path)
+
+    def test_names_that_the_test_file_alone_has(self, tmp_path: Path) -> None:
+        table(tmp_path / "train.parquet", [0, 1] * 8)
+        table(tmp_path / "test.parquet", [0, 1] * 2, {"class_names": "cat,dog"})
+        assert load_dataset(OWN, tmp_path).classes == ("cat", "dog")
+
+    def test_empty_labels_are_missing(self, tmp_path: Path) -> None:
+        table(tmp_path / "train.parquet", ["cat", "dog", "", " "] * 8)
+        refused("16 labels in .* are missing or empty", tmp_path)
+        table(tmp_path / "train.parquet", ["cat", "dog"] * 8)
+        table(tmp_path / "test.parquet", [""] * 4)
+        assert "the images of the test split have no labels" in said(load_dataset(OWN, tmp_path))
+
+    def test_a_shard_that_is_not_there_is_said(self, tmp_path: Path) -> None:
+        for number in (0, 2):
+            table(tmp_path / "data" / f"train-{number:05}-of-00003.parquet", [0, 1] * 8)
+        assert "2 of 3 files of train are here" in said(load_dataset(OWN, tmp_path))
+
+    def test_views_and_capital_suffixes(self, tmp_path: Path) -> None:
+        images, kind = [save(noise()) for _ in range(16)], pa.string_view()
+        labels = pa.array(["cat", "dog"] * 8, kind)
+        found = pa.table({"image": pa.array(images, pa.binary_view()), "label": labels})
+        pq.write_table(found, tmp_path / "TRAIN.PARQUET")
+        assert load_dataset(OWN, tmp_path).classes == ("cat", "dog")
+
+    def test_parquet_files_beside_class_folders(self, tmp_path: Path) -> None:
+        root = folder(tmp_path, "cat", "dog")
+        pq.write_table(pa.table({"id": [1], "weather": ["rain"]}), root / "metadata.parquet")
+        ds = load_dataset(OWN, root)
+        assert ds.classes == ("cat", "dog")
+        assert "parquet files without images are not read: metadata.parquet" in said(ds)
+        table(root / "metadata.parquet", ["bird", "fish"] * 8)
+        ds = load_dataset(OWN, root)
+        assert ds.classes == ("bird", "fish")
+        assert "cat/, dog/ beside the parquet files" in said(ds)
 
     def test_two_configurations_are_two_sets(self, tmp_path: Path) -> None:
         for name in ("small", "large"):
@@ -349,6 +471,15 @@ class TestDuplicates:
         _, _, (note,) = self.settle(train, None)
         assert "10 of 65 images occur more than once (5 different ones, 5 pairs nearly equal)" in note
         assert not self.settle(train, None, near=False)[2]
+
+    def test_too_few_are_left(self, tmp_path: Path) -> None:
+        for number in range(8):
+            content = save(noise())
+            for name in ("train/a", "train/b", "test/a"):
+                write(tmp_path / name / f"{number}.png", content)
+        refused(
+            "without its duplicates, is too small", tmp_path, OWN.model_copy(update={"duplicates": "drop"})
+        )
 
     def test_digits_are_all_different(self) -> None:
         ds = load_dataset(DataConfig(dataset="digits"))
@@ -410,6 +541,20 @@ class TestGroups:
         ds = load_dataset(data, path)
         assert "60 training images in 10 groups" in said(ds)
         assert len(ds.test_labels) % 6 == 0
+
+    def test_a_column_with_holes(self, tmp_path: Path) -> None:
+        path = table(tmp_path / "x.parquet", [0, 1] * 8, patient=["p1", None] * 8)
+        refused("8 of 16 rows of .* have nothing", path, OWN.model_copy(update={"group": "patient"}))
+
+    def test_groups_too_large_to_set_one_aside(self, tmp_path: Path) -> None:
+        path = table(tmp_path / "train.parquet", [0, 1] * 12, patient=[f"p{i // 12}" for i in range(24)])
+        data = OWN.model_copy(update={"group": "patient"})
+        error = refused("no whole group to set aside .* 2 groups have up to 12 of 24", path, data)
+        assert "smaller groups" in error.hint
+        table(path, [0, 1] * 12, patient=[f"p{i // 8}" for i in range(24)])
+        table(tmp_path / "test.parquet", [0, 1] * 4, patient=["q"] * 8)
+        with pytest.raises(UserError, match="is left for the part 'held_out'"):
+            split_dataset(load_dataset(data, tmp_path), data)
 
     def test_groups_on_both_sides_of_a_split_that_the_set_brings(self, tmp_path: Path) -> None:
         for part_name in ("train", "test"):

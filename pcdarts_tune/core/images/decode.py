@@ -7,24 +7,20 @@ Only common raster formats are tried, and whatever goes wrong is an UnreadableIm
 
 from __future__ import annotations
 
-import importlib
 import io
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import cache
-from importlib.util import find_spec
 
 import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from pcdarts_tune.core.images.conversion import Conversion, UnreadableImage, has_alpha
+from pcdarts_tune.core.images.formats import readable_formats, tell_unidentified
 from pcdarts_tune.core.images.samples import SampleKind, is_grey_in_colour, kind_of_samples, read_samples
 
-FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM", "AVIF", "JPEG2000", "HEIF")
-"""What Pillow calls the formats that are read; AVIF and JPEG 2000 where Pillow has them, HEIF with pillow-heif."""
 # A 16-megapixel photograph four times over; beyond it a small file can unpack to fill the memory.
 MAX_PIXELS = 2**26
 LARGEST_FILE = 2**28
@@ -67,15 +63,6 @@ class Header:
     frames: bool = False
 
 
-@cache
-def readable_formats() -> tuple[str, ...]:
-    """Those of FORMATS that this installation can read."""
-    if find_spec("pillow_heif") is not None:
-        importlib.import_module("pillow_heif").register_heif_opener()
-    Image.init()
-    return tuple(name for name in FORMATS if name in Image.OPEN)
-
-
 @contextmanager
 def _explain_failures() -> Iterator[None]:
     """Raise UnreadableImage for whatever Pillow raises on a damaged file; its warnings are of what is handled here."""
@@ -85,19 +72,20 @@ def _explain_failures() -> Iterator[None]:
             yield
     except UnreadableImage:
         raise
-    except UnidentifiedImageError as error:
-        raise UnreadableImage(f"not an image in one of {', '.join(readable_formats())}") from error
     except Image.DecompressionBombError as error:
         raise UnreadableImage(_TOO_LARGE) from error
     except Exception as error:
-        raise UnreadableImage(str(error) or type(error).__name__) from error
+        raise UnreadableImage(" ".join(str(error).split()) or type(error).__name__) from error
 
 
 def _open(data: bytes) -> Image.Image:
     if not data:
         raise UnreadableImage("empty file")
     with _explain_failures():
-        image = Image.open(io.BytesIO(data), formats=readable_formats())
+        try:
+            image = Image.open(io.BytesIO(data), formats=readable_formats())
+        except UnidentifiedImageError as error:
+            raise UnreadableImage(tell_unidentified(data[:64])) from error
     width, height = image.size
     if width * height > MAX_PIXELS:
         raise UnreadableImage(f"{width}x{height} pixels, {_TOO_LARGE}")
