@@ -83,6 +83,28 @@ def holds_images(path: Path) -> bool:
         return True
 
 
+def paths_of_images(path: Path) -> list[str]:
+    """What the images of a file name as their paths, where some come without bytes."""
+    with open_parquet(path) as file:
+        name, nested = image_column(path, file.schema_arrow)
+        if not nested or file.schema_arrow.field(name).type.get_field_index("path") < 0:
+            return []
+        columns = (
+            group.column(at)
+            for group in map(file.metadata.row_group, range(file.metadata.num_row_groups))
+            for at in range(group.num_columns)
+        )
+        whole = all(
+            column.statistics is not None and column.statistics.null_count == 0
+            for column in columns
+            if column.path_in_schema == f"{name}.bytes"
+        )
+        if whole:
+            return []
+        listed = read_column(file, path, name, "paths of the images", field="path").to_pylist()
+    return [str(value["path"]) for value in listed if value and value.get("path")]
+
+
 class ParquetSource:
     """Encoded images by row; rows near each other are cheap, as a row group is read at a time.
 
@@ -138,8 +160,8 @@ class ParquetSource:
             if not path.resolve().is_relative_to(self.root.resolve()):
                 return f"{value['path']} is outside {self.root}, and is not read"
             return read_bytes(path, LARGEST_FILE)
-        except OSError as error:
-            return f"{path}: {error.strerror or error}"
+        except (OSError, ValueError) as error:
+            return f"{path}: {getattr(error, 'strerror', None) or error}"
         except UserError as error:
             return str(error)
 

@@ -18,7 +18,15 @@ from torch import Tensor
 
 from pcdarts_tune.datasets.class_names import names_in
 from pcdarts_tune.datasets.dataset import list_some
-from pcdarts_tune.datasets.encoded import ROLES, EncodedSet, EncodedSplit, fingerprint, role_of, stamp_of
+from pcdarts_tune.datasets.encoded import (
+    ROLES,
+    EncodedSet,
+    EncodedSplit,
+    Stamp,
+    fingerprint,
+    role_of,
+    stamp_of,
+)
 from pcdarts_tune.datasets.names import check_distinct, match, show_extra
 from pcdarts_tune.datasets.parquet import (
     LABEL_COLUMNS,
@@ -26,6 +34,7 @@ from pcdarts_tune.datasets.parquet import (
     find_column,
     image_column,
     open_parquet,
+    paths_of_images,
     read_column,
 )
 from pcdarts_tune.errors import UserError
@@ -64,13 +73,30 @@ def find_parquet(root: Path, files: list[Path], prefer: str, group: str | None =
     numbers: dict[Any, int] = {}
     splits = []
     for paths, part in zip(groups, labels, strict=True):
-        stamps = tuple(stamp_of(path.name, path.stat()) for path in paths)
-        key = fingerprint(root, stamps, [str(path) for path in paths])
+        stamps, read = _stamp(paths, root if root.is_dir() else root.parent)
+        key = fingerprint(root, stamps, read)
         names, grouped = _read_groups(paths, group, numbers)
         source = ParquetSource(paths, root if root.is_dir() else root.parent)
         splits.append(EncodedSplit(source, part, stamps, key, names, grouped))
     what = f"the parquet data {name!r}"
     return EncodedSet(name, classes, splits[0], splits[1] if test else None, what, tuple(notes))
+
+
+def _stamp(files: list[Path], root: Path) -> tuple[tuple[Stamp, ...], list[str]]:
+    """The stamps of parquet files and of the files of images that they name, and all those files."""
+    stamps, read = [], []
+    for path in files:
+        stamps.append(stamp_of(path.name, path.stat()))
+        read.append(str(path))
+        for name in paths_of_images(path):
+            try:
+                image = (path.parent / name).resolve()
+                inside = image.is_relative_to(root.resolve()) and image.is_file()
+                stamps.append(stamp_of(name, image.stat() if inside else None))
+                read += [str(image)] * inside
+            except (OSError, ValueError):  # named as unreadable when it is decoded
+                stamps.append(stamp_of(name, None))
+    return tuple(stamps), read
 
 
 def _absent_shards(files: list[Path]) -> list[str]:

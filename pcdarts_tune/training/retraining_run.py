@@ -90,6 +90,8 @@ def end_run(run: Run, done: Retrained) -> None:
 MOST_CLASSES = 100
 """Recalls are metrics of their own up to so many classes; the table has all."""
 _TABLE = "classes.json"
+_LONGEST = 200
+"""Signs of a class's name in the name of a metric."""
 
 
 def log_classes(run: Run, done: Retrained) -> None:
@@ -99,11 +101,12 @@ def log_classes(run: Run, done: Retrained) -> None:
         if scores is None:
             continue
         numbers = {f"{where}/{name}": scores[name] for name in ("balanced_accuracy", "majority")}
-        for row in scores["by_class"]:
+        names = metric_names([row["class"] for row in scores["by_class"]])
+        for row, name in zip(scores["by_class"], names, strict=True):
             cells = by_class.setdefault(row["class"], {"class": row["class"]})
             cells |= {f"{where} images": row["images"], f"{where} recall": row["recall"]}
             if row["recall"] is not None and len(scores["by_class"]) <= MOST_CLASSES:
-                numbers[f"{where}_recall/{_metric_name(row['class'])}"] = row["recall"]
+                numbers[f"{where}_recall/{name}"] = row["recall"]
         run.log(numbers, step, mark=f"{where}/balanced_accuracy")
     if by_class:
         columns = list(dict.fromkeys(key for cells in by_class.values() for key in cells))
@@ -116,9 +119,21 @@ def log_classes(run: Run, done: Retrained) -> None:
         run.store.set_tags(run.run_id, {"mlflow.loggedArtifacts": shown})
 
 
-def _metric_name(name: str) -> str:
-    """A class's name as a part of a metric's name, which may hold few signs."""
-    return re.sub(r"[^\w\-. :]", "_", name).strip(".") or "_"
+def metric_names(classes: Sequence[str]) -> list[str]:
+    """Names of classes as parts of metrics' names, which hold few signs and at most 250: each of its own.
+
+    >>> metric_names(["C+", "C#", "D"])
+    ['C_', 'C_ 2', 'D']
+    """
+    taken: dict[str, None] = {}
+    for each in classes:
+        name = shown = re.sub(r"[^\w\-. :]", "_", each)[:_LONGEST].strip(".") or "_"
+        number = 1
+        while shown in taken:
+            number += 1
+            shown = f"{name} {number}"
+        taken[shown] = None
+    return list(taken)
 
 
 def complete_run(store: MlflowStore, done: Retrained, records: Sequence[Record]) -> None:

@@ -374,6 +374,22 @@ class TestParquet:
         )
         refused("images/7.png: No such file", tmp_path)
 
+    def test_a_cache_follows_the_images_that_are_named(self, tmp_path: Path) -> None:
+        kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+        rows = [{"bytes": None, "path": f"images/{number}.png"} for number in range(16)]
+        found = pa.table({"image": pa.array(rows, kind), "label": [0, 1] * 8})
+        for number in range(16):
+            write(tmp_path / "set" / "images" / f"{number}.png")
+        pq.write_table(found, tmp_path / "set" / "train.parquet")
+        before = load_dataset(OWN, tmp_path / "set", cache_dir=tmp_path / "cache")
+        assert "images/ beside the parquet files" in said(before)
+        for number in range(16):
+            write(tmp_path / "set" / "images" / f"{number}.png")
+        after = load_dataset(OWN, tmp_path / "set", cache_dir=tmp_path / "cache")
+        assert before.digest != after.digest
+        assert isinstance(after.train_images, Tensor)
+        assert not torch.equal(torch.as_tensor(before.train_images), after.train_images)
+
     def test_pickled_names_are_neither_opened_nor_taken(self, tmp_path: Path) -> None:
         for protocol in range(6):
             for value in (["cat", "dog"], {"cat": 0, "dog": 1}, ("cat", "dog")):

@@ -7,6 +7,7 @@ import statistics
 from typing import Any, get_args
 
 import pytest
+from mlflow.utils.validation import _validate_metric_name
 
 from pcdarts_tune.core.epochs import TrainEpoch
 from pcdarts_tune.core.steps.meter import Scored
@@ -15,6 +16,7 @@ from pcdarts_tune.spaces.scores import TITLES, score_in_full
 from pcdarts_tune.spaces.values import BENCHMARK
 from pcdarts_tune.spaces.values import Score as Name
 from pcdarts_tune.training.epochs import epoch_record
+from pcdarts_tune.training.retraining_run import metric_names
 from pcdarts_tune.training.scoring import (
     binomial_error,
     describe_majority,
@@ -129,3 +131,12 @@ def test_an_accuracy_of_1_is_not_known_without_error() -> None:
     assert binomial_error(1.0, 100) == pytest.approx(math.sqrt(share * (1 - share) / 104))
     assert binomial_error(0.0, 100) == pytest.approx(binomial_error(1.0, 100))
     assert score_training("accuracy", [record(1, 1.0)]).standard_error == pytest.approx(0.013464, abs=1e-5)
+
+
+def test_each_class_has_a_metric_of_its_own_that_mlflow_takes() -> None:
+    names = metric_names(["C+", "C#", "C_", "a/b", "a b", "..", "", "é" * 300, "é" * 299, "\udcff"])
+    assert len(set(names)) == 10
+    assert names[:3] == ["C_", "C_ 2", "C_ 3"]
+    for name in names:
+        _validate_metric_name(f"held_out_recall/{name}")
+        assert len(f"held_out_recall/{name}") <= 250
