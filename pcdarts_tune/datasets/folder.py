@@ -248,6 +248,15 @@ def _class_names(folder: Path) -> tuple[str, ...]:
     if not names:
         held = "images, but no class folders" if _holds_images(folder) else "no images"
         raise UserError(f"{folder} holds {held}", hint=f"expected {LAYOUT}")
+    for name in names:
+        if any(
+            "\ud800" <= letter <= "\udfff" for letter in name
+        ):  # bytes that are no UTF-8, as from old archives
+            raise UserError(
+                f"{folder} holds the class folder {os.fsencode(name)!r}, whose name is not UTF-8: no report or record can "
+                "hold it",
+                hint="rename it; convmv does so for many, as with -f latin1 or -f cp437 and -t utf8",
+            )
     check_distinct(names, str(folder))
     return names
 

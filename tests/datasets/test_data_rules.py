@@ -166,6 +166,11 @@ class TestNames:
         shutil.move(tmp_path / "test" / "cat ", tmp_path / "test" / "Dog")
         refused(r"'Dog' \(not 'dog'\)", tmp_path)
 
+    def test_a_name_that_is_not_utf_8(self, tmp_path: Path) -> None:
+        root = folder(tmp_path, "dog", os.fsdecode(b"caf\xe9"))
+        error = refused(r"class folder b'caf\\xe9', whose name is not UTF-8", root)
+        assert "convmv" in error.hint
+
     def test_capital_letters_alone(self, tmp_path: Path) -> None:
         assert "capital letters alone: Cat, cat" in said(load_dataset(OWN, folder(tmp_path, "Cat", "cat")))
 
