@@ -42,10 +42,14 @@ def names_in(
     return names
 
 
+_PICKLE = re.compile(r"(\((?:[ldt]p?\d*\n|[VSIL])|c[\w.]+\n\w+\n).*\.", re.DOTALL)
+"""A pickle of protocol 0, which is text: of a list, a dict, a tuple or an object."""
+
+
 def _text(value: bytes, key: str) -> str:
     """The metadata as text. Raises UserError: it is something else, such as a pickle, which is never opened."""
     text = value.decode("utf-8", "replace")
-    if re.match(r"\(?[ld]p?\d*\n", text) or any(
+    if _PICKLE.fullmatch(text) or any(
         unicodedata.category(letter) in ("Cc", "Co") or letter == "\ufffd"
         for letter in text
         if letter not in "\t\r\n"

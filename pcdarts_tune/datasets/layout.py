@@ -131,10 +131,11 @@ def check_classes(folder: Path, names: Sequence[str], classes: Sequence[str]) ->
         else:
             direct.add(label)
     for label, inside in deeper.items():
-        roles = {role_of(each) for each in inside if _only_a_split(each)}
+        splits = sorted(each for each in inside if role_of(each) is not None and _only_a_split(each))
+        roles = set(map(role_of, splits))
         if "train" in roles and roles & {"test", "validation"}:
             raise UserError(
-                f"the class folder {folder / label} holds the splits {list_some(sorted(inside))}: which images are "
+                f"the class folder {folder / label} holds the splits {list_some(splits)}: which images are "
                 "training images is read from the folders above the classes",
                 hint=f"read are {LAYOUT}; move {label}/train to train/{label}, and so on",
             )

@@ -138,7 +138,7 @@ def find_dataset(data: DataConfig, root: Path | None) -> EncodedSet | None:
         files = parquet_files(root)
     except OSError as error:  # a link to itself, a name too long
         raise UserError(f"cannot read {root}: {error.strerror}", hint=hint) from error
-    if files and (any(map(holds_images, files)) or not looks_like_image_folder(root)):
+    if files and (root.is_file() or any(map(holds_images, files)) or not looks_like_image_folder(root)):
         found = find_parquet(root, files, data.dataset, data.group)
         return add_groups(_tell_beside(found, root, files), data.group)
     if looks_like_image_folder(root) or (data.dataset not in TORCHVISION and data.dataset not in _LOADERS):

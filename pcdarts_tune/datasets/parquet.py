@@ -94,12 +94,12 @@ def paths_of_images(path: Path) -> list[str]:
             for group in map(file.metadata.row_group, range(file.metadata.num_row_groups))
             for at in range(group.num_columns)
         )
-        whole = all(
-            column.statistics is not None and column.statistics.null_count == 0
+        without = any(
+            column.statistics is not None and column.statistics.null_count
             for column in columns
             if column.path_in_schema == f"{name}.bytes"
         )
-        if whole:
+        if not without and not pa.types.is_null(file.schema_arrow.field(name).type.field("bytes").type):
             return []
         listed = read_column(file, path, name, "paths of the images", field="path").to_pylist()
     return [str(value["path"]) for value in listed if value and value.get("path")]

@@ -300,7 +300,8 @@ def _number_classes(
 ) -> tuple[tuple[str, ...], list[Tensor]]:
     """Class names in the order of their new labels, 0 on, and those labels of each part."""
     values, names = train
-    names = names or next((known for _, known in tests if known), ())
+    if not names and not isinstance(values[0], str):
+        names = next((known for _, known in tests if len(known) > max(values)), ())
     if names and any(known not in ((), names) for _, known in tests):
         wrong = "the train and test files name their classes differently"
         raise UserError(wrong, hint="write both with the same class_names")

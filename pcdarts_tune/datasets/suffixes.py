@@ -99,7 +99,7 @@ def kind_left_out(path: str) -> str:
 def could_be_image(path: str) -> bool:
     """Whether the file is an image, read or not."""
     suffix = suffix_of(path)
-    return suffix in _UNREAD or suffix in _unreadable_suffixes() or is_image(path)
+    return suffix in _UNREAD or is_image(path) or kind_left_out(path) in _unreadable_suffixes()
 
 
 def tell_left_out(found: Mapping[str, int]) -> str:
