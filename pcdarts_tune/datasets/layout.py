@@ -77,7 +77,7 @@ def find_parts(folders: Mapping[str, bool], root: Path) -> Parts | None:
 
 
 def check_names(root: Path, classes: Sequence[str]) -> None:
-    """Refuse "classes" whose names say that they are classes of a split, train_cat/ and test_cat/, or fold1/ and fold2/.
+    """Refuse "classes" whose names say that they are classes of a split, as train_cat/ and test_cat/.
 
     Raises:
         UserError: naming them.
@@ -94,11 +94,6 @@ def check_names(root: Path, classes: Sequence[str]) -> None:
                 f"{' and '.join(named)} in {root} look like the class {rest!r} in several splits, not like classes",
                 hint=f"read are {LAYOUT}; move {found['train']}/ to train/{rest}/, and so on",
             )
-    if len(classes) > 1 and all(set(words_of(name)) in ({"fold"}, {"split"}) for name in classes):
-        raise UserError(
-            f"{list_some([f'{name}/' for name in classes])} in {root} look like folds of one set, not like classes",
-            hint=f"read are {LAYOUT}; put the images into class folders",
-        )
 
 
 def _only_a_split(name: str) -> bool:
@@ -118,7 +113,7 @@ def check_classes(folder: Path, names: Sequence[str], classes: Sequence[str]) ->
         names: of the images, `SPLIT/CLASS/…/FILE`.
 
     Raises:
-        UserError: every class holds the same folders, or one holds train/ and test/.
+        UserError: every class holds the same folders or is called like a fold, or one holds train/ and test/.
     """
     below: dict[str, set[str]] = {name: set() for name in classes}
     deeper: dict[str, set[str]] = {name: set() for name in classes}
@@ -149,4 +144,9 @@ def check_classes(folder: Path, names: Sequence[str], classes: Sequence[str]) ->
             f"{list_some([f'{each}/' for each in sorted(shared)])}: they look like folds or splits of one set, and "
             f"{list_some(sorted(shared))} like its classes",
             hint=f"read are {LAYOUT}; name one split train/ and another test/, or move the class folders together",
+        )
+    if len(classes) > 1 and all(set(words_of(name)) in ({"fold"}, {"split"}) for name in classes):
+        raise UserError(
+            f"{list_some([f'{name}/' for name in classes])} in {folder} look like folds of one set, not like classes",
+            hint=f"read are {LAYOUT}; put the images into class folders",
         )
