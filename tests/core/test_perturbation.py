@@ -14,6 +14,7 @@ from torch import Tensor
 from pcdarts_tune.core.cells.selecting import count_decisions
 from pcdarts_tune.core.epochs import SearchEpoch
 from pcdarts_tune.core.genotype import FAMILIES, Genotype, NasBench201Genotype
+from pcdarts_tune.core.images.augment import Augmentation
 from pcdarts_tune.core.images.data import MemoryBatches
 from pcdarts_tune.core.search import Search
 from pcdarts_tune.core.steps.checkpoints import load_checkpoint, save_checkpoint
@@ -33,11 +34,14 @@ class DoubleBatches(MemoryBatches):
             yield images.double(), labels
 
 
-def double_half(seed: int, count: int = 20) -> DoubleBatches:
-    made = half(seed, count)
-    made.__class__ = DoubleBatches
-    assert isinstance(made, DoubleBatches)
-    return made
+def noisy_half(seed: int) -> DoubleBatches:
+    """Of 32 images whose classes can hardly be told, so that accuracies differ."""
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.arange(32) % 2
+    images = torch.randint(0, 200, (32, 1, 8, 8), generator=generator) + 15 * labels[:, None, None, None]
+    return DoubleBatches(
+        images.byte(), labels, num_classes=2, mean=(0.4,), std=(0.3,), augment=Augmentation(1, True, 2)
+    )
 
 
 def new_search(tune_epochs: int = 1, epochs: int = 2, **sizes: Any) -> Search:
@@ -47,10 +51,10 @@ def new_search(tune_epochs: int = 1, epochs: int = 2, **sizes: Any) -> Search:
     settings: dict[str, Any] = {"arch_warmup_epochs": 1, "arch_learning_rate": 0.05, "learning_rate": 0.02}
     return Search(
         net,
-        double_half(1),
-        double_half(2, 24),
+        noisy_half(1),
+        noisy_half(2),
         epochs=epochs,
-        batch_size=8,
+        batch_size=32,
         tune_epochs=tune_epochs,
         **settings,
     )
@@ -91,7 +95,7 @@ class Reference:
         net.edge_weights = lambda: edges  # type: ignore[assignment, method-assign]
         right = count = 0
         seed = derive_seed(0, "selection")
-        for images, labels in double_half(2, 24).epoch(8, epoch=0, seed=seed, shuffle=False):
+        for images, labels in noisy_half(2).epoch(32, epoch=0, seed=seed, shuffle=False):
             with torch.no_grad():
                 right += int((net.train()(images).argmax(1) == labels).sum())
             count += len(labels)
@@ -140,6 +144,9 @@ def test_decisions_are_those_of_brute_force(sizes: dict[str, Any]) -> None:
         epochs.append(epoch)
     assert len(epochs) == 2 + (9 + 2 - 1) == epochs[-1].epochs == search.total_epochs
     assert [len(epoch.decisions) for epoch in epochs] == [0, *[2] * 11]
+    assert (
+        sum(len(set(made.accuracies.values())) > 1 for e in epochs for made in e.decisions) > 11
+    )  # not all are ties
     found = search.genotype()
     assert isinstance(found, Genotype) and found == epochs[-1].genotype
     for kind, cell in (("normal", found.normal), ("reduce", found.reduce)):
