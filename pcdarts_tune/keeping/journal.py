@@ -23,6 +23,7 @@ from typing import Any, Literal
 
 from pcdarts_tune.errors import UserError
 from pcdarts_tune.files import hold_lock, read_json, remove_tree, write_json
+from pcdarts_tune.places import place_at
 
 FORMAT = 1
 
@@ -69,6 +70,7 @@ class Journal:
         """Cross it out; all that it moved here has gone."""
         remove_tree(self.place(entry))
         self._file(entry).unlink(missing_ok=True)
+        place_at(self.folder).tidy()  # notes that were cut off while they were written
 
     def place(self, entry: Entry) -> Path:
         """The folder for what it moves out of the way."""
