@@ -86,7 +86,9 @@ def parsed(option: str, parse: Any, value: Any) -> Any:
     try:
         return None if value is None else parse(value)
     except (TypeError, ValueError) as error:
-        raise UserError(f"{option}: {error}".rstrip(".")) from None
+        raise UserError(
+            f"{option}: {error}".rstrip("."), hint=f"give {option} such a value, or leave it out"
+        ) from None
 
 
 def one_of(option: str, value: str, legal: Sequence[str]) -> str:
@@ -200,7 +202,10 @@ def goal_settings(
     flags = " ".join(f"--objective {name}" for name in objectives)
     scores = [name for name in objectives if name in AIMS]
     if len(set(scores)) > 1:
-        raise UserError(f"{flags}: one of {', '.join(scores)}, since a trial has one score")
+        raise UserError(
+            f"{flags}: one of {', '.join(scores)}, since a trial has one score",
+            hint="--objective params, macs and latency may stand beside it",
+        )
     # in the list `accuracy` stands for the score, whichever it is
     listed = ["accuracy" if name in scores else name for name in objectives]
     limits = {"params": max_params, "macs": max_macs}

@@ -22,9 +22,11 @@ def check_selection(trial: int | None, run_id: str | None, candidates: int) -> N
     """
     named = sum(option is not None for option in (trial, run_id))
     if named > 1:
-        raise UserError("--trial and --run both name a trial; give one of them")
+        raise UserError("--trial and --run both name a trial", hint="give one of them")
     if candidates > 1 and named:
-        raise UserError("--candidates takes the sweep's best, --trial and --run name one; give one of them")
+        raise UserError(
+            "--candidates takes the sweep's best, --trial and --run name one", hint="give one of them"
+        )
 
 
 def promote_sweep(

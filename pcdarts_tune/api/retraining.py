@@ -81,9 +81,11 @@ def check_registering(register: str | None, track: bool, *, several: bool = Fals
         UserError: that is what is asked for.
     """
     if register is not None and several:
-        raise UserError("--register takes one training; `promote` chooses among several and registers")
+        raise UserError(
+            "--register takes one training", hint="`promote` chooses among several and registers the best"
+        )
     if register is not None and not track:
-        raise UserError("--register needs the training's MLflow run; leave --no-track out")
+        raise UserError("--register needs the training's MLflow run", hint="leave --no-track out")
 
 
 def retrain_named(

@@ -71,13 +71,20 @@ def check_tracking(
     """
     if seeds is not None and track:
         raise UserError(
-            "--track records one search; `sweep --trials 1 --repeats N` records several with their evaluations"
+            "--track records one search",
+            hint="`sweep --trials 1 --repeats N` records several with their evaluations",
         )
     if weights is not None and (track or seeds is not None):
         with_what = "--track records what the space and a seed give again" if track else "--seeds begins anew"
-        raise UserError(f"--from begins one search with weights from elsewhere, and {with_what}")
+        raise UserError(
+            f"--from begins one search with weights from elsewhere, and {with_what}",
+            hint=f"leave {'--track' if track else '--seeds'} out",
+        )
     if derive_only and weights is None:
-        raise UserError("--derive-only derives the cell of weights that --from FILE brings in")
+        raise UserError(
+            "--derive-only derives the cell of weights that were trained elsewhere",
+            hint="--from FILE brings them in",
+        )
 
 
 def search_space(

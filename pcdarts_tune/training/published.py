@@ -59,7 +59,10 @@ class PublishedWeights:
             data = path.read_bytes()
             content = torch.load(path, map_location="cpu", weights_only=True)
         except OSError as error:
-            raise UserError(f"{path} cannot be read: {error.strerror or error}") from error
+            raise UserError(
+                f"{path} cannot be read: {error.strerror or error}",
+                hint="--from takes a file that torch.save wrote",
+            ) from error
         except (pickle.UnpicklingError, RuntimeError, ValueError, EOFError, LookupError, TypeError) as error:
             reason = " ".join(str(error).split())[:160]
             raise UserError(
@@ -67,7 +70,10 @@ class PublishedWeights:
                 hint="save it by torch.save(model.state_dict(), FILE); a pickled model is not read: that would run its code",
             ) from error
         if not isinstance(content, Mapping):
-            raise UserError(f"{path.name} holds a {type(content).__name__}, not a state dict")
+            raise UserError(
+                f"{path.name} holds a {type(content).__name__}, not a state dict",
+                hint="save it by torch.save(model.state_dict(), FILE)",
+            )
         inner = next((content[name] for name in STATES if isinstance(content.get(name), Mapping)), content)
         state, architecture = {}, {}
         for name, value in {**_tensors(content), **_tensors(inner)}.items():

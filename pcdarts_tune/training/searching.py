@@ -79,7 +79,8 @@ class Searching:
             return job
         if not isinstance(job, Search):
             raise UserError(
-                f"search.method: {self.space.search.method} trains no supernet, so it takes no weights"
+                f"search.method: {self.space.search.method} trains no supernet, so it takes no weights",
+                hint="--set search.method=pc-darts, or leave --from out",
             )
         if self.derive_only and not self.weights.has_architecture and self.space.derive.method == "magnitude":
             raise UserError(
