@@ -87,7 +87,7 @@ def parsed(option: str, parse: Any, value: Any) -> Any:
         return None if value is None else parse(value)
     except (TypeError, ValueError) as error:
         raise UserError(
-            f"{option}: {error}".rstrip("."), hint=f"give {option} such a value, or leave it out"
+            f"{option}: {error}".rstrip("."), hint=f"leave {option} out for its default"
         ) from None
 
 

@@ -235,7 +235,7 @@ def wrong_usage() -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        raise click.UsageError(str(error)) from None
+        raise click.UsageError("; ".join(filter(None, (str(error), error.hint)))) from None
 
 
 def output_file(help: str = "", *, required: bool = False) -> Callable[[F], F]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -116,3 +118,19 @@ def test_cells_of_unequal_outputs_and_five_nodes() -> None:
     for name in ("NASNet", "AmoebaNet"):
         net = EvaluationNetwork(PUBLISHED[name], 4, 6, 10)
         assert net(torch.randn(2, 3, 32, 32))[0].shape == (2, 10)
+
+
+def test_halving_large_images_ends_no_process() -> None:
+    """PyTorch 2.15 writes beyond its memory in the backward pass of a 1x1 stride-2 convolution (channels_last, AVX-512)."""
+    script = """
+import torch
+from pcdarts_tune.core.ops import FactorizedReduce
+torch.set_num_threads(1)
+for _ in range(8):
+    module = FactorizedReduce(8, 8, True).to(memory_format=torch.channels_last)
+    x = torch.randn(16, 8, 64, 64).contiguous(memory_format=torch.channels_last).requires_grad_()
+    module(x).sum().backward()
+    others = [torch.randn(size % 97 + 1) for size in range(300)]
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

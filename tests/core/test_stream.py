@@ -155,7 +155,7 @@ def test_files_that_give_no_image() -> None:
     whole = encoded(Image.effect_noise((64, 64), 50), "JPEG")
     for data, reason in (
         (b"", "empty"),
-        (b"GIF89a", "not an image"),
+        (b"GIF89a", "begins as GIF, but is damaged"),
         (b"%!PS-Adobe", "not an image"),
         (bomb, "megapixels"),
         (whole[: len(whole) // 2], "truncated"),
