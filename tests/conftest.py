@@ -67,3 +67,11 @@ def pytest_runtest_makereport(item: pytest.Item, call: Any) -> Generator[None, A
             report.outcome = "failed"
             report.longrepr = f"{reason}: .ci/run must provide it"
     return report
+
+
+@pytest.fixture
+def hangups_are_heard() -> Iterator[None]:
+    """SIGHUP as a terminal has it: under nohup, and in some CI systems, it is ignored, and so in all that a test starts."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)

@@ -12,6 +12,7 @@ from pcdarts_tune.sweeps.ending import SIGNALS, Stop
 from pcdarts_tune.sweeps.view import Progress, Screen, View
 
 
+@pytest.mark.usefixtures("hangups_are_heard")
 @pytest.mark.parametrize("number", SIGNALS)
 def test_once_asks_and_twice_stops_at_once(number: signal.Signals, capfd: pytest.CaptureFixture[str]) -> None:
     before = [signal.getsignal(each) for each in SIGNALS]

@@ -20,6 +20,7 @@ with tempfile.TemporaryFile() as log, signals_end_the_block():
 """
 
 
+@pytest.mark.usefixtures("hangups_are_heard")
 @pytest.mark.parametrize(
     ("sign", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 1), (signal.SIGKILL, -9)]
 )
