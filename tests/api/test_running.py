@@ -13,6 +13,7 @@ import json, os, signal, threading, time
 from pathlib import Path
 import pcdarts_tune as pt
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 space = pt.Space.load("quickstart").override(
     {"search.method": "random", "evaluation.epochs": 1, "evaluation.channels": 4, "evaluation.layers": 3}
 )
