@@ -67,13 +67,15 @@ def track_calibration(result: CalibrationResult) -> str:
 def _identity(result: CalibrationResult, recipe: str | None = None) -> dict[str, str]:
     """The tags by which a calibration's run, or that of one of its recipes, is found again."""
     calibration = result.calibration
-    what = {
+    what: dict[str, Any] = {
         "name": calibration.name,
         "trainings": sorted({item.key for item in calibration.items}),
         "truths": {cell.name: cell.truth for cell in calibration.cells},
         "recipes": [each.name for each in calibration.recipes],
         "recipe": recipe,
     }
+    if result.failed:  # tried again, they change the figures
+        what["failed"] = sorted(item.key for item, _ in result.failed)
     return {Tag.KIND: "calibration", Tag.CALIBRATION: digest(what)}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +123,7 @@ def test_mlflow_has_every_epoch_once(calibration: Calibration) -> None:
     result = summarize(calibration)
     parent = track_calibration(result)
     assert track_calibration(result) == parent, "found again"
+    assert track_calibration(replace(result, failed=())) != parent, "the training that failed was tried again"
     client = mlflow.MlflowClient(default_tracking_uri(calibration.where.home))
     experiment = client.get_experiment_by_name("quickstart")
     assert experiment is not None
