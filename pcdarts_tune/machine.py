@@ -22,6 +22,8 @@ from pcdarts_tune.errors import UserError, one_line
 if TYPE_CHECKING:
     import torch
 
+SLEEPING = {"OMP_WAIT_POLICY": "PASSIVE"}
+"""Environment variables by which OpenMP's threads sleep while they wait."""
 WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME", "KMP_LIBRARY")
 """The environment variables that say how OpenMP's threads wait (libgomp: the first two; libomp and Intel's: all but the
 second)."""
@@ -75,7 +77,7 @@ def waiting_settings() -> dict[str, str]:
     the cores too, a step of two threads takes several times as long. Of PyTorch's builds libgomp and libomp read this one.
     """
     own = {name: os.environ[name] for name in WAITING if name in os.environ}
-    return own or {"OMP_WAIT_POLICY": "PASSIVE"}
+    return own or dict(SLEEPING)
 
 
 def let_threads_sleep() -> None:

@@ -20,7 +20,7 @@ import sys
 import time
 from pathlib import Path
 
-from pcdarts_tune.machine import WAITING, waiting_settings
+from pcdarts_tune.machine import SLEEPING, WAITING
 
 SIZES = {"k": 4, "channels": 8, "layers": 3, "batch": 8}
 
@@ -46,7 +46,7 @@ def measure(arguments: argparse.Namespace, sleeping: bool) -> list[float]:
     """`train` in a process of its own."""
     settings = {name: value for name, value in os.environ.items() if name not in WAITING}
     if sleeping:
-        settings |= {name: value for name, value in waiting_settings().items() if name not in os.environ}
+        settings |= SLEEPING
     command = [sys.executable, __file__, "--threads", str(arguments.threads)]
     command += ["--seconds", str(arguments.seconds), "--child"]
     done = subprocess.run(command, env=settings, check=True, capture_output=True, text=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -249,16 +250,26 @@ def _class_names(folder: Path) -> tuple[str, ...]:
         held = "images, but no class folders" if _holds_images(folder) else "no images"
         raise UserError(f"{folder} holds {held}", hint=f"expected {LAYOUT}")
     for name in names:
-        if any(
-            "\ud800" <= letter <= "\udfff" for letter in name
-        ):  # bytes that are no UTF-8, as from old archives
-            raise UserError(
-                f"{folder} holds the class folder {os.fsencode(name)!r}, whose name is not UTF-8: no report or record can "
-                "hold it",
-                hint="rename it; convmv does so for many, as with -f latin1 or -f cp437 and -t utf8",
-            )
+        if any("\ud800" <= letter <= "\udfff" for letter in name):
+            raise _undecoded(folder, name)
     check_distinct(names, str(folder))
     return names
+
+
+def _undecoded(folder: Path, name: str) -> UserError:
+    """The name has bytes that Python could not read, as from old archives, or under LANG=C."""
+    written = os.fsencode(name)
+    try:
+        decoded = written.decode()
+    except UnicodeDecodeError:
+        return UserError(
+            f"{folder} holds the class folder {written!r}, whose name is not UTF-8: no report or record can hold it",
+            hint="rename it; convmv does so for many, as with -f latin1 or -f cp437 and -t utf8",
+        )
+    return UserError(
+        f"{folder} holds the class folder {decoded!a}, and this process reads names as {sys.getfilesystemencoding()}",
+        hint="set LC_ALL=C.UTF-8, or PYTHONUTF8=1",
+    )
 
 
 def _without_images(folder: Path, left_out: Counter[str]) -> UserError:

@@ -7,6 +7,8 @@ import os
 import pickle
 import shutil
 import socket
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -605,3 +607,31 @@ def test_frames_are_told(tmp_path: Path) -> None:
     frames = [Image.fromarray(noise()) for _ in range(3)]
     write(root / "a" / "x.gif", save(frames[0], "GIF", save_all=True, append_images=frames[1:]))
     assert "1 files hold several frames" in said(load_dataset(OWN, root))
+
+
+def test_a_process_that_reads_no_utf8_is_named(tmp_path: Path) -> None:
+    for name in ("größe", "klein"):
+        (tmp_path / "set" / name).mkdir(parents=True)
+        for number in range(8):
+            Image.new("RGB", (8, 8), (number, 0, 0)).save(tmp_path / "set" / name / f"{number}.png")
+    script = "import sys; from pcdarts_tune.cli import run; sys.exit(run(sys.argv[1:]))"
+    words = [
+        "sweep",
+        "--space",
+        "quickstart",
+        "--set",
+        "data.dataset=folder",
+        "--data",
+        "set",
+        "--plan",
+        "--home",
+        "home",
+    ]
+    ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    done = subprocess.run(
+        [sys.executable, "-c", script, *words], cwd=tmp_path, env={**os.environ, **ascii_only}, capture_output=True
+    )  # fmt: skip
+    said = done.stderr.decode()
+    assert done.returncode == 2, said
+    assert r"holds the class folder 'gr\xf6\xdfe', and this process reads names as ascii" in said
+    assert "PYTHONUTF8=1" in said
