@@ -76,6 +76,11 @@ class Trouble:
         return kind(f"{what} at {without_secret(self.uri)} {verb}: {self.said}", hint=self.hint)
 
 
+def open_read_only(file: Path, timeout: float) -> sqlite3.Connection:
+    """An SQLite file for reading: none is made where there is none; a process that writes is waited for `timeout` seconds."""
+    return sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True, timeout=timeout)
+
+
 def find_trouble(error: BaseException | str, uri: str) -> Trouble:
     """What an error, or the text of one, says about the database at `uri`."""
     said = error if isinstance(error, str) else _said(error)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pcdarts_tune.addresses import sqlite_address
-from pcdarts_tune.databases import find_trouble
+from pcdarts_tune.databases import find_trouble, open_read_only
 from pcdarts_tune.errors import UserError
 from pcdarts_tune.tracking.scope import pointed_at, quiet
 
@@ -149,7 +149,7 @@ def registered_versions(home: Path) -> list[VersionEntry]:
     if not file.is_file():
         return []
     try:
-        with closing(_read_only(file, timeout=2.0)) as database:
+        with closing(open_read_only(file, timeout=2.0)) as database:
             aliases: dict[tuple[str, int], list[str]] = {}
             for name, version, alias in database.execute(
                 "SELECT name, version, alias FROM registered_model_aliases"
@@ -181,15 +181,11 @@ def registered_versions(home: Path) -> list[VersionEntry]:
     ]
 
 
-def _read_only(file: Path, timeout: float) -> sqlite3.Connection:
-    return sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True, timeout=timeout)
-
-
 def registered_models(home: Path) -> dict[str, list[str]]:
     """Name of a registered model -> its aliases and versions, `first@champion`, `first/2`; from the home's SQLite file
     itself, in milliseconds where MLflow takes seconds. Empty where the file is not there or not as expected."""
     try:
-        with closing(_read_only(home / "mlflow.db", timeout=0.2)) as database:
+        with closing(open_read_only(home / "mlflow.db", timeout=0.2)) as database:
             found: dict[str, list[str]] = {
                 name: [] for (name,) in database.execute("SELECT name FROM registered_models ORDER BY name")
             }

@@ -14,7 +14,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from pcdarts_tune.addresses import sqlite_file
-from pcdarts_tune.databases import find_trouble
+from pcdarts_tune.databases import find_trouble, open_read_only
 from pcdarts_tune.errors import UserError
 from pcdarts_tune.files import write_whole
 from pcdarts_tune.home import SweepFolder, artifact_root, is_running, sweep_names
@@ -74,9 +74,7 @@ def moved_from(file: Path) -> Path | None:
     ):
         return None
     try:
-        with closing(
-            sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True, timeout=5.0)
-        ) as database:
+        with closing(open_read_only(file, timeout=5.0)) as database:
             roots = _other_roots(database, own)
     except sqlite3.Error:  # whoever opens it says what is wrong
         return None

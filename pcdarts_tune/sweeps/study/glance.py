@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from pcdarts_tune.addresses import sqlite_address
-from pcdarts_tune.databases import find_trouble
+from pcdarts_tune.databases import find_trouble, open_read_only
 from pcdarts_tune.errors import UserError
 from pcdarts_tune.sweeps.study.foreign_trials import FOREIGN
 from pcdarts_tune.tasks import STATES, State
@@ -57,9 +57,7 @@ def glance_at(file: Path) -> Glance:
     if not file.is_file():
         raise UserError(f"{file} is missing: it holds the sweep's trials", hint="put it back where it was")
     try:
-        with closing(
-            sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True, timeout=1.0)
-        ) as database:
+        with closing(open_read_only(file, timeout=1.0)) as database:
             trials = database.execute(_TRIALS).fetchall()
             attributes = database.execute(_ATTRIBUTES).fetchall()
             target = database.execute(_TARGET).fetchone()
