@@ -109,7 +109,7 @@ def _sweeps(where: Where, stays: list[str]) -> Iterator[_Work]:
         except UserError as error:
             stays.append(f"all that sweep {name} has: {error}")
             continue
-        yield f"sweep {name}", sweep.folder.path, lambda sweep=sweep: _of_sweep(sweep, stays)  # type: ignore[misc]
+        yield f"sweep {name}", sweep.folder.path, partial(_of_sweep, sweep, stays)
 
 
 def _of_sweep(sweep: SweepHandle, stays: list[str]) -> list[Target]:
@@ -127,7 +127,7 @@ def _of_sweep(sweep: SweepHandle, stays: list[str]) -> list[Target]:
 
 def _calibrations(where: Where) -> Iterator[_Work]:
     for folder in sorted((where.home.absolute() / "calibrations").glob("*")):
-        yield f"calibration {folder.name}", folder, lambda folder=folder: _of_calibration(folder)  # type: ignore[misc]
+        yield f"calibration {folder.name}", folder, partial(_of_calibration, folder)
 
 
 def _of_calibration(folder: Path) -> list[Target]:

@@ -5,7 +5,7 @@
     eraser.erase_run(runs[0])
     eraser.erase_version("first", 2)
 
-A database forgets what is erased, as `mlflow gc` makes it. A server marks it as deleted (`keeps_rows`), until `mlflow gc`
+A database forgets what is erased, as `mlflow gc` makes it. A server marks it as deleted, until `mlflow gc`
 runs there; its files are gone at once. Everything can be erased again: what has gone is no error.
 """
 
@@ -42,11 +42,6 @@ class Eraser:
         """Whether there is no store yet: looking must not make one."""
         file = sqlite_file(self.store.uri)
         return file is not None and not file.exists()
-
-    @property
-    def keeps_rows(self) -> bool:
-        """Whether what is erased stays in the store, marked as deleted."""
-        return self._backend is None
 
     def runs(self, tag: str, value: str) -> list[Run]:
         """The runs with that tag, those that were deleted in MLflow too."""
