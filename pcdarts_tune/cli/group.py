@@ -70,15 +70,13 @@ COMMANDS: dict[str, dict[str, str]] = {
     },
 }
 """Section -> subcommand -> its line in the help; `module_of` names its module."""
-HOLDINGS = ("list", "compare", "note", "tag", "delete", "clean")
-"""The subcommands whose modules are in `cli/holdings`; the others are in `cli/commands`."""
 
 NAMES: tuple[str, ...] = tuple(name for section in COMMANDS.values() for name in section)
 
 
 def module_of(name: str) -> str:
     """The module of a subcommand."""
-    return f"pcdarts_tune.cli.{'holdings' if name in HOLDINGS else 'commands'}.{name}"
+    return f"pcdarts_tune.cli.commands.{name}"
 
 
 class LazyGroup(click.Group):
