@@ -29,7 +29,7 @@ from pcdarts_tune.sweeps.noise import Noise, read_noise, score_error
 from pcdarts_tune.sweeps.sweep import SweepHandle, counts
 from pcdarts_tune.sweeps.trials.log import read_result
 from pcdarts_tune.tasks import TrialRecord, total
-from pcdarts_tune.training.scoring import binomial_error, describe_majority
+from pcdarts_tune.training.scoring import cautious_error, describe_majority
 
 
 @dataclass(frozen=True)
@@ -129,9 +129,8 @@ class Facts:
             return None
         record, count = self.best.record, self.held_out
         if self.score in ("accuracy", "mean_accuracy") and count and record.objective is not None:
-            # Agresti and Coull: an accuracy of 1 is not known without error either
-            share = (record.objective * count + 2) / (count + 4)
-            error = max(error, binomial_error(share, count + 4))
+            # an accuracy near 1 is known less well than it looks
+            error = max(error, cautious_error(record.objective, count))
         return 2 * math.sqrt(2) * error
 
     @property

@@ -39,10 +39,13 @@ class Score:
 
 def binomial_error(share: float, count: int) -> float:
     """Standard error sqrt(p (1 - p) / n) of a share p of n images. Where none or all count it would be 0, which no finite
-    number of images shows; there it is that of (x + 2) of (n + 4) images (Agresti and Coull, 1998)."""
-    if not 0 < share < 1:
-        count, share = count + 4, (share * count + 2) / (count + 4)
-    return math.sqrt(share * (1 - share) / count)
+    number of images shows; there it is `cautious_error`."""
+    return math.sqrt(share * (1 - share) / count) if 0 < share < 1 else cautious_error(share, count)
+
+
+def cautious_error(share: float, count: int) -> float:
+    """The standard error of x + 2 of n + 4 images, where x of n are the share (Agresti and Coull, 1998)."""
+    return binomial_error((share * count + 2) / (count + 4), count + 4)
 
 
 def score_training(objective: str, records: Sequence[Record]) -> Score:
