@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pcdarts_tune.core.genotype import read_genotype
 from pcdarts_tune.sweeps.benchmark import read_benchmark
+from pcdarts_tune.sweeps.comparison import Comparison, compare_sweeps
 from pcdarts_tune.sweeps.leaderboard import RankedTrial, add_known, rank_trials
 from pcdarts_tune.sweeps.sweep import SweepHandle
 
@@ -48,6 +49,18 @@ def read_board(
     """
     table, known = read_benchmark(benchmark, truth)
     return add_known(rank_trials(sweep.records()), table), tuple(known)
+
+
+def read_comparison(
+    sweeps: Sequence[SweepHandle], benchmark: Path | None = None, truth: str | None = None
+) -> tuple[Comparison, tuple[str, ...]]:
+    """The same of several sweeps, side by side.
+
+    Raises:
+        UserError: a table that cannot be read, or sweeps that score cells differently.
+    """
+    table, known = read_benchmark(benchmark, truth)
+    return compare_sweeps(sweeps, table), tuple(known)
 
 
 def board_frame(board: Sequence[RankedTrial], keys: Sequence[str] = ()) -> pd.DataFrame:

@@ -36,17 +36,15 @@ def command(
       pcdarts-tune compare tuned random
       pcdarts-tune compare tuned random -o rivals.html
     """
+    from pcdarts_tune.api.board import read_comparison
     from pcdarts_tune.cli.comparing import print_comparison
-    from pcdarts_tune.sweeps.benchmark import read_benchmark
-    from pcdarts_tune.sweeps.comparison import compare_sweeps
     from pcdarts_tune.sweeps.sweep import open_sweep
 
     if len(sweeps) < 2:
         raise click.UsageError(
             f"one sweep has nothing to be compared with: pcdarts-tune leaderboard {sweeps[0]}"
         )
-    table, known = read_benchmark(benchmark, truth)
-    compared = compare_sweeps([open_sweep(where, name) for name in sweeps], table)
+    compared, known = read_comparison([open_sweep(where, name) for name in sweeps], benchmark, truth)
     written = {}
     if output is not None:
         from pcdarts_tune.reporting.comparison import write_comparison

@@ -62,10 +62,8 @@ def command(
       pcdarts-tune leaderboard first --csv > first.csv
       pcdarts-tune leaderboard nb201 --benchmark nasbench201.csv.gz
     """
-    from pcdarts_tune.api.board import read_board
+    from pcdarts_tune.api.board import read_board, read_comparison
     from pcdarts_tune.cli.comparing import print_comparison
-    from pcdarts_tune.sweeps.benchmark import read_benchmark
-    from pcdarts_tune.sweeps.comparison import compare_sweeps
     from pcdarts_tune.sweeps.leaderboard import leaderboard_json, print_leaderboard
     from pcdarts_tune.sweeps.leaderboard_csv import leaderboard_csv
     from pcdarts_tune.sweeps.sweep import open_sweep
@@ -74,8 +72,7 @@ def command(
         raise click.UsageError("--csv and --json are two forms; choose one")
     handle, *others = [open_sweep(where, name) for name in sweeps]
     if others:
-        table, known = read_benchmark(benchmark, truth)
-        compared = compare_sweeps([handle, *others], table)
+        compared, known = read_comparison([handle, *others], benchmark, truth)
         if as_csv:
             rows = [(course.name, trial) for course, trial in compared.pooled]
             click.echo(leaderboard_csv(rows), nl=False)

@@ -47,12 +47,10 @@ def command(
 
     handle, *others = [open_sweep(where, name) for name in sweeps]
     if others:
+        from pcdarts_tune.api.board import read_comparison
         from pcdarts_tune.reporting.comparison import write_comparison
-        from pcdarts_tune.sweeps.benchmark import read_benchmark
-        from pcdarts_tune.sweeps.comparison import compare_sweeps
 
-        table, known = read_benchmark(benchmark, truth)
-        compared = compare_sweeps([handle, *others], table)
+        compared, known = read_comparison([handle, *others], benchmark, truth)
         target = output or Path("comparison.html")
         write_comparison(compared, target, known)
         if as_json:
