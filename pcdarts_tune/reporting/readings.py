@@ -1,14 +1,14 @@
 """Single numbers for a paper's table: what each search of a sweep's trials, or each training of a promotion or of `retrain`,
 gave, with the settings that it had.
 
-    read_trials(open_sweep(where, "ablation"), 0)[0].values["accuracy"]         # of one search
+    read_trials(sweep, sweep.records(), "")[0].values["accuracy"]               # of one search
     read_trainings("cells", Path("cells"))[0].values["test_accuracy"]           # of one model below a folder
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,11 +40,11 @@ class Reading:
     recipe: str
 
 
-def read_trials(sweep: SweepHandle, recipe: str) -> list[Reading]:
-    """Of every search of the complete trials, best trial first; `recipe` is equal for sweeps that score cells alike."""
+def read_trials(sweep: SweepHandle, records: Iterable[TrialRecord], recipe: str) -> list[Reading]:
+    """Of every search of the sweep's trials that are complete; `recipe` is equal for sweeps that score cells alike."""
     return [
         reading
-        for record in sweep.records()
+        for record in records
         if record.objective is not None
         for reading in _searches(sweep, record, recipe)
     ]

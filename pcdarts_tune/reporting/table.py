@@ -32,6 +32,7 @@ from pcdarts_tune.spaces.space import Space
 from pcdarts_tune.spread import Spread
 from pcdarts_tune.sweeps.comparison import differing_evaluations
 from pcdarts_tune.sweeps.sweep import SweepHandle, open_sweep
+from pcdarts_tune.tasks import TrialRecord
 
 NAMES = ("sweep", "genotype", "trial")
 """What can stand in rows and columns beside settings."""
@@ -119,8 +120,12 @@ def read_sources(words: Sequence[str], where: Where, values: Sequence[str]) -> S
     notes: list[str] = []
     recipes = _recipes(sweeps)
     for sweep in sweeps:
-        readings += read_promotions(sweep) if trained else read_trials(sweep, recipes[sweep.name])
-        notes += [] if trained else _left_out(sweep)
+        if trained:
+            readings += read_promotions(sweep)
+            continue
+        records = sweep.records()
+        readings += read_trials(sweep, records, recipes[sweep.name])
+        notes += _left_out(sweep.name, records)
     for word, path in folders.items():
         readings += read_trainings(word, path)
     for value in wanted:
@@ -165,10 +170,10 @@ def _differences(sweeps: Sequence[SweepHandle], recipes: Mapping[str, str]) -> d
     }
 
 
-def _left_out(sweep: SweepHandle) -> list[str]:
-    states = Counter(record.state for record in sweep.records() if record.objective is None)
+def _left_out(name: str, records: Sequence[TrialRecord]) -> list[str]:
+    states = Counter(record.state for record in records if record.objective is None)
     said = ", ".join(f"{count} {state}" for state, count in states.items())
-    return [f"{sweep.name}: trials without a score are left out ({said})"] if said else []
+    return [f"{name}: trials without a score are left out ({said})"] if said else []
 
 
 def make_table(sources: Sources, rows: Sequence[str] = (), columns: Sequence[str] = ()) -> Table:

@@ -11,11 +11,12 @@ from support.latex import check_latex
 from support.made_sweeps import DARTS, PC_DARTS, make_sweep
 
 from pcdarts_tune.cli import group as cli
+from pcdarts_tune.cli.commands import table as table_command
 from pcdarts_tune.core.genotype import read_genotype
 from pcdarts_tune.errors import UserError
 from pcdarts_tune.files import write_json
 from pcdarts_tune.home import Where
-from pcdarts_tune.reporting.table import Table, make_table, read_sources, resolve_name
+from pcdarts_tune.reporting.table import VALUES, Table, make_table, read_sources, resolve_name
 from pcdarts_tune.reporting.table_text import render_csv, render_latex, render_markdown
 from pcdarts_tune.spread import Spread
 from pcdarts_tune.tasks import CPUS, Outcome
@@ -236,3 +237,7 @@ def test_a_leaderboard_as_csv(home: Path, capsys: pytest.CaptureFixture[str]) ->
     failed = [row for row in both if row["state"] == "failed"]
     assert [(row["reason"], row["objective"], row["genotype"]) for row in failed] == [("lost", "", "")] * 2
     assert cli.run(["leaderboard", "ablation", "--csv", "--json", "--home", str(home)]) == 2
+
+
+def test_the_command_offers_every_value() -> None:
+    assert table_command.VALUES == VALUES
