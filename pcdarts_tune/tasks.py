@@ -48,7 +48,9 @@ class Execution:
 
 DEFAULTS = Execution()
 State = Literal["complete", "pruned", "failed", "running", "waiting"]
-STATES: tuple[State, ...] = ("complete", "pruned", "failed", "running", "waiting")
+ENDED: tuple[State, ...] = ("complete", "pruned", "failed")
+"""States of a trial that is over, however."""
+STATES: tuple[State, ...] = (*ENDED, "running", "waiting")
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from pcdarts_tune.home import SweepFolder, Where, is_running, sweep_names
 from pcdarts_tune.sweeps.record import SweepSettings, read_record
 from pcdarts_tune.sweeps.study.glance import Glance, glance_at
 from pcdarts_tune.sweeps.sweep import SweepHandle, counts
+from pcdarts_tune.tasks import ENDED
 from pcdarts_tune.tracking.lookup import RunReader, VersionEntry, registered_versions
 from pcdarts_tune.tracking.moved import place_of
 from pcdarts_tune.tracking.tags import Tag
@@ -55,7 +56,7 @@ class SweepEntry:
     @property
     def ended(self) -> int:
         """Trials that have ended, however."""
-        return sum(self.states.get(state, 0) for state in ("complete", "pruned", "failed"))
+        return sum(self.states.get(state, 0) for state in ENDED)
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

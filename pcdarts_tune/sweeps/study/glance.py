@@ -19,7 +19,7 @@ from pcdarts_tune.addresses import sqlite_address
 from pcdarts_tune.databases import find_trouble, open_read_only
 from pcdarts_tune.errors import UserError
 from pcdarts_tune.sweeps.study.foreign_trials import FOREIGN
-from pcdarts_tune.tasks import STATES, State
+from pcdarts_tune.tasks import ENDED, STATES, State
 
 _TRIALS = "SELECT trial_id, number, state FROM trials"
 _ATTRIBUTES = "SELECT trial_id, key, value_json FROM trial_user_attributes WHERE key IN ('started', 'outcome', 'foreign')"
@@ -45,7 +45,7 @@ class Glance:
     @property
     def ended(self) -> int:
         """Trials that have ended, however."""
-        return sum(self.states.get(state, 0) for state in ("complete", "pruned", "failed"))
+        return sum(self.states.get(state, 0) for state in ENDED)
 
 
 def glance_at(file: Path) -> Glance:
