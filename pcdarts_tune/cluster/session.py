@@ -127,7 +127,6 @@ def short_folder() -> Path | None:
 
 
 def _start(address: str | None, data_bytes: int) -> None:
-
     # one thread until the trial says how many it may use; one that waits leaves its core to the other trials
     threads = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", **waiting_settings()}
     quiet: dict[str, Any] = {

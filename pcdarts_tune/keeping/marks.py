@@ -12,11 +12,9 @@ from collections.abc import Mapping, Sequence
 
 from pcdarts_tune.errors import UserError, nearest
 from pcdarts_tune.sweeps.find import Found
-from pcdarts_tune.tracking.notes import own_tags
+from pcdarts_tune.tracking.notes import OURS, own_tags
 from pcdarts_tune.tracking.store import MlflowStore
 
-OURS = ("mlflow.", "pcdarts.")
-"""How keys begin that MLflow and this program use themselves."""
 LONGEST = (
     4000  # characters; databases keep 5000 of a tag, and what the program says of the run comes after it
 )

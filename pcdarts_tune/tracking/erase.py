@@ -24,7 +24,7 @@ from pcdarts_tune.files import size_of
 from pcdarts_tune.tracking.moved import place_of
 from pcdarts_tune.tracking.reach import require_answer
 from pcdarts_tune.tracking.scope import pointed_at, quiet
-from pcdarts_tune.tracking.store import MlflowStore, is_absent
+from pcdarts_tune.tracking.store import MlflowStore, find_run, is_absent
 
 if TYPE_CHECKING:
     from mlflow.entities import LoggedModel, Run
@@ -53,14 +53,7 @@ class Eraser:
 
     def run(self, run_id: str) -> Run | None:
         """The run with that id, one that was deleted in MLflow too; None where there is none."""
-        from mlflow.exceptions import MlflowException
-
-        try:
-            return self.store.client.get_run(run_id)
-        except MlflowException as error:
-            if not is_absent(error):
-                raise
-            return None
+        return find_run(self.store.client, run_id, deleted=True)
 
     def _search(self, wanted: str, *, deleted: bool) -> list[Run]:
         from mlflow.entities import ViewType

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 
 CONTENT = "mlflow.note.content"
 """The tag that MLflow shows as a run's description, in Markdown."""
+OURS = ("mlflow.", "pcdarts.")
+"""How keys begin that MLflow and this program use themselves."""
 _LINE = "\n\n---\n\n"
 
 
@@ -26,4 +28,4 @@ def below(note: str, content: str) -> str:
 
 def own_tags(tags: Mapping[str, str]) -> dict[str, str]:
     """The tags that a person has set, by key."""
-    return {key: tags[key] for key in sorted(tags) if not key.startswith(("mlflow.", "pcdarts."))}
+    return {key: tags[key] for key in sorted(tags) if not key.startswith(OURS)}

@@ -72,8 +72,8 @@ def is_absent(error: MlflowException) -> bool:
     return error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "NOT_FOUND")
 
 
-def find_run(client: MlflowClient, run_id: str) -> Run | None:
-    """The run with that id; None where it is not, or no longer, there."""
+def find_run(client: MlflowClient, run_id: str, *, deleted: bool = False) -> Run | None:
+    """The run with that id; None where it is not, or no longer, there; `deleted`: one that was deleted in MLflow too."""
     from mlflow.exceptions import MlflowException
 
     try:
@@ -82,7 +82,7 @@ def find_run(client: MlflowClient, run_id: str) -> Run | None:
         if not is_absent(error):
             raise
         return None
-    return None if run.info.lifecycle_stage == "deleted" else run
+    return run if deleted or run.info.lifecycle_stage != "deleted" else None
 
 
 OBJECTIVE = "objective"
