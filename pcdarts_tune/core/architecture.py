@@ -122,12 +122,20 @@ class SearchedNetwork(nn.Module):
                 found[kind] = out.tolist()
         return found
 
+    def _logits(self) -> dict[str, Tensor]:
+        """Alphas, -inf where an edge does not have the operation, (E, O), by kind of cell."""
+        found: dict[str, Tensor] = {}
+        for kind, alpha_EO in self.alphas().items():
+            barred = getattr(self, f"barred_{kind}")
+            found[kind] = alpha_EO if barred is None else alpha_EO + barred
+        return found
+
     def softmaxed_alphas(self) -> dict[str, Tensor]:
         """Softmax of the alphas over each edge's operations, (E, O), by kind of cell."""
         found = {}
-        for kind, alpha_EO in self.alphas().items():
-            barred, present = getattr(self, f"barred_{kind}"), getattr(self, f"present_{kind}")
-            weights_EO = torch.softmax(alpha_EO if barred is None else alpha_EO + barred, dim=-1)
+        for kind, logits_EO in self._logits().items():
+            present = getattr(self, f"present_{kind}")
+            weights_EO = torch.softmax(logits_EO, dim=-1)
             found[kind] = weights_EO if present is None else weights_EO * present
         return found
 
@@ -148,9 +156,7 @@ class SearchedNetwork(nn.Module):
         if self.temperature is None:
             return self.softmaxed_alphas()
         found = {}
-        for kind, alpha_EO in self.alphas().items():
-            barred = getattr(self, f"barred_{kind}")
-            logits_EO = alpha_EO if barred is None else alpha_EO + barred
+        for kind, logits_EO in self._logits().items():
             if self.training:
                 # the function divides by it, so that a tensor does as well as a number
                 found[kind] = F.gumbel_softmax(logits_EO, self.temperature, hard=True)  # type: ignore[arg-type]
