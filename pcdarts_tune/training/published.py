@@ -11,6 +11,7 @@ a list (`alpha`, `arch_parameters`). No code in it is run: `torch.load(weights_o
 from __future__ import annotations
 
 import hashlib
+import io
 import pickle
 import re
 from collections.abc import Mapping
@@ -57,7 +58,7 @@ class PublishedWeights:
         """
         try:
             data = path.read_bytes()
-            content = torch.load(path, map_location="cpu", weights_only=True)
+            content = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
         except OSError as error:
             raise UserError(
                 f"{path} cannot be read: {error.strerror or error}",
