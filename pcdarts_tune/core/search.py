@@ -261,7 +261,7 @@ class Search:
         with (
             seed_generators(self.device, seed),
             use_precision(self.device, self.precision),
-            restore_values([value for value in net.buffers() if value is not None]),
+            restore_values(list(net.buffers())),
         ):
             net.train()
             batches = self.alphas.epoch(self.batch_size, epoch=0, seed=seed, shuffle=False)

@@ -143,8 +143,8 @@ def alpha_history_png(
             for source, axes in enumerate(panels):
                 # with betas in the colour of this predecessor's line
                 colour = INK if beta_TE is None else _LINES[source % len(_LINES)]
-                axes.set_title(labels[rows.start + source], size=9.5, pad=3, color=colour)
                 edge = rows.start + source
+                axes.set_title(labels[edge], size=9.5, pad=3, color=colour)
                 _draw_heat_map(axes, alpha_TEO[:, edge].T, own[number, edge][:, None])
                 shown = [] if source else names
                 axes.set_yticks(range(len(shown)), shown, size=8)

@@ -126,12 +126,8 @@ class _Reader:
         raise ValueError(f"line {above + line}, column {first + column + 1}: {why}")
 
 
-def format_call(fields: Mapping[str, Any], name: str | None = None) -> str:
-    """The text of a genotype's JSON form on one line, as the published code prints it.
-
-    Args:
-        name: what it is assigned to; None for the call alone.
-    """
+def format_call(fields: Mapping[str, Any]) -> str:
+    """The text of a genotype's JSON form on one line, as the published code prints it."""
     parts = []
     for field in FIELDS:
         value = fields[field]
@@ -141,4 +137,4 @@ def format_call(fields: Mapping[str, Any], name: str | None = None) -> str:
         else:
             text = repr([(operation, source) for operation, source in value])
         parts.append(f"{field}={text}")
-    return f"{name} = {call}" if (call := f"Genotype({', '.join(parts)})") and name else call
+    return f"Genotype({', '.join(parts)})"
