@@ -23,7 +23,7 @@ from pcdarts_tune.core.images.augment import (
     normalize_images,
     resize,
 )
-from pcdarts_tune.core.images.conversion import Conversion, UnreadableImage
+from pcdarts_tune.core.images.conversion import Conversion, UnreadableImage, image_size_of
 from pcdarts_tune.core.images.data import Batches, MemoryBatches
 from pcdarts_tune.core.images.decode import LARGEST_FILE, decode_image, to_tensor
 from pcdarts_tune.core.images.stream import StreamBatches, TensorImages
@@ -110,10 +110,9 @@ def preprocessing(ds: DataSet, config: AugmentConfig | None = None) -> dict[str,
 def read_image(path: Path, preprocessing: Mapping[str, Any]) -> Tensor:
     """One image file as the network takes it: float32 (C, H, W), resized and normalised as in training.
     Raises UserError: the file is missing or is no image."""
-    size = preprocessing["image_size"]
-    height, width = (size, size) if isinstance(size, int) else size
+    size = image_size_of(preprocessing)
     mode, conversion = preprocessing["resize"], Conversion.from_dict(preprocessing)
-    enough = (height, width) if mode == "fit" else None
+    enough = size if mode == "fit" else None
     try:
         image = decode_image(read_bytes(path, LARGEST_FILE), conversion, at_least=enough)
     except OSError as error:
@@ -125,4 +124,4 @@ def read_image(path: Path, preprocessing: Mapping[str, Any]) -> Tensor:
             f"{path} is no readable image: {error}", hint="save it anew as PNG or JPEG"
         ) from error
     mean, std = (channel_constants(tuple(preprocessing[key]), "cpu") for key in ("mean", "std"))
-    return normalize_images(to_tensor(resize(image, (height, width), mode))[None], mean, std)[0]
+    return normalize_images(to_tensor(resize(image, size, mode))[None], mean, std)[0]

@@ -19,7 +19,7 @@ from PIL.Image import Image
 from torch import Tensor
 
 from pcdarts_tune.core.images.augment import resize
-from pcdarts_tune.core.images.conversion import Conversion
+from pcdarts_tune.core.images.conversion import Conversion, image_size_of
 from pcdarts_tune.core.images.stream import Decodable, StreamImages, TensorImages
 from pcdarts_tune.datasets.dataset import DataSet, Images, list_some
 from pcdarts_tune.datasets.encoded import EncodedSet, EncodedSplit
@@ -39,8 +39,7 @@ class Prepared:
     """
 
     def __init__(self, images: Images, preprocessing: Mapping[str, Any]) -> None:
-        size = preprocessing["image_size"]
-        self.image_size = (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))
+        self.image_size = image_size_of(preprocessing)
         self.mode, self.conversion = preprocessing["resize"], Conversion.from_dict(preprocessing)
         self.images: Decodable = TensorImages(images) if isinstance(images, Tensor) else images
         if isinstance(self.images, StreamImages):
@@ -171,13 +170,12 @@ def _needs_training_form(
 
 def _is_in_form(ds: DataSet, preprocessing: Mapping[str, Any]) -> bool:
     """Whether the images are on disk, or decoded as the model wants them."""
-    size = preprocessing["image_size"]
-    wanted = (size, size) if isinstance(size, int) else tuple(size)
     if not isinstance(ds.test_images, Tensor):
         return True
     conversion = Conversion.from_dict(preprocessing)
     return (
-        ds.image_size == wanted and replace(ds.conversion, transparent=conversion.transparent) == conversion
+        ds.image_size == image_size_of(preprocessing)
+        and replace(ds.conversion, transparent=conversion.transparent) == conversion
     )
 
 
@@ -186,11 +184,10 @@ def _of_files(
 ) -> Labelled:
     both = {"train": found.train, "test": found.test}
     parts = list(both.values()) if split == "all" else [both[split]]
-    size, conversion = preprocessing["image_size"], Conversion.from_dict(preprocessing)
-    shape = (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))
+    size, conversion = image_size_of(preprocessing), Conversion.from_dict(preprocessing)
 
     def prepare(part: EncodedSplit) -> tuple[Prepared, Tensor]:
-        images = StreamImages(part.source, torch.arange(len(part.source)), shape, conversion)
+        images = StreamImages(part.source, torch.arange(len(part.source)), size, conversion)
         return Prepared(images, preprocessing), part.labels
 
     prepared = tuple(prepare(part) for part in parts if part is not None)

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from pcdarts_tune.core.images.conversion import image_size_of
 from pcdarts_tune.errors import UserError, WorkFailed
 from pcdarts_tune.files import replace_when_written
 from pcdarts_tune.models.model import PLUGINS, LoadedModel, read_file
@@ -82,9 +83,7 @@ def export_model(model: LoadedModel, path: Path, form: str) -> float:
 
 def image_shape(model: LoadedModel) -> tuple[int, int, int]:
     """(H, W, C) of the images that the exported graph takes."""
-    size = model.preprocessing["image_size"]
-    height, width = (size, size) if isinstance(size, int) else size
-    return int(height), int(width), int(model.preprocessing["channels"])
+    return *image_size_of(model.preprocessing), int(model.preprocessing["channels"])
 
 
 def metadata(model: LoadedModel) -> dict[str, str]:

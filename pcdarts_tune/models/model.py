@@ -125,12 +125,11 @@ def prepare_array(images_NHWC: NDArray[Any], preprocessing: Mapping[str, Any]) -
     from PIL import Image
 
     from pcdarts_tune.core.images.augment import channel_constants, normalize_images, resize
-    from pcdarts_tune.core.images.conversion import Conversion
+    from pcdarts_tune.core.images.conversion import Conversion, image_size_of
     from pcdarts_tune.core.images.decode import to_tensor
 
-    conversion, size = Conversion.from_dict(preprocessing), preprocessing["image_size"]
+    conversion, image_size = Conversion.from_dict(preprocessing), image_size_of(preprocessing)
     channels = conversion.channels
-    image_size = (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))
     images = np.asarray(images_NHWC)
     transparent = images.ndim == 4 and images.shape[-1] == channels + 1 and images.dtype == np.uint8
     deep = conversion.sample_range is not None and images.dtype.kind in "iuf" and images.dtype != np.uint8

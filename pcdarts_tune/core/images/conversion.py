@@ -91,6 +91,12 @@ class Conversion:
         return image.convert("L" if self.channels == 1 else "RGB")
 
 
+def image_size_of(preprocessing: Mapping[str, Any]) -> tuple[int, int]:
+    """(H, W) of the images that a model takes; its `image_size` is one side of a square, or both."""
+    size = preprocessing["image_size"]
+    return (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))
+
+
 def has_alpha(image: Image.Image) -> bool:
     """Whether pixels of the image can be transparent."""
     return image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info
