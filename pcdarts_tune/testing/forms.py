@@ -9,6 +9,7 @@ import torch
 
 from pcdarts_tune.core.supernet import Supernet
 from pcdarts_tune.core.textbook import TextbookSupernet
+from pcdarts_tune.testing.problems import say_error
 
 STEPS = 2
 TOLERANCE = 1e-8
@@ -36,8 +37,7 @@ def compare_forms(name: str) -> Iterator[str]:
                 ours.copy_(theirs)
         yield from _compare(fast, textbook)
     except Exception as error:  # another's code
-        text = str(error).strip().partition("\n")[0][:300]
-        yield f"a supernet with it fails: {type(error).__name__}: {text}"
+        yield f"a supernet with it fails: {say_error(error)}"
 
 
 def _compare(fast: Supernet, textbook: TextbookSupernet) -> Iterator[str]:

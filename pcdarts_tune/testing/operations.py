@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from pcdarts_tune.core.ops import build_operation
 from pcdarts_tune.testing.forms import compare_forms
-from pcdarts_tune.testing.problems import give, raise_problems
+from pcdarts_tune.testing.problems import give, raise_problems, say_error
 
 Build = Callable[..., nn.Module]
 STRIDES = (1, 2)
@@ -49,14 +49,10 @@ def _problems(name: str, channels: int, export: bool) -> Iterator[str]:
             try:
                 yield from check(name, channels, stride)
             except Exception as error:  # another's code
-                yield f"stride {stride}: {_say(error)} ({check.__doc__})"
+                yield f"stride {stride}: {say_error(error)} ({check.__doc__})"
     yield from compare_forms(name)
     if export:
         yield from _check_export(name, channels)
-
-
-def _say(error: BaseException) -> str:
-    return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0][:300]}"
 
 
 def _build(name: str, channels: int, stride: int, affine: bool = True, seed: int = 0) -> nn.Module:
@@ -76,7 +72,7 @@ def _check_built(name: str, channels: int) -> Iterator[str]:
             try:
                 module = _build(name, channels, stride, affine)
             except Exception as error:  # another's code
-                yield f"it cannot be built with {channels} channels, stride {stride}, affine {affine}: {_say(error)}"
+                yield f"it cannot be built with {channels} channels, stride {stride}, affine {affine}: {say_error(error)}"
                 return
             if not isinstance(module, nn.Module):
                 yield f"its function returns {type(module).__name__}, not an nn.Module"
@@ -98,7 +94,7 @@ def _check_shapes(name: str, channels: int) -> Iterator[str]:
             try:
                 y = _build(name, channels, stride)(_images(channels, (height, width)))
             except Exception as error:  # another's code
-                yield f"{what} fail: {_say(error)}"
+                yield f"{what} fail: {say_error(error)}"
                 continue
             if not isinstance(y, Tensor) or tuple(y.shape) != wanted:
                 got = tuple(y.shape) if isinstance(y, Tensor) else type(y).__name__
@@ -110,7 +106,7 @@ def _check_shapes(name: str, channels: int) -> Iterator[str]:
         try:
             y = _build(name, channels, stride).double()(_images(channels).double())
         except Exception as error:  # another's code
-            yield f"stride {stride}: it fails in float64: {_say(error)}"
+            yield f"stride {stride}: it fails in float64: {say_error(error)}"
             continue
         if y.dtype != torch.float64:
             yield f"stride {stride}: images of float64 became {y.dtype}"
@@ -148,7 +144,7 @@ def _check_gradients(name: str, channels: int, stride: int) -> Iterator[str]:
     try:
         torch.autograd.gradcheck(small, (inputs,), fast_mode=True)
     except (RuntimeError, ValueError) as error:
-        yield f"stride {stride}: its gradient is not the derivative of what it computes: {_say(error)}"
+        yield f"stride {stride}: its gradient is not the derivative of what it computes: {say_error(error)}"
 
 
 def _check_repeats(name: str, channels: int, stride: int) -> Iterator[str]:
@@ -213,4 +209,4 @@ def _check_export(name: str, channels: int) -> Iterator[str]:
             if not torch.allclose(program(x), module(x), rtol=1e-4, atol=1e-5):
                 yield f"stride {stride}: exported it gives other numbers"
         except Exception as error:  # whatever torch.export raises
-            yield f"stride {stride}: torch.export cannot take it: {_say(error)}"
+            yield f"stride {stride}: torch.export cannot take it: {say_error(error)}"

@@ -28,6 +28,11 @@ def raise_problems(what: str, problems: Iterable[str]) -> None:
         raise NotConformant(what, found)
 
 
+def say_error(error: BaseException) -> str:
+    """What another's code raised: its class and the first line of its text."""
+    return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0][:300]}"
+
+
 def give(plugin: str | Path | None) -> None:
     """Know the plug-ins of a file. Raises UserError: it is no Python file."""
     if plugin is not None:
