@@ -94,13 +94,13 @@ def _shipped() -> dict[str, Traversable]:
 
 
 def _read_plugin(name: str) -> Draft:
-    found = plugins.find(KIND, name)
+    found, source = plugins.find(KIND, name), plugins.source_of(KIND, name)
     try:
         found = found() if callable(found) else found
     except Exception as error:  # another package's code: whatever it raises is its mistake, not ours
         raise UserError(
-            f"search space {name!r} of {plugins.source_of(KIND, name)}: {type(error).__name__}: {error}",
-            hint=f"correct {plugins.source_of(KIND, name)}",
+            f"search space {name!r} of {source}: {type(error).__name__}: {error}",
+            hint=f"correct {source}",
         ) from error
     if isinstance(found, Space):
         found = found.model_dump()
@@ -108,7 +108,6 @@ def _read_plugin(name: str) -> Draft:
         return Draft({"name": name, **found}, {(): (1, f"search space {name} of a plug-in")})
     if isinstance(found, (str, Path)):
         return _read(Path(found), f"{name} ({Path(found).name})")
-    source = plugins.source_of(KIND, name)
     raise UserError(
         f"search space {name!r} of {source} is a {type(found).__name__}, not a path, a dictionary or a Space",
         hint=f"correct {source}",
