@@ -28,7 +28,7 @@ from pcdarts_tune.sweeps.leaderboard import RankedTrial, add_known, rank_trials
 from pcdarts_tune.sweeps.noise import Noise, read_noise, score_error
 from pcdarts_tune.sweeps.sweep import SweepHandle, counts
 from pcdarts_tune.sweeps.trials.log import read_result
-from pcdarts_tune.tasks import TrialRecord, total
+from pcdarts_tune.tasks import ENDED, TrialRecord, total
 from pcdarts_tune.training.scoring import cautious_error, describe_majority
 
 
@@ -187,7 +187,7 @@ def read_facts(sweep: SweepHandle, benchmark: Benchmark | None = None, known: tu
     records = sweep.records()
     trials = add_known(rank_trials(records), benchmark)
     best = next((record for record in records if record.objective is not None), None)
-    ended = [trial for trial in trials if trial.record.state in ("complete", "pruned", "failed")]
+    ended = [trial for trial in trials if trial.record.state in ENDED]
     study = make_plot_study(records, sweep.space.tune, sweep.study.trial_times())
     return Facts(
         sweep=sweep,

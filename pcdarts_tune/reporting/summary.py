@@ -18,6 +18,7 @@ from pcdarts_tune.spaces.values import BENCHMARK
 from pcdarts_tune.sweeps.leaderboard import RankedTrial, short_hours
 from pcdarts_tune.sweeps.noise import MOST_CANDIDATES
 from pcdarts_tune.sweeps.trials.repeats import describe_repeats
+from pcdarts_tune.tasks import ENDED
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ def summarize(facts: Facts) -> list[Paragraph]:
 def next_step(facts: Facts) -> tuple[str, str]:
     """What to do now, and the command that does it."""
     name, home = facts.sweep.name, facts.sweep.where.home_flag
-    ended = sum(facts.states.get(state, 0) for state in ("complete", "pruned", "failed"))
+    ended = sum(facts.states.get(state, 0) for state in ENDED)
     if facts.running:
         text = (
             f"The sweep runs now: {ended} of {facts.target} trials have ended. Write this report again later."

@@ -31,9 +31,8 @@ from pcdarts_tune.sweeps.leaderboard import (
     short_hours,
 )
 from pcdarts_tune.sweeps.sweep import SweepHandle, counts
-from pcdarts_tune.tasks import STATES, Spent, TrialRecord, hours, total
+from pcdarts_tune.tasks import ENDED, STATES, Spent, TrialRecord, hours, total
 
-ENDED = ("complete", "pruned", "failed")
 NOT_DECIDING = ("download", "memory_limit_gb")
 """Keys of `data` that change no number."""
 

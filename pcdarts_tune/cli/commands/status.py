@@ -31,6 +31,7 @@ def command(sweep: str | None, where: Where, as_json: bool) -> None:
     from pcdarts_tune.sweeps.noise import candidate_options, read_noise
     from pcdarts_tune.sweeps.sweep import counts, open_sweep
     from pcdarts_tune.sweeps.trials.repeats import describe_repeats
+    from pcdarts_tune.tasks import ENDED
 
     if sweep is None:
         names = sweep_names(where.home)
@@ -57,7 +58,7 @@ def command(sweep: str | None, where: Where, as_json: bool) -> None:
         }
         click.echo(json.dumps(state))
         return
-    ended = sum(states.get(state, 0) for state in ("complete", "pruned", "failed"))
+    ended = sum(states.get(state, 0) for state in ENDED)
     listing = ", ".join(f"{number} {state}" for state, number in states.items()) or "none started"
     click.echo(f"{handle.name} (space {handle.space.name}): {ended} of {target} trials ended; {listing}")
     if best is not None:
